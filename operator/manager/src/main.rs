@@ -1,0 +1,2 @@
+//! placet-operator
+fn main() {}
