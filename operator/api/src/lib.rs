@@ -1,1 +1,20 @@
-//! placet-api
+//! The kinds that people write: one file per kind, no client, no I/O.
+//!
+//! [`crds`] gives their CustomResourceDefinitions as they are installed; [`Kind`] names them.
+
+pub mod aisystem;
+pub mod approval;
+pub mod approvalrole;
+pub mod common;
+pub mod crd;
+pub mod impactassessment;
+pub mod keys;
+pub mod kind;
+pub mod modelrelease;
+pub mod releasepolicy;
+pub mod riskacceptance;
+pub mod scalar;
+pub mod testreport;
+
+pub use crd::crds;
+pub use kind::Kind;

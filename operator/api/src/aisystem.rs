@@ -1,0 +1,340 @@
+//! AISystem: the inventory entry of an AI system, and the facts that its class follows from.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::common::{Class, Condition};
+use crate::scalar::{DateTime, Digest, Id, Line, Moment, Name, Paragraph, Title};
+
+/// An AI system as your organisation uses or offers it: owner, purpose, and the facts from which its regulatory class
+/// is derived. Every ModelRelease belongs to one AISystem.
+#[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "placet.dev",
+    version = "v1alpha1",
+    kind = "AISystem",
+    plural = "aisystems",
+    shortname = "ais",
+    category = "placet",
+    namespaced,
+    status = "AISystemStatus",
+    derive = "PartialEq",
+    validation = Rule::new("size(self.metadata.name) <= 63").message("metadata.name: at most 63 characters, since names become label values"),
+    printcolumn = r#"{"name":"Class","type":"string","jsonPath":".status.class","description":"Derived from the triggers"}"#,
+    printcolumn = r#"{"name":"Stage","type":"string","jsonPath":".spec.stage"}"#,
+    printcolumn = r#"{"name":"Cleared","type":"string","jsonPath":".status.releases.cleared","description":"Newest cleared release"}"#,
+    printcolumn = r#"{"name":"Pending","type":"integer","jsonPath":".status.releases.pending","description":"Releases that wait"}"#,
+    printcolumn = r#"{"name":"Owner","type":"string","jsonPath":".spec.owner.function","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AISystemSpec {
+    /// Human-readable title of the system.
+    pub title: Title,
+    /// Who answers for the system.
+    pub owner: Owner,
+    /// The roles that your organisation has for this system (ISO/IEC 42001 clause 4.1, AI Act Article 3).
+    #[schemars(length(min = 1, max = 5))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub organisation_roles: Vec<OrganisationRole>,
+    /// What the system is for, in one or two sentences.
+    pub purpose: Paragraph,
+    /// Sector in which it is used, for example Banking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sector: Option<Line>,
+    /// The use that it is meant for.
+    pub intended_use: IntendedUse,
+    /// Regulatory facts. Each is answered; one that is not answered makes the class Unknown, which blocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triggers: Option<Triggers>,
+    /// The documented assessment of AI Act Article 6(3), under which an Annex III system is not high-risk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derogation: Option<Derogation>,
+    /// Exceptions that Article 5 or a point of Annex III itself names, one record each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["point".into()]))]
+    pub exceptions: Option<Vec<PointException>>,
+    /// The class that you believe it has. Never decides; one below the derived class is an error with its reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared_class: Option<Class>,
+    /// When the system was or will be placed on the market or put into service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed_on_market_at: Option<Moment>,
+    /// Datasets that the system uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub datasets: Option<Vec<NamedDataset>>,
+    /// Suppliers that the system depends on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub suppliers: Option<Vec<NamedSupplier>>,
+    /// What a bias test must look at. The tester does not choose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<Evaluation>,
+    /// How people oversee and stop the system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oversight: Option<Oversight>,
+    /// Stage of the life cycle.
+    pub stage: Stage,
+}
+
+/// Who answers for a system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Owner {
+    /// The accountable function, for example Head of Lending.
+    pub function: Title,
+    /// How to reach it. Personal: it is kept out of evidence leaves and snapshots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<Line>,
+}
+
+/// Role of your organisation for a system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OrganisationRole {
+    /// Develops it.
+    Developer,
+    /// Places it on the market or puts it into service under its own name.
+    Provider,
+    /// Uses it under its own authority.
+    Deployer,
+    /// Imports it.
+    Importer,
+    /// Makes it available on the market.
+    Distributor,
+}
+
+/// The use that a system is meant for.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IntendedUse {
+    /// Who works with it.
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub users: Vec<Line>,
+    /// Which decisions it informs or takes.
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub decisions: Vec<Line>,
+    /// Groups of people whom these decisions touch.
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub affected_groups: Vec<Line>,
+    /// Regions in which it is used, for example EU.
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub regions: Vec<Line>,
+    /// Uses that are excluded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub out_of_scope: Option<Vec<Line>>,
+}
+
+/// Facts from which the class follows. An empty list is an answer ("none applies"); a field that is left out is not.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Triggers {
+    /// Practices of AI Act Article 5(1) whose definition is met, by letter: `a` to `h`, `ba`, `bb`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 10), inner(regex(pattern = r"^(a|b|ba|bb|c|d|e|f|g|h)$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub article5: Option<Vec<Id>>,
+    /// Annex I: the system is a safety component of, or is, a product under a listed act that needs a third-party
+    /// conformity assessment. Names the acts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "annexI")]
+    #[schemars(length(max = 20))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub annex_i: Option<Vec<Line>>,
+    /// Annex III: high-risk uses by point and letter, for example `5(b)` for creditworthiness or `4(a)` for recruitment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "annexIII")]
+    #[schemars(length(max = 25), inner(length(max = 8), regex(pattern = r"^[1-8](\([a-g]\))?$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub annex_iii: Option<Vec<Line>>,
+    /// Article 50: transparency duties by paragraph: `1` direct interaction, `2` synthetic content, `3` emotion
+    /// recognition or biometric categorisation, `4` deep fakes and public-interest text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4), inner(regex(pattern = r"^[1-4]$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub article50: Option<Vec<Id>>,
+    /// Whether the system profiles natural persons. Profiling excludes the derogation of Article 6(3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profiling: Option<bool>,
+    /// Whether personal data is processed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub personal_data: Option<bool>,
+}
+
+/// The documented assessment of AI Act Article 6(3) and (4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Derogation {
+    /// The condition that is met: NarrowProceduralTask (a), ImprovesCompletedActivity (b), DetectsPatterns (c),
+    /// PreparatoryTask (d).
+    pub condition: DerogationCondition,
+    /// Why the system poses no significant risk of harm to health, safety or fundamental rights.
+    pub no_significant_risk: Paragraph,
+    /// Why it does not materially influence the outcome of decision making.
+    pub no_material_influence: Paragraph,
+    /// When this was assessed; it must be before the system is placed on the market.
+    pub assessed_at: Moment,
+    /// Reference of the registration under Article 49(2), once due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Line>,
+}
+
+/// A condition of AI Act Article 6(3), second subparagraph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DerogationCondition {
+    /// (a) narrow procedural task.
+    NarrowProceduralTask,
+    /// (b) improves the result of a completed human activity.
+    ImprovesCompletedActivity,
+    /// (c) detects decision-making patterns or deviations from them.
+    DetectsPatterns,
+    /// (d) preparatory task.
+    PreparatoryTask,
+}
+
+/// An exception that the law itself names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PointException {
+    /// The point that it excepts from: `5(1)(f)` for Article 5(1)(f), or an Annex III point such as `5(b)`.
+    pub point: Line,
+    /// The ground, for example Medical, Safety, FraudDetection.
+    pub ground: Title,
+    /// The legal basis, in words.
+    pub legal_basis: Title,
+}
+
+/// A dataset by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NamedDataset {
+    /// Name of the dataset.
+    pub name: Name,
+}
+
+/// A supplier by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NamedSupplier {
+    /// Name of the supplier.
+    pub name: Name,
+    /// What it supplies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supplies: Option<Line>,
+}
+
+/// What a bias test of this system must look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Evaluation {
+    /// Sets of protected attributes: `[sex]` asks for each sex, `[sex, ageBand]` for each combination.
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 4)))]
+    pub attribute_sets: Vec<Vec<Id>>,
+    /// The outcome that is favourable for the person, for example `granted`.
+    pub favourable_outcome: Title,
+}
+
+/// How people oversee and stop a system (AI Act Article 14).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Oversight {
+    /// How people take part.
+    pub mode: OversightMode,
+    /// How the system is stopped or rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_procedure: Option<Line>,
+    /// When stopping was last practised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_drill: Option<Moment>,
+}
+
+/// How people take part in decisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OversightMode {
+    /// A person decides each case.
+    HumanInTheLoop,
+    /// A person watches and can step in.
+    HumanOnTheLoop,
+    /// A person decides when and how it is used.
+    HumanInCommand,
+    /// Nobody watches single decisions.
+    Autonomous,
+}
+
+/// Stage of a system's life cycle (ISO/IEC 22989, clause 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Stage {
+    /// Inception.
+    Inception,
+    /// Design and development.
+    Development,
+    /// Verification and validation.
+    Validation,
+    /// Deployment.
+    Deployment,
+    /// Operation and monitoring.
+    Operation,
+    /// Retirement.
+    Retirement,
+}
+
+/// What Placet computed for a system.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AISystemStatus {
+    /// The generation that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The class that follows from the triggers; absent while it is Unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// Why it has this class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub class_basis: Option<Vec<Line>>,
+    /// Digests that approvals of this system name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digests: Option<SystemDigests>,
+    /// Its releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub releases: Option<ReleaseCounts>,
+    /// Conditions, among them Ready (judged at this generation).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Option<Vec<Condition>>,
+}
+
+/// Digests of a system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SystemDigests {
+    /// Digest of the whole content.
+    pub content: Digest,
+    /// Digest of what the class depends on; approvals that cover Classification name it.
+    pub classification: Digest,
+}
+
+/// Releases of a system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseCounts {
+    /// The release that was cleared last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleared: Option<Name>,
+    /// When it was cleared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleared_at: Option<DateTime>,
+    /// How many releases are not cleared and not withdrawn.
+    pub pending: i32,
+}

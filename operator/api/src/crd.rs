@@ -1,0 +1,48 @@
+//! The CustomResourceDefinitions as they are installed.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+use kube::CustomResourceExt;
+
+/// All CustomResourceDefinitions, one per kind, in the order of [`crate::Kind::ALL`].
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    let mut crds = vec![
+        crate::aisystem::AISystem::crd(),
+        crate::impactassessment::ImpactAssessment::crd(),
+        crate::modelrelease::ModelRelease::crd(),
+        crate::testreport::TestReport::crd(),
+        crate::approval::Approval::crd(),
+        crate::riskacceptance::RiskAcceptance::crd(),
+        crate::releasepolicy::ReleasePolicy::crd(),
+        crate::approvalrole::ApprovalRole::crd(),
+    ];
+    for crd in &mut crds {
+        for version in &mut crd.spec.versions {
+            if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
+                make_structural(schema);
+            }
+        }
+    }
+    crds
+}
+
+/// Removes `additionalProperties: false`, which Rust's strict parsing adds and structural schemas forbid beside
+/// `properties` (the API server prunes or, with strict validation, refuses unknown fields by itself), and gives keys of
+/// maps their bound.
+fn make_structural(schema: &mut JSONSchemaProps) {
+    if schema.additional_properties == Some(JSONSchemaPropsOrBool::Bool(false)) {
+        schema.additional_properties = None;
+    }
+    if let Some(properties) = &mut schema.properties {
+        properties.values_mut().for_each(make_structural);
+    }
+    match &mut schema.items {
+        Some(JSONSchemaPropsOrArray::Schema(items)) => make_structural(items),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(make_structural),
+        None => {}
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        make_structural(values);
+    }
+}

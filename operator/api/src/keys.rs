@@ -1,0 +1,36 @@
+//! Every label, annotation, scheduling gate, verb and field manager of Placet, each named once.
+
+/// API group of all kinds.
+pub const GROUP: &str = "placet.dev";
+/// Version of all kinds.
+pub const VERSION: &str = "v1alpha1";
+/// Label on a namespace: `deny`, `hold`, `warn` or `audit`.
+pub const ENFORCE: &str = "placet.dev/enforce";
+/// Label on a workload and its pod template: the ModelRelease that it runs.
+pub const RELEASE: &str = "placet.dev/release";
+/// Scheduling gate of a held pod.
+pub const HOLD_GATE: &str = "placet.dev/hold";
+/// Annotation: who created and edited the object, when, as the webhook saw it.
+pub const STAMP: &str = "placet.dev/stamp";
+/// Annotation: the operator's signature over the stamp, the identity and the content of the object.
+pub const RECEIPT: &str = "placet.dev/receipt";
+/// Verb on `releasepolicies.placet.dev` that removing or weakening a namespace's label needs.
+pub const VERB_ENFORCE: &str = "enforce";
+/// Verb on `approvalroles.placet.dev` that makes somebody a holder of the role.
+pub const VERB_APPROVE: &str = "approve";
+/// Field manager of the operator's status writes.
+pub const MANAGER_STATUS: &str = "placet-status";
+/// Field manager of the command line.
+pub const MANAGER_CLI: &str = "placet-cli";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_unique() {
+        let keys = [ENFORCE, RELEASE, HOLD_GATE, STAMP, RECEIPT];
+        let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
+    }
+}

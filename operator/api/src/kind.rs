@@ -1,0 +1,156 @@
+//! The kinds by name, and what is true of each.
+
+use serde::{Deserialize, Serialize};
+
+/// A kind of the group `placet.dev`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// AISystem.
+    AISystem,
+    /// ImpactAssessment.
+    ImpactAssessment,
+    /// ModelRelease.
+    ModelRelease,
+    /// TestReport.
+    TestReport,
+    /// Approval.
+    Approval,
+    /// RiskAcceptance.
+    RiskAcceptance,
+    /// ReleasePolicy.
+    ReleasePolicy,
+    /// ApprovalRole.
+    ApprovalRole,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Kind; 8] = [
+        Kind::AISystem,
+        Kind::ImpactAssessment,
+        Kind::ModelRelease,
+        Kind::TestReport,
+        Kind::Approval,
+        Kind::RiskAcceptance,
+        Kind::ReleasePolicy,
+        Kind::ApprovalRole,
+    ];
+
+    /// The kind with this name.
+    pub fn parse(name: &str) -> Option<Kind> {
+        Self::ALL.into_iter().find(|k| k.as_str() == name)
+    }
+
+    /// Name, as in `kind:`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::AISystem => "AISystem",
+            Kind::ImpactAssessment => "ImpactAssessment",
+            Kind::ModelRelease => "ModelRelease",
+            Kind::TestReport => "TestReport",
+            Kind::Approval => "Approval",
+            Kind::RiskAcceptance => "RiskAcceptance",
+            Kind::ReleasePolicy => "ReleasePolicy",
+            Kind::ApprovalRole => "ApprovalRole",
+        }
+    }
+
+    /// Plural, as in URLs and RBAC rules.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Kind::AISystem => "aisystems",
+            Kind::ImpactAssessment => "impactassessments",
+            Kind::ModelRelease => "modelreleases",
+            Kind::TestReport => "testreports",
+            Kind::Approval => "approvals",
+            Kind::RiskAcceptance => "riskacceptances",
+            Kind::ReleasePolicy => "releasepolicies",
+            Kind::ApprovalRole => "approvalroles",
+        }
+    }
+
+    /// Short name for kubectl.
+    pub fn short(self) -> &'static str {
+        match self {
+            Kind::AISystem => "ais",
+            Kind::ImpactAssessment => "ia",
+            Kind::ModelRelease => "mr",
+            Kind::TestReport => "tr",
+            Kind::Approval => "apv",
+            Kind::RiskAcceptance => "ra",
+            Kind::ReleasePolicy => "rp",
+            Kind::ApprovalRole => "approle",
+        }
+    }
+
+    /// Whether objects live in a namespace.
+    pub fn namespaced(self) -> bool {
+        !matches!(self, Kind::ReleasePolicy | Kind::ApprovalRole)
+    }
+
+    /// Whether the spec never changes after creation (ModelRelease: except `withdrawn`).
+    pub fn immutable(self) -> bool {
+        matches!(self, Kind::ModelRelease | Kind::TestReport | Kind::Approval | Kind::RiskAcceptance)
+    }
+
+    /// Lists of the spec whose order carries no meaning, as (path from spec, keys). A `*` in a path stands for each
+    /// item of a list. Digests sort them; no keys means a set of plain values. The same lists are
+    /// `x-kubernetes-list-type: map` or `set` in the schema (a test compares the two).
+    pub fn keyed_lists(self) -> &'static [(&'static str, &'static [&'static str])] {
+        match self {
+            Kind::AISystem => &[
+                ("organisationRoles", &[]),
+                ("intendedUse.users", &[]),
+                ("intendedUse.decisions", &[]),
+                ("intendedUse.affectedGroups", &[]),
+                ("intendedUse.regions", &[]),
+                ("intendedUse.outOfScope", &[]),
+                ("triggers.article5", &[]),
+                ("triggers.annexI", &[]),
+                ("triggers.annexIII", &[]),
+                ("triggers.article50", &[]),
+                ("exceptions", &["point"]),
+                ("datasets", &["name"]),
+                ("suppliers", &["name"]),
+            ],
+            Kind::ImpactAssessment => &[
+                ("scope.datasets", &["name"]),
+                ("scope.regions", &[]),
+                ("scope.affectedGroups", &[]),
+                ("stakeholders", &["group"]),
+                ("harms", &["id"]),
+                ("risks.*.harms", &[]),
+                ("risks.*.controls", &["control"]),
+                ("risks", &["id"]),
+            ],
+            Kind::ModelRelease => &[("artifacts", &["name"]), ("datasets", &["name", "use"]), ("developers", &[])],
+            Kind::TestReport => &[("supersedes.reports", &[]), ("metrics", &["name"])],
+            Kind::Approval | Kind::ApprovalRole => &[],
+            Kind::RiskAcceptance => &[("risks", &[])],
+            Kind::ReleasePolicy => &[
+                ("appliesTo.classes", &[]),
+                ("acceptanceAuthority.*.roles", &[]),
+                ("acceptanceAuthority", &["level"]),
+                ("approvals", &["role"]),
+                ("platformImages", &["image"]),
+            ],
+        }
+    }
+
+    /// Fields of the spec that name or describe people, as paths. Tokens replace them in snapshots (invariant 12).
+    pub fn personal_fields(self) -> &'static [&'static str] {
+        match self {
+            Kind::AISystem => &["owner.contact"],
+            Kind::ModelRelease => &["developers.*"],
+            Kind::Approval => &["comment"],
+            Kind::RiskAcceptance => &["rationale", "conditions.*"],
+            Kind::ImpactAssessment | Kind::TestReport | Kind::ReleasePolicy | Kind::ApprovalRole => &[],
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

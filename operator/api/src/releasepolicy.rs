@@ -1,0 +1,318 @@
+//! ReleasePolicy: what a release of a class must have before it runs.
+
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::approval::Covers;
+use crate::common::{Class, Condition, Level};
+use crate::scalar::{Decimal, Digest, Id, Line, Name, PlatformImageRef, Title};
+use crate::testreport::TestType;
+
+/// What releases of the named classes must have before they run. All policies that match a release apply together, with
+/// the strictest value of each field. A release that no policy matches is Unknown, which blocks.
+#[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "placet.dev",
+    version = "v1alpha1",
+    kind = "ReleasePolicy",
+    plural = "releasepolicies",
+    shortname = "rp",
+    category = "placet",
+    status = "ReleasePolicyStatus",
+    derive = "PartialEq",
+    validation = Rule::new("size(self.metadata.name) <= 63").message("metadata.name: at most 63 characters, since names become label values"),
+    printcolumn = r#"{"name":"Classes","type":"string","jsonPath":".spec.appliesTo.classes"}"#,
+    printcolumn = r#"{"name":"Appetite","type":"string","jsonPath":".spec.riskAppetite"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReleasePolicySpec {
+    /// Which releases it applies to.
+    pub applies_to: AppliesTo,
+    /// Who confirms a class below High.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classification: Option<ClassificationRule>,
+    /// Whether an impact assessment is asked for, and how old it may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assessment: Option<AssessmentRule>,
+    /// Tests that are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub tests: Option<Vec<TestRule>>,
+    /// Sets of protected attributes that every bias test looks at, beside those of the AISystem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 4)))]
+    pub attribute_sets: Option<Vec<Vec<Id>>>,
+    /// The highest residual level that needs no acceptance. Left out: residual risks are not judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk_appetite: Option<Level>,
+    /// The matrix that levels are looked up in: five rows for likelihood 1 to 5, each with five levels for severity 1
+    /// to 5; never falling along either axis. Left out: the 5×5 matrix of ISO/IEC 27005 practice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 5, max = 5), inner(length(min = 5, max = 5)))]
+    pub risk_matrix: Option<Vec<Vec<Level>>>,
+    /// Which roles may accept a residual risk of which level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["level".into()]))]
+    pub acceptance_authority: Option<Vec<AcceptanceAuthority>>,
+    /// Approvals that are asked for, by role. At least one: a policy that asks nobody approves everything.
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["role".into()]))]
+    pub approvals: Vec<ApprovalRule>,
+    /// Who may not approve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separation_of_duties: Option<SeparationOfDuties>,
+    /// How long approvals stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validity: Option<Validity>,
+    /// Images that hold no model and may run beside one: sidecars, caches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["image".into()]))]
+    pub platform_images: Option<Vec<PlatformImage>>,
+    /// What happens to replacements of running pods after a clearance was taken back by a withdrawal, a Reject, changed
+    /// content or a prohibition. Left out: Hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replacements: Option<Replacements>,
+}
+
+/// Which releases a policy applies to.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AppliesTo {
+    /// Classes of the release's AISystem. Prohibited needs no policy: it is always refused.
+    #[schemars(length(min = 1, max = 3))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(validation = Rule::new("!self.exists(c, c == 'Prohibited')").message("Prohibited systems are always refused; no policy applies to them"))]
+    pub classes: Vec<Class>,
+    /// Namespaces, by label. Left out or empty: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<LabelSelector>,
+}
+
+/// Selects objects by their labels; all requirements must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LabelSelector {
+    /// Labels that must have these values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub match_labels: Option<BTreeMap<String, Line>>,
+    /// Further requirements.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub match_expressions: Option<Vec<LabelRequirement>>,
+}
+
+/// One requirement of a label selector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LabelRequirement {
+    /// The label.
+    pub key: Title,
+    /// How it is compared.
+    pub operator: LabelOperator,
+    /// Values for In and NotIn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub values: Option<Vec<Line>>,
+}
+
+/// How a label is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LabelOperator {
+    /// The label has one of the values.
+    In,
+    /// The label is absent or has none of the values.
+    NotIn,
+    /// The label is present.
+    Exists,
+    /// The label is absent.
+    DoesNotExist,
+}
+
+/// Who confirms a class below High.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClassificationRule {
+    /// The role whose Approval (covers: Classification) a class below High needs.
+    pub approved_by: Name,
+}
+
+/// What is asked of the impact assessment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AssessmentRule {
+    /// Whether one is asked for.
+    pub required: bool,
+    /// How old it may be, in days of 24 hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3650))]
+    pub max_age_days: Option<i32>,
+}
+
+/// A test that is asked for, of each artefact of role Model or Adapter, on a dataset of use Evaluation.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("has(self.atLeast) || has(self.atMost)").message("a test gives atLeast or atMost"))]
+#[x_kube(validation = Rule::new("!has(self.reference) || (has(self.compare) && self.compare == 'Reference')").message("reference is for compare: Reference"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TestRule {
+    /// Type of the test.
+    #[serde(rename = "type")]
+    pub type_: TestType,
+    /// Metric, for example SelectionRateRatio for Bias or BalancedAccuracy for Performance.
+    pub metric: Id,
+    /// Bias: which groups are compared. MinMax (left out means this) compares all pairs, Reference compares each with
+    /// the reference group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<Compare>,
+    /// Bias with compare: Reference: attributes of the reference group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 4))]
+    pub reference: Option<BTreeMap<String, Title>>,
+    /// The smallest acceptable value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<Decimal>,
+    /// The largest acceptable value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<Decimal>,
+    /// Two-sided confidence of the intervals. Left out: 0.95.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<Decimal>,
+    /// Bias: rows that a group needs to be compared. Left out: 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub min_group_size: Option<i32>,
+    /// Rows that the whole report needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub min_rows: Option<i32>,
+    /// What an Indeterminate result does. Left out: Hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when_indeterminate: Option<WhenIndeterminate>,
+    /// How old the result may be, in days of 24 hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3650))]
+    pub max_age_days: Option<i32>,
+}
+
+/// Which groups a bias test compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Compare {
+    /// All pairs of groups, hence the lowest with the highest.
+    MinMax,
+    /// Each group with the reference group.
+    Reference,
+}
+
+/// What an Indeterminate result does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum WhenIndeterminate {
+    /// The gate is met with a warning.
+    Warn,
+    /// The gate stays Unknown, which blocks.
+    Hold,
+}
+
+/// Which roles may accept a residual risk of a level.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("self.level != 'VeryHigh'").message("a VeryHigh risk cannot be accepted"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AcceptanceAuthority {
+    /// The level.
+    pub level: Level,
+    /// Roles, each of which may accept it.
+    #[schemars(length(min = 1, max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub roles: Vec<Name>,
+}
+
+/// Approvals that are asked for from one role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApprovalRule {
+    /// The ApprovalRole.
+    pub role: Name,
+    /// How many distinct people.
+    #[schemars(range(min = 1, max = 16))]
+    pub count: i32,
+    /// What their digest must cover.
+    pub covers: Covers,
+    /// Only when this holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<ApprovalWhen>,
+}
+
+/// When an approval is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum ApprovalWhen {
+    /// The system processes personal data.
+    PersonalData,
+    /// A residual risk is High or VeryHigh.
+    ResidualHighOrAbove,
+}
+
+/// Rules on who may not approve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeparationOfDuties {
+    /// Whether the creator and the listed developers of a release may approve it. Left out: no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author_may_approve: Option<bool>,
+    /// Whether a person counts in one role only per release. Left out: yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_role_per_person: Option<bool>,
+}
+
+/// How long approvals stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Validity {
+    /// Days within which the first pod must be admitted.
+    #[schemars(range(min = 1, max = 3650))]
+    pub first_use_days: i32,
+    /// Days that an approval stands once the release is used.
+    #[schemars(range(min = 1, max = 3650))]
+    pub running_days: i32,
+}
+
+/// An image that holds no model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlatformImage {
+    /// repository@sha256:…, or a repository alone where every image of it may run (pinned by digest all the same).
+    pub image: PlatformImageRef,
+    /// Why it holds no model.
+    pub reason: Title,
+}
+
+/// What happens to replacements of running pods after a clearance was taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Replacements {
+    /// They start, as after expiry.
+    Start,
+    /// They are held.
+    Hold,
+}
+
+/// What Placet found about a policy.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleasePolicyStatus {
+    /// The generation that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Digest of the content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Conditions, among them Ready (understood at this generation, and every role that it names exists).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Option<Vec<Condition>>,
+}

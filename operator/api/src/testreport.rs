@@ -1,0 +1,195 @@
+//! TestReport: the raw result of a test, bound to an artefact and a dataset by digest. Never a verdict.
+
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::common::Condition;
+use crate::scalar::{Decimal, Digest, Id, Line, Moment, Name, Title};
+
+/// Result of a test of one artefact on one dataset. It holds counts and values, never a verdict: Placet computes every
+/// rate, interval and verdict from them. Immutable: a new result is a new TestReport.
+#[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "placet.dev",
+    version = "v1alpha1",
+    kind = "TestReport",
+    plural = "testreports",
+    shortname = "tr",
+    category = "placet",
+    namespaced,
+    status = "TestReportStatus",
+    derive = "PartialEq",
+    validation = Rule::new("size(self.metadata.name) <= 63").message("metadata.name: at most 63 characters, since names become label values"),
+    printcolumn = r#"{"name":"Type","type":"string","jsonPath":".spec.type"}"#,
+    printcolumn = r#"{"name":"Artifact","type":"string","jsonPath":".spec.artifact","priority":1}"#,
+    printcolumn = r#"{"name":"Dataset","type":"string","jsonPath":".spec.dataset","priority":1}"#,
+    printcolumn = r#"{"name":"Tool","type":"string","jsonPath":".spec.tool.name"}"#,
+    printcolumn = r#"{"name":"Ran","type":"string","jsonPath":".spec.ranAt"}"#,
+    printcolumn = r#"{"name":"Counts","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable: create a new TestReport; to replace one, name it in spec.supersedes"))]
+#[x_kube(validation = Rule::new("self.type != 'Bias' || (has(self.groups) && has(self.positiveMeans) && has(self.rows))")
+    .message("a Bias report gives groups with raw counts, positiveMeans and rows"))]
+#[x_kube(validation = Rule::new("has(self.groups) || has(self.metrics)").message("a report gives groups (raw counts) or metrics (values)"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TestReportSpec {
+    /// What was tested.
+    #[serde(rename = "type")]
+    pub type_: TestType,
+    /// Digest of the artefact that was tested.
+    pub artifact: Digest,
+    /// Digest of the dataset that it was tested on.
+    pub dataset: Digest,
+    /// The tool that ran the test.
+    pub tool: Tool,
+    /// When the test ran.
+    pub ran_at: Moment,
+    /// Reports that this one replaces, and why. Counts only when its creator made none of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<Supersedes>,
+    /// What a positive prediction means for the person. With Unfavourable, TP and TN, FP and FN change places before
+    /// anything is computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive_means: Option<PositiveMeans>,
+    /// Number of rows tested. The counts of the groups sum to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
+    pub rows: Option<i64>,
+    /// Raw counts per group of people. Rows whose attribute is not known are a group with the value `(missing)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub groups: Option<Vec<GroupCounts>>,
+    /// Values of other metrics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub metrics: Option<Vec<MetricValue>>,
+}
+
+/// Type of a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum TestType {
+    /// Bias between groups of people.
+    Bias,
+    /// Quality of predictions.
+    Performance,
+    /// Stability under changed input.
+    Robustness,
+    /// Resistance to attack.
+    Security,
+    /// Other safety evaluations.
+    Safety,
+    /// Drift of data or predictions.
+    Drift,
+}
+
+impl std::fmt::Display for TestType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
+}
+
+/// A tool and its version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tool {
+    /// Name of the tool.
+    pub name: Title,
+    /// Version of the tool.
+    pub version: Title,
+}
+
+/// Reports that a report replaces.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Supersedes {
+    /// Names of the replaced TestReports in this namespace.
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub reports: Vec<Name>,
+    /// Why they are replaced.
+    pub reason: Title,
+}
+
+/// What a positive prediction means for the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PositiveMeans {
+    /// The favourable outcome, for example credit granted.
+    Favourable,
+    /// The unfavourable outcome, for example flagged as high risk.
+    Unfavourable,
+}
+
+/// Raw counts of one group: a confusion matrix.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("self.tp + self.fp + self.fn + self.tn == self.n").message("tp + fp + fn + tn must equal n"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GroupCounts {
+    /// Attributes of the group, for example sex: female.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 8))]
+    pub attributes: BTreeMap<String, Title>,
+    /// Rows in the group.
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
+    pub n: i64,
+    /// True positives.
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
+    pub tp: i64,
+    /// False positives.
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
+    pub fp: i64,
+    /// False negatives.
+    #[serde(rename = "fn")]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
+    pub fn_: i64,
+    /// True negatives.
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
+    pub tn: i64,
+}
+
+/// Value of a metric.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("has(self.lower) == has(self.upper)").message("lower and upper come together"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MetricValue {
+    /// Name of the metric, for example BalancedAccuracy.
+    pub name: Id,
+    /// Its value.
+    pub value: Decimal,
+    /// Number of rows that it was computed from.
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
+    pub n: i64,
+    /// Lower bound of its interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lower: Option<Decimal>,
+    /// Upper bound of its interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upper: Option<Decimal>,
+    /// Two-sided confidence of the interval, for example 0.95.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<Decimal>,
+}
+
+/// What Placet found about a report.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TestReportStatus {
+    /// The generation that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Digest of the content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Metrics computed from the counts, for display. They do not decide; a policy's tests do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub computed: Option<Vec<Line>>,
+    /// Conditions, among them Ready (judged at this generation).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Option<Vec<Condition>>,
+}
