@@ -1,0 +1,613 @@
+//! The decision: compares every pair that a test asks for, and combines the verdicts.
+//!
+//! A comparison passes when its whole interval at the criterion's confidence lies in the allowed range, and
+//! fails when its whole interval at the corrected confidence lies outside. The test
+//!
+//! - passes when every comparison passes. Uncorrected: asking for all is an intersection-union test (R. L.
+//!   Berger, Technometrics 24, 1982), which needs no correction;
+//! - fails when at least one comparison fails at confidence `1 - (1 - c) / m` (Bonferroni), m being the number
+//!   of all binding comparisons of the test;
+//! - is Indeterminate otherwise, and when anything leaves open who was to be compared.
+
+use serde::Serialize;
+
+use super::error::FairnessError;
+use super::intervals::{Method, Sample, newcombe_samples, ratio_samples};
+use super::metrics::{MetricValue, all_metrics};
+use super::needed::{Needed, Towards, for_comparison, for_ineligible, judged};
+use super::number::{Extended, Interval, float, round9};
+use super::question::{BiasTest, Compare, Criterion, Eligibility, MAX_GROUPS};
+use super::rates::{Metric, Rate, Scale};
+use super::table::{LabelledCounts, Projected, Table, sorted};
+
+/// Outcome of a test or of one of its comparisons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Verdict {
+    /// Shown to hold.
+    Pass,
+    /// Shown not to hold.
+    Fail,
+    /// Not shown either way; it holds a release up.
+    Indeterminate,
+}
+
+impl From<Towards> for Verdict {
+    fn from(towards: Towards) -> Self {
+        match towards {
+            Towards::Pass => Self::Pass,
+            Towards::Fail => Self::Fail,
+            Towards::Eligible => Self::Indeterminate,
+        }
+    }
+}
+
+/// One of the two groups of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Side {
+    /// Name for people: `race=Asian, sex=Female`.
+    pub label: String,
+    /// Rows of the group.
+    pub rows: u64,
+    /// Successes of the compared rate.
+    pub successes: u64,
+    /// Trials of the compared rate; 0 leaves it undefined.
+    pub trials: u64,
+}
+
+/// Two groups compared by one rate.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Index of the attribute set in [`BiasTest::attribute_sets`].
+    pub set: usize,
+    /// Index of the criterion in [`BiasTest::criteria`].
+    pub criterion: usize,
+    /// What is measured.
+    pub metric: Metric,
+    /// The rate that is compared.
+    pub rate: Rate,
+    /// Numerator of a ratio, minuend of a difference. Without a reference group, ratios put the smaller rate
+    /// here and differences the larger.
+    pub a: Side,
+    /// Denominator, subtrahend; the reference group, if there is one.
+    pub b: Side,
+    /// Observed ratio or difference, rounded to 1e-9; `None` where undefined.
+    pub estimate: Option<Extended>,
+    /// How the interval was computed.
+    pub method: Option<Method>,
+    /// Interval at `confidence`, by which it passes.
+    pub interval: Option<Interval>,
+    /// Two-sided confidence of `interval`.
+    pub confidence: f64,
+    /// Interval at `corrected_confidence`, by which it fails.
+    pub corrected: Option<Interval>,
+    /// `1 - (1 - confidence) / family`.
+    pub corrected_confidence: f64,
+    /// The criterion's threshold, rounded to 1e-9.
+    pub threshold: f64,
+    /// Outcome.
+    pub verdict: Verdict,
+}
+
+impl Comparison {
+    /// How far the estimate lies beyond the threshold (positive) or within it (negative), in units of the
+    /// metric; negative infinity where undefined. Orders comparisons only, and is never part of a result.
+    fn excess(&self) -> f64 {
+        match (self.metric.scale(), self.estimate) {
+            (_, None) => f64::NEG_INFINITY,
+            (Scale::Difference, Some(estimate)) => {
+                libm::fabs(estimate.finite().unwrap_or(f64::INFINITY)) - self.threshold
+            }
+            (Scale::Ratio, Some(Extended::Infinite)) => self.threshold,
+            (Scale::Ratio, Some(Extended::Finite(ratio))) => {
+                self.threshold - if ratio > 1.0 { 1.0 / ratio } else { ratio }
+            }
+        }
+    }
+}
+
+/// Why a group cannot be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum IneligibleReason {
+    /// No rows at all.
+    Empty,
+    /// Fewer rows than asked for.
+    TooFewRows {
+        /// Least rows.
+        wanted: u64,
+        /// Rows of the group.
+        found: u64,
+    },
+    /// Fewer actually positive rows than asked for.
+    TooFewPositives {
+        /// Least actually positive rows.
+        wanted: u64,
+        /// Those of the group.
+        found: u64,
+    },
+    /// Fewer actually negative rows than asked for.
+    TooFewNegatives {
+        /// Least actually negative rows.
+        wanted: u64,
+        /// Those of the group.
+        found: u64,
+    },
+}
+
+/// A group too small to be compared: never numerator, denominator or reference, but always listed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ineligible {
+    /// Index of the attribute set in [`BiasTest::attribute_sets`].
+    pub set: usize,
+    /// Index of the criterion in [`BiasTest::criteria`].
+    pub criterion: usize,
+    /// Name for people.
+    pub group: String,
+    /// Rows of the group.
+    pub rows: u64,
+    /// Its share of all rows, rounded to 1e-9.
+    pub share: f64,
+    /// Why it cannot be compared.
+    pub reason: IneligibleReason,
+    /// Left out by policy, with an accepted risk that names it.
+    pub accepted: bool,
+    /// Whether it makes the test Indeterminate.
+    pub holds: bool,
+}
+
+/// What, besides comparisons, keeps a test from passing.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum Hold {
+    /// The test has no criterion or no attribute set.
+    NothingAsked,
+    /// Fewer than two groups can be compared.
+    TooFewGroups {
+        /// Index of the attribute set.
+        set: usize,
+        /// Index of the criterion.
+        criterion: usize,
+        /// How many can be compared.
+        eligible: usize,
+    },
+    /// The reference does not give a value for every attribute of the set, or no such group can be compared.
+    NoReference {
+        /// Index of the attribute set.
+        set: usize,
+        /// Index of the criterion.
+        criterion: usize,
+    },
+    /// A group of a single attribute is too small, and not accepted as such.
+    IneligibleGroup {
+        /// Index in [`BiasResult::ineligible`].
+        ineligible: usize,
+    },
+    /// Groups of several attributes that are too small cover more rows than tolerated.
+    IneligibleIntersections {
+        /// Index of the attribute set.
+        set: usize,
+        /// Index of the criterion.
+        criterion: usize,
+        /// Their share of all rows, rounded to 1e-9.
+        share: f64,
+        /// The share that is tolerated.
+        tolerated: f64,
+    },
+    /// A comparison is undefined: both rates are zero, or a group has no trials.
+    Undefined {
+        /// Index in [`BiasResult::comparisons`].
+        comparison: usize,
+    },
+}
+
+/// The values of one attribute set, over all its groups.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SetValues {
+    /// Index of the attribute set in [`BiasTest::attribute_sets`].
+    pub set: usize,
+    /// All groups, small ones included.
+    pub groups: usize,
+    /// Every metric; those that no criterion names are for information.
+    pub values: Vec<MetricValue>,
+}
+
+/// Everything that a bias test comes to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BiasResult {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Every comparison, by attribute set, criterion, rate and groups.
+    pub comparisons: Vec<Comparison>,
+    /// Number of comparisons for which failing is corrected. Comparisons with the category selected most
+    /// count as all pairs, because the data choose that category.
+    pub family: u64,
+    /// Index of the worst comparison: failed before Indeterminate before passed, then farthest beyond its
+    /// threshold.
+    pub worst: Option<usize>,
+    /// What keeps the test from passing besides comparisons.
+    pub holds: Vec<Hold>,
+    /// Groups too small to be compared.
+    pub ineligible: Vec<Ineligible>,
+    /// All metrics over all groups, for people to see; no verdict is taken from them.
+    pub values: Vec<SetValues>,
+    /// If Indeterminate: what holding groups lack, and how many more rows would decide the worst Indeterminate
+    /// comparison. [`super::needed::for_comparison`] answers for the others.
+    pub needed: Vec<Needed>,
+}
+
+/// Judges a bias test on checked counts.
+///
+/// # Errors
+/// A criterion out of range; an attribute set that is empty, repeats a name, or names an attribute that the
+/// counts are not broken down by; more than [`MAX_GROUPS`] groups to compare.
+pub fn decide(table: &Table<'_>, test: &BiasTest) -> Result<BiasResult, FairnessError> {
+    for criterion in &test.criteria {
+        criterion.check()?;
+    }
+    let mut judge = Judge { table, test, plans: Vec::new(), ineligible: Vec::new(), holds: Vec::new() };
+    if test.criteria.is_empty() || test.attribute_sets.is_empty() {
+        judge.holds.push(Hold::NothingAsked);
+    }
+    let mut values = Vec::with_capacity(test.attribute_sets.len());
+    let mut seen: Vec<Vec<&str>> = Vec::with_capacity(test.attribute_sets.len());
+    for (set, attributes) in test.attribute_sets.iter().enumerate() {
+        let names = sorted(attributes)?;
+        if seen.contains(&names) {
+            continue;
+        }
+        let groups = GroupsOf::new(table, &names)?;
+        values.push(SetValues { set, groups: groups.shown.len(), values: all_metrics(&groups.shown) });
+        judge.plan_set(set, &names, &groups)?;
+        seen.push(names);
+    }
+    Ok(judge.conclude(values))
+}
+
+/// The groups of an attribute set, to compare and to show.
+struct GroupsOf<'a> {
+    projected: Vec<Projected<'a>>,
+    shown: Vec<LabelledCounts>,
+}
+
+impl<'a> GroupsOf<'a> {
+    fn new(table: &Table<'a>, names: &[&str]) -> Result<Self, FairnessError> {
+        let projected = table.project(names)?;
+        let shown = projected
+            .iter()
+            .map(|group| LabelledCounts { label: group.label(names), counts: group.counts })
+            .collect();
+        Ok(Self { projected, shown })
+    }
+}
+
+/// The comparisons of one criterion in one attribute set, before any is judged.
+struct Plan {
+    set: usize,
+    criterion: usize,
+    pairs: Vec<(Rate, Side, Side)>,
+    family: u64,
+}
+
+/// A test while it is judged.
+struct Judge<'t, 'a> {
+    table: &'t Table<'a>,
+    test: &'t BiasTest,
+    plans: Vec<Plan>,
+    ineligible: Vec<Ineligible>,
+    holds: Vec<Hold>,
+}
+
+impl Judge<'_, '_> {
+    /// Finds who is compared in one attribute set, for every criterion.
+    fn plan_set(&mut self, set: usize, names: &[&str], groups: &GroupsOf<'_>) -> Result<(), FairnessError> {
+        let test = self.test;
+        for (index, criterion) in test.criteria.iter().enumerate() {
+            if test.criteria.iter().take(index).any(|earlier| earlier == criterion) {
+                continue;
+            }
+            let eligible = self.eligible(set, index, criterion, names, groups);
+            if eligible.len() < 2 {
+                self.holds.push(Hold::TooFewGroups { set, criterion: index, eligible: eligible.len() });
+                continue;
+            }
+            if eligible.len() > MAX_GROUPS {
+                return Err(FairnessError::TooManyGroups { wanted: MAX_GROUPS, found: eligible.len() });
+            }
+            let reference = match (&criterion.compare, criterion.metric) {
+                (Compare::MinMax, _) | (_, Metric::ImpactRatio) => None,
+                (Compare::Reference(wanted), _) => {
+                    let found = eligible.iter().position(|at| {
+                        groups.projected.get(*at).is_some_and(|group| {
+                            names
+                                .iter()
+                                .zip(&group.values)
+                                .all(|(name, value)| wanted.get(*name).is_some_and(|wanted| wanted == value))
+                        })
+                    });
+                    if found.is_none() {
+                        self.holds.push(Hold::NoReference { set, criterion: index });
+                        continue;
+                    }
+                    found
+                }
+            };
+            let candidates: Vec<&LabelledCounts> =
+                eligible.iter().filter_map(|at| groups.shown.get(*at)).collect();
+            let mut pairs = Vec::new();
+            for rate in criterion.metric.rates() {
+                pair_up(criterion.metric, *rate, &candidates, reference, &mut pairs);
+            }
+            let all_pairs = candidates.len() * (candidates.len() - 1) / 2;
+            let counted = if criterion.metric == Metric::ImpactRatio { all_pairs } else { pairs.len() };
+            // at most 2 rates times 32,640 pairs
+            let family = u64::try_from(counted).unwrap_or(u64::MAX);
+            self.plans.push(Plan { set, criterion: index, pairs, family });
+        }
+        Ok(())
+    }
+
+    /// Indices of the groups that are large enough; lists the others.
+    fn eligible(
+        &mut self,
+        set: usize,
+        index: usize,
+        criterion: &Criterion,
+        names: &[&str],
+        groups: &GroupsOf<'_>,
+    ) -> Vec<usize> {
+        let all_rows = self.table.rows();
+        let single = names.len() == 1;
+        let mut eligible = Vec::with_capacity(groups.shown.len());
+        let mut uncovered = 0_u64;
+        let first = self.ineligible.len();
+        for (at, (group, shown)) in groups.projected.iter().zip(&groups.shown).enumerate() {
+            let Some(reason) = too_small(group, single, criterion.metric, &criterion.eligibility) else {
+                eligible.push(at);
+                continue;
+            };
+            let rows = group.counts.n();
+            let share = share_of(rows, all_rows);
+            let excludable = criterion.eligibility.exclude_below_share.is_some_and(|below| share < below);
+            let accepted = excludable && self.test.accepted_groups.iter().any(|named| group.is(names, named));
+            if !accepted {
+                // rows of one table are at most 2^53 together
+                uncovered += rows;
+                if single {
+                    self.holds.push(Hold::IneligibleGroup { ineligible: self.ineligible.len() });
+                }
+            }
+            self.ineligible.push(Ineligible {
+                set,
+                criterion: index,
+                group: shown.label.clone(),
+                rows,
+                share,
+                reason,
+                accepted,
+                holds: single && !accepted,
+            });
+        }
+        let (share, tolerated) =
+            (share_of(uncovered, all_rows), round9(criterion.eligibility.ineligible_intersection_share));
+        if !single && share > tolerated {
+            self.holds.push(Hold::IneligibleIntersections { set, criterion: index, share, tolerated });
+            for ineligible in self.ineligible.iter_mut().skip(first) {
+                ineligible.holds = !ineligible.accepted;
+            }
+        }
+        eligible
+    }
+
+    /// Judges the planned comparisons and combines the verdicts.
+    fn conclude(mut self, values: Vec<SetValues>) -> BiasResult {
+        let family = self.plans.iter().map(|plan| plan.family).sum();
+        let mut comparisons = Vec::with_capacity(self.plans.iter().map(|plan| plan.pairs.len()).sum());
+        for plan in self.plans {
+            let Some(criterion) = self.test.criteria.get(plan.criterion) else { continue };
+            let frame = Frame::new(plan.set, plan.criterion, criterion, family);
+            for (rate, a, b) in plan.pairs {
+                let comparison = frame.compare(rate, a, b);
+                if comparison.interval.is_none() {
+                    self.holds.push(Hold::Undefined { comparison: comparisons.len() });
+                }
+                comparisons.push(comparison);
+            }
+        }
+        let mut worst: Option<(usize, &Comparison)> = None;
+        for candidate in comparisons.iter().enumerate() {
+            if worst.is_none_or(|(_, worst)| is_worse(candidate.1, worst)) {
+                worst = Some(candidate);
+            }
+        }
+        let verdict = match worst {
+            Some((_, worst)) if worst.verdict == Verdict::Fail => Verdict::Fail,
+            Some((_, worst)) if worst.verdict == Verdict::Pass && self.holds.is_empty() => Verdict::Pass,
+            _ => Verdict::Indeterminate,
+        };
+        let mut needed = Vec::new();
+        if verdict == Verdict::Indeterminate {
+            needed.extend(self.ineligible.iter().filter(|group| group.holds).map(for_ineligible));
+            if let Some((_, worst)) = worst
+                && worst.verdict == Verdict::Indeterminate
+                && let Some(criterion) = self.test.criteria.get(worst.criterion)
+            {
+                needed.extend(for_comparison(worst, criterion, family));
+            }
+        }
+        let worst = worst.map(|(index, _)| index);
+        BiasResult {
+            verdict,
+            worst,
+            comparisons,
+            family,
+            holds: self.holds,
+            ineligible: self.ineligible,
+            values,
+            needed,
+        }
+    }
+}
+
+/// What all comparisons of one criterion in one attribute set have in common.
+struct Frame<'c> {
+    set: usize,
+    index: usize,
+    criterion: &'c Criterion,
+    quantiles: Option<(f64, f64)>,
+    confidence: f64,
+    corrected_confidence: f64,
+    threshold: f64,
+}
+
+impl<'c> Frame<'c> {
+    fn new(set: usize, index: usize, criterion: &'c Criterion, family: u64) -> Self {
+        let confidence = round9(criterion.confidence);
+        Self {
+            set,
+            index,
+            criterion,
+            quantiles: criterion.quantiles(family),
+            confidence,
+            corrected_confidence: round9(1.0 - (1.0 - confidence) / float(family.max(1))),
+            threshold: round9(criterion.threshold),
+        }
+    }
+
+    fn compare(&self, rate: Rate, a: Side, b: Side) -> Comparison {
+        let scale = self.criterion.metric.scale();
+        let mut comparison = Comparison {
+            set: self.set,
+            criterion: self.index,
+            metric: self.criterion.metric,
+            rate,
+            estimate: None,
+            method: None,
+            interval: None,
+            confidence: self.confidence,
+            corrected: None,
+            corrected_confidence: self.corrected_confidence,
+            threshold: self.threshold,
+            verdict: Verdict::Indeterminate,
+            a,
+            b,
+        };
+        let samples = Sample::new(comparison.a.successes, comparison.a.trials)
+            .zip(Sample::new(comparison.b.successes, comparison.b.trials));
+        let (Some((a, b)), Some((z, z_corrected))) = (samples, self.quantiles) else {
+            return comparison;
+        };
+        let interval = |z| match scale {
+            Scale::Ratio => ratio_samples(a, b, z),
+            Scale::Difference => Some((Method::Newcombe, newcombe_samples(a, b, z))),
+        };
+        let Some((method, narrow)) = interval(z) else { return comparison };
+        // with one comparison there is nothing to correct, and the intervals are the same
+        let wide =
+            if z_corrected > z { interval(z_corrected).map_or(narrow, |(_, wide)| wide) } else { narrow };
+        comparison.estimate = Some(match scale {
+            Scale::Ratio if b.rate() > 0.0 => Extended::rounded(a.rate() / b.rate()),
+            Scale::Ratio => Extended::Infinite,
+            Scale::Difference => Extended::rounded(a.rate() - b.rate()),
+        });
+        comparison.method = Some(method);
+        comparison.interval = Some(narrow);
+        comparison.corrected = Some(wide);
+        comparison.verdict =
+            judged(self.criterion.rule(), narrow, wide).map_or(Verdict::Indeterminate, Verdict::from);
+        comparison
+    }
+}
+
+/// Failed before Indeterminate before passed, then farthest beyond its threshold.
+fn is_worse(candidate: &Comparison, than: &Comparison) -> bool {
+    let rank = |verdict| match verdict {
+        Verdict::Fail => 2,
+        Verdict::Indeterminate => 1,
+        Verdict::Pass => 0,
+    };
+    match rank(candidate.verdict).cmp(&rank(than.verdict)) {
+        std::cmp::Ordering::Greater => true,
+        std::cmp::Ordering::Less => false,
+        std::cmp::Ordering::Equal => candidate.excess() > than.excess(),
+    }
+}
+
+/// Share of rows, rounded to 1e-9; 0 of no rows.
+fn share_of(rows: u64, all_rows: u64) -> f64 {
+    if all_rows == 0 { 0.0 } else { round9(float(rows) / float(all_rows)) }
+}
+
+/// Why a group cannot be compared by a metric, if so.
+fn too_small(
+    group: &Projected<'_>,
+    single: bool,
+    metric: Metric,
+    eligibility: &Eligibility,
+) -> Option<IneligibleReason> {
+    let counts = group.counts;
+    let least = if single { eligibility.min_rows } else { eligibility.min_intersection_rows };
+    if counts.n() == 0 {
+        Some(IneligibleReason::Empty)
+    } else if counts.n() < least {
+        Some(IneligibleReason::TooFewRows { wanted: least, found: counts.n() })
+    } else if metric.needs_positives() && counts.positives() < eligibility.min_positives {
+        Some(IneligibleReason::TooFewPositives {
+            wanted: eligibility.min_positives,
+            found: counts.positives(),
+        })
+    } else if metric.needs_negatives() && counts.negatives() < eligibility.min_negatives {
+        Some(IneligibleReason::TooFewNegatives {
+            wanted: eligibility.min_negatives,
+            found: counts.negatives(),
+        })
+    } else {
+        None
+    }
+}
+
+/// Adds the pairs of one rate: each group with the reference (an index into `groups`), each with the one
+/// selected most (impact ratio), or all pairs.
+fn pair_up(
+    metric: Metric,
+    rate: Rate,
+    groups: &[&LabelledCounts],
+    reference: Option<usize>,
+    pairs: &mut Vec<(Rate, Side, Side)>,
+) {
+    let mut sides: Vec<Side> = groups
+        .iter()
+        .map(|group| {
+            let (successes, trials) = rate.of(group.counts);
+            Side { label: group.label.clone(), rows: group.counts.n(), successes, trials }
+        })
+        .collect();
+    let fixed = if metric == Metric::ImpactRatio {
+        sides.sort_by(by_rate);
+        sides.pop()
+    } else {
+        reference.map(|at| sides.remove(at))
+    };
+    if let Some(fixed) = fixed {
+        pairs.extend(sides.into_iter().map(|side| (rate, side, fixed.clone())));
+        return;
+    }
+    // by rate, so that the direction of a comparison does not depend on names
+    sides.sort_by(by_rate);
+    for (at, low) in sides.iter().enumerate() {
+        for high in sides.iter().skip(at + 1) {
+            let (a, b) = match metric.scale() {
+                Scale::Ratio => (low, high),
+                Scale::Difference => (high, low),
+            };
+            pairs.push((rate, a.clone(), b.clone()));
+        }
+    }
+}
+
+/// Smaller rate first, exactly; of equal rates the one with fewer trials, then by label. Undefined rates first.
+fn by_rate(a: &Side, b: &Side) -> std::cmp::Ordering {
+    let cross = |side: &Side, other: &Side| u128::from(side.successes) * u128::from(other.trials);
+    let rates = match (a.trials, b.trials) {
+        (0, _) | (_, 0) => a.trials.cmp(&b.trials),
+        _ => cross(a, b).cmp(&cross(b, a)),
+    };
+    rates.then_with(|| a.trials.cmp(&b.trials)).then_with(|| a.label.cmp(&b.label))
+}

@@ -1,0 +1,40 @@
+//! The statistics of the bias gate: from per-group counts to Pass, Fail or Indeterminate.
+//!
+//! Nothing here knows a Kubernetes kind. A caller maps a report's groups onto [`Group`], a policy's
+//! thresholds onto [`Criterion`], and reads a [`BiasResult`]:
+//!
+//! 1. [`Table`] checks the counts, turns them so that "positive" is the favourable outcome, and sums cells
+//!    to the groups of each attribute set;
+//! 2. [`Rate`] and [`Metric`] say which (successes, trials) of two groups are compared, and how;
+//! 3. [`intervals`] gives Wilson, Newcombe, Katz and MOVER-R intervals;
+//! 4. [`decide()`] compares bounds with thresholds; [`needed`] says how many more rows would decide.
+//!
+//! The same input gives the same bytes on every platform: transcendental functions come from `libm`, and
+//! every bound and value is rounded to 1e-9 *before* it is compared, kept or shown. No result is NaN or
+//! infinite: what is undefined is `None`, and an upper bound without limit is [`Extended::Infinite`].
+
+mod counts;
+mod decide;
+mod error;
+pub mod intervals;
+mod metrics;
+pub mod needed;
+pub mod normal;
+mod number;
+mod question;
+mod rates;
+mod single;
+mod table;
+
+pub use counts::{Counts, MAX_ROWS, PositiveMeans};
+pub use decide::{
+    BiasResult, Comparison, Hold, Ineligible, IneligibleReason, SetValues, Side, Verdict, decide,
+};
+pub use error::FairnessError;
+pub use metrics::{MetricValue, all_metrics, unrounded_value};
+pub use needed::{Needed, NeededUnit, Towards};
+pub use number::{Extended, Interval, round9};
+pub use question::{BiasTest, Compare, Criterion, Eligibility, MAX_GROUPS};
+pub use rates::{Metric, Rate, Scale};
+pub use single::{Limit, Measured, SingleResult, decide_single};
+pub use table::{Group, LabelledCounts, Table, label};

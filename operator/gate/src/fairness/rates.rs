@@ -1,0 +1,130 @@
+//! Rates of one group as (successes, trials), and the metrics that compare them between groups.
+
+use serde::Serialize;
+
+use super::counts::Counts;
+
+/// A share of a group's rows. Kept as successes out of trials, so that an interval belongs to it.
+///
+/// Definitions as in Fairlearn's user guide ("Common fairness metrics") and Verma & Rubin, "Fairness
+/// definitions explained", `FairWare` 2018.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Rate {
+    /// Predicted positive out of all rows: (TP + FP) / n.
+    Selection,
+    /// Predicted positive out of the actually positive, recall: TP / (TP + FN).
+    TruePositive,
+    /// Predicted positive out of the actually negative: FP / (FP + TN).
+    FalsePositive,
+    /// Predicted negative out of the actually positive: FN / (TP + FN).
+    FalseNegative,
+    /// Actually positive out of the predicted positive, precision: TP / (TP + FP).
+    PositivePredictive,
+    /// Actually positive out of all rows: (TP + FN) / n.
+    Base,
+}
+
+impl Rate {
+    /// Every rate, in the order in which they are shown.
+    pub const ALL: [Self; 6] = [
+        Self::Selection,
+        Self::TruePositive,
+        Self::FalsePositive,
+        Self::FalseNegative,
+        Self::PositivePredictive,
+        Self::Base,
+    ];
+
+    /// Successes and trials of this rate. Without trials the rate is undefined, neither 0 nor 1.
+    pub fn of(self, counts: Counts) -> (u64, u64) {
+        match self {
+            Self::Selection => (counts.predicted_positives(), counts.n()),
+            Self::TruePositive => (counts.tp(), counts.positives()),
+            Self::FalsePositive => (counts.fp(), counts.negatives()),
+            Self::FalseNegative => (counts.fn_(), counts.positives()),
+            Self::PositivePredictive => (counts.tp(), counts.predicted_positives()),
+            Self::Base => (counts.positives(), counts.n()),
+        }
+    }
+}
+
+/// Whether two rates are compared by their ratio or by their difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Scale {
+    /// p1 / p2; thresholds t in (0, 1], and 1/t on the other side.
+    Ratio,
+    /// p1 - p2; thresholds t in \[0, 1\], and -t on the other side.
+    Difference,
+}
+
+/// A measure of fairness between groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Metric {
+    /// Ratio of selection rates ("demographic parity ratio", "disparate impact"). The four-fifths rule of 29
+    /// CFR 1607.4(D) is a threshold of 0.8 on it.
+    SelectionRateRatio,
+    /// Difference of selection rates ("demographic parity difference", "statistical parity difference").
+    SelectionRateDifference,
+    /// Difference of true positive rates; Hardt, Price & Srebro, "Equality of opportunity in supervised
+    /// learning", NIPS 2016.
+    EqualOpportunityDifference,
+    /// Differences of true and of false positive rates, each a comparison of its own; the value is the larger
+    /// (Hardt, Price & Srebro 2016). A mean of the two, as some libraries take, can cancel to 0.
+    EqualizedOdds,
+    /// Difference of positive predictive values; Chouldechova, "Fair prediction with disparate impact", Big
+    /// Data 5(2), 2017.
+    PredictiveParityDifference,
+    /// Difference of false positive rates ("predictive equality").
+    FalsePositiveRateDifference,
+    /// Difference of false negative rates.
+    FalseNegativeRateDifference,
+    /// Selection rate of each category over that of the category selected most: New York City Local Law 144
+    /// of 2021 and 6 RCNY § 5-300.
+    ImpactRatio,
+}
+
+impl Metric {
+    /// Every metric, in the order in which they are shown.
+    pub const ALL: [Self; 8] = [
+        Self::SelectionRateRatio,
+        Self::SelectionRateDifference,
+        Self::EqualOpportunityDifference,
+        Self::EqualizedOdds,
+        Self::PredictiveParityDifference,
+        Self::FalsePositiveRateDifference,
+        Self::FalseNegativeRateDifference,
+        Self::ImpactRatio,
+    ];
+
+    /// The rates that it compares: one, or two for [`Metric::EqualizedOdds`].
+    pub fn rates(self) -> &'static [Rate] {
+        match self {
+            Self::SelectionRateRatio | Self::SelectionRateDifference | Self::ImpactRatio => {
+                &[Rate::Selection]
+            }
+            Self::EqualOpportunityDifference => &[Rate::TruePositive],
+            Self::EqualizedOdds => &[Rate::TruePositive, Rate::FalsePositive],
+            Self::PredictiveParityDifference => &[Rate::PositivePredictive],
+            Self::FalsePositiveRateDifference => &[Rate::FalsePositive],
+            Self::FalseNegativeRateDifference => &[Rate::FalseNegative],
+        }
+    }
+
+    /// Ratio or difference.
+    pub fn scale(self) -> Scale {
+        match self {
+            Self::SelectionRateRatio | Self::ImpactRatio => Scale::Ratio,
+            _ => Scale::Difference,
+        }
+    }
+
+    /// Whether it looks at the actually positive rows, of which a group may have too few.
+    pub fn needs_positives(self) -> bool {
+        self.rates().iter().any(|rate| matches!(rate, Rate::TruePositive | Rate::FalseNegative))
+    }
+
+    /// Whether it looks at the actually negative rows, of which a group may have too few.
+    pub fn needs_negatives(self) -> bool {
+        self.rates().contains(&Rate::FalsePositive)
+    }
+}
