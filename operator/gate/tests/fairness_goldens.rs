@@ -2,8 +2,11 @@
 //!
 //! Where the constants without another source come from: `fairness_oracle.py`.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
 use std::collections::BTreeMap;
 
+use placet_gate::fairness::fisher;
 use placet_gate::fairness::intervals::{Method, katz, mover_r, newcombe, ratio, wilson};
 use placet_gate::fairness::normal::{upper_quantile, z_bonferroni, z_two_sided};
 use placet_gate::fairness::{
@@ -39,7 +42,7 @@ fn counts(tp: i64, fp: i64, fn_: i64, tn: i64) -> Counts {
     Counts::new(tp + fp + fn_ + tn, tp, fp, fn_, tn).unwrap()
 }
 
-/// ProPublica's COMPAS file, all 7,214 persons, "positive" is a decile score of 5 or more.
+/// `ProPublica`'s COMPAS file, all 7,214 persons, "positive" is a decile score of 5 or more.
 fn compas() -> Vec<Group> {
     vec![
         group("African-American", counts(1369, 805, 532, 990)),
@@ -168,7 +171,7 @@ fn compas_rates_as_published() {
     let [black, white] = [&compas()[0], &compas()[1]].map(|group| group.counts);
     let rate = |rate: Rate, counts| {
         let (successes, trials) = rate.of(counts);
-        successes as f64 / trials as f64
+        f64::from(u32::try_from(successes).unwrap()) / f64::from(u32::try_from(trials).unwrap())
     };
     // ProPublica: false positives 44.9 % and 23.5 %, false negatives 28.0 % and 47.7 %
     for (which, first, second) in [
@@ -308,4 +311,33 @@ fn rounding_is_to_1e_9_and_keeps_order() {
     assert_eq!(round9(1e300), 1e300);
     assert!(round9(f64::NAN).is_nan());
     assert!(round9(3_999_999.999_999_999_9) <= round9(4.0e6));
+}
+
+#[test]
+fn fisher_agrees_with_scipy() {
+    let known = [
+        (8, 32, 854, 2454, 0.269_293_012_248_588_9),
+        (3, 10, 9, 10, 0.019_766_611_097_880_443),
+        (0, 60, 9, 60, 0.002_827_525_777_529_172_6),
+        (1522, 3696, 1600, 2454, 0.0),
+        (5, 5, 5, 5, 1.0),
+        (480, 1000, 500, 1000, 0.395_399_678_094_026_1),
+    ];
+    for (x1, n1, x2, n2, p) in known {
+        assert_near(fisher::two_sided(x1, n1, x2, n2).unwrap(), p, 2e-9);
+        assert_eq!(fisher::two_sided(x1, n1, x2, n2), fisher::two_sided(x2, n2, x1, n1));
+    }
+    assert_eq!(fisher::two_sided(0, 0, 1, 2), None);
+    assert_eq!(fisher::two_sided(3, 2, 1, 2), None);
+    assert_eq!(fisher::two_sided(1, u64::MAX, 1, u64::MAX), None);
+    assert!(fisher::two_sided(250_000, 500_000, 250_000, 500_000).is_some());
+}
+
+#[test]
+fn a_policy_finds_every_metric_by_its_name() {
+    for metric in Metric::ALL {
+        assert_eq!(Metric::by_name(metric.name()), Some(metric));
+        assert_eq!(format!("{metric:?}"), metric.name());
+    }
+    assert_eq!(Metric::by_name("selection rate ratio"), None);
 }

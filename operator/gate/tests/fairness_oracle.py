@@ -7,7 +7,7 @@ a build.
 Metrics: Fairlearn 0.15.0 on rows expanded from the counts. z: the normal quantile of mpmath at 40 digits.
 Intervals: statsmodels (Wilson; Newcombe's method 10; Katz' log interval). MOVER-R: the formula of Donner & Zou
 in its published form, evaluated with mpmath at 40 digits from exact Wilson limits, so that it shares neither
-code nor rounding with the implementation.
+code nor rounding with the implementation. Fisher's exact test: scipy.
 """
 
 import warnings
@@ -16,6 +16,7 @@ import mpmath as mp
 import numpy as np
 import pandas as pd
 from fairlearn import metrics as fl
+from scipy.stats import fisher_exact
 from sklearn.metrics import precision_score
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
@@ -96,3 +97,5 @@ def intervals():
 
 metrics()
 intervals()
+for x1, n1, x2, n2 in ((8, 32, 854, 2454), (3, 10, 9, 10), (0, 60, 9, 60), (1522, 3696, 1600, 2454), (5, 5, 5, 5), (480, 1000, 500, 1000)):
+    print("fisher", (x1, n1, x2, n2), repr(float(fisher_exact([[x1, n1 - x1], [x2, n2 - x2]]).pvalue)))

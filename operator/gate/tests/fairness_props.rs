@@ -1,5 +1,7 @@
 //! Properties of the bias gate that hold for any counts.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
 use std::collections::BTreeMap;
 
 use placet_gate::fairness::intervals::{katz, mover_r, newcombe, ratio, wilson};
@@ -92,7 +94,7 @@ fn judge(cells: &[Group], means: PositiveMeans, test: &BiasTest) -> BiasResult {
     decide(&Table::new(cells, means, None).unwrap(), test).unwrap()
 }
 
-/// All sets of `ATTRIBUTES` by one MinMax criterion without minimums.
+/// All sets of `ATTRIBUTES` by one `MinMax` criterion without minimums.
 fn bare(metric: Metric, threshold: f64, confidence: f64) -> BiasTest {
     BiasTest {
         attribute_sets: ATTRIBUTES.iter().map(|name| vec![(*name).to_owned()]).collect(),

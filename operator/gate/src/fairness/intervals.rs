@@ -116,8 +116,8 @@ pub(super) fn newcombe_samples(a: Sample, b: Sample, z: f64) -> Interval {
     let (p1, p2) = (a.rate(), b.rate());
     let ((l1, u1), (l2, u2)) = (wilson_limits(a, z), wilson_limits(b, z));
     let difference = p1 - p2;
-    let below = libm::sqrt((p1 - l1) * (p1 - l1) + (u2 - p2) * (u2 - p2));
-    let above = libm::sqrt((u1 - p1) * (u1 - p1) + (p2 - l2) * (p2 - l2));
+    let below = libm::sqrt(square(p1 - l1) + square(u2 - p2));
+    let above = libm::sqrt(square(u1 - p1) + square(p2 - l2));
     Interval::rounded(difference - below, difference + above)
 }
 
@@ -173,19 +173,21 @@ fn mover_r_samples(a: Sample, b: Sample, z: f64) -> Interval {
     let product = p1 * p2;
     let below = l1 * (2.0 * p1 - l1);
     let lower = if below > 0.0 {
-        let (a, b) = (p1 - l1, u2 - p2);
-        below / (product + libm::sqrt(b * b * below + p2 * p2 * a * a))
+        below / (product + libm::sqrt(square(u2 - p2) * below + square(p2 * (p1 - l1))))
     } else {
         0.0
     };
     let above = l2 * (2.0 * p2 - l2);
     let upper = if above > 0.0 {
-        let (d, e) = (u1 - p1, p2 - l2);
-        (product + libm::sqrt(d * d * above + p1 * p1 * e * e)) / above
+        (product + libm::sqrt(square(u1 - p1) * above + square(p1 * (p2 - l2)))) / above
     } else {
         f64::INFINITY
     };
     // p2 = 0 makes the observed ratio infinite, and so is the upper bound
     let estimate = if p2 > 0.0 { p1 / p2 } else { f64::INFINITY };
     Interval::rounded(lower.min(estimate), upper.max(estimate))
+}
+
+fn square(x: f64) -> f64 {
+    x * x
 }

@@ -7,7 +7,8 @@
 //!    to the groups of each attribute set;
 //! 2. [`Rate`] and [`Metric`] say which (successes, trials) of two groups are compared, and how;
 //! 3. [`intervals`] gives Wilson, Newcombe, Katz and MOVER-R intervals;
-//! 4. [`decide()`] compares bounds with thresholds; [`needed`] says how many more rows would decide.
+//! 4. [`decide()`] compares bounds with thresholds; [`needed`] says how many more rows would decide;
+//!    [`fisher`] gives an exact p for people to see.
 //!
 //! The same input gives the same bytes on every platform: transcendental functions come from `libm`, and
 //! every bound and value is rounded to 1e-9 *before* it is compared, kept or shown. No result is NaN or
@@ -16,6 +17,7 @@
 mod counts;
 mod decide;
 mod error;
+pub mod fisher;
 pub mod intervals;
 mod metrics;
 pub mod needed;
@@ -23,18 +25,18 @@ pub mod normal;
 mod number;
 mod question;
 mod rates;
+mod result;
 mod single;
 mod table;
 
 pub use counts::{Counts, MAX_ROWS, PositiveMeans};
-pub use decide::{
-    BiasResult, Comparison, Hold, Ineligible, IneligibleReason, SetValues, Side, Verdict, decide,
-};
+pub use decide::decide;
 pub use error::FairnessError;
 pub use metrics::{MetricValue, all_metrics, unrounded_value};
 pub use needed::{Needed, NeededUnit, Towards};
 pub use number::{Extended, Interval, round9};
 pub use question::{BiasTest, Compare, Criterion, Eligibility, MAX_GROUPS};
 pub use rates::{Metric, Rate, Scale};
+pub use result::{BiasResult, Comparison, Hold, Ineligible, IneligibleReason, SetValues, Side, Verdict};
 pub use single::{Limit, Measured, SingleResult, decide_single};
 pub use table::{Group, LabelledCounts, Table, label};

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::decide::{Comparison, Ineligible, IneligibleReason, Side};
 use super::intervals::{Sample, newcombe_samples, ratio_samples};
 use super::number::{Interval, float};
 use super::question::{Criterion, Rule};
 use super::rates::Scale;
+use super::result::{Comparison, Ineligible, IneligibleReason, Side};
 
 /// More data that would settle one open point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

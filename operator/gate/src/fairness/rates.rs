@@ -35,6 +35,18 @@ impl Rate {
         Self::Base,
     ];
 
+    /// Its name in a sentence.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Selection => "selection rate",
+            Self::TruePositive => "true positive rate",
+            Self::FalsePositive => "false positive rate",
+            Self::FalseNegative => "false negative rate",
+            Self::PositivePredictive => "positive predictive value",
+            Self::Base => "base rate",
+        }
+    }
+
     /// Successes and trials of this rate. Without trials the rate is undefined, neither 0 nor 1.
     pub fn of(self, counts: Counts) -> (u64, u64) {
         match self {
@@ -95,6 +107,39 @@ impl Metric {
         Self::FalseNegativeRateDifference,
         Self::ImpactRatio,
     ];
+
+    /// Its name in a policy.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SelectionRateRatio => "SelectionRateRatio",
+            Self::SelectionRateDifference => "SelectionRateDifference",
+            Self::EqualOpportunityDifference => "EqualOpportunityDifference",
+            Self::EqualizedOdds => "EqualizedOdds",
+            Self::PredictiveParityDifference => "PredictiveParityDifference",
+            Self::FalsePositiveRateDifference => "FalsePositiveRateDifference",
+            Self::FalseNegativeRateDifference => "FalseNegativeRateDifference",
+            Self::ImpactRatio => "ImpactRatio",
+        }
+    }
+
+    /// The metric that a policy names so, if there is one.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|metric| metric.name() == name)
+    }
+
+    /// Its name in a sentence.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::SelectionRateRatio => "selection-rate ratio",
+            Self::SelectionRateDifference => "selection-rate difference",
+            Self::EqualOpportunityDifference => "equal-opportunity difference",
+            Self::EqualizedOdds => "equalized-odds difference",
+            Self::PredictiveParityDifference => "predictive-parity difference",
+            Self::FalsePositiveRateDifference => "false-positive-rate difference",
+            Self::FalseNegativeRateDifference => "false-negative-rate difference",
+            Self::ImpactRatio => "impact ratio",
+        }
+    }
 
     /// The rates that it compares: one, or two for [`Metric::EqualizedOdds`].
     pub fn rates(self) -> &'static [Rate] {

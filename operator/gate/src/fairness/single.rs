@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-use super::decide::Verdict;
 use super::error::FairnessError;
 use super::intervals::{Method, Sample, wilson};
 use super::needed::{Towards, judged, search};
 use super::normal::z_two_sided;
 use super::number::{Extended, Interval, float, round9};
 use super::question::{Rule, check_confidence, out_of_range};
+use super::result::Verdict;
 
 /// What a report says about one value.
 #[derive(Debug, Clone, Copy, PartialEq)]

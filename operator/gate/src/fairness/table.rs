@@ -98,7 +98,9 @@ impl<'a> Table<'a> {
         let mut order: Vec<_> =
             cells.iter().map(|cell| (&cell.attributes, cell.counts.favourable(means))).collect();
         order.sort_by_key(|(attributes, _)| *attributes);
-        if let Some([(twice, _), _]) = order.array_windows().find(|[(a, _), (b, _)]| a == b) {
+        if let Some((twice, _)) =
+            order.iter().zip(order.iter().skip(1)).find_map(|(a, b)| (a.0 == b.0).then_some(a))
+        {
             return Err(FairnessError::DuplicateGroup { group: label(twice) });
         }
         match rows {
@@ -161,7 +163,7 @@ impl<'a> Table<'a> {
 pub(super) fn sorted(attributes: &[String]) -> Result<Vec<&str>, FairnessError> {
     let mut names: Vec<&str> = attributes.iter().map(String::as_str).collect();
     names.sort_unstable();
-    if names.is_empty() || names.array_windows().any(|[a, b]| a == b) {
+    if names.is_empty() || names.iter().zip(names.iter().skip(1)).any(|(a, b)| a == b) {
         return Err(FairnessError::BadAttributeSet { found: attributes.to_vec() });
     }
     Ok(names)
