@@ -51,6 +51,7 @@ pub mod note;
 pub mod record;
 pub mod source;
 pub mod tile;
+pub mod verify;
 pub mod vfs;
 mod wal;
 

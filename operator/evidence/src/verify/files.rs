@@ -1,0 +1,134 @@
+//! Files that no record leads to: older partial tiles, surplus objects, strangers.
+
+use std::io;
+
+use super::Findings;
+use super::records::Walk;
+use crate::hash::Digest;
+use crate::note::Checkpoint;
+use crate::source::{Source, bundle_width, object_path, openings_path};
+use crate::tile::{TILE_WIDTH, TilePath, parse_index_path};
+
+/// Goes through the files of the published directories, where the source can list.
+pub(super) fn check_all<S: Source + ?Sized>(
+    source: &S,
+    checkpoint: &Checkpoint,
+    walk: &mut Walk,
+    findings: &mut Findings,
+    notes: &mut Vec<String>,
+    not_checked: &mut Vec<String>,
+) -> io::Result<()> {
+    let mut files = Vec::new();
+    for dir in ["tile", "objects", "openings"] {
+        if !list_below(source, dir, &mut files)? {
+            not_checked.push("files that the log does not lead to: this source cannot list".to_owned());
+            return Ok(());
+        }
+    }
+    let (mut beyond, mut uncited) = (0u64, 0u64);
+    for path in files {
+        if path.starts_with("tile/") {
+            match path.parse() {
+                Ok(tile) => beyond += u64::from(!check_tile(source, checkpoint, &path, tile, findings)?),
+                Err(_) => findings.wrong(&path, None, "no file of a log has this name".to_owned()),
+            }
+        } else if let Some(rest) = path.strip_prefix("objects/") {
+            let digest =
+                rest.split_once('/').and_then(|(_, hex)| format!("sha256:{hex}").parse::<Digest>().ok());
+            match digest.filter(|digest| object_path(digest) == path) {
+                None => findings.wrong(&path, None, "no object of a log has this name".to_owned()),
+                Some(digest) if walk.cited.contains(&digest) => {}
+                Some(digest) => {
+                    uncited += 1;
+                    if source.read(&path)?.is_some_and(|bytes| Digest::of(&bytes) != digest) {
+                        findings.wrong(&path, None, "the object does not have this digest".to_owned());
+                    }
+                }
+            }
+        } else {
+            let bundle = path.strip_prefix("openings/").and_then(parse_index_path);
+            let covered = bundle.is_some_and(|b| b * TILE_WIDTH < checkpoint.size);
+            match bundle.filter(|b| openings_path(*b) == path) {
+                None => findings.wrong(&path, None, "no openings file of a log has this name".to_owned()),
+                Some(_) if !covered => beyond += 1,
+                Some(bundle) if walk.opened.contains(&bundle) => {}
+                // An empty one is what erasing the last opening leaves behind.
+                Some(_) if source.read(&path)?.is_none_or(|bytes| bytes.is_empty()) => {}
+                Some(_) => {
+                    findings.wrong(&path, None, "openings for records that commit to nothing".to_owned())
+                }
+            }
+        }
+    }
+    if beyond > 0 {
+        notes.push(format!(
+            "{beyond} files belong to records that the checkpoint does not cover yet; not checked"
+        ));
+    }
+    if uncited > 0 {
+        notes.push(format!("{uncited} objects are cited by no record that the checkpoint covers"));
+    }
+    Ok(())
+}
+
+fn list_below<S: Source + ?Sized>(source: &S, dir: &str, files: &mut Vec<String>) -> io::Result<bool> {
+    let Some(names) = source.list(dir)? else { return Ok(false) };
+    for entry in names {
+        let path = format!("{dir}/{}", entry.name);
+        if !entry.is_dir {
+            files.push(path);
+        } else if !list_below(source, &path, files)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A tile that the tree was not computed with must be the beginning of the one that was. `false` when the checkpoint
+/// does not cover it.
+fn check_tile<S: Source + ?Sized>(
+    source: &S,
+    checkpoint: &Checkpoint,
+    path: &str,
+    tile: TilePath,
+    findings: &mut Findings,
+) -> io::Result<bool> {
+    let (at_level, newest) = match tile {
+        TilePath::Entries { index, .. } => {
+            (checkpoint.size, TilePath::Entries { index, width: bundle_width(index, checkpoint.size) })
+        }
+        TilePath::Hashes { level, index, .. } => {
+            let at_level = checkpoint.size.checked_shr(u32::from(level) * 8).unwrap_or(0);
+            (at_level, TilePath::Hashes { level, index, width: bundle_width(index, at_level) })
+        }
+    };
+    if tile.width() > bundle_width(tile.index(), at_level) {
+        return Ok(false);
+    }
+    let name = newest.to_string();
+    if name == path {
+        return Ok(true);
+    }
+    let whole = match source.read(&name)? {
+        Some(bytes) => bytes,
+        None => source.read(&newest.full().to_string())?.unwrap_or_default(),
+    };
+    let part = source.read(path)?.unwrap_or_default();
+    let wanted = match tile {
+        TilePath::Hashes { width, .. } => Some(usize::from(width) * 32),
+        TilePath::Entries { width, .. } => crate::tile::split_bundle(&whole)
+            .ok()
+            .map(|entries| entries.iter().take(usize::from(width)).map(|e| e.len() + 2).sum()),
+    };
+    let differs = part.iter().zip(&whole).position(|(a, b)| a != b);
+    if let Some(byte) = differs {
+        findings.wrong(path, Some(byte), format!("it is not the beginning of {name}"));
+    } else if wanted != Some(part.len()) {
+        findings.wrong(
+            path,
+            Some(part.len()),
+            format!("it does not hold the first {} of {name}", tile.width()),
+        );
+    }
+    Ok(true)
+}

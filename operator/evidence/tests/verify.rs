@@ -1,0 +1,207 @@
+//! Verification: a good log passes, with our verifier and with one that we did not write; a changed one never does.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use common::{ORIGIN, admission, decision, key, now, open};
+use placet_evidence::verify::{Options, Outcome, Report, verify};
+use placet_evidence::*;
+
+fn with_key() -> Options {
+    Options { key: Some(key().verifier(ORIGIN).unwrap()), head: None }
+}
+
+fn check(dir: &Path, options: &Options) -> Report {
+    verify(&DirFs::new(dir), options).unwrap()
+}
+
+/// A closed log with `n` records between its first and its last, published now and then.
+fn write_log(dir: &Path, n: u64) -> Arc<MemoryHeads> {
+    let heads = Arc::new(MemoryHeads::default());
+    let log = open(dir, &heads).unwrap();
+    for i in 0..n {
+        let pending = log.append(if i % 3 == 0 { decision(i) } else { refused(i) });
+        if i % 50 == 7 || i + 1 == n {
+            pending.wait().unwrap();
+            log.publish_now().unwrap();
+        }
+    }
+    log.close(now(), "shutdown").unwrap();
+    heads
+}
+
+/// A refusal that rests on the first decision.
+fn refused(n: u64) -> NewRecord {
+    let mut record = admission(n);
+    if let Payload::Admission(body) = &mut record.payload {
+        body.decision = Some(1);
+    }
+    record
+}
+
+fn published_files(dir: &Path) -> Vec<PathBuf> {
+    let mut files = vec![dir.join("checkpoint")];
+    let mut dirs: Vec<PathBuf> = ["tile", "objects", "openings"].iter().map(|d| dir.join(d)).collect();
+    while let Some(next) = dirs.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { dirs.push(path) } else { files.push(path) }
+        }
+    }
+    files
+}
+
+#[test]
+fn a_good_log_passes_and_says_what_was_not_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let heads = write_log(dir.path(), 600);
+    let report = check(dir.path(), &with_key());
+    assert_eq!(report.outcome, Outcome::Authenticated, "{report}");
+    assert_eq!(report.summary.kinds["decision"], 200);
+    assert_eq!((report.summary.openings, report.summary.commitments), (200, 200));
+    assert!(report.not_checked.iter().any(|n| n.contains("outside its volume")), "{report}");
+    let head = heads.load().unwrap();
+    let report = check(dir.path(), &Options { head, ..with_key() });
+    assert_eq!(report.outcome, Outcome::Authenticated, "{report}");
+    assert!(!report.not_checked.iter().any(|n| n.contains("outside its volume")), "{report}");
+}
+
+#[test]
+fn without_a_key_it_is_consistent_with_itself_only() {
+    let dir = tempfile::tempdir().unwrap();
+    write_log(dir.path(), 5);
+    let report = check(dir.path(), &Options::default());
+    assert_eq!((report.outcome, report.outcome.exit_code()), (Outcome::SelfConsistent, 3), "{report}");
+    assert!(report.to_string().starts_with("consistent with itself, not authenticated"), "{report}");
+    let other = LogKey::from_seed(&[1; 32]).verifier(ORIGIN).unwrap();
+    let report = check(dir.path(), &Options { key: Some(other), head: None });
+    assert_eq!(report.outcome.exit_code(), 1, "{report}");
+}
+
+#[test]
+fn an_older_copy_and_another_history_do_not_extend_a_known_head() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write_log(one.path(), 5);
+    let other = write_log(two.path(), 5);
+    let newer = Head { size: 100, ..other.load().unwrap().unwrap() };
+    for head in [other.load().unwrap(), Some(newer)] {
+        let report = check(one.path(), &Options { head, ..with_key() });
+        assert_eq!(report.outcome, Outcome::Tampered, "{report}");
+    }
+}
+
+#[test]
+fn every_flipped_byte_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    write_log(dir.path(), 300);
+    assert_eq!(check(dir.path(), &with_key()).outcome, Outcome::Authenticated);
+    let mut flips = 0;
+    for path in published_files(dir.path()) {
+        let good = std::fs::read(&path).unwrap();
+        // Every byte of small files; in large ones the ends and every 397th (a prime, so that no field is missed).
+        let dense = good.len() <= 400;
+        for at in (0..good.len()).filter(|at| dense || *at < 4 || at % 397 == 0 || at + 4 > good.len()) {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at % 8);
+            std::fs::write(&path, &bad).unwrap();
+            let report = check(dir.path(), &with_key());
+            assert!(matches!(report.outcome.exit_code(), 1 | 2), "{} byte {at}: {report}", path.display());
+            assert!(!report.findings.is_empty());
+            flips += 1;
+        }
+        std::fs::write(&path, &good).unwrap();
+    }
+    assert!(flips > 2000, "{flips}");
+    assert_eq!(check(dir.path(), &with_key()).outcome, Outcome::Authenticated);
+}
+
+#[test]
+fn a_removed_file_is_found_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    write_log(dir.path(), 300);
+    for path in published_files(dir.path()) {
+        let name = path.strip_prefix(dir.path()).unwrap().to_str().unwrap().to_owned();
+        let good = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let report = check(dir.path(), &with_key());
+        if name.starts_with("openings/") {
+            // Openings may be erased; the report says how many are not here.
+            assert_eq!(report.outcome, Outcome::Authenticated, "{name}: {report}");
+            assert!(report.not_checked.iter().any(|n| n.contains("personal values")), "{report}");
+        } else if name.contains(".p/") && report.outcome == Outcome::Authenticated {
+            // A partial tile of an older checkpoint.
+        } else {
+            assert_eq!(report.outcome.exit_code(), 2, "{name}: {report}");
+            assert!(report.findings.iter().any(|f| f.path == name), "{name}: {report}");
+        }
+        std::fs::write(&path, &good).unwrap();
+    }
+}
+
+#[test]
+fn a_changed_record_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    write_log(dir.path(), 300);
+    let path = dir.path().join("tile/entries/000");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // A verdict inside record 1: the first NotMet becomes NotMat.
+    let at = bytes.windows(6).position(|w| w == b"NotMet").unwrap() + 4;
+    bytes[at] = b'a';
+    std::fs::write(&path, &bytes).unwrap();
+    let report = check(dir.path(), &with_key());
+    assert!(report.findings.iter().any(|f| f.record == Some(1)), "{report}");
+    assert!(report.findings.iter().all(|f| f.record.is_none_or(|r| r == 1)), "{report}");
+}
+
+#[test]
+fn a_stranger_among_the_files_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    write_log(dir.path(), 3);
+    for name in ["tile/0/001.txt", "objects/ab/cd", "openings/x000/000"] {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, b"x").unwrap();
+        let report = check(dir.path(), &with_key());
+        assert_eq!(report.outcome, Outcome::Tampered, "{name}: {report}");
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
+/// A verifier that shares no code with us: Go's own transparency-log packages.
+#[test]
+fn the_go_verifier_agrees() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../e2e/verifier");
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("verifier");
+    let built = Command::new("go")
+        .args(["build", "-trimpath", "-o"])
+        .arg(&program)
+        .arg(".")
+        .current_dir(&source)
+        .output()
+        .expect(
+            "wanted `go` on PATH: the evidence must be verified by a program that shares no code with it",
+        );
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let log = dir.path().join("log");
+    write_log(&log, 700);
+    let vkey = key().verifier(ORIGIN).unwrap().to_string();
+    let run = || Command::new(&program).arg(&log).arg(&vkey).output().unwrap();
+    let good = run();
+    let said = String::from_utf8_lossy(&good.stdout).into_owned();
+    assert!(good.status.success(), "{said}{}", String::from_utf8_lossy(&good.stderr));
+    assert!(said.contains("verified 702 records"), "{said}");
+    for name in ["checkpoint", "tile/0/000", "tile/0/002.p/190", "tile/1/000.p/2", "tile/entries/001"] {
+        let path = log.join(name);
+        let good = std::fs::read(&path).unwrap();
+        let mut bad = good.clone();
+        let middle = bad.len() / 2;
+        bad[middle] ^= 1;
+        std::fs::write(&path, bad).unwrap();
+        assert!(!run().status.success(), "a flipped byte in {name} was accepted");
+        std::fs::write(&path, good).unwrap();
+    }
+}
