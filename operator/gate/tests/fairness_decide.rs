@@ -206,6 +206,36 @@ fn failing_is_corrected_for_the_number_of_comparisons() {
 }
 
 #[test]
+fn passing_is_not_corrected() {
+    // each pair: Katz 0.822 to 1.217 at 95 %, and 0.787 to 1.271 at the corrected 98.3 %
+    let groups = [sex("a", 100, 200), sex("b", 100, 200), sex("c", 100, 200)];
+    let result = judge(&groups, &four_fifths());
+    assert_eq!(result.verdict, Verdict::Pass);
+    assert!(worst(&result).interval.unwrap().lower >= 0.8);
+    assert!(worst(&result).corrected.unwrap().lower < 0.8);
+}
+
+#[test]
+fn minimums_are_met_by_equality() {
+    let groups = |positives: i64, negatives: i64| {
+        [cell(&[("sex", "a")], positives, 0, 0, negatives), cell(&[("sex", "b")], 500, 500, 500, 500)]
+    };
+    let reason = |positives, negatives, metric| {
+        let test = test_of(&[&["sex"]], vec![criterion(metric, 0.1)]);
+        judge(&groups(positives, negatives), &test).ineligible.first().map(|group| group.reason)
+    };
+    assert_eq!(reason(20, 80, Metric::EqualizedOdds), None);
+    assert_eq!(reason(80, 20, Metric::EqualizedOdds), None);
+    let positives = Some(IneligibleReason::TooFewPositives { wanted: 20, found: 19 });
+    assert_eq!(reason(19, 81, Metric::EqualOpportunityDifference), positives);
+    assert_eq!(reason(19, 81, Metric::FalseNegativeRateDifference), positives);
+    let negatives = Some(IneligibleReason::TooFewNegatives { wanted: 20, found: 19 });
+    assert_eq!(reason(81, 19, Metric::EqualizedOdds), negatives);
+    assert_eq!(reason(81, 19, Metric::FalsePositiveRateDifference), negatives);
+    assert_eq!(reason(19, 81, Metric::SelectionRateRatio), None, "which looks at neither");
+}
+
+#[test]
 fn several_criteria_and_sets_are_one_family() {
     let mut groups = Vec::new();
     for (s, r) in [("f", "x"), ("f", "y"), ("m", "x"), ("m", "y")] {
@@ -252,6 +282,9 @@ fn an_ineligible_group_of_a_single_attribute_holds() {
     assert_eq!(accepted.verdict, Verdict::Pass);
     assert!(accepted.ineligible[0].accepted && !accepted.ineligible[0].holds);
     test.accepted_groups.clear();
+    assert_eq!(judge(&groups, &test).verdict, Verdict::Indeterminate);
+    // an acceptance of a part of the group is none of the group
+    test.accepted_groups = vec![attributes(&[("sex", "(missing)"), ("race", "x")])];
     assert_eq!(judge(&groups, &test).verdict, Verdict::Indeterminate);
     // the share must lie below what the policy says
     test.accepted_groups = vec![attributes(&[("sex", "(missing)")])];
@@ -465,6 +498,9 @@ fn single_values() {
     let n = (100 + more).next_multiple_of(20);
     let enough = Measured::Proportion { successes: n / 20 * 19, n };
     assert_eq!(at_95(enough, Limit::AtLeast(0.9)).verdict, Verdict::Pass);
+    let n = (100 + more * 9 / 10) / 20 * 20;
+    let short = Measured::Proportion { successes: n / 20 * 19, n };
+    assert_eq!(at_95(short, Limit::AtLeast(0.9)).verdict, Verdict::Indeterminate);
     assert_eq!(at_95(share, Limit::AtLeast(0.95)).needed, None, "exactly at the limit");
 
     let none = at_95(Measured::Proportion { successes: 0, n: 0 }, Limit::AtLeast(0.5));
