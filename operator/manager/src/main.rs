@@ -1,2 +1,5 @@
-//! placet-operator
-fn main() {}
+//! The operator's process.
+
+fn main() {
+    placet_operator::infra::client::install_crypto_provider();
+}

@@ -1,0 +1,3 @@
+//! The Placet operator: what acts.
+
+pub mod infra;
