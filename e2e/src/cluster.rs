@@ -16,12 +16,15 @@ use crate::layout::Layout;
 use crate::outcome::record_skip;
 use crate::people::{PEOPLE, person};
 use crate::protocol::{Answer, PodSignal, Report, Request, State};
-use crate::supervisor::{Config, TEMPORARY_PREFIX};
+use crate::supervisor::{Config, DETACH, TEMPORARY_PREFIX};
 use crate::toolchain::Toolchain;
 use crate::{files, node};
 
 /// The variable that points scenarios at a cluster that is not ours: the path of an administrator's kubeconfig.
 pub(crate) const FOREIGN: &str = "E2E_KUBECONFIG";
+
+/// No command of a scenario takes this long; without a bound a hanging one would hold up everything.
+const COMMAND_WITHIN: Duration = Duration::from_secs(600);
 
 /// How a cluster is to be.
 #[derive(Clone, Debug)]
@@ -94,7 +97,7 @@ pub struct Cluster {
 #[derive(Debug)]
 enum Kind {
     /// Started by this process: the pipe's end is the cluster's end.
-    Owned { supervisor: Child, _lifeline: ChildStdin },
+    Owned { supervisor: Box<Child>, _lifeline: ChildStdin },
     /// Runs by itself.
     Joined,
     /// Somebody else's; `layout` is a directory for kubeconfigs only.
@@ -138,7 +141,6 @@ impl Cluster {
             nodes: options.nodes,
             images: options.images,
             keep: options.keep && !temporary,
-            lifeline: owned,
         };
         files::write(&layout.config(), serde_json::to_string_pretty(&config).unwrap_or_default(), 0o644)?;
         let log_path = dir.join("supervisor.log");
@@ -160,7 +162,7 @@ impl Cluster {
             .map_err(Error::io(format!("starting {}", binary.display())))?;
         let lifeline = supervisor.stdin.take();
         let reports = supervisor.stdout.take();
-        let (Some(lifeline), Some(reports)) = (lifeline, reports) else {
+        let (Some(mut lifeline), Some(reports)) = (lifeline, reports) else {
             return Err(Error::unmet("pipes to the supervisor", "none", "this is a defect of the harness"));
         };
         let mut lines = BufReader::new(reports).lines();
@@ -191,8 +193,11 @@ impl Cluster {
                 }
             }
         }
-        let kind = if owned { Kind::Owned { supervisor, _lifeline: lifeline } } else { Kind::Joined };
-        Self::open(layout, kind)
+        if owned {
+            return Self::open(layout, Kind::Owned { supervisor: Box::new(supervisor), _lifeline: lifeline });
+        }
+        lifeline.write_all(&[DETACH]).await.map_err(Error::io("letting the supervisor go"))?;
+        Self::open(layout, Kind::Joined)
     }
 
     /// A cluster that already runs in a directory.
@@ -387,7 +392,10 @@ impl Cluster {
                 let _ = stdin.write_all(input.as_bytes()).await;
             }
         };
-        let (output, ()) = tokio::join!(child.wait_with_output(), feed);
+        let both = async { tokio::join!(child.wait_with_output(), feed) };
+        let (output, ()) = tokio::time::timeout(COMMAND_WITHIN, both).await.map_err(|_| {
+            Error::unmet(format!("the end of `{shown}`"), "it still ran after 10 minutes", "run it by hand")
+        })?;
         let output = output.map_err(Error::io(&doing))?;
         Ok(Output {
             command: shown,

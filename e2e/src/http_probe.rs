@@ -1,5 +1,6 @@
 //! One HTTP request as a kubelet's probe makes it: GET, no keep-alive, any server certificate.
 
+use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &Get) ->
         request.path, request.address
     );
     for (name, value) in &request.headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(text, "{name}: {value}\r\n");
     }
     text.push_str("\r\n");
     stream.write_all(text.as_bytes()).await?;

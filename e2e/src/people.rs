@@ -12,7 +12,7 @@ pub struct Person {
 }
 
 /// Everybody. `admin` is in `system:masters` and passes every authorizer: it is for setting up and looking, never for
-/// showing what somebody may do. `root-admin` holds `cluster-admin` by a ClusterRoleBinding, as real administrators do.
+/// showing what somebody may do. `root-admin` holds `cluster-admin` by a `ClusterRoleBinding`, as real administrators do.
 pub const PEOPLE: &[Person] = &[
     Person { name: "admin", groups: &["system:masters"], title: "sets the cluster up" },
     Person { name: "root-admin", groups: &[], title: "cluster administrator" },

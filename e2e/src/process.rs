@@ -30,10 +30,6 @@ pub fn exec_guarded(parent: i32, program: &Path, arguments: &[OsString]) -> Erro
             "nothing: it has ended, and so does this",
         );
     }
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this process becomes another program; there is nothing to wait for"
-    )]
     let error = std::process::Command::new(program).args(arguments).exec();
     Error::io(format!("running {}", program.display()))(error)
 }

@@ -1,6 +1,6 @@
 //! One cluster for all tests of a test binary.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::OnceCell;
 
@@ -10,11 +10,14 @@ use crate::files;
 
 static SHARED: OnceCell<Cluster> = OnceCell::const_new();
 
-/// The images of the operator and where cargo has put its binaries, beside the running one.
+/// Our own images and where cargo puts their binaries, beside the running one. A binary that is not built yet is named
+/// all the same: a pod that needs it says so.
 pub fn own_images() -> Vec<(String, PathBuf)> {
+    let dir = files::sibling("placet-cluster").ok().and_then(|file| file.parent().map(Path::to_path_buf));
+    let dir = dir.unwrap_or_default();
     ["placet-operator", "placet", "placet-cluster"]
         .into_iter()
-        .filter_map(|name| Some((format!("placet.dev/{name}"), files::sibling(name).ok()?)))
+        .map(|name| (format!("placet.dev/{name}"), dir.join(name)))
         .collect()
 }
 

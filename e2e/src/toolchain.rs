@@ -17,7 +17,6 @@ impl Toolchain {
     pub async fn ensure() -> Result<Self> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("controlplane").join("build.sh");
         let doing = format!("building the control plane with {}", script.display());
-        #[expect(clippy::disallowed_methods, reason = "the child is waited for below")]
         let output = tokio::process::Command::new(&script)
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())

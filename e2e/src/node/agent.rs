@@ -198,15 +198,12 @@ async fn dispatch(inner: Arc<Inner>) -> Result<()> {
             Some(Ok(Event::Apply(pod) | Event::InitApply(pod))) => {
                 let uid = uid(&pod);
                 listed.insert(uid.clone());
-                match pods.get(&uid) {
-                    Some(sender) => {
-                        sender.send_replace(Some(pod));
-                    }
-                    None => {
-                        let (sender, seen) = watch::channel(Some(pod));
-                        workers.spawn(worker::run(Arc::clone(&inner), seen));
-                        pods.insert(uid, sender);
-                    }
+                if let Some(sender) = pods.get(&uid) {
+                    sender.send_replace(Some(pod));
+                } else {
+                    let (sender, seen) = watch::channel(Some(pod));
+                    workers.spawn(worker::run(Arc::clone(&inner), seen));
+                    pods.insert(uid, sender);
                 }
             }
             Some(Err(error)) => tracing::debug!(%error, "the pod watch"),

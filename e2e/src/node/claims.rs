@@ -2,6 +2,7 @@
 //! that outlives pods and is removed with the claim.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use futures::{StreamExt as _, pin_mut};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
@@ -34,11 +35,16 @@ pub(crate) async fn provision(client: kube::Client, root: PathBuf) -> Result<()>
         let volume = serde_json::from_value(volume(&claim, &name, &node, &dir)).map_err(|error| {
             Error::unmet("a volume for a claim", error.to_string(), "this is a defect of the harness")
         })?;
-        // The watch tells the claim again with each change until it is bound; a failure is tried again then.
-        match volumes.create(&PostParams::default(), &volume).await {
-            Ok(_) => tracing::info!(claim = claim.name_any(), %name, %node, "volume made"),
-            Err(error) if is_status(&error, 409) => {}
-            Err(error) => tracing::warn!(%error, claim = claim.name_any(), "no volume made"),
+        // Without this volume the pod waits for ever, so a failure of the API server is outlasted.
+        while let Err(error) = volumes.create(&PostParams::default(), &volume).await {
+            if is_status(&error, 409) {
+                break;
+            }
+            if matches!(&error, kube::Error::Api(status) if status.code < 500 && status.code != 429) {
+                tracing::error!(%error, claim = claim.name_any(), "no volume made");
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
         }
     }
     Err(Error::unmet("a watch that goes on", "its end", "this is a defect of the harness"))

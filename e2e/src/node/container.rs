@@ -55,6 +55,7 @@ pub(crate) async fn run(
 ) -> bool {
     let name = container.name.clone();
     let mut pauses = 0;
+    let mut told = String::new();
     loop {
         let prepared = tokio::select! {
             prepared = prepare(&context, &container, init) => prepared,
@@ -68,7 +69,10 @@ pub(crate) async fn run(
             Ok(started) => started,
             Err(error) => {
                 let message = error.to_string();
-                context.event("Warning", "CreateContainerConfigError", &message).await;
+                if message != told {
+                    context.event("Warning", "CreateContainerConfigError", &message).await;
+                    told.clone_from(&message);
+                }
                 context.book.entry(init, &name, |entry| {
                     entry.state = ContainerState::Waiting { reason: "CreateContainerConfigError", message };
                 });

@@ -1,6 +1,7 @@
 //! The environment, the command line and the working directory of a container's process.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -180,7 +181,9 @@ pub(crate) fn expand(text: &str, values: &BTreeMap<String, String>) -> String {
         } else if let Some((name, tail)) = after.strip_prefix('(').and_then(|inner| inner.split_once(')')) {
             match values.get(name) {
                 Some(value) => out.push_str(value),
-                None => out.push_str(&format!("$({name})")),
+                None => {
+                    let _ = write!(out, "$({name})");
+                }
             }
             rest = tail;
         } else {

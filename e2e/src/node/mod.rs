@@ -46,7 +46,7 @@ pub(crate) const STORAGE_CLASS: &str = "placet-local";
 pub(crate) const PROVISIONER: &str = "placet.dev/local";
 
 /// Watches try again at this pace for ever: tests kill the API server and want to go on at once when it is back.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SteadyBackoff;
 
 impl Iterator for SteadyBackoff {

@@ -221,7 +221,7 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    fn container(probes: serde_json::Value) -> Container {
+    fn container(probes: &serde_json::Value) -> Container {
         let mut value = serde_json::json!({"name": "c", "ports": [{"name": "web", "containerPort": 1}]});
         value.as_object_mut().unwrap().extend(probes.as_object().unwrap().clone());
         serde_json::from_value(value).unwrap()
@@ -229,9 +229,9 @@ mod tests {
 
     #[test]
     fn a_named_port_is_found_and_a_wrong_one_is_an_error() {
-        let good = container(serde_json::json!({"livenessProbe": {"httpGet": {"port": "web"}}}));
+        let good = container(&serde_json::json!({"livenessProbe": {"httpGet": {"port": "web"}}}));
         assert!(Plan::new(&good, Ipv4Addr::LOCALHOST).is_ok());
-        let wrong = container(serde_json::json!({"livenessProbe": {"httpGet": {"port": "wob"}}}));
+        let wrong = container(&serde_json::json!({"livenessProbe": {"httpGet": {"port": "wob"}}}));
         assert!(Plan::new(&wrong, Ipv4Addr::LOCALHOST).unwrap_err().contains("wob"));
     }
 
@@ -249,7 +249,7 @@ mod tests {
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
         });
-        let container = container(serde_json::json!({
+        let container = container(&serde_json::json!({
             "readinessProbe": {"httpGet": {"path": "readyz", "port": port}, "periodSeconds": 1, "failureThreshold": 1},
         }));
         let (sender, mut findings) = mpsc::channel(8);

@@ -62,7 +62,7 @@ impl PodVolumes {
         self.pod.metadata.namespace.as_deref().unwrap_or_default()
     }
 
-    /// Whether a change of this Secret or ConfigMap concerns a volume of the pod.
+    /// Whether a change of this Secret or `ConfigMap` concerns a volume of the pod.
     pub(crate) fn concerned(&self, changed: &Changed) -> bool {
         let (secret, name, namespace) = match changed {
             Changed::Secret { namespace, name } => (true, name, namespace),

@@ -219,12 +219,12 @@ async fn live(context: Arc<PodContext>, stop: StopSignal) {
     while containers.join_next().await.is_some() {}
 }
 
-/// Brings changed Secrets and ConfigMaps and renewed tokens to the pod's directory.
+/// Brings changed Secrets and `ConfigMaps` and renewed tokens to the pod's directory.
 async fn keep_volumes(context: Arc<PodContext>) {
-    let mut changes = context.parts.changes.subscribe();
+    let mut news = context.parts.changes.subscribe();
     loop {
         let sync = tokio::select! {
-            changed = changes.recv() => match changed {
+            changed = news.recv() => match changed {
                 Ok(changed) => context.volumes.lock().await.concerned(&changed),
                 Err(RecvError::Lagged(_)) => true,
                 Err(RecvError::Closed) => return,

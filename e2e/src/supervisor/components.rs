@@ -45,6 +45,7 @@ pub(crate) struct State {
     pub(crate) ended: Option<Ended>,
 }
 
+#[derive(Clone, Copy)]
 enum Event {
     Ended(Component, Ended),
     Again(Component),

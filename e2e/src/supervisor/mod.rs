@@ -29,6 +29,9 @@ use crate::toolchain::Toolchain;
 /// The prefix of directories that a cluster makes for itself below the system's temporary directory.
 pub(crate) const TEMPORARY_PREFIX: &str = "placet-e2e-";
 
+/// The byte on standard input that lets a cluster live on when its owner ends.
+pub(crate) const DETACH: u8 = b'd';
+
 /// What a supervisor needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
@@ -42,19 +45,18 @@ pub struct Config {
     pub images: Vec<(String, PathBuf)>,
     /// Whether the directory stays when the cluster ends.
     pub keep: bool,
-    /// Whether the end of standard input ends the cluster.
-    pub lifeline: bool,
 }
 
 /// Starts a cluster, tells on standard output (JSON lines) how that goes, and runs it until it is told to stop. Then
-/// every process is ended and, unless it is to be kept, the directory is removed.
+/// every process is ended and, unless it is to be kept, the directory is removed. The end of standard input is such a
+/// request, unless the byte `d` came before it.
 ///
 /// # Errors
 /// When the cluster cannot start or one of the supervisor's own tasks ends.
 pub async fn serve(config: Config) -> Result<()> {
     let layout = Layout::new(config.dir.clone())?;
     let _lock = lock(&layout)?;
-    let stop = stop_signals(config.lifeline)?;
+    let stop = stop_signals()?;
     let mut asked_to_stop = stop.receiver.clone();
     let processes = Processes::default();
     let mut tasks = JoinSet::new();
@@ -107,7 +109,7 @@ async fn run(
     });
     let pods = agent.pods();
     let third_byte = agent.third_byte();
-    let (_, ()) =
+    let ((), ()) =
         tokio::try_join!(components.start_rest(), bootstrap::apply(&client, config.nodes, third_byte),)?;
     agent.spawn(tasks);
     bootstrap::wait(&client, config.nodes + 1).await?;
@@ -181,7 +183,7 @@ struct Stop {
     _signals: JoinSet<()>,
 }
 
-fn stop_signals(lifeline: bool) -> Result<Stop> {
+fn stop_signals() -> Result<Stop> {
     let (sender, receiver) = watch::channel(false);
     let mut signals = JoinSet::new();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
@@ -192,15 +194,19 @@ fn stop_signals(lifeline: bool) -> Result<Stop> {
             sender.send_replace(true);
         });
     }
-    if lifeline {
+    {
         let sender = sender.clone();
         std::thread::Builder::new()
             .name("lifeline".into())
             .spawn(move || {
-                let mut byte = [0; 16];
-                // Nothing is ever written: a read ends when the owner does.
-                while matches!(std::io::stdin().read(&mut byte), Ok(count) if count > 0) {}
-                sender.send_replace(true);
+                let mut byte = [0; 1];
+                // A read ends when the owner does, or with the byte that lets the cluster live on without it.
+                match std::io::stdin().read(&mut byte) {
+                    Ok(1) if byte[0] == DETACH => {}
+                    _ => {
+                        sender.send_replace(true);
+                    }
+                }
             })
             .map_err(Error::io("starting a thread"))?;
     }

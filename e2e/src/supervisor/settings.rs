@@ -62,19 +62,54 @@ impl Settings {
     }
 }
 
+/// The ports of the components, on 127.0.0.1.
+struct Ports {
+    etcd: u16,
+    etcd_peer: u16,
+    api: u16,
+    controllers: u16,
+    scheduler: u16,
+    kwok: u16,
+}
+
 /// Writes all files and composes the command lines.
 pub(crate) fn write(layout: &Layout, tools: &Toolchain) -> Result<Settings> {
-    let ports = free_ports::<6>()?;
-    let [etcd, etcd_peer, api, controllers, scheduler, kwok] = ports;
+    let [etcd, etcd_peer, api, controllers, scheduler, kwok] = free_ports()?;
+    let ports = Ports { etcd, etcd_peer, api, controllers, scheduler, kwok };
     let authority = Authority::ensure(layout)?;
     let server = Server { url: format!("https://127.0.0.1:{api}"), authority: authority.certificate() };
+    write_kubeconfigs(layout, &server, &authority)?;
+    write_configurations(layout)?;
+    let programs = Component::ALL
+        .into_iter()
+        .map(|component| {
+            let program = Program {
+                path: tools.binary(component.name()),
+                arguments: arguments(component, layout, tools, &ports),
+                environment: vec![
+                    ("HOME".into(), layout.home().display().to_string()),
+                    ("PATH".into(), "/usr/bin:/bin".into()),
+                ],
+                directory: layout.root().to_path_buf(),
+                log: layout.log(component.name()),
+            };
+            (component, Prepared { program, ready: question(component, &ports) })
+        })
+        .collect();
+    Ok(Settings { server, programs, admin: internal(layout, node::AGENT_USER) })
+}
 
+/// The kubeconfig of a component.
+fn internal(layout: &Layout, name: &str) -> PathBuf {
+    layout.settings(&format!("{name}.kubeconfig"))
+}
+
+fn write_kubeconfigs(layout: &Layout, server: &Server, authority: &Authority) -> Result<()> {
     for person in PEOPLE {
         let identity = authority.client(person.name, person.groups)?;
-        let text = kubeconfig::with_certificate(&server, person.name, &identity);
+        let text = kubeconfig::with_certificate(server, person.name, &identity);
         files::write(&layout.kubeconfig(person.name), text, 0o600)?;
     }
-    let internal = |name: &str| layout.settings(&format!("{name}.kubeconfig"));
     for (user, groups) in [
         ("system:kube-controller-manager", &[][..]),
         ("system:kube-scheduler", &[]),
@@ -83,9 +118,13 @@ pub(crate) fn write(layout: &Layout, tools: &Toolchain) -> Result<Settings> {
         (node::AGENT_USER, &["system:masters"]),
     ] {
         let identity = authority.client(user, groups)?;
-        let text = kubeconfig::with_certificate(&server, user, &identity);
-        files::write(&internal(user.trim_start_matches("system:")), text, 0o600)?;
+        let text = kubeconfig::with_certificate(server, user, &identity);
+        files::write(&internal(layout, user.trim_start_matches("system:")), text, 0o600)?;
     }
+    Ok(())
+}
+
+fn write_configurations(layout: &Layout) -> Result<()> {
     files::write(&layout.settings("real-node-values.yaml"), node::REAL_NODE_VALUES, 0o644)?;
     files::write(&layout.settings("audit-policy.yaml"), AUDIT_POLICY, 0o644)?;
     let egress = serde_json::json!({
@@ -105,58 +144,38 @@ pub(crate) fn write(layout: &Layout, tools: &Toolchain) -> Result<Settings> {
         "apiVersion": "kubescheduler.config.k8s.io/v1",
         "kind": "KubeSchedulerConfiguration",
         "leaderElection": { "leaderElect": false },
-        "clientConnection": { "kubeconfig": internal("kube-scheduler"), "qps": 500, "burst": 1000 },
+        "clientConnection": { "kubeconfig": internal(layout, "kube-scheduler"), "qps": 500, "burst": 1000 },
     });
-    files::write(&layout.settings("scheduler.yaml"), scheduling.to_string(), 0o644)?;
+    files::write(&layout.settings("scheduler.yaml"), scheduling.to_string(), 0o644)
+}
 
+/// The question that a component answers with 200 when it is ready.
+fn question(component: Component, ports: &Ports) -> Get {
+    let (port, tls, path) = match component {
+        Component::Etcd => (ports.etcd, false, "/health"),
+        Component::ApiServer => (ports.api, true, "/readyz"),
+        Component::ControllerManager => (ports.controllers, true, "/healthz"),
+        Component::Scheduler => (ports.scheduler, true, "/healthz"),
+        Component::Kwok => (ports.kwok, false, "/healthz"),
+    };
+    Get {
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        tls,
+        path: path.into(),
+        headers: Vec::new(),
+        timeout: Duration::from_secs(2),
+    }
+}
+
+fn arguments(component: Component, layout: &Layout, tools: &Toolchain, ports: &Ports) -> Vec<String> {
     let text = |path: PathBuf| path.display().to_string();
-    let mut arguments: BTreeMap<Component, Vec<String>> = BTreeMap::new();
-    arguments.insert(
-        Component::Etcd,
-        vec![
-            format!("--data-dir={}", text(layout.etcd_data())),
-            format!("--listen-client-urls=http://127.0.0.1:{etcd}"),
-            format!("--advertise-client-urls=http://127.0.0.1:{etcd}"),
-            format!("--listen-peer-urls=http://127.0.0.1:{etcd_peer}"),
-            format!("--initial-advertise-peer-urls=http://127.0.0.1:{etcd_peer}"),
-            format!("--initial-cluster=default=http://127.0.0.1:{etcd_peer}"),
-            // The cluster is thrown away with the machine's next crash anyway; kills lose nothing.
-            "--unsafe-no-fsync".into(),
-            "--log-level=warn".into(),
-        ],
-    );
-    arguments.insert(
-        Component::ApiServer,
-        vec![
-            format!("--etcd-servers=http://127.0.0.1:{etcd}"),
-            format!("--secure-port={api}"),
+    match component {
+        Component::Etcd => etcd_arguments(layout, ports),
+        Component::ApiServer => api_server_arguments(layout, ports),
+        Component::ControllerManager => vec![
+            format!("--kubeconfig={}", text(internal(layout, "kube-controller-manager"))),
             "--bind-address=127.0.0.1".into(),
-            "--advertise-address=127.0.0.1".into(),
-            // Endpoints may not be loopback addresses; nothing here uses the `kubernetes` Service.
-            "--endpoint-reconciler-type=none".into(),
-            format!("--cert-dir={}", text(layout.pki(""))),
-            format!("--tls-cert-file={}", text(layout.pki("apiserver.crt"))),
-            format!("--tls-private-key-file={}", text(layout.pki("apiserver.key"))),
-            format!("--client-ca-file={}", text(layout.pki("ca.crt"))),
-            format!("--service-account-key-file={}", text(layout.pki("service-accounts.pub"))),
-            format!("--service-account-signing-key-file={}", text(layout.pki("service-accounts.key"))),
-            "--service-account-issuer=https://kubernetes.default.svc.cluster.local".into(),
-            "--authorization-mode=RBAC".into(),
-            "--service-cluster-ip-range=10.96.0.0/16".into(),
-            "--allow-privileged".into(),
-            format!("--egress-selector-config-file={}", text(layout.settings("egress.yaml"))),
-            format!("--audit-policy-file={}", text(layout.settings("audit-policy.yaml"))),
-            format!("--audit-log-path={}", text(layout.audit_log())),
-            // One growing file: a test reads it from start to end.
-            "--audit-log-maxsize=0".into(),
-        ],
-    );
-    arguments.insert(
-        Component::ControllerManager,
-        vec![
-            format!("--kubeconfig={}", text(internal("kube-controller-manager"))),
-            "--bind-address=127.0.0.1".into(),
-            format!("--secure-port={controllers}"),
+            format!("--secure-port={}", ports.controllers),
             format!("--cert-dir={}", text(layout.settings("controller-manager-serving"))),
             "--use-service-account-credentials".into(),
             format!("--service-account-private-key-file={}", text(layout.pki("service-accounts.key"))),
@@ -165,61 +184,68 @@ pub(crate) fn write(layout: &Layout, tools: &Toolchain) -> Result<Settings> {
             "--kube-api-qps=500".into(),
             "--kube-api-burst=1000".into(),
         ],
-    );
-    arguments.insert(
-        Component::Scheduler,
-        vec![
+        Component::Scheduler => vec![
             format!("--config={}", text(layout.settings("scheduler.yaml"))),
             "--bind-address=127.0.0.1".into(),
-            format!("--secure-port={scheduler}"),
+            format!("--secure-port={}", ports.scheduler),
             format!("--cert-dir={}", text(layout.settings("scheduler-serving"))),
         ],
-    );
-    let mut simulator = vec![
-        format!("--kubeconfig={}", text(internal("kwok"))),
-        "--manage-all-nodes=false".into(),
-        "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake".into(),
-        // Apart from Services (10.96) and from our own node's pods (10.244).
-        "--cidr=10.243.0.1/16".into(),
-        format!("--server-address=127.0.0.1:{kwok}"),
-        "--node-lease-duration-seconds=40".into(),
-    ];
-    simulator.extend(tools.stages().into_iter().map(|stage| format!("--config={}", text(stage))));
-    arguments.insert(Component::Kwok, simulator);
-
-    let question = |component| {
-        let (port, tls, path) = match component {
-            Component::Etcd => (etcd, false, "/health"),
-            Component::ApiServer => (api, true, "/readyz"),
-            Component::ControllerManager => (controllers, true, "/healthz"),
-            Component::Scheduler => (scheduler, true, "/healthz"),
-            Component::Kwok => (kwok, false, "/healthz"),
-        };
-        Get {
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-            tls,
-            path: path.into(),
-            headers: Vec::new(),
-            timeout: Duration::from_secs(2),
+        Component::Kwok => {
+            let mut all = vec![
+                format!("--kubeconfig={}", text(internal(layout, "kwok"))),
+                "--manage-all-nodes=false".into(),
+                "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake".into(),
+                // Apart from Services (10.96) and from our own node's pods (10.244).
+                "--cidr=10.243.0.1/16".into(),
+                format!("--server-address=127.0.0.1:{}", ports.kwok),
+                "--node-lease-duration-seconds=40".into(),
+            ];
+            all.extend(tools.stages().into_iter().map(|stage| format!("--config={}", text(stage))));
+            all
         }
-    };
-    let programs = arguments
-        .into_iter()
-        .map(|(component, arguments)| {
-            let program = Program {
-                path: tools.binary(component.name()),
-                arguments,
-                environment: vec![
-                    ("HOME".into(), text(layout.home())),
-                    ("PATH".into(), "/usr/bin:/bin".into()),
-                ],
-                directory: layout.root().to_path_buf(),
-                log: layout.log(component.name()),
-            };
-            (component, Prepared { program, ready: question(component) })
-        })
-        .collect();
-    Ok(Settings { server, programs, admin: internal(node::AGENT_USER) })
+    }
+}
+
+fn etcd_arguments(layout: &Layout, ports: &Ports) -> Vec<String> {
+    let (client, peer) = (ports.etcd, ports.etcd_peer);
+    vec![
+        format!("--data-dir={}", layout.etcd_data().display()),
+        format!("--listen-client-urls=http://127.0.0.1:{client}"),
+        format!("--advertise-client-urls=http://127.0.0.1:{client}"),
+        format!("--listen-peer-urls=http://127.0.0.1:{peer}"),
+        format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer}"),
+        format!("--initial-cluster=default=http://127.0.0.1:{peer}"),
+        // The cluster is thrown away with the machine's next crash anyway; kills lose nothing.
+        "--unsafe-no-fsync".into(),
+        "--log-level=warn".into(),
+    ]
+}
+
+fn api_server_arguments(layout: &Layout, ports: &Ports) -> Vec<String> {
+    let text = |path: PathBuf| path.display().to_string();
+    vec![
+        format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd),
+        format!("--secure-port={}", ports.api),
+        "--bind-address=127.0.0.1".into(),
+        "--advertise-address=127.0.0.1".into(),
+        // Endpoints may not be loopback addresses; nothing here uses the `kubernetes` Service.
+        "--endpoint-reconciler-type=none".into(),
+        format!("--cert-dir={}", text(layout.pki(""))),
+        format!("--tls-cert-file={}", text(layout.pki("apiserver.crt"))),
+        format!("--tls-private-key-file={}", text(layout.pki("apiserver.key"))),
+        format!("--client-ca-file={}", text(layout.pki("ca.crt"))),
+        format!("--service-account-key-file={}", text(layout.pki("service-accounts.pub"))),
+        format!("--service-account-signing-key-file={}", text(layout.pki("service-accounts.key"))),
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local".into(),
+        "--authorization-mode=RBAC".into(),
+        "--service-cluster-ip-range=10.96.0.0/16".into(),
+        "--allow-privileged".into(),
+        format!("--egress-selector-config-file={}", text(layout.settings("egress.yaml"))),
+        format!("--audit-policy-file={}", text(layout.settings("audit-policy.yaml"))),
+        format!("--audit-log-path={}", text(layout.audit_log())),
+        // One growing file: a test reads it from start to end.
+        "--audit-log-maxsize=0".into(),
+    ]
 }
 
 /// Ports that nobody listens on now. They lie below the range that the system hands out for outgoing connections, so
