@@ -1,7 +1,7 @@
 //! The CustomResourceDefinitions as they are installed.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
 };
 use kube::CustomResourceExt;
 
@@ -21,18 +21,30 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         for version in &mut crd.spec.versions {
             if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
                 make_structural(schema);
+                // `kubectl explain KIND` begins with the root's description; the derived one says nothing.
+                let spec = schema.properties.as_ref().and_then(|properties| properties.get("spec"));
+                schema.description = spec.and_then(|spec| spec.description.clone());
             }
         }
     }
     crds
 }
 
+/// The longest key of a map: a label's, with a DNS subdomain of 253 characters, a slash and a name of 63.
+const MAX_MAP_KEY: usize = 317;
+
 /// Removes `additionalProperties: false`, which Rust's strict parsing adds and structural schemas forbid beside
-/// `properties` (the API server prunes or, with strict validation, refuses unknown fields by itself), and gives keys of
-/// maps their bound.
+/// `properties` (the API server prunes or, with strict validation, refuses unknown fields by itself); removes
+/// `nullable`, so that the API server drops a null instead of storing it and `field: null` has the digest of no field;
+/// and gives keys of maps their bound.
 fn make_structural(schema: &mut JSONSchemaProps) {
     if schema.additional_properties == Some(JSONSchemaPropsOrBool::Bool(false)) {
         schema.additional_properties = None;
+    }
+    schema.nullable = None;
+    // Lines were broken for the source; terminals break their own.
+    if let Some(description) = &mut schema.description {
+        *description = description.split_whitespace().collect::<Vec<_>>().join(" ");
     }
     if let Some(properties) = &mut schema.properties {
         properties.values_mut().for_each(make_structural);
@@ -44,5 +56,10 @@ fn make_structural(schema: &mut JSONSchemaProps) {
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
         make_structural(values);
+        schema.x_kubernetes_validations.get_or_insert_default().push(ValidationRule {
+            rule: format!("self.all(key, size(key) <= {MAX_MAP_KEY})"),
+            message: Some(format!("a key has at most {MAX_MAP_KEY} characters")),
+            ..ValidationRule::default()
+        });
     }
 }
