@@ -123,7 +123,9 @@ impl Kind {
                 ("risks.*.controls", &["control"]),
                 ("risks", &["id"]),
             ],
-            Kind::ModelRelease => &[("artifacts", &["name"]), ("datasets", &["name", "use"]), ("developers", &[])],
+            Kind::ModelRelease => {
+                &[("artifacts", &["name"]), ("datasets", &["name", "use"]), ("developers", &[])]
+            }
             Kind::TestReport => &[("supersedes.reports", &[]), ("metrics", &["name"])],
             Kind::Approval | Kind::ApprovalRole => &[],
             Kind::RiskAcceptance => &[("risks", &[])],

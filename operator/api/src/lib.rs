@@ -2,6 +2,11 @@
 //!
 //! [`crds`] gives their CustomResourceDefinitions as they are installed; [`Kind`] names them.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "these docs are what `kubectl explain` prints: plain words, names without backticks"
+)]
+
 pub mod aisystem;
 pub mod approval;
 pub mod approvalrole;

@@ -180,8 +180,9 @@ fn is_name(t: &str) -> bool {
 
 /// Whether a text is `sha256:` and 64 lower-case hexadecimal digits.
 pub fn is_digest(t: &str) -> bool {
-    t.strip_prefix("sha256:")
-        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
+    t.strip_prefix("sha256:").is_some_and(|hex| {
+        hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    })
 }
 
 fn is_date(t: &str) -> bool {
@@ -193,7 +194,8 @@ fn is_date(t: &str) -> bool {
 fn is_decimal(t: &str) -> bool {
     let t = t.strip_prefix('-').unwrap_or(t);
     let (whole, fraction) = t.split_once('.').map_or((t, None), |(w, f)| (w, Some(f)));
-    let digits = |s: &str, max: usize| !s.is_empty() && s.len() <= max && s.bytes().all(|b| b.is_ascii_digit());
+    let digits =
+        |s: &str, max: usize| !s.is_empty() && s.len() <= max && s.bytes().all(|b| b.is_ascii_digit());
     digits(whole, 12) && fraction.is_none_or(|f| digits(f, 9))
 }
 
@@ -213,7 +215,11 @@ mod tests {
     #[test]
     fn digests_of_other_forms_are_refused_with_the_form_wanted() {
         assert!(Digest::new(format!("sha256:{}", "a".repeat(64))).is_ok());
-        for bad in ["sha256:abc".to_owned(), format!("sha512:{}", "a".repeat(64)), format!("sha256:{}", "A".repeat(64))] {
+        for bad in [
+            "sha256:abc".to_owned(),
+            format!("sha512:{}", "a".repeat(64)),
+            format!("sha256:{}", "A".repeat(64)),
+        ] {
             let e = Digest::new(bad).unwrap_err();
             assert!(e.to_string().contains("64 lower-case hexadecimal digits"), "{e}");
         }
