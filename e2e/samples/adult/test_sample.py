@@ -43,7 +43,7 @@ class Sample(unittest.TestCase):
     def test_bias_reports_hold_these_counts(self):
         for name, facts in MODELS:
             text = manifest(f"report-bias-{name}.yaml")
-            pattern = r'\{sex: (\w+)\}, "n": (\d+), tp: (\d+), fp: (\d+), fn: (\d+), tn: (\d+)\}'
+            pattern = r'\{sex: (\w+)\}, rows: (\d+), tp: (\d+), fp: (\d+), fn: (\d+), tn: (\d+)\}'
             table = {
                 sex: dict(zip(("n", "tp", "fp", "fn", "tn"), map(int, cells), strict=True))
                 for sex, *cells in every(pattern, text)
@@ -54,7 +54,7 @@ class Sample(unittest.TestCase):
     def test_performance_reports_hold_these_values(self):
         for name, facts in MODELS:
             text = manifest(f"report-performance-{name}.yaml")
-            pattern = r'- name: (\w+)\n +value: "([\d.]+)"\n +"n": (\d+)\n +lower: "([\d.]+)"\n +upper: "([\d.]+)"'
+            pattern = r'- name: (\w+)\n +value: "([\d.]+)"\n +rows: (\d+)\n +lower: "([\d.]+)"\n +upper: "([\d.]+)"'
             table = {metric: tuple(map(float, cells)) for metric, *cells in every(pattern, text)}
             wanted = {
                 metric: tuple(float(facts[key][cell]) for cell in ("value", "n", "lower", "upper"))

@@ -122,7 +122,7 @@ pub struct Harm {
     /// Identifier within this assessment, for example H1.
     pub id: Id,
     /// Whom it falls on.
-    pub on: HarmOn,
+    pub affects: HarmOn,
     /// What happens.
     pub description: Paragraph,
     /// Whether it comes from misuse.

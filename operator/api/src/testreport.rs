@@ -126,7 +126,7 @@ pub enum PositiveMeans {
 
 /// Raw counts of one group: a confusion matrix.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("self.tp + self.fp + self.fn + self.tn == self.n").message("tp + fp + fn + tn must equal n"))]
+#[x_kube(validation = Rule::new("self.tp + self.fp + self.fn + self.tn == self.rows").message("tp + fp + fn + tn must equal rows"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GroupCounts {
     /// Attributes of the group, for example sex: female.
@@ -134,7 +134,7 @@ pub struct GroupCounts {
     pub attributes: BTreeMap<String, Title>,
     /// Rows in the group.
     #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
-    pub n: i64,
+    pub rows: i64,
     /// True positives.
     #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
     pub tp: i64,
@@ -161,7 +161,7 @@ pub struct MetricValue {
     pub value: Decimal,
     /// Number of rows that it was computed from.
     #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
-    pub n: i64,
+    pub rows: i64,
     /// Lower bound of its interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lower: Option<Decimal>,

@@ -1,1 +1,20 @@
-//! placet-gate
+//! What decides: pure functions from a [`world::Snapshot`] to a [`Decision`]. No clock, no environment, no I/O.
+//!
+//! Reconciler, webhook, command line and replay call [`evaluate`], and nothing else decides (invariant 1).
+
+pub mod class;
+pub mod decision;
+pub mod digest;
+pub mod fairness;
+pub mod finding;
+pub mod gates;
+pub mod object;
+pub mod people;
+pub mod policy;
+pub mod render;
+pub mod risk;
+pub mod stamp;
+pub mod time;
+pub mod world;
+
+pub use decision::{Cleared, Decision, evaluate};

@@ -1,0 +1,131 @@
+//! The class of an AI system, derived from the facts that its AISystem states (Regulation (EU) 2024/1689, Articles 5, 6
+//! and 50, Annexes I and III).
+
+use placet_api::aisystem::AISystemSpec;
+use placet_api::common::Class;
+
+/// What follows from the triggers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Derived {
+    /// The class, unless a trigger that could raise it is not answered.
+    pub class: Option<Class>,
+    /// Why.
+    pub basis: Vec<String>,
+    /// Triggers that are not answered.
+    pub unanswered: Vec<&'static str>,
+    /// What is wrong with a derogation or an exception that was claimed.
+    pub refused: Vec<String>,
+}
+
+/// Points of Annex III that carry an exception of their own, and its ground: 1(a) biometric verification, 5(b) detection
+/// of financial fraud.
+const ANNEX_III_EXCEPTIONS: &[&str] = &["1(a)", "5(b)"];
+/// Letters of Article 5(1) that carry an exception of their own: (f) medical or safety reasons, (h) the cases listed.
+const ARTICLE_5_EXCEPTIONS: &[&str] = &["f", "h"];
+
+/// Derives the class: the maximum over all triggers.
+pub fn derive(spec: &AISystemSpec) -> Derived {
+    let mut out = Derived { class: None, basis: Vec::new(), unanswered: Vec::new(), refused: Vec::new() };
+    let none = placet_api::aisystem::Triggers {
+        article5: None,
+        annex_i: None,
+        annex_iii: None,
+        article50: None,
+        profiling: None,
+        personal_data: None,
+    };
+    let triggers = spec.triggers.as_ref().unwrap_or(&none);
+    for (name, missing) in [
+        ("article5", triggers.article5.is_none()),
+        ("annexI", triggers.annex_i.is_none()),
+        ("annexIII", triggers.annex_iii.is_none()),
+        ("article50", triggers.article50.is_none()),
+        ("profiling", triggers.profiling.is_none()),
+        ("personalData", triggers.personal_data.is_none()),
+    ] {
+        if missing {
+            out.unanswered.push(name);
+        }
+    }
+    let excepted = |point: &str| spec.exceptions.iter().flatten().any(|e| e.point.as_str() == point);
+    let mut class = Class::Minimal;
+    for letter in triggers.article5.iter().flatten() {
+        let point = format!("5(1)({letter})");
+        if excepted(&point) && ARTICLE_5_EXCEPTIONS.contains(&letter.as_str()) {
+            class = class.max(Class::High);
+            out.basis.push(format!("Article {point} with the exception recorded for it: at least High"));
+        } else {
+            if excepted(&point) {
+                out.refused.push(format!("Article {point} knows no exception"));
+            }
+            class = Class::Prohibited;
+            out.basis.push(format!("Article {point}: prohibited practice"));
+        }
+    }
+    for act in triggers.annex_i.iter().flatten() {
+        class = class.max(Class::High);
+        out.basis.push(format!("Annex I: {act}"));
+    }
+    let mut annex_iii: Vec<String> = Vec::new();
+    for point in triggers.annex_iii.iter().flatten() {
+        if excepted(point) && ANNEX_III_EXCEPTIONS.contains(&point.as_str()) {
+            out.basis.push(format!("Annex III {point}: excepted by the point itself"));
+        } else {
+            if excepted(point) {
+                out.refused.push(format!("Annex III {point} carries no exception of its own"));
+            }
+            annex_iii.push(point.to_string());
+        }
+    }
+    if !annex_iii.is_empty() {
+        let points = annex_iii.join(", ");
+        match derogation(spec, triggers.profiling) {
+            Ok(Some(condition)) => {
+                out.basis.push(format!("Annex III {points}, not high-risk after Article 6(3): {condition}"));
+            }
+            Ok(None) => {
+                class = class.max(Class::High);
+                out.basis.push(format!("Annex III {points}"));
+                if triggers.profiling == Some(true) {
+                    out.basis.push("profiling of natural persons: no derogation under Article 6(3)".into());
+                }
+            }
+            Err(why) => {
+                class = class.max(Class::High);
+                out.basis.push(format!("Annex III {points}"));
+                out.refused.push(why);
+            }
+        }
+    }
+    for paragraph in triggers.article50.iter().flatten() {
+        class = class.max(Class::Limited);
+        out.basis.push(format!("Article 50({paragraph}): transparency"));
+    }
+    if out.basis.is_empty() && out.unanswered.is_empty() {
+        out.basis.push("no trigger applies".into());
+    }
+    // What is not answered could only raise the class; Prohibited is the maximum already.
+    out.class = (out.unanswered.is_empty() || class == Class::Prohibited).then_some(class);
+    out
+}
+
+/// Whether the derogation of Article 6(3) holds: its condition's name if so, None if none was claimed.
+fn derogation(spec: &AISystemSpec, profiling: Option<bool>) -> Result<Option<String>, String> {
+    let Some(record) = &spec.derogation else { return Ok(None) };
+    if profiling != Some(false) {
+        return Err("derogation: Article 6(3) excludes systems that profile natural persons".into());
+    }
+    if record.no_significant_risk.trim().is_empty() || record.no_material_influence.trim().is_empty() {
+        return Err("derogation: wanted why there is no significant risk and no material influence, found an empty text".into());
+    }
+    let assessed = crate::time::moment(&record.assessed_at)
+        .ok_or_else(|| format!("derogation: there is no day {}", record.assessed_at))?;
+    if let Some(market) = spec.placed_on_market_at.as_ref().and_then(crate::time::moment)
+        && assessed > market
+    {
+        return Err(
+            "derogation: wanted assessedAt before the system was placed on the market (Article 6(4))".into(),
+        );
+    }
+    Ok(Some(format!("{:?}", record.condition)))
+}

@@ -1,0 +1,238 @@
+//! The decision on a release: all gates, and what follows from them.
+
+use jiff::Timestamp;
+use placet_api::common::Class;
+use placet_api::modelrelease::GateVerdict;
+use serde::{Deserialize, Serialize};
+
+use crate::class::{self, Derived};
+use crate::digest::{self, EvidenceParts};
+use crate::finding::{Finding, Gate, GateOutcome, Reason};
+use crate::gates::{self, Context, Outcome};
+use crate::policy::{self, Requirements};
+use crate::risk::{self, Score};
+use crate::time::Now;
+use crate::world::{Clock, Snapshot};
+
+/// Whether a release may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Cleared {
+    /// All gates are met.
+    True,
+    /// It is not yet known. Blocks.
+    Unknown,
+    /// At least one gate is not met.
+    False,
+}
+
+/// Why a release that ran may no longer: it decides what happens to replacements of running pods (invariant 9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lapse {
+    /// Only time: a term ended.
+    Expired,
+    /// Somebody took it back, or what was approved is not what is there: withdrawal, Reject, changed content,
+    /// prohibition.
+    TakenBack,
+    /// Anything else that is missing.
+    Missing,
+}
+
+/// The decision on a release at a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// Whether it may run.
+    pub cleared: Cleared,
+    /// What kind of lapse keeps it from running; None when cleared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lapse: Option<Lapse>,
+    /// Class of the system, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// Why it has this class.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_basis: Vec<String>,
+    /// All gates, in the order of [`Gate::ALL`].
+    pub gates: Vec<GateOutcome>,
+    /// Content digest of the release.
+    pub content: String,
+    /// Evidence digest of the release, where everything that it binds is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
+    /// Names and digests of the policies that apply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<(String, String)>,
+    /// Until when the same inputs give the same decision; None: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Timestamp>,
+    /// Whether replacements of running pods are held when the clearance was taken back.
+    pub hold_replacements: bool,
+}
+
+impl Decision {
+    /// All findings, gate by gate.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.gates.iter().flat_map(|g| &g.findings)
+    }
+
+    /// Gates that are not met.
+    pub fn open(&self) -> impl Iterator<Item = &GateOutcome> {
+        self.gates.iter().filter(|g| g.verdict != GateVerdict::Met)
+    }
+}
+
+/// Decides on a release. Total: any input gives a decision, and what is not known blocks.
+pub fn evaluate(snapshot: &Snapshot) -> Decision {
+    let now = Now::new(snapshot.clock.now());
+    let release = snapshot.release.as_deref().and_then(|r| Some((r, r.spec.as_ref().ok()?)));
+    let system = snapshot.system.as_deref().and_then(|s| Some((s, s.spec.as_ref().ok()?)));
+    let derived: Option<Derived> = system.map(|(_, spec)| class::derive(spec));
+    let class = derived.as_ref().and_then(|d| d.class);
+    let (matched, unclear) =
+        policy::matching(snapshot.policies.iter().map(AsRef::as_ref), class, &snapshot.namespace_labels);
+    let joined = policy::join(&matched);
+    let (requirements, conflicts) = match joined {
+        Ok(r) if !matched.is_empty() && class.is_some() => (Some(r), Vec::new()),
+        Ok(_) => (None, Vec::new()),
+        Err(conflicts) => (None, if class.is_some() { conflicts } else { Vec::new() }),
+    };
+    let current = gates::assessment::current(snapshot);
+    let assessment = match current.as_slice() {
+        [one] if one.live && one.problem().is_none() => one.spec.as_ref().ok().map(|spec| (*one, spec)),
+        _ => None,
+    };
+    let matrix = requirements.as_ref().map_or(risk::ISO_27005, |r| r.matrix);
+    let scored = assessment.map(|(_, spec)| risk::scores(spec, &matrix));
+    let scores: Option<Vec<Score>> =
+        scored.as_ref().and_then(|all| all.iter().map(|s| s.as_ref().ok().cloned()).collect());
+    let cx = Context {
+        snapshot,
+        now: &now,
+        release,
+        system,
+        derived: derived.as_ref(),
+        requirements: requirements.as_ref(),
+        assessment,
+        scores: scores.as_deref(),
+    };
+    let evidence = evidence_digest(&cx);
+    let prohibited = class == Some(Class::Prohibited);
+    let mut outcomes = vec![
+        (Gate::Release, gates::release::evaluate(&cx)),
+        (Gate::Policy, gates::policies::evaluate(&cx, &matched, &unclear, &conflicts)),
+        (Gate::Classification, gates::classification::evaluate(&cx)),
+    ];
+    // A prohibited system has no gate list: it is refused whatever else exists.
+    if prohibited {
+        let rest = [Gate::Assessment, Gate::Tests, Gate::RiskAcceptance, Gate::Approvals];
+        outcomes.extend(rest.map(|g| (g, Outcome::default())));
+    } else {
+        outcomes.push((Gate::Assessment, gates::assessment::evaluate(&cx, scored.as_deref())));
+        outcomes.push((Gate::Tests, gates::tests::evaluate(&cx)));
+        outcomes.push((Gate::RiskAcceptance, gates::risk_acceptance::evaluate(&cx)));
+        outcomes.push((Gate::Approvals, gates::approvals::evaluate(&cx, evidence.as_deref())));
+    }
+    let gates: Vec<GateOutcome> = outcomes
+        .into_iter()
+        .map(|(gate, outcome)| GateOutcome {
+            gate,
+            verdict: outcome.findings.iter().map(|f| f.verdict).max().unwrap_or(GateVerdict::Met),
+            findings: outcome.findings,
+            notes: outcome.notes,
+        })
+        .collect();
+    let cleared = match gates.iter().map(|g| g.verdict).max() {
+        Some(GateVerdict::Met) => Cleared::True,
+        Some(GateVerdict::NotMet) => Cleared::False,
+        Some(GateVerdict::Unknown) | None => Cleared::Unknown,
+    };
+    Decision {
+        cleared,
+        lapse: lapse(&gates),
+        class,
+        class_basis: derived.map(|d| d.basis).unwrap_or_default(),
+        gates,
+        content: snapshot.release.as_ref().map(|r| r.digest().to_owned()).unwrap_or_default(),
+        evidence,
+        policies: requirements.as_ref().map(|r| r.policies.clone()).unwrap_or_default(),
+        valid_until: now.horizon(),
+        hold_replacements: requirements.as_ref().is_none_or(|r| r.hold_replacements),
+    }
+}
+
+/// Until when a clearance stands if nothing changes: looks past moments that change nothing. None when it is not
+/// cleared, or never ends. At most 64 moments are looked past; then the last one is given, which is never too late.
+pub fn cleared_until(snapshot: &Snapshot, decision: &Decision) -> Option<Timestamp> {
+    let mut until = decision.valid_until.filter(|_| decision.cleared == Cleared::True)?;
+    let mut at = snapshot.clone();
+    for _ in 0..64 {
+        at.clock = Clock::Trusted(until);
+        let then = evaluate(&at);
+        if then.cleared != Cleared::True {
+            return Some(until);
+        }
+        until = then.valid_until?;
+    }
+    Some(until)
+}
+
+fn evidence_digest(cx: &Context<'_>) -> Option<String> {
+    let requirements: &Requirements = cx.requirements?;
+    let (release, _) = cx.release?;
+    let class = cx.class()?;
+    let reports: Vec<&str> = cx.snapshot.reports.iter().filter(|r| r.live).map(|r| r.digest()).collect();
+    let wanted = digest::of_bytes(&serde_json::to_vec(&serialisable(requirements)).ok()?);
+    digest::evidence(&EvidenceParts {
+        content: release.digest(),
+        class: &class.to_string(),
+        class_basis: &cx.derived?.basis,
+        assessment: cx.assessment.map(|(a, _)| a.digest()),
+        reports: &reports,
+        requirements: &wanted,
+    })
+    .ok()
+}
+
+/// Requirements without what JSON cannot hold as a map key.
+fn serialisable(requirements: &Requirements) -> serde_json::Value {
+    let approvals: Vec<_> =
+        requirements.approvals.iter().map(|((role, covers), a)| (role, covers, a)).collect();
+    serde_json::json!({
+        "classificationRoles": requirements.classification_roles,
+        "assessment": requirements.assessment,
+        "assessmentMaxAgeDays": requirements.assessment_max_age_days,
+        "tests": requirements.tests.iter().map(|t| &t.rule).collect::<Vec<_>>(),
+        "attributeSets": requirements.attribute_sets,
+        "appetite": requirements.appetite,
+        "matrix": requirements.matrix,
+        "authority": requirements.authority,
+        "approvals": approvals,
+        "authorMayApprove": requirements.author_may_approve,
+        "oneRolePerPerson": requirements.one_role_per_person,
+        "firstUseDays": requirements.first_use_days,
+        "runningDays": requirements.running_days,
+    })
+}
+
+/// The kind of lapse: taken back weighs most, since replacements are held for it; expired only if nothing but terms
+/// ended.
+fn lapse(gates: &[GateOutcome]) -> Option<Lapse> {
+    let kind = |reason: Reason| match reason {
+        Reason::Withdrawn
+        | Reason::Rejected
+        | Reason::ContentChanged
+        | Reason::Prohibited
+        | Reason::TestFailed
+        | Reason::ReleaseNotFound => 2,
+        Reason::AssessmentStale
+        | Reason::ReportStale
+        | Reason::ApprovalExpired
+        | Reason::AcceptanceExpired => 0,
+        _ => 1,
+    };
+    gates.iter().flat_map(|g| &g.findings).map(|f| kind(f.reason)).max().map(|worst| match worst {
+        0 => Lapse::Expired,
+        1 => Lapse::Missing,
+        _ => Lapse::TakenBack,
+    })
+}

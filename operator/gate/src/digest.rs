@@ -1,0 +1,279 @@
+//! Digests that bind an approval to a content (invariant 4).
+//!
+//! A content digest is SHA-256 over `placet.dev/digest/v1\n` and the RFC 8785 JSON of {group, kind, namespace (left out
+//! for cluster kinds), name, spec} of the object as stored: raw JSON, never a typed struct that could drop a field.
+//! Lists with keys are sorted by their keys and sets by their values, since the API server may reorder neither meaning
+//! nor content by them; `spec.withdrawn` is left out, since withdrawing changes what may run, not what was looked at.
+
+use placet_api::Kind;
+use placet_api::keys::GROUP;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+/// Largest integer that JSON readers agree on (RFC 8785 numbers are IEEE doubles).
+const MAX_INTEGER: u64 = 1 << 53;
+
+/// A content that cannot be digested.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DigestError {
+    /// An integer that a double cannot hold exactly.
+    #[error("{path}: wanted an integer of at most 2^53, found {found}; write larger numbers as text")]
+    IntegerTooLarge {
+        /// Where in the object.
+        path: String,
+        /// The number as written.
+        found: String,
+    },
+    /// Nested deeper than any of our kinds.
+    #[error("{path}: nested deeper than {MAX_DEPTH} levels")]
+    TooDeep {
+        /// Where in the object.
+        path: String,
+    },
+    /// The canonical form could not be written.
+    #[error("no canonical JSON: {0}")]
+    Canonical(String),
+}
+
+const MAX_DEPTH: usize = 32;
+
+/// Digest of an object's content. `namespace` is ignored for cluster kinds.
+///
+/// # Errors
+/// Integers beyond 2^53, or nesting deeper than 32.
+pub fn content(kind: Kind, namespace: Option<&str>, name: &str, spec: &Value) -> Result<String, DigestError> {
+    check_numbers(spec, "spec", 0)?;
+    let mut spec = spec.clone();
+    if kind == Kind::ModelRelease
+        && let Some(map) = spec.as_object_mut()
+    {
+        map.remove("withdrawn");
+    }
+    sort_keyed_lists(kind, &mut spec);
+    let mut body = identity(kind, namespace, name);
+    body.insert("spec".into(), spec);
+    hash("placet.dev/digest/v1\n", &Value::Object(body))
+}
+
+/// Digest of what an AISystem's class depends on: purpose, intended use, triggers, derogation and exceptions.
+///
+/// # Errors
+/// As [`content`].
+pub fn classification(namespace: &str, name: &str, spec: &Value) -> Result<String, DigestError> {
+    check_numbers(spec, "spec", 0)?;
+    let mut spec = spec.clone();
+    sort_keyed_lists(Kind::AISystem, &mut spec);
+    let mut body = identity(Kind::AISystem, Some(namespace), name);
+    for field in ["purpose", "intendedUse", "triggers", "derogation", "exceptions"] {
+        if let Some(value) = spec.get_mut(field) {
+            body.insert(field.into(), value.take());
+        }
+    }
+    hash("placet.dev/classification/v1\n", &Value::Object(body))
+}
+
+/// Digest of everything that an approval covering Evidence binds: digests of the release's content, its class and basis,
+/// the assessment, the reports and the requirements.
+///
+/// # Errors
+/// As [`content`].
+pub fn evidence(parts: &EvidenceParts<'_>) -> Result<String, DigestError> {
+    let mut reports: Vec<&str> = parts.reports.to_vec();
+    reports.sort_unstable();
+    reports.dedup();
+    let class_basis = of_value(&serde_json::json!(parts.class_basis))?;
+    hash(
+        "placet.dev/evidence/v1\n",
+        &serde_json::json!({
+            "content": parts.content,
+            "class": parts.class,
+            "classBasis": class_basis,
+            "assessment": parts.assessment,
+            "reports": reports,
+            "requirements": parts.requirements,
+        }),
+    )
+}
+
+/// What an evidence digest is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct EvidenceParts<'a> {
+    /// Content digest of the release.
+    pub content: &'a str,
+    /// Class of the system.
+    pub class: &'a str,
+    /// Why it has this class.
+    pub class_basis: &'a [String],
+    /// Content digest of the current assessment, if there is one.
+    pub assessment: Option<&'a str>,
+    /// Content digests of the reports that count.
+    pub reports: &'a [&'a str],
+    /// Digest of the requirements of the policies that apply.
+    pub requirements: &'a str,
+}
+
+/// SHA-256 of the RFC 8785 JSON of a value, without a domain prefix: for parts of other digests.
+///
+/// # Errors
+/// The value has no canonical form.
+pub fn of_value(value: &Value) -> Result<String, DigestError> {
+    hash("", value)
+}
+
+/// SHA-256 of bytes, written `sha256:` and hex.
+pub fn of_bytes(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
+}
+
+fn identity(kind: Kind, namespace: Option<&str>, name: &str) -> Map<String, Value> {
+    let mut body = Map::new();
+    body.insert("group".into(), GROUP.into());
+    body.insert("kind".into(), kind.as_str().into());
+    if kind.namespaced() {
+        body.insert("namespace".into(), namespace.unwrap_or_default().into());
+    }
+    body.insert("name".into(), name.into());
+    body
+}
+
+fn hash(domain: &str, value: &Value) -> Result<String, DigestError> {
+    let canonical =
+        serde_json_canonicalizer::to_vec(value).map_err(|e| DigestError::Canonical(e.to_string()))?;
+    let mut hasher = Sha256::new();
+    hasher.update(domain.as_bytes());
+    hasher.update(&canonical);
+    Ok(format!("sha256:{}", hex::encode(hasher.finalize())))
+}
+
+fn check_numbers(value: &Value, path: &str, depth: usize) -> Result<(), DigestError> {
+    if depth > MAX_DEPTH {
+        return Err(DigestError::TooDeep { path: path.to_owned() });
+    }
+    match value {
+        Value::Number(n) => {
+            let magnitude = n.as_u64().or_else(|| n.as_i64().map(i64::unsigned_abs));
+            match magnitude {
+                Some(m) if m > MAX_INTEGER => {
+                    Err(DigestError::IntegerTooLarge { path: path.to_owned(), found: n.to_string() })
+                }
+                _ => Ok(()),
+            }
+        }
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .try_for_each(|(i, item)| check_numbers(item, &format!("{path}[{i}]"), depth + 1)),
+        Value::Object(map) => {
+            map.iter().try_for_each(|(k, item)| check_numbers(item, &format!("{path}.{k}"), depth + 1))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn sort_keyed_lists(kind: Kind, spec: &mut Value) {
+    for (path, keys) in kind.keyed_lists() {
+        let segments: Vec<&str> = path.split('.').collect();
+        visit(spec, &segments, &mut |value| {
+            if let Value::Array(items) = value {
+                if keys.is_empty() {
+                    items.sort_by_cached_key(Value::to_string);
+                } else {
+                    items.sort_by_cached_key(|item| {
+                        keys.iter().map(|k| item.get(*k).map(Value::to_string)).collect::<Vec<_>>()
+                    });
+                }
+            }
+        });
+    }
+}
+
+/// Calls `f` on every value at a path; `*` stands for each item of a list.
+pub(crate) fn visit(value: &mut Value, path: &[&str], f: &mut dyn FnMut(&mut Value)) {
+    let Some((first, rest)) = path.split_first() else {
+        f(value);
+        return;
+    };
+    if *first == "*" {
+        if let Value::Array(items) = value {
+            items.iter_mut().for_each(|item| visit(item, rest, f));
+        }
+    } else if let Some(next) = value.get_mut(*first) {
+        visit(next, rest, f);
+    }
+}
+
+/// Paths of the fields that differ between two specs, at most `limit`, for people to read.
+pub fn changed_fields(old: &Value, new: &Value, limit: usize) -> Vec<String> {
+    let mut paths = Vec::new();
+    diff(old, new, "spec", &mut paths, limit);
+    paths
+}
+
+fn diff(old: &Value, new: &Value, path: &str, paths: &mut Vec<String>, limit: usize) {
+    if old == new || paths.len() >= limit {
+        return;
+    }
+    match (old, new) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            for key in keys {
+                let null = Value::Null;
+                diff(
+                    a.get(key).unwrap_or(&null),
+                    b.get(key).unwrap_or(&null),
+                    &format!("{path}.{key}"),
+                    paths,
+                    limit,
+                );
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (i, (x, y)) in a.iter().zip(b).enumerate() {
+                let name = ["name", "id", "role", "control"].iter().find_map(|k| x.get(*k)?.as_str());
+                let item = name.map_or_else(|| format!("{path}[{i}]"), |n| format!("{path}[{n}]"));
+                diff(x, y, &item, paths, limit);
+            }
+        }
+        _ => paths.push(path.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn order_of_keyed_lists_and_fields_carries_no_meaning() {
+        let a =
+            json!({"system": "s", "artifacts": [{"name": "a", "digest": "1"}, {"name": "b", "digest": "2"}]});
+        let b =
+            json!({"artifacts": [{"digest": "2", "name": "b"}, {"name": "a", "digest": "1"}], "system": "s"});
+        let digest = |v| content(Kind::ModelRelease, Some("n"), "m", v).unwrap();
+        assert_eq!(digest(&a), digest(&b));
+    }
+
+    #[test]
+    fn withdrawing_keeps_the_digest_and_every_other_field_changes_it() {
+        let base = json!({"system": "s", "version": "1"});
+        let digest = |v: &Value| content(Kind::ModelRelease, Some("n"), "m", v).unwrap();
+        assert_eq!(digest(&base), digest(&json!({"system": "s", "version": "1", "withdrawn": true})));
+        assert_ne!(digest(&base), digest(&json!({"system": "s", "version": "2"})));
+        assert_ne!(digest(&base), digest(&json!({"system": "s", "version": "1", "unknownToUs": 1})));
+        assert_ne!(digest(&base), content(Kind::ModelRelease, Some("other"), "m", &base).unwrap());
+    }
+
+    #[test]
+    fn integers_beyond_2_53_are_refused() {
+        let e = content(Kind::TestReport, Some("n"), "m", &json!({"rows": 9_007_199_254_740_993_u64}))
+            .unwrap_err();
+        assert!(e.to_string().contains("spec.rows"), "{e}");
+    }
+
+    #[test]
+    fn changed_fields_are_named_by_list_item() {
+        let old = json!({"artifacts": [{"name": "weights", "digest": "a"}], "version": "1"});
+        let new = json!({"artifacts": [{"name": "weights", "digest": "b"}], "version": "1"});
+        assert_eq!(changed_fields(&old, &new, 5), ["spec.artifacts[weights].digest"]);
+    }
+}

@@ -1,0 +1,201 @@
+//! Verdicts and findings: what a gate says.
+
+use placet_api::modelrelease::GateVerdict;
+use serde::{Deserialize, Serialize};
+
+/// The gates, in the order in which they are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Gate {
+    /// The release itself: stamped, understood, not withdrawn.
+    Release,
+    /// Which policies apply.
+    Policy,
+    /// The system's class.
+    Classification,
+    /// The impact assessment.
+    Assessment,
+    /// Tests.
+    Tests,
+    /// Acceptance of residual risks.
+    RiskAcceptance,
+    /// Approvals by people.
+    Approvals,
+}
+
+impl Gate {
+    /// All gates.
+    pub const ALL: [Gate; 7] = [
+        Gate::Release,
+        Gate::Policy,
+        Gate::Classification,
+        Gate::Assessment,
+        Gate::Tests,
+        Gate::RiskAcceptance,
+        Gate::Approvals,
+    ];
+
+    /// Name as shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Gate::Release => "release",
+            Gate::Policy => "policy",
+            Gate::Classification => "classification",
+            Gate::Assessment => "assessment",
+            Gate::Tests => "tests",
+            Gate::RiskAcceptance => "riskAcceptance",
+            Gate::Approvals => "approvals",
+        }
+    }
+}
+
+impl std::fmt::Display for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Stable reason codes. A code never changes its meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// All codes.
+            pub const ALL: &'static [Reason] = &[$(Reason::$name,)*];
+
+            /// The code as text.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Reason::$name => stringify!($name),)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The operator's clock cannot be trusted now.
+    ClockUntrusted,
+    /// The operator has not yet read, or no longer hears of, a kind of object.
+    StoreNotReady,
+    /// An object carries no valid receipt.
+    NotStamped,
+    /// An object does not parse, or holds a field that this version does not know.
+    NotUnderstood,
+    /// The release was withdrawn.
+    Withdrawn,
+    /// There is no such release.
+    ReleaseNotFound,
+    /// No policy matches.
+    NoPolicy,
+    /// Policies contradict each other.
+    PolicyConflict,
+    /// A policy names a role that does not exist.
+    UnknownRole,
+    /// The system does not exist.
+    SystemNotFound,
+    /// A trigger is not answered.
+    TriggerNotAnswered,
+    /// A practice that Article 5 prohibits.
+    Prohibited,
+    /// The declared class is below the derived one.
+    DeclaredClassTooLow,
+    /// A derogation is incomplete or not allowed.
+    DerogationNotValid,
+    /// A class below High is not confirmed.
+    ClassNotApproved,
+    /// The class is not known, so neither is what is asked for.
+    ClassUnknown,
+    /// There is no assessment of the system.
+    AssessmentMissing,
+    /// Several assessments, of which none supersedes the other.
+    AssessmentsConflict,
+    /// The current assessment was deleted.
+    AssessmentDeleted,
+    /// The assessment has no date.
+    AssessmentUndated,
+    /// The assessment is too old.
+    AssessmentStale,
+    /// The assessment does not cover a dataset.
+    DatasetNotAssessed,
+    /// The scores of the assessment cannot be computed.
+    ScoreNotComputable,
+    /// A residual value is above the inherent one.
+    ResidualAboveInherent,
+    /// There is no report of a test.
+    TestMissing,
+    /// A test failed.
+    TestFailed,
+    /// A test does not show which way it goes.
+    TestIndeterminate,
+    /// A report does not fit together.
+    ReportNotValid,
+    /// A report is too old.
+    ReportStale,
+    /// Reports differ.
+    ReportsConflict,
+    /// What a bias test must look at is not defined.
+    EvaluationMissing,
+    /// The system's evaluation settings are not confirmed.
+    EvaluationNotApproved,
+    /// A residual risk above the appetite is not accepted.
+    RiskNotAccepted,
+    /// A residual risk that nobody may accept.
+    RiskNotAcceptable,
+    /// No policy says who may accept a level.
+    AuthorityMissing,
+    /// Approvals are missing.
+    ApprovalMissing,
+    /// Approvals are missing because the term of those that were given has ended.
+    ApprovalExpired,
+    /// A residual risk is no longer accepted, because the acceptance has ended.
+    AcceptanceExpired,
+    /// A role's holder rejected it.
+    Rejected,
+    /// The content changed since it was approved.
+    ContentChanged,
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One thing that keeps a gate from being met. People stand in the texts as tokens ([`crate::people::with_names`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// The gate.
+    pub gate: Gate,
+    /// Whether it is known that something is missing (NotMet), or not yet known (Unknown).
+    pub verdict: GateVerdict,
+    /// Reason code.
+    pub reason: Reason,
+    /// What it is about: a role, a risk, an artefact.
+    pub item: String,
+    /// What was wanted.
+    pub wanted: String,
+    /// What was found.
+    pub found: String,
+    /// Who can supply it.
+    pub who: String,
+    /// The command or change that does.
+    pub command: String,
+}
+
+/// What one gate says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GateOutcome {
+    /// The gate.
+    pub gate: Gate,
+    /// Its verdict: the worst of its findings', Met without any.
+    pub verdict: GateVerdict,
+    /// What is missing, in a stable order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// What was looked at and holds, for those who want to see it: computed metrics, scores, warnings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}

@@ -1,0 +1,359 @@
+//! Gate *approvals*: enough distinct people per required role, bound to the digest that the role covers. The release's
+//! creator and listed developers do not count; a Reject by a holder of a required role blocks; changed content voids.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
+use placet_api::common::Level;
+use placet_api::releasepolicy::ApprovalWhen;
+
+use super::{Context, Outcome};
+use crate::digest::changed_fields;
+use crate::finding::{Gate, Reason};
+use crate::object::Object;
+use crate::people::Person;
+use crate::policy::{Approvals, Requirements};
+use crate::time;
+
+const GATE: Gate = Gate::Approvals;
+
+/// What approvals are counted for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Kind of the subject.
+    pub kind: SubjectKind,
+    /// Its name.
+    pub name: &'a str,
+    /// What the digest covers.
+    pub covers: Covers,
+    /// The digest that counts.
+    pub digest: &'a str,
+    /// The role, or any.
+    pub role: Option<&'a str>,
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// People who approved.
+    pub counted: BTreeSet<Person>,
+    /// Names of Rejects by holders of the role.
+    pub rejects: Vec<String>,
+    /// Why approvals that name this subject do not count.
+    pub why_not: Vec<WhyNot>,
+}
+
+/// Why an approval does not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WhyNot {
+    /// What kept it from counting.
+    pub cause: Cause,
+    /// In words.
+    pub text: String,
+}
+
+/// What keeps an approval from counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The content changed since.
+    Changed,
+    /// Its term has ended.
+    Ended,
+    /// Anything else.
+    Other,
+}
+
+impl Tally {
+    /// What was found, in words.
+    pub fn found_or(&self, nothing: &str) -> String {
+        if self.why_not.is_empty() {
+            nothing.to_owned()
+        } else {
+            self.why_not.iter().map(|w| w.text.as_str()).collect::<Vec<_>>().join("; ")
+        }
+    }
+}
+
+/// Counts approvals for a subject. People in `excluded` do not count; `term` gives when an approval ends by policy.
+pub fn tally(
+    cx: &Context<'_>,
+    wanted: &Wanted<'_>,
+    excluded: &[Person],
+    term: Option<&Requirements>,
+) -> Tally {
+    let mut out = Tally::default();
+    for approval in &cx.snapshot.approvals {
+        let Ok(spec) = &approval.spec else { continue };
+        if spec.subject.kind != wanted.kind
+            || spec.subject.name.as_str() != wanted.name
+            || wanted.role.is_some_and(|r| r != spec.role.as_str())
+        {
+            continue;
+        }
+        match spec.decision {
+            ApprovalDecision::Reject => {
+                // A Reject stands for the content that was looked at, whatever part of it the digest covers.
+                let holds = approval.standing().is_some_and(|s| s.holds_role == Some(true));
+                if holds && spec.subject.digest.as_str() == wanted.digest {
+                    out.rejects.push(approval.name().to_owned());
+                }
+            }
+            ApprovalDecision::Approve => match counts(cx, approval, spec, wanted, excluded, term) {
+                Ok(Some(person)) => {
+                    out.counted.insert(person);
+                }
+                Ok(None) => {}
+                Err(why) => out.why_not.push(why),
+            },
+        }
+    }
+    out.rejects.sort();
+    out.rejects.dedup();
+    out
+}
+
+/// Who approved, if the approval counts; nobody, if it is not about this digest's kind; or why it does not count.
+fn counts(
+    cx: &Context<'_>,
+    approval: &Object<ApprovalSpec>,
+    spec: &ApprovalSpec,
+    wanted: &Wanted<'_>,
+    excluded: &[Person],
+    term: Option<&Requirements>,
+) -> Result<Option<Person>, WhyNot> {
+    let why = |text: String| WhyNot { cause: Cause::Other, text };
+    let ended = |text: String| WhyNot { cause: Cause::Ended, text };
+    let name = approval.name();
+    if !approval.live || spec.subject.covers != wanted.covers {
+        return Ok(None);
+    }
+    let Some(standing) = approval.standing() else {
+        let problem = approval.problem().map(|p| p.to_string()).unwrap_or_default();
+        return Err(why(format!("{name} does not count: {problem}")));
+    };
+    let who = &standing.creator;
+    if spec.subject.digest.as_str() != wanted.digest {
+        let text = match changes_since(cx, wanted, spec.subject.digest.as_str()) {
+            Some(fields) => format!("{who} approved an earlier content; changed since: {fields}"),
+            None => format!(
+                "{who} approved {}, the content is {}",
+                super::assessment::short(&spec.subject.digest),
+                super::assessment::short(wanted.digest)
+            ),
+        };
+        return Err(WhyNot { cause: Cause::Changed, text });
+    }
+    if standing.holds_role != Some(true) {
+        return Err(why(format!("{who} does not hold the role {}", spec.role)));
+    }
+    if excluded.contains(who) {
+        return Err(why(format!("{who} is an author and does not count")));
+    }
+    if let Some(expires) = &spec.expires_at {
+        let ends =
+            time::date_time(expires).ok_or_else(|| why(format!("{name}: there is no day {expires}")))?;
+        if cx.now.reached(ends) {
+            return Err(ended(format!("{who}'s approval ended {expires}")));
+        }
+    }
+    let days = term.and_then(|r| {
+        let used = cx.snapshot.first_use.is_some();
+        if used { r.running_days } else { r.first_use_days }
+    });
+    if let Some(days) = days {
+        let ends = time::days_after(standing.created_at, days);
+        if cx.now.reached(ends) {
+            let what = if cx.snapshot.first_use.is_some() { "" } else { " without a first use" };
+            return Err(ended(format!("{who}'s approval ended after {days} days{what}")));
+        }
+    }
+    Ok(Some(who.clone()))
+}
+
+/// Which fields differ between a former content with this digest and the content now.
+fn changes_since(cx: &Context<'_>, wanted: &Wanted<'_>, digest: &str) -> Option<String> {
+    let (old, new) = match (wanted.kind, wanted.covers) {
+        (SubjectKind::ModelRelease, Covers::Content) => {
+            let old = cx.snapshot.former.iter().find(|f| f.digest() == digest)?;
+            (&old.record.spec, &cx.snapshot.release.as_ref()?.record.spec)
+        }
+        (SubjectKind::AISystem, Covers::Classification) => {
+            let old =
+                cx.snapshot.former_systems.iter().find(|f| f.classification.as_deref() == Some(digest))?;
+            (&old.record.spec, &cx.snapshot.system.as_ref()?.record.spec)
+        }
+        (SubjectKind::AISystem, Covers::Content) => {
+            let old = cx.snapshot.former_systems.iter().find(|f| f.digest() == digest)?;
+            (&old.record.spec, &cx.snapshot.system.as_ref()?.record.spec)
+        }
+        _ => return None,
+    };
+    Some(changed_fields(old, new, 5).join(", ")).filter(|f| !f.is_empty())
+}
+
+/// Judges the approvals of the release. `evidence` is the digest that approvals covering Evidence bind.
+pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>) -> Outcome {
+    let Some(requirements) = cx.requirements else { return cx.requirements_unknown(GATE) };
+    let Some((release, spec)) = cx.release else { return cx.requirements_unknown(GATE) };
+    let mut out = Outcome::default();
+    let excluded: Vec<Person> = if requirements.author_may_approve {
+        Vec::new()
+    } else {
+        let developers = spec.developers.iter().flatten().map(|d| Person::from_token(d));
+        release
+            .standing()
+            .map(|s| s.authors.clone())
+            .unwrap_or_default()
+            .into_iter()
+            .chain(developers)
+            .collect()
+    };
+    let mut by_role: Vec<(&str, &Approvals, Tally)> = Vec::new();
+    for ((role, _), rule) in &requirements.approvals {
+        match required(cx, rule) {
+            Some(true) => {}
+            Some(false) => continue,
+            None => {
+                out.unknown(
+                    GATE,
+                    Reason::ScoreNotComputable,
+                    role.clone(),
+                    format!("residual levels, to know whether {role} must approve"),
+                    "the assessment's scores are not known",
+                    "system owner",
+                    "see the gate assessment",
+                );
+                continue;
+            }
+        }
+        let digest = match rule.covers {
+            Covers::Evidence => evidence.unwrap_or_default(),
+            _ => release.digest(),
+        };
+        let wanted = Wanted {
+            kind: SubjectKind::ModelRelease,
+            name: release.name(),
+            covers: rule.covers,
+            digest,
+            role: Some(role),
+        };
+        by_role.push((role, rule, tally(cx, &wanted, &excluded, Some(requirements))));
+    }
+    let assigned = assign(&by_role, requirements.one_role_per_person);
+    for (i, (role, rule, tally)) in by_role.iter().enumerate() {
+        for reject in &tally.rejects {
+            out.not_met(
+                GATE,
+                Reason::Rejected,
+                *role,
+                format!("no Reject by {role}"),
+                format!("{reject} rejects this content"),
+                "data scientist",
+                "mend what was criticised and release it as a new ModelRelease",
+            );
+        }
+        let have = assigned[i];
+        let need = usize::try_from(rule.count).unwrap_or(usize::MAX);
+        if have >= need {
+            continue;
+        }
+        let mut found = format!("{have} of {need}");
+        if tally.counted.len() > have {
+            found.push_str(", since a person counts in one role only");
+        }
+        for why in &tally.why_not {
+            found.push_str("; ");
+            found.push_str(&why.text);
+        }
+        let caused = |cause: Cause| tally.why_not.iter().filter(|w| w.cause == cause).count();
+        // Expired only if those whose term ended would have been enough: otherwise something else is missing too.
+        let reason = if caused(Cause::Changed) > 0 {
+            Reason::ContentChanged
+        } else if have + caused(Cause::Ended) >= need {
+            Reason::ApprovalExpired
+        } else {
+            Reason::ApprovalMissing
+        };
+        out.not_met(
+            GATE,
+            reason,
+            *role,
+            format!(
+                "{need} approval{} by {role} (covers: {})",
+                if need == 1 { "" } else { "s" },
+                rule.covers
+            ),
+            found,
+            *role,
+            cx.command(&format!("placet approve mr/{} --role {role}", release.name())),
+        );
+    }
+    out
+}
+
+/// Whether a conditional approval is asked for; None while it is not known.
+fn required(cx: &Context<'_>, rule: &Approvals) -> Option<bool> {
+    if rule.always {
+        return Some(true);
+    }
+    let mut known = true;
+    for when in &rule.when {
+        let holds = match when {
+            ApprovalWhen::PersonalData => cx.system.and_then(|(_, s)| s.triggers.as_ref()?.personal_data),
+            ApprovalWhen::ResidualHighOrAbove => cx
+                .scores
+                .map(|scores| scores.iter().any(|s| s.residual >= Level::High))
+                .or_else(|| cx.requirements.is_some_and(|r| !r.assessment).then_some(false)),
+        };
+        match holds {
+            Some(true) => return Some(true),
+            Some(false) => {}
+            None => known = false,
+        }
+    }
+    known.then_some(false)
+}
+
+/// How many people count for each role. With one role per person, this is the largest assignment of people to the places
+/// that roles ask for (augmenting paths), so that a person who holds two roles stands where they are needed.
+fn assign(by_role: &[(&str, &Approvals, Tally)], one_role_per_person: bool) -> Vec<usize> {
+    if !one_role_per_person {
+        return by_role.iter().map(|(_, _, tally)| tally.counted.len()).collect();
+    }
+    let mut place_of: BTreeMap<&Person, usize> = BTreeMap::new();
+    let mut filled = vec![0_usize; by_role.len()];
+    for (i, (_, rule, _)) in by_role.iter().enumerate() {
+        let need = usize::try_from(rule.count).unwrap_or(usize::MAX);
+        while filled[i] < need {
+            let mut visited = BTreeSet::new();
+            if !augment(by_role, i, &mut place_of, &mut visited) {
+                break;
+            }
+            filled[i] += 1;
+        }
+    }
+    filled
+}
+
+/// Finds a person for a place of role `i`, moving others to places that they can fill as well.
+fn augment<'a>(
+    by_role: &'a [(&str, &Approvals, Tally)],
+    i: usize,
+    place_of: &mut BTreeMap<&'a Person, usize>,
+    visited: &mut BTreeSet<&'a Person>,
+) -> bool {
+    for person in &by_role[i].2.counted {
+        if place_of.get(person) == Some(&i) || !visited.insert(person) {
+            continue;
+        }
+        let free = match place_of.get(person).copied() {
+            None => true,
+            Some(other) => augment(by_role, other, place_of, visited),
+        };
+        if free {
+            place_of.insert(person, i);
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,206 @@
+//! Gate *assessment*: an ImpactAssessment of the system exists, is in date, covers the release's datasets, and its
+//! scores can be computed.
+
+use placet_api::impactassessment::ImpactAssessmentSpec;
+
+use super::{Context, Outcome};
+use crate::finding::{Gate, Reason};
+use crate::object::Object;
+use crate::risk::{Score, ScoreError};
+use crate::time;
+use crate::world::Snapshot;
+
+const GATE: Gate = Gate::Assessment;
+
+/// The assessments of a system of which none is superseded by another. Deleted ones take part: otherwise deleting the
+/// newer assessment would bring the older one back.
+pub fn current(snapshot: &Snapshot) -> Vec<&Object<ImpactAssessmentSpec>> {
+    let all: Vec<&Object<ImpactAssessmentSpec>> = snapshot
+        .assessments
+        .iter()
+        .map(AsRef::as_ref)
+        // An older version of an assessment that still exists is history, not a rival.
+        .filter(|a| a.live || !snapshot.assessments.iter().any(|l| l.live && l.name() == a.name()))
+        .collect();
+    let superseded = |a: &Object<ImpactAssessmentSpec>| {
+        all.iter().any(|b| {
+            b.name() != a.name()
+                && b.standing().is_some()
+                && b.spec.as_ref().is_ok_and(|s| s.supersedes.as_deref() == Some(a.name()))
+        })
+    };
+    let mut current: Vec<_> = all.iter().copied().filter(|a| !superseded(a)).collect();
+    // Several remembered versions of one deleted assessment are one assessment.
+    current.sort_by(|a, b| a.name().cmp(b.name()));
+    current.dedup_by(|a, b| a.name() == b.name());
+    if current.is_empty() { all } else { current }
+}
+
+/// Judges the assessment. `scored` holds its scores.
+pub fn evaluate(cx: &Context<'_>, scored: Option<&[Result<Score, ScoreError>]>) -> Outcome {
+    let Some(requirements) = cx.requirements else { return cx.requirements_unknown(GATE) };
+    let mut out = Outcome::default();
+    let Some((_, release)) = cx.release else { return cx.requirements_unknown(GATE) };
+    let current = current(cx.snapshot);
+    let assessment = match current.as_slice() {
+        [] => {
+            if requirements.assessment {
+                out.not_met(
+                    GATE,
+                    Reason::AssessmentMissing,
+                    release.system.to_string(),
+                    format!(
+                        "an ImpactAssessment of {}, which {} asks for",
+                        release.system,
+                        cx.policy_names()
+                    ),
+                    "there is none",
+                    "system owner",
+                    cx.command("kubectl apply -f ASSESSMENT.yaml"),
+                );
+            }
+            return out;
+        }
+        [one] => *one,
+        several => {
+            let names: Vec<&str> = several.iter().map(|a| a.name()).collect();
+            out.unknown(
+                GATE,
+                Reason::AssessmentsConflict,
+                release.system.to_string(),
+                "one current assessment; a newer one names the older in spec.supersedes",
+                format!("{}, of which none supersedes the other", names.join(" and ")),
+                "system owner",
+                cx.command(&format!("kubectl edit ia/{}", names.last().copied().unwrap_or_default())),
+            );
+            return out;
+        }
+    };
+    if !assessment.live {
+        out.not_met(
+            GATE,
+            Reason::AssessmentDeleted,
+            assessment.name(),
+            "the current assessment, or one that supersedes it",
+            format!("{} was deleted", assessment.name()),
+            "system owner",
+            format!("apply it again, or a new one with spec.supersedes: {}", assessment.name()),
+        );
+        return out;
+    }
+    if let Some(problem) = assessment.problem() {
+        out.problem(GATE, assessment, &problem);
+    }
+    let Ok(spec) = &assessment.spec else { return out };
+    in_date(cx, assessment, spec, requirements.assessment_max_age_days, &mut out);
+    for dataset in release.datasets.iter().flatten() {
+        if !spec.scope.datasets.iter().any(|d| d.digest == dataset.digest) {
+            out.not_met(
+                GATE,
+                Reason::DatasetNotAssessed,
+                dataset.name.to_string(),
+                format!(
+                    "dataset {} {} in the scope of {}",
+                    dataset.name,
+                    short(&dataset.digest),
+                    assessment.name()
+                ),
+                "the assessment did not look at this content",
+                "system owner",
+                cx.command(&format!(
+                    "assess it and add it to spec.scope.datasets: kubectl edit ia/{}",
+                    assessment.name()
+                )),
+            );
+        }
+    }
+    for score in scored.into_iter().flatten() {
+        match score {
+            Ok(score) => {
+                out.notes.push(format!("{} {}: {}", score.id, score.residual, score.arithmetic));
+            }
+            Err(error) => not_computable(cx, assessment.name(), error, &mut out),
+        }
+    }
+    out
+}
+
+fn in_date(
+    cx: &Context<'_>,
+    assessment: &Object<ImpactAssessmentSpec>,
+    spec: &ImpactAssessmentSpec,
+    max_age_days: Option<i32>,
+    out: &mut Outcome,
+) {
+    let name = assessment.name();
+    let edit = cx.command(&format!("kubectl edit ia/{name}"));
+    let Some(typed) = spec.assessed_at.as_ref().and_then(time::moment) else {
+        let found =
+            spec.assessed_at.as_ref().map_or("no date".to_owned(), |t| format!("{t}, which is no day"));
+        out.not_met(GATE, Reason::AssessmentUndated, name, "spec.assessedAt", found, "system owner", edit);
+        return;
+    };
+    let Some(standing) = assessment.standing() else { return };
+    let start = typed.min(standing.changed_at);
+    if let Some(days) = max_age_days
+        && cx.now.reached(time::days_after(start, days))
+    {
+        out.not_met(
+            GATE,
+            Reason::AssessmentStale,
+            name,
+            format!("an assessment of at most {days} days, which {} asks for", cx.policy_names()),
+            format!("{name} is of {}", start.strftime("%Y-%m-%d")),
+            "system owner",
+            edit,
+        );
+    }
+}
+
+fn not_computable(cx: &Context<'_>, name: &str, error: &ScoreError, out: &mut Outcome) {
+    let edit = cx.command(&format!("kubectl edit ia/{name}"));
+    let who = "system owner";
+    match error {
+        ScoreError::UnknownHarm { risk, harm } => out.not_met(
+            GATE,
+            Reason::ScoreNotComputable,
+            risk.clone(),
+            "harms that are in spec.harms",
+            format!("{risk} names {harm}, which is not there"),
+            who,
+            edit,
+        ),
+        ScoreError::OutOfRange { risk, value } => out.not_met(
+            GATE,
+            Reason::ScoreNotComputable,
+            risk.clone(),
+            "values from 1 to 5",
+            format!("{risk} has {value}"),
+            who,
+            edit,
+        ),
+        ScoreError::Incomplete { risk, wanted } => out.not_met(
+            GATE,
+            Reason::ScoreNotComputable,
+            risk.clone(),
+            *wanted,
+            format!("{risk} has none"),
+            who,
+            edit,
+        ),
+        ScoreError::ResidualAboveInherent { risk, found } => out.not_met(
+            GATE,
+            Reason::ResidualAboveInherent,
+            risk.clone(),
+            "residual values that are not above the inherent ones",
+            format!("{risk}: {found}"),
+            who,
+            edit,
+        ),
+    }
+}
+
+/// A digest cut for a line of text.
+pub(crate) fn short(digest: &str) -> String {
+    if digest.len() > 19 { format!("{}…", &digest[..19]) } else { digest.to_owned() }
+}

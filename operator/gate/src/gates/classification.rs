@@ -1,0 +1,154 @@
+//! Gate *classification*: the class follows from the system's triggers; Prohibited is refused whatever is approved; a
+//! class below High counts only with an Approval by the role that the policy names, not by the system's author.
+
+use placet_api::approval::{Covers, SubjectKind};
+use placet_api::common::Class;
+
+use super::approvals::{self, Wanted};
+use super::{Context, Outcome};
+use crate::finding::{Gate, Reason};
+
+const GATE: Gate = Gate::Classification;
+
+/// Judges the class.
+pub fn evaluate(cx: &Context<'_>) -> Outcome {
+    let mut out = Outcome::default();
+    let Some(system) = &cx.snapshot.system else {
+        if let Some((_, release)) = cx.release {
+            out.not_met(
+                GATE,
+                Reason::SystemNotFound,
+                release.system.to_string(),
+                format!("an AISystem {} in namespace {}", release.system, cx.snapshot.namespace),
+                "there is none",
+                "system owner",
+                cx.command("kubectl apply -f SYSTEM.yaml"),
+            );
+        } else {
+            out.unknown(
+                GATE,
+                Reason::ClassUnknown,
+                "",
+                "a release that names its system",
+                "the release is not known or not understood",
+                "data scientist",
+                "see the gate release",
+            );
+        }
+        return out;
+    };
+    if let Some(problem) = system.problem() {
+        out.problem(GATE, system, &problem);
+    }
+    let (Some((system, spec)), Some(derived)) = (cx.system, cx.derived) else { return out };
+    for trigger in &derived.unanswered {
+        out.unknown(
+            GATE,
+            Reason::TriggerNotAnswered,
+            *trigger,
+            format!(
+                "an answer to spec.triggers.{trigger} (an empty list or false says that it does not apply)"
+            ),
+            "no answer",
+            "system owner",
+            cx.command(&format!("kubectl edit ais/{}", system.name())),
+        );
+    }
+    for why in &derived.refused {
+        out.not_met(
+            GATE,
+            Reason::DerogationNotValid,
+            system.name(),
+            "a complete and allowed derogation or exception, or none",
+            why.clone(),
+            "system owner",
+            cx.command(&format!("kubectl edit ais/{}", system.name())),
+        );
+    }
+    let Some(class) = derived.class else { return out };
+    out.notes.push(format!("class {class}: {}", derived.basis.join("; ")));
+    if class == Class::Prohibited {
+        out.not_met(
+            GATE,
+            Reason::Prohibited,
+            system.name(),
+            "a system that the law allows",
+            format!("prohibited: {}", derived.basis.join("; ")),
+            "nobody",
+            "no approval changes this; the system's triggers state a prohibited practice",
+        );
+        return out;
+    }
+    if let Some(declared) = spec.declared_class.filter(|d| *d < class) {
+        out.not_met(
+            GATE,
+            Reason::DeclaredClassTooLow,
+            system.name(),
+            format!("declaredClass {class} or none"),
+            format!(
+                "declaredClass {declared}, while the triggers give {class}: {}",
+                derived.basis.join("; ")
+            ),
+            "system owner",
+            cx.command(&format!("kubectl edit ais/{}", system.name())),
+        );
+    }
+    if class < Class::High {
+        confirmed(cx, class, &mut out);
+    }
+    out
+}
+
+/// A class below High needs its Approval, by each role that a matching policy names.
+fn confirmed(cx: &Context<'_>, class: Class, out: &mut Outcome) {
+    let (Some(requirements), Some((system, _))) = (cx.requirements, cx.system) else { return };
+    if requirements.classification_roles.is_empty() {
+        out.unknown(
+            GATE,
+            Reason::ClassNotApproved,
+            system.name(),
+            format!("a policy that names who confirms class {class} (spec.classification.approvedBy)"),
+            format!("{} names nobody", cx.policy_names()),
+            "platform team",
+            "kubectl edit releasepolicies",
+        );
+        return;
+    }
+    let digest = system.classification.clone().unwrap_or_default();
+    for role in &requirements.classification_roles {
+        let wanted = Wanted {
+            kind: SubjectKind::AISystem,
+            name: system.name(),
+            covers: Covers::Classification,
+            digest: &digest,
+            role: Some(role),
+        };
+        let authors = system.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
+        let tally = approvals::tally(cx, &wanted, authors, None);
+        for reject in &tally.rejects {
+            out.not_met(
+                GATE,
+                Reason::Rejected,
+                role.clone(),
+                format!("class {class} confirmed by {role}"),
+                format!("{reject} rejected this classification"),
+                "system owner",
+                cx.command(&format!("correct the triggers: kubectl edit ais/{}", system.name())),
+            );
+        }
+        if tally.counted.is_empty() && tally.rejects.is_empty() {
+            out.not_met(
+                GATE,
+                Reason::ClassNotApproved,
+                role.clone(),
+                format!("class {class} confirmed by {role}, who is not the system's author"),
+                tally.found_or("nobody confirmed this classification"),
+                role.clone(),
+                cx.command(&format!(
+                    "placet approve ais/{} --role {role} --covers Classification",
+                    system.name()
+                )),
+            );
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The gates, one a file. Each takes the same [`Context`] and returns its findings.
+
+pub mod approvals;
+pub mod assessment;
+pub mod classification;
+pub mod policies;
+pub mod release;
+pub mod risk_acceptance;
+pub mod tests;
+
+use placet_api::aisystem::AISystemSpec;
+use placet_api::common::Class;
+use placet_api::impactassessment::ImpactAssessmentSpec;
+use placet_api::modelrelease::{GateVerdict, ModelReleaseSpec};
+
+use crate::class::Derived;
+use crate::finding::{Finding, Gate, Reason};
+use crate::object::{Object, Problem};
+use crate::policy::Requirements;
+use crate::risk::Score;
+use crate::time::Now;
+use crate::world::Snapshot;
+
+/// What the gates share: the snapshot and what was worked out before them.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// What the decision reads.
+    pub snapshot: &'a Snapshot,
+    /// The moment, which remembers what was compared with it.
+    pub now: &'a Now,
+    /// The release and its spec, where it is understood.
+    pub release: Option<(&'a Object<ModelReleaseSpec>, &'a ModelReleaseSpec)>,
+    /// The system and its spec, where it is understood.
+    pub system: Option<(&'a Object<AISystemSpec>, &'a AISystemSpec)>,
+    /// The derived class.
+    pub derived: Option<&'a Derived>,
+    /// What the policies ask for together; None while the class or the policies are not known.
+    pub requirements: Option<&'a Requirements>,
+    /// The current assessment, where there is exactly one that counts.
+    pub assessment: Option<(&'a Object<ImpactAssessmentSpec>, &'a ImpactAssessmentSpec)>,
+    /// Its scores, where all can be computed.
+    pub scores: Option<&'a [Score]>,
+}
+
+/// Findings and notes of one gate.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What is missing.
+    pub findings: Vec<Finding>,
+    /// What was looked at and holds.
+    pub notes: Vec<String>,
+}
+
+impl Outcome {
+    /// Adds a finding that something is known to be missing.
+    #[allow(clippy::too_many_arguments, reason = "one argument per field that every finding must state")]
+    pub fn not_met(
+        &mut self,
+        gate: Gate,
+        reason: Reason,
+        item: impl Into<String>,
+        wanted: impl Into<String>,
+        found: impl Into<String>,
+        who: impl Into<String>,
+        command: impl Into<String>,
+    ) {
+        self.findings.push(finding(GateVerdict::NotMet, gate, reason, item, wanted, found, who, command));
+    }
+
+    /// Adds a finding that something is not yet known, which blocks as well.
+    #[allow(clippy::too_many_arguments, reason = "one argument per field that every finding must state")]
+    pub fn unknown(
+        &mut self,
+        gate: Gate,
+        reason: Reason,
+        item: impl Into<String>,
+        wanted: impl Into<String>,
+        found: impl Into<String>,
+        who: impl Into<String>,
+        command: impl Into<String>,
+    ) {
+        self.findings.push(finding(GateVerdict::Unknown, gate, reason, item, wanted, found, who, command));
+    }
+
+    /// Adds the finding for an object that does not count because of its stamp or because it is not understood.
+    pub fn problem<S>(&mut self, gate: Gate, object: &Object<S>, problem: &Problem) {
+        let record = &object.record;
+        let item = format!("{}/{}", record.kind.short(), record.name);
+        match problem {
+            Problem::NotStamped(why) => self.unknown(
+                gate,
+                Reason::NotStamped,
+                item,
+                "a receipt of who wrote it",
+                format!("{} {}: {why}", record.kind, record.name),
+                "its author",
+                "apply it again: kubectl apply --server-side -f FILE",
+            ),
+            Problem::NotUnderstood(why) => self.unknown(
+                gate,
+                Reason::NotUnderstood,
+                item,
+                "a spec that this version understands",
+                format!("{} {}: {why}", record.kind, record.name),
+                "its author, or the platform team where Placet is older than the CRDs",
+                format!(
+                    "mend the field and apply it again, or upgrade Placet (kubectl explain {})",
+                    record.kind.plural()
+                ),
+            ),
+        }
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "one argument per field that every finding must state")]
+fn finding(
+    verdict: GateVerdict,
+    gate: Gate,
+    reason: Reason,
+    item: impl Into<String>,
+    wanted: impl Into<String>,
+    found: impl Into<String>,
+    who: impl Into<String>,
+    command: impl Into<String>,
+) -> Finding {
+    Finding {
+        gate,
+        verdict,
+        reason,
+        item: item.into(),
+        wanted: wanted.into(),
+        found: found.into(),
+        who: who.into(),
+        command: command.into(),
+    }
+}
+
+impl Context<'_> {
+    /// The class, where it is known.
+    pub fn class(&self) -> Option<Class> {
+        self.derived.and_then(|d| d.class)
+    }
+
+    /// The finding of a gate that cannot be asked, because what is asked for is not known.
+    pub fn requirements_unknown(&self, gate: Gate) -> Outcome {
+        let mut out = Outcome::default();
+        out.unknown(
+            gate,
+            Reason::ClassUnknown,
+            "",
+            "a known class and a policy for it",
+            "what this gate asks for depends on the class and the policy, which are not yet known",
+            "system owner or platform team",
+            "see the gates classification and policy",
+        );
+        out
+    }
+
+    /// Appends `-n NAMESPACE` to a command.
+    pub fn command(&self, text: &str) -> String {
+        format!("{text} -n {}", self.snapshot.namespace)
+    }
+
+    /// Names of the policies, joined, for `X wants …`.
+    pub fn policy_names(&self) -> String {
+        self.requirements
+            .map(|r| r.policies.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "))
+            .unwrap_or_default()
+    }
+}

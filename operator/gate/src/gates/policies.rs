@@ -1,0 +1,73 @@
+//! Gate *policy*: at least one policy matches, all that match agree, and every role that they name exists.
+
+use std::collections::BTreeSet;
+
+use super::{Context, Outcome};
+use crate::finding::{Gate, Reason};
+use crate::object::Object;
+use placet_api::releasepolicy::ReleasePolicySpec;
+
+const GATE: Gate = Gate::Policy;
+
+/// Judges which policies apply. `unclear` are policies that are not understood or not stamped, `conflicts` the ways in
+/// which the matching ones contradict each other.
+pub fn evaluate(
+    cx: &Context<'_>,
+    matched: &[&Object<ReleasePolicySpec>],
+    unclear: &[&Object<ReleasePolicySpec>],
+    conflicts: &[String],
+) -> Outcome {
+    let mut out = Outcome::default();
+    for policy in unclear {
+        if let Some(problem) = policy.problem() {
+            out.problem(GATE, policy, &problem);
+        }
+    }
+    if cx.class() == Some(placet_api::common::Class::Prohibited) {
+        return out;
+    }
+    if matched.is_empty() && unclear.is_empty() && cx.class().is_some() {
+        let class = cx.class().map(|c| c.to_string()).unwrap_or_default();
+        out.unknown(
+            GATE,
+            Reason::NoPolicy,
+            class.clone(),
+            format!(
+                "a ReleasePolicy for class {class} whose namespaceSelector matches {}",
+                cx.snapshot.namespace
+            ),
+            "none matches",
+            "platform team",
+            "kubectl get releasepolicies; apply a policy pack",
+        );
+    }
+    for conflict in conflicts {
+        out.unknown(
+            GATE,
+            Reason::PolicyConflict,
+            "",
+            "policies that agree",
+            conflict.clone(),
+            "platform team",
+            "kubectl edit releasepolicies",
+        );
+    }
+    if let Some(requirements) = cx.requirements {
+        let mut named: BTreeSet<&str> =
+            requirements.classification_roles.iter().map(String::as_str).collect();
+        named.extend(requirements.authority.values().flatten().map(String::as_str));
+        named.extend(requirements.approvals.keys().map(|(role, _)| role.as_str()));
+        for role in named.into_iter().filter(|r| !cx.snapshot.roles.contains(*r)) {
+            out.unknown(
+                GATE,
+                Reason::UnknownRole,
+                role,
+                format!("an ApprovalRole {role}, which {} names", cx.policy_names()),
+                "there is none",
+                "platform team",
+                format!("create the ApprovalRole {role} and bind it to its holders"),
+            );
+        }
+    }
+    out
+}

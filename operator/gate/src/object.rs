@@ -1,0 +1,287 @@
+//! Objects as the gate reads them: content, digest, and who stands behind them, with people as tokens.
+
+use jiff::Timestamp;
+use placet_api::Kind;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::digest::{self, DigestError};
+use crate::people::{PeopleKey, Person};
+use crate::stamp::{self, Place, ReceiptKeys, StampProblem, StampText};
+
+/// Who stands behind an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "state")]
+pub enum Stamp {
+    /// The receipt verifies.
+    Valid(Standing),
+    /// It does not, so the object does not count.
+    Invalid {
+        /// Why.
+        why: StampProblem,
+    },
+}
+
+/// The people and times of a valid stamp.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Standing {
+    /// Who created the object.
+    pub creator: Person,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its spec was last changed; the creation if never.
+    pub changed_at: Timestamp,
+    /// Creator and everybody who changed the spec, without repetition.
+    pub authors: Vec<Person>,
+    /// Whether the creator held the role that the object names, where it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds_role: Option<bool>,
+    /// Approval: uid of the object that it is about, as it was when the approval was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_uid: Option<String>,
+}
+
+/// An object as it was read: what a snapshot stores, and what replay reads back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// Kind.
+    pub kind: Kind,
+    /// Namespace; absent for cluster kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Name.
+    pub name: String,
+    /// Uid.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// The spec, with tokens in place of personal fields.
+    pub spec: Value,
+    /// Content digest of the spec as stored (before tokens took the place of names).
+    pub digest: Result<String, String>,
+    /// Who stands behind it.
+    pub stamp: Stamp,
+}
+
+/// Why a text is no object of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ObjectError {
+    /// Not an object of the group placet.dev.
+    #[error("wanted apiVersion placet.dev/v1alpha1 and one of our kinds, found {api_version} {kind}")]
+    NotOurs {
+        /// apiVersion found.
+        api_version: String,
+        /// kind found.
+        kind: String,
+    },
+    /// A name or namespace is missing.
+    #[error("{kind}: wanted metadata.{field}, found none")]
+    Missing {
+        /// Kind of the object.
+        kind: &'static str,
+        /// The missing field.
+        field: &'static str,
+    },
+}
+
+/// What reading an object needs beside the object.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// Uid of the cluster.
+    pub cluster: String,
+    /// Keys that receipts are verified with.
+    pub keys: ReceiptKeys,
+    /// The key that makes tokens from names.
+    pub people: PeopleKey,
+}
+
+impl Reading {
+    /// Reads an object from its JSON as the API server gave it. The second value holds the names behind the tokens that
+    /// this object brought, for showing.
+    ///
+    /// # Errors
+    /// The object is not one of ours or has no name. Anything else that is wrong with it is kept in the record, since an
+    /// object that does not parse must block, not vanish.
+    pub fn read(&self, object: &Value) -> Result<(Record, Vec<(String, String)>), ObjectError> {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let (kind, namespace, name) = place_of(object)?;
+        let spec = object.get("spec").cloned().unwrap_or(Value::Null);
+        let digest = digest::content(kind, namespace.as_deref(), &name, &spec);
+        let place = Place { cluster: &self.cluster, kind, namespace: namespace.as_deref(), name: &name };
+        let annotation = |key: &str| object.get("metadata")?.get("annotations")?.get(key)?.as_str();
+        let stamp = match &digest {
+            Ok(digest) => stamp::verify(
+                &self.keys,
+                place,
+                annotation(placet_api::keys::STAMP),
+                annotation(placet_api::keys::RECEIPT),
+                digest,
+            ),
+            Err(_) => Err(StampProblem::Unreadable),
+        };
+        let mut names = Vec::new();
+        if let Some(developers) =
+            spec.get("developers").and_then(Value::as_array).filter(|_| kind == Kind::ModelRelease)
+        {
+            names.extend(developers.iter().filter_map(Value::as_str).map(|d| self.named(d)));
+        }
+        let stamp = match stamp {
+            Ok(stamp) => Stamp::Valid(self.standing(&stamp, &mut names)),
+            Err(why) => Stamp::Invalid { why },
+        };
+        let mut spec = spec;
+        self.people.tokenise(kind, &mut spec);
+        let uid = text("/metadata/uid").unwrap_or_default().to_owned();
+        let digest = digest.map_err(|e: DigestError| e.to_string());
+        Ok((Record { kind, namespace, name, uid, spec, digest, stamp }, names))
+    }
+
+    /// Reads an object without a stamp as if it had been written by these people: for cases and offline checks, where
+    /// the assumption is listed. Everything else is as in [`Reading::read`].
+    ///
+    /// # Errors
+    /// As [`Reading::read`].
+    pub fn read_assuming(
+        &self,
+        object: &Value,
+        assumed: &StampText,
+    ) -> Result<(Record, Vec<(String, String)>), ObjectError> {
+        let (mut record, mut names) = self.read(object)?;
+        record.stamp = Stamp::Valid(self.standing(assumed, &mut names));
+        Ok((record, names))
+    }
+
+    /// People and times of a stamp; names are added to `names`.
+    pub fn standing(&self, stamp: &StampText, names: &mut Vec<(String, String)>) -> Standing {
+        let mut person = |user: &str| {
+            names.push(self.named(user));
+            self.people.person(user)
+        };
+        let creator = person(&stamp.creator.user);
+        let mut authors = vec![creator.clone()];
+        for edit in &stamp.editors {
+            let editor = person(&edit.by.user);
+            if !authors.contains(&editor) {
+                authors.push(editor);
+            }
+        }
+        Standing {
+            creator,
+            created_at: stamp.created_at,
+            changed_at: stamp.editors.last().map_or(stamp.created_at, |e| e.at),
+            authors,
+            holds_role: stamp.role.as_ref().map(|r| r.allowed),
+            subject_uid: stamp.subject_uid.clone(),
+        }
+    }
+
+    fn named(&self, user: &str) -> (String, String) {
+        (self.people.person(user).token().to_owned(), user.to_owned())
+    }
+}
+
+/// Kind, namespace and name of an object of ours.
+///
+/// # Errors
+/// It is not one of ours, or has no name or namespace.
+pub fn place_of(object: &Value) -> Result<(Kind, Option<String>, String), ObjectError> {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (api_version, kind_name) = (text("/apiVersion"), text("/kind"));
+    let kind = Kind::parse(kind_name)
+        .filter(|_| api_version.strip_prefix(placet_api::keys::GROUP).is_some_and(|v| v.starts_with('/')))
+        .ok_or_else(|| ObjectError::NotOurs { api_version: api_version.into(), kind: kind_name.into() })?;
+    let missing = |field| ObjectError::Missing { kind: kind.as_str(), field };
+    let name = Some(text("/metadata/name")).filter(|n| !n.is_empty()).ok_or_else(|| missing("name"))?;
+    let namespace = match Some(text("/metadata/namespace")).filter(|n| !n.is_empty()) {
+        _ if !kind.namespaced() => None,
+        Some(namespace) => Some(namespace.to_owned()),
+        None => return Err(missing("namespace")),
+    };
+    Ok((kind, namespace, name.to_owned()))
+}
+
+/// An object with its spec parsed. A spec that does not parse, or holds a field that this version does not know, stays
+/// as the reason why.
+#[derive(Debug, Clone)]
+pub struct Object<S> {
+    /// As it was read.
+    pub record: Record,
+    /// The spec, or why it is not understood.
+    pub spec: Result<S, String>,
+    /// Whether it exists now. An object that was deleted is remembered where forgetting it could clear something.
+    pub live: bool,
+    /// Digest of the record: what a snapshot lists.
+    pub id: String,
+    /// AISystem: digest of what the class depends on.
+    pub classification: Option<String>,
+}
+
+impl<S: serde::de::DeserializeOwned> Object<S> {
+    /// Parses a record's spec.
+    pub fn new(record: Record, live: bool) -> Self {
+        let spec = serde_json::from_value(record.spec.clone()).map_err(|e| e.to_string());
+        let id = serde_json::to_vec(&record).map(|b| digest::of_bytes(&b)).unwrap_or_default();
+        let classification = (record.kind == Kind::AISystem)
+            .then(|| {
+                digest::classification(
+                    record.namespace.as_deref().unwrap_or_default(),
+                    &record.name,
+                    &record.spec,
+                )
+                .ok()
+            })
+            .flatten();
+        Self { record, spec, live, id, classification }
+    }
+}
+
+impl<S> Object<S> {
+    /// Name.
+    pub fn name(&self) -> &str {
+        &self.record.name
+    }
+
+    /// Content digest; empty when the content cannot be digested, which equals no digest that anybody approved.
+    pub fn digest(&self) -> &str {
+        self.record.digest.as_deref().unwrap_or_default()
+    }
+
+    /// Who stands behind it, if its receipt verifies.
+    pub fn standing(&self) -> Option<&Standing> {
+        match &self.record.stamp {
+            Stamp::Valid(standing) => Some(standing),
+            Stamp::Invalid { .. } => None,
+        }
+    }
+
+    /// Why it does not count: no valid receipt, or a spec that is not understood.
+    pub fn problem(&self) -> Option<Problem> {
+        if let Err(e) = &self.record.digest {
+            return Some(Problem::NotUnderstood(e.clone()));
+        }
+        match (&self.record.stamp, &self.spec) {
+            (Stamp::Invalid { why }, _) => Some(Problem::NotStamped(*why)),
+            (_, Err(e)) => Some(Problem::NotUnderstood(e.clone())),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Problem::NotStamped(why) => why.fmt(f),
+            Problem::NotUnderstood(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Why an object does not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// No valid receipt.
+    NotStamped(StampProblem),
+    /// The spec does not parse, or holds a field that this version does not know.
+    NotUnderstood(String),
+}

@@ -1,0 +1,280 @@
+//! Which policies apply, and what they ask for together: the strictest value of each field (invariant 2).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use placet_api::approval::Covers;
+use placet_api::common::{Class, Level};
+use placet_api::releasepolicy::{
+    ApprovalWhen, LabelOperator, LabelSelector, ReleasePolicySpec, Replacements, TestRule, WhenIndeterminate,
+};
+use serde::Serialize;
+
+use crate::object::Object;
+use crate::risk::{self, Matrix};
+
+/// What all matching policies ask for together.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Requirements {
+    /// Names and digests of the policies.
+    pub policies: Vec<(String, String)>,
+    /// Roles that confirm a class below High.
+    pub classification_roles: BTreeSet<String>,
+    /// Whether an assessment is asked for.
+    pub assessment: bool,
+    /// How old it may be, in days.
+    pub assessment_max_age_days: Option<i32>,
+    /// Tests; equal ones from several policies appear once, with the strictest thresholds.
+    pub tests: Vec<Test>,
+    /// Attribute sets of the policies.
+    pub attribute_sets: BTreeSet<Vec<String>>,
+    /// Highest level that needs no acceptance.
+    pub appetite: Option<Level>,
+    /// Matrix that levels are looked up in.
+    pub matrix: Matrix,
+    /// Roles that may accept a level.
+    pub authority: BTreeMap<Level, BTreeSet<String>>,
+    /// Approvals asked for, by role and what they cover.
+    pub approvals: BTreeMap<(String, CoversKey), Approvals>,
+    /// Whether the creator and listed developers may approve.
+    pub author_may_approve: bool,
+    /// Whether a person counts in one role only.
+    pub one_role_per_person: bool,
+    /// Days until first use.
+    pub first_use_days: Option<i32>,
+    /// Days of use.
+    pub running_days: Option<i32>,
+    /// Images that every policy lists as platform images.
+    pub platform_images: BTreeSet<String>,
+    /// What happens to replacements once a clearance was taken back.
+    pub hold_replacements: bool,
+}
+
+/// What an approval covers, as a key.
+pub type CoversKey = &'static str;
+
+/// Approvals asked for from one role.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Approvals {
+    /// Distinct people.
+    pub count: i32,
+    /// What their digest covers.
+    #[serde(skip)]
+    pub covers: Covers,
+    /// Asked for whatever the case.
+    pub always: bool,
+    /// Asked for when one of these holds.
+    pub when: BTreeSet<ApprovalWhen>,
+}
+
+/// A test that is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Test {
+    /// The rule, with the strictest thresholds.
+    pub rule: TestRule,
+    /// The policy that asks for the strictest threshold.
+    pub policy: String,
+}
+
+/// Policies that match a release of a class in a namespace, and those that are not understood: one of them might match.
+pub fn matching<'a>(
+    policies: impl Iterator<Item = &'a Object<ReleasePolicySpec>>,
+    class: Option<Class>,
+    labels: &BTreeMap<String, String>,
+) -> (Vec<&'a Object<ReleasePolicySpec>>, Vec<&'a Object<ReleasePolicySpec>>) {
+    let (mut matched, mut unclear) = (Vec::new(), Vec::new());
+    for policy in policies {
+        match &policy.spec {
+            Ok(_) if policy.problem().is_some() => unclear.push(policy),
+            Ok(spec) => {
+                let class_fits = class.is_none_or(|c| spec.applies_to.classes.contains(&c));
+                if class_fits && selects(spec.applies_to.namespace_selector.as_ref(), labels) {
+                    matched.push(policy);
+                }
+            }
+            Err(_) => unclear.push(policy),
+        }
+    }
+    (matched, unclear)
+}
+
+/// Whether a selector selects these labels. No selector, and an empty one, select everything.
+pub fn selects(selector: Option<&LabelSelector>, labels: &BTreeMap<String, String>) -> bool {
+    let Some(selector) = selector else { return true };
+    let equal = selector
+        .match_labels
+        .iter()
+        .flatten()
+        .all(|(key, value)| labels.get(key).is_some_and(|v| v == value.as_str()));
+    equal
+        && selector.match_expressions.iter().flatten().all(|r| {
+            let value = labels.get(r.key.as_str());
+            let listed = value.is_some_and(|v| r.values.iter().flatten().any(|w| w.as_str() == v));
+            match r.operator {
+                LabelOperator::In => listed,
+                LabelOperator::NotIn => !listed,
+                LabelOperator::Exists => value.is_some(),
+                LabelOperator::DoesNotExist => value.is_none(),
+            }
+        })
+}
+
+/// Joins policies.
+///
+/// # Errors
+/// They contradict each other; each text names both sides.
+pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec<String>> {
+    let mut conflicts = Vec::new();
+    let mut out = Requirements {
+        policies: Vec::new(),
+        classification_roles: BTreeSet::new(),
+        assessment: false,
+        assessment_max_age_days: None,
+        tests: Vec::new(),
+        attribute_sets: BTreeSet::new(),
+        appetite: None,
+        matrix: risk::ISO_27005,
+        authority: BTreeMap::new(),
+        approvals: BTreeMap::new(),
+        author_may_approve: true,
+        one_role_per_person: false,
+        first_use_days: None,
+        running_days: None,
+        platform_images: BTreeSet::new(),
+        hold_replacements: false,
+    };
+    let mut matrix_of: Option<(&str, Matrix)> = None;
+    for (i, policy) in policies.iter().enumerate() {
+        let Ok(spec) = &policy.spec else { continue };
+        let name = policy.name();
+        out.policies.push((name.to_owned(), policy.digest().to_owned()));
+        out.classification_roles.extend(spec.classification.iter().map(|c| c.approved_by.to_string()));
+        if let Some(assessment) = &spec.assessment {
+            out.assessment |= assessment.required;
+            out.assessment_max_age_days = smaller(out.assessment_max_age_days, assessment.max_age_days);
+        }
+        out.attribute_sets.extend(
+            spec.attribute_sets
+                .iter()
+                .flatten()
+                .map(|set| set.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        );
+        for rule in spec.tests.iter().flatten() {
+            if let Some(why) = impossible(rule) {
+                conflicts.push(format!("policy {name}: {why}"));
+            }
+            add_test(&mut out.tests, rule, name);
+        }
+        out.appetite = smaller(out.appetite, spec.risk_appetite);
+        match spec.risk_matrix.as_deref().map(risk::matrix) {
+            Some(Err(why)) => conflicts.push(format!("policy {name}: {why}")),
+            Some(Ok(matrix)) => {
+                if let Some((other, known)) = matrix_of
+                    && known != matrix
+                {
+                    conflicts.push(format!("policies {other} and {name} use different risk matrices"));
+                }
+                matrix_of = Some((name, matrix));
+                out.matrix = matrix;
+            }
+            None => {}
+        }
+        for authority in spec.acceptance_authority.iter().flatten() {
+            let roles: BTreeSet<String> = authority.roles.iter().map(ToString::to_string).collect();
+            out.authority
+                .entry(authority.level)
+                .and_modify(|known| known.retain(|r| roles.contains(r)))
+                .or_insert(roles);
+        }
+        for rule in &spec.approvals {
+            let entry = out
+                .approvals
+                .entry((rule.role.to_string(), covers_key(rule.covers)))
+                .or_insert(Approvals { count: 0, covers: rule.covers, always: false, when: BTreeSet::new() });
+            entry.count = entry.count.max(rule.count);
+            match rule.when {
+                None => entry.always = true,
+                Some(when) => {
+                    entry.when.insert(when);
+                }
+            }
+        }
+        let duties = spec.separation_of_duties.as_ref();
+        out.author_may_approve &= duties.and_then(|d| d.author_may_approve) == Some(true);
+        out.one_role_per_person |= duties.and_then(|d| d.one_role_per_person) != Some(false);
+        out.first_use_days = smaller(out.first_use_days, spec.validity.as_ref().map(|v| v.first_use_days));
+        out.running_days = smaller(out.running_days, spec.validity.as_ref().map(|v| v.running_days));
+        let images: BTreeSet<String> =
+            spec.platform_images.iter().flatten().map(|p| p.image.to_string()).collect();
+        if i == 0 {
+            out.platform_images = images;
+        } else {
+            out.platform_images.retain(|image| images.contains(image));
+        }
+        out.hold_replacements |= spec.replacements != Some(Replacements::Start);
+    }
+    out.policies.sort();
+    if conflicts.is_empty() { Ok(out) } else { Err(conflicts) }
+}
+
+/// Name of what an approval covers.
+pub fn covers_key(covers: Covers) -> CoversKey {
+    match covers {
+        Covers::Content => "Content",
+        Covers::Evidence => "Evidence",
+        Covers::Classification => "Classification",
+    }
+}
+
+fn smaller<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Why no value could ever satisfy a rule.
+fn impossible(rule: &TestRule) -> Option<String> {
+    let (low, high) = (rule.at_least.as_ref()?, rule.at_most.as_ref()?);
+    (low.value() > high.value())
+        .then(|| format!("{} {}: atLeast {low} is above atMost {high}", rule.type_, rule.metric))
+}
+
+/// Adds a test; where metric, comparison and reference are the same, the strictest thresholds are taken together.
+fn add_test(tests: &mut Vec<Test>, rule: &TestRule, policy: &str) {
+    let same = tests.iter_mut().find(|t| {
+        t.rule.type_ == rule.type_
+            && t.rule.metric == rule.metric
+            && t.rule.compare == rule.compare
+            && t.rule.reference == rule.reference
+    });
+    let Some(known) = same else {
+        tests.push(Test { rule: rule.clone(), policy: policy.to_owned() });
+        return;
+    };
+    let k = &mut known.rule;
+    if let Some(at_least) = &rule.at_least
+        && k.at_least.as_ref().is_none_or(|v| at_least.value() > v.value())
+    {
+        k.at_least = Some(at_least.clone());
+        policy.clone_into(&mut known.policy);
+    }
+    if let Some(at_most) = &rule.at_most
+        && k.at_most.as_ref().is_none_or(|v| at_most.value() < v.value())
+    {
+        k.at_most = Some(at_most.clone());
+        policy.clone_into(&mut known.policy);
+    }
+    let confidence = |r: &TestRule| r.confidence.as_ref().map_or(0.95, placet_api::scalar::Decimal::value);
+    if confidence(rule) > confidence(k) {
+        k.confidence.clone_from(&rule.confidence);
+    }
+    k.min_group_size = Some(k.min_group_size.unwrap_or(100).max(rule.min_group_size.unwrap_or(100)));
+    k.min_rows = k.min_rows.max(rule.min_rows);
+    k.max_age_days = smaller(k.max_age_days, rule.max_age_days);
+    let hold = WhenIndeterminate::Hold;
+    k.when_indeterminate =
+        Some(k.when_indeterminate.unwrap_or(hold).max(rule.when_indeterminate.unwrap_or(hold)));
+}

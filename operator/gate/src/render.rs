@@ -1,0 +1,167 @@
+//! The words: the same in the denial, in status, in `placet why` and in events (invariant 8).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use placet_api::modelrelease::GateVerdict;
+
+use crate::decision::{Cleared, Decision};
+use crate::finding::{Finding, Gate, GateOutcome};
+use crate::people::with_names;
+
+/// Names of people by token.
+pub type Names = BTreeMap<String, String>;
+
+/// One line on the whole decision: `X is not cleared: 3 of 7 gates are open`.
+pub fn headline(release: &str, decision: &Decision) -> String {
+    let open = decision.open().count();
+    let of = decision.gates.len();
+    match decision.cleared {
+        Cleared::True => format!("{release} is cleared"),
+        Cleared::False => format!("{release} is not cleared: {open} of {of} gates are open"),
+        Cleared::Unknown => format!("{release} is not yet cleared: {open} of {of} gates are not yet known"),
+    }
+}
+
+/// Names of the open gates, joined by commas: the column OPEN.
+pub fn open_gates(decision: &Decision) -> String {
+    decision.open().map(|g| g.gate.as_str()).collect::<Vec<_>>().join(",")
+}
+
+/// The last line of every refusal: the command that shows the rest.
+pub fn why_line(namespace: &str, release: &str) -> String {
+    format!("everything, with who can do what: placet why mr/{release} -n {namespace}")
+}
+
+/// Widest gate name and two spaces.
+const COLUMN: usize = 16;
+
+/// A refusal for a terminal: headline, one block per open gate, and the command that shows the rest. Findings of one
+/// gate that differ in their role only are joined.
+pub fn denial(
+    namespace: &str,
+    release: &str,
+    decision: &Decision,
+    record: Option<u64>,
+    names: &Names,
+) -> String {
+    let mut text = headline(release, decision);
+    if let Some(record) = record {
+        let _ = write!(text, " (decision {record})");
+    }
+    for gate in decision.open() {
+        for (i, block) in blocks(gate).into_iter().enumerate() {
+            let label = if i == 0 { gate.gate.as_str() } else { "" };
+            let _ = write!(text, "\n  {label:COLUMN$}{}", block.what);
+            for line in block.do_this {
+                let _ = write!(text, "\n  {:COLUMN$}  {line}", "");
+            }
+        }
+    }
+    let _ = write!(text, "\n{}", why_line(namespace, release));
+    with_names(&text, names)
+}
+
+/// What is said about one or several findings.
+struct Block {
+    what: String,
+    do_this: Vec<String>,
+}
+
+/// One block per finding; approvals that nobody gave yet share one.
+fn blocks(gate: &GateOutcome) -> Vec<Block> {
+    let bare =
+        |f: &&Finding| gate.gate == Gate::Approvals && f.found.starts_with("0 of ") && !f.found.contains(';');
+    let (missing, rest): (Vec<&Finding>, Vec<&Finding>) = gate.findings.iter().partition(bare);
+    let mut out = Vec::new();
+    if let [first, ..] = missing.as_slice() {
+        let roles: Vec<&str> = missing.iter().map(|f| f.item.as_str()).collect();
+        let same = missing.iter().all(|f| f.found == first.found);
+        let what = if same {
+            format!("{}: {}{}", roles.join(", "), first.found, if missing.len() > 1 { " each" } else { "" })
+        } else {
+            missing.iter().map(|f| format!("{} {}", f.item, f.found)).collect::<Vec<_>>().join(", ")
+        };
+        let command = if missing.len() > 1 {
+            format!(
+                "each of them: {}",
+                first.command.replace(&format!("--role {}", first.item), "--role ROLE")
+            )
+        } else {
+            format!("{}: {}", first.who, first.command)
+        };
+        out.push(Block { what, do_this: vec![command] });
+    }
+    for finding in rest {
+        let mark = if finding.verdict == GateVerdict::Unknown { "not yet known: " } else { "" };
+        let item = if gate.gate == Gate::Approvals { format!("{}: ", finding.item) } else { String::new() };
+        out.push(Block {
+            what: format!("{mark}{item}{}; {}", finding.found, wanted(finding)),
+            do_this: vec![format!("{}: {}", finding.who, finding.command)],
+        });
+    }
+    out
+}
+
+/// `X wants Y` is kept; anything else becomes `wanted: …`.
+fn wanted(finding: &Finding) -> String {
+    if finding.wanted.contains(" wants ") {
+        finding.wanted.clone()
+    } else {
+        format!("wanted: {}", finding.wanted)
+    }
+}
+
+/// Warnings for a controller's object: one line each, most important first, the last one the `placet why` line. The API
+/// server cuts each after 256 characters once all together have 4,096.
+pub fn warnings(namespace: &str, release: &str, decision: &Decision, names: &Names) -> Vec<String> {
+    let mut lines = vec![headline(release, decision)];
+    for gate in decision.open() {
+        for block in blocks(gate) {
+            lines.push(format!("{}: {}", gate.gate, block.what));
+        }
+    }
+    let last = why_line(namespace, release);
+    let mut room = 4096_usize.saturating_sub(last.len());
+    let mut out = Vec::new();
+    for line in lines {
+        let line: String = with_names(&line, names).chars().take(256).collect();
+        if line.len() > room {
+            break;
+        }
+        room -= line.len();
+        out.push(line);
+    }
+    out.push(last);
+    out
+}
+
+/// The first lines of a refusal for an event: cut at a line within 1,000 bytes, the `placet why` line last.
+pub fn event_note(namespace: &str, release: &str, decision: &Decision, names: &Names) -> String {
+    let last = why_line(namespace, release);
+    let mut text = String::new();
+    for line in warnings(namespace, release, decision, names).iter().filter(|l| **l != last) {
+        if text.len() + line.len() + last.len() + 2 > 1000 {
+            break;
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    text.push_str(&last);
+    text
+}
+
+/// What is missing, grouped by who can act: `placet why`.
+pub fn by_who(decision: &Decision, names: &Names) -> Vec<(String, Vec<Finding>)> {
+    let mut groups: Vec<(String, Vec<Finding>)> = Vec::new();
+    for finding in decision.findings() {
+        let mut finding = finding.clone();
+        finding.found = with_names(&finding.found, names);
+        finding.wanted = with_names(&finding.wanted, names);
+        match groups.iter_mut().find(|(who, _)| *who == finding.who) {
+            Some((_, findings)) => findings.push(finding),
+            None => groups.push((finding.who.clone(), vec![finding])),
+        }
+    }
+    groups
+}

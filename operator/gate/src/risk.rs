@@ -1,0 +1,195 @@
+//! Scores of an impact assessment: a table look-up, never a product, and never typed.
+//!
+//! A risk's base level is the matrix at (likelihood, severity); the level rises by one, up to VeryHigh, when the
+//! stakeholder impact (the largest of reach, reversibility and vulnerability over the risk's harms) is 4 or 5. The
+//! system's level is the largest of its risks, not their mean, which would hide the worst.
+
+use placet_api::common::Level;
+use placet_api::impactassessment::{
+    ControlStatus, Harm, ImpactAssessmentSpec, Reversibility, Risk, RiskDomain,
+};
+
+/// A level matrix: rows are likelihood 1 to 5, columns severity 1 to 5.
+pub type Matrix = [[Level; 5]; 5];
+
+/// The 5×5 matrix of ISO/IEC 27005 practice, as published with the CISO Assistant's matrices.
+pub const ISO_27005: Matrix = {
+    use Level::{High as H, Low as L, Medium as M, VeryHigh as VH, VeryLow as VL};
+    [[VL, VL, L, L, L], [VL, L, L, M, M], [L, L, M, H, H], [L, M, H, H, VH], [M, H, H, VH, VH]]
+};
+
+/// Reads a matrix from a policy.
+///
+/// # Errors
+/// Not 5×5, or falling along an axis.
+pub fn matrix(rows: &[Vec<Level>]) -> Result<Matrix, String> {
+    let rows: Vec<[Level; 5]> =
+        rows.iter().filter_map(|r| <[Level; 5]>::try_from(r.as_slice()).ok()).collect();
+    let matrix: Matrix =
+        rows.try_into().map_err(|_| "riskMatrix: wanted five rows of five levels".to_owned())?;
+    for i in 0..5 {
+        for j in 0..5 {
+            if (i > 0 && matrix[i][j] < matrix[i - 1][j]) || (j > 0 && matrix[i][j] < matrix[i][j - 1]) {
+                return Err(format!(
+                    "riskMatrix: wanted levels that never fall with likelihood or severity, found a fall at likelihood {}, severity {}",
+                    i + 1,
+                    j + 1
+                ));
+            }
+        }
+    }
+    Ok(matrix)
+}
+
+/// Computed levels of a risk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Score {
+    /// Id of the risk.
+    pub id: String,
+    /// Level without controls.
+    pub inherent: Level,
+    /// Level after controls.
+    pub residual: Level,
+    /// How the residual level was looked up.
+    pub arithmetic: String,
+    /// Residual values were lowered without an implemented control, so the inherent level counts.
+    pub lowered_without_control: bool,
+}
+
+/// Why a score cannot be computed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScoreError {
+    /// A harm that is not in the list.
+    UnknownHarm {
+        /// The risk.
+        risk: String,
+        /// The harm that it names.
+        harm: String,
+    },
+    /// A value outside 1 to 5.
+    OutOfRange {
+        /// The risk.
+        risk: String,
+        /// Which value, and what it is.
+        value: String,
+    },
+    /// A risk of domain AI without harms, or one of domain Information without impacts.
+    Incomplete {
+        /// The risk.
+        risk: String,
+        /// What is missing.
+        wanted: &'static str,
+    },
+    /// A residual value above the inherent one.
+    ResidualAboveInherent {
+        /// The risk.
+        risk: String,
+        /// Both values.
+        found: String,
+    },
+}
+
+/// Scores every risk of an assessment, in the order in which they are written.
+pub fn scores(spec: &ImpactAssessmentSpec, matrix: &Matrix) -> Vec<Result<Score, ScoreError>> {
+    spec.risks.iter().map(|risk| score(spec, risk, matrix)).collect()
+}
+
+fn score(spec: &ImpactAssessmentSpec, risk: &Risk, matrix: &Matrix) -> Result<Score, ScoreError> {
+    let id = risk.id.to_string();
+    let (likelihood, severity, impact) = match risk.domain {
+        RiskDomain::AI => ai_inherent(spec, risk)?,
+        RiskDomain::Information => {
+            let i = risk
+                .impacts
+                .as_ref()
+                .ok_or(ScoreError::Incomplete { risk: id.clone(), wanted: "impacts (domain Information)" })?;
+            (i.likelihood, i.confidentiality.max(i.integrity).max(i.availability), 1)
+        }
+    };
+    let inherent = level(matrix, &id, likelihood, severity, impact)?;
+    let Some(residual) = &risk.residual else {
+        let arithmetic = arithmetic(matrix, likelihood, severity, impact, inherent);
+        return Ok(Score { id, inherent, residual: inherent, arithmetic, lowered_without_control: false });
+    };
+    if residual.likelihood > likelihood || residual.severity > severity {
+        return Err(ScoreError::ResidualAboveInherent {
+            risk: id,
+            found: format!(
+                "residual likelihood {}, severity {}; inherent likelihood {likelihood}, severity {severity}",
+                residual.likelihood, residual.severity
+            ),
+        });
+    }
+    let after = level(matrix, &id, residual.likelihood, residual.severity, impact)?;
+    let controlled = risk.controls.iter().flatten().any(|c| c.status == ControlStatus::Implemented);
+    let lowered = residual.likelihood < likelihood || residual.severity < severity;
+    if lowered && !controlled {
+        let arithmetic = format!(
+            "{}; lowered without an implemented control, so the inherent level counts",
+            arithmetic(matrix, likelihood, severity, impact, inherent)
+        );
+        return Ok(Score { id, inherent, residual: inherent, arithmetic, lowered_without_control: true });
+    }
+    let arithmetic = arithmetic(matrix, residual.likelihood, residual.severity, impact, after);
+    Ok(Score { id, inherent, residual: after, arithmetic, lowered_without_control: false })
+}
+
+/// Inherent likelihood and severity of an AI risk are the largest over its harms; so is the stakeholder impact.
+fn ai_inherent(spec: &ImpactAssessmentSpec, risk: &Risk) -> Result<(i32, i32, i32), ScoreError> {
+    let id = risk.id.to_string();
+    let mut values: Option<(i32, i32, i32)> = None;
+    for harm_id in risk.harms.iter().flatten() {
+        let harm = spec
+            .harms
+            .iter()
+            .find(|h| h.id == *harm_id)
+            .ok_or_else(|| ScoreError::UnknownHarm { risk: id.clone(), harm: harm_id.to_string() })?;
+        let impact = stakeholder_impact(harm);
+        values = Some(values.map_or((harm.likelihood, harm.severity, impact), |(l, s, i)| {
+            (l.max(harm.likelihood), s.max(harm.severity), i.max(impact))
+        }));
+    }
+    values.ok_or(ScoreError::Incomplete { risk: id, wanted: "at least one harm (domain AI)" })
+}
+
+/// The largest of reach (1 to 5), reversibility (Easy 1, Moderate 3, Difficult 4, Irreversible 5) and vulnerability (4 if
+/// true, else 1).
+fn stakeholder_impact(harm: &Harm) -> i32 {
+    let reversibility = match harm.reversibility {
+        Reversibility::Easy => 1,
+        Reversibility::Moderate => 3,
+        Reversibility::Difficult => 4,
+        Reversibility::Irreversible => 5,
+    };
+    harm.reach.max(reversibility).max(if harm.vulnerable { 4 } else { 1 })
+}
+
+fn level(
+    matrix: &Matrix,
+    risk: &str,
+    likelihood: i32,
+    severity: i32,
+    impact: i32,
+) -> Result<Level, ScoreError> {
+    let index = |name: &str, value: i32| {
+        usize::try_from(value - 1)
+            .ok()
+            .filter(|i| *i < 5)
+            .ok_or_else(|| ScoreError::OutOfRange { risk: risk.to_owned(), value: format!("{name} {value}") })
+    };
+    let base = matrix[index("likelihood", likelihood)?][index("severity", severity)?];
+    index("stakeholder impact", impact)?;
+    Ok(if impact >= 4 { Level::from_rank(base.rank() + 1) } else { base })
+}
+
+fn arithmetic(matrix: &Matrix, likelihood: i32, severity: i32, impact: i32, result: Level) -> String {
+    let at = |v: i32| usize::try_from(v - 1).unwrap_or(0).min(4);
+    let base = matrix[at(likelihood)][at(severity)];
+    if impact >= 4 {
+        format!(
+            "likelihood {likelihood}, severity {severity}: {base}; stakeholder impact {impact}: one up, {result}"
+        )
+    } else {
+        format!("likelihood {likelihood}, severity {severity}: {base}")
+    }
+}

@@ -1,0 +1,451 @@
+//! Everything that decisions are made from, indexed. The operator feeds it from watches and the log, the command line
+//! from files; both take the same [`Snapshot`]s from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use placet_api::Kind;
+use placet_api::aisystem::AISystemSpec;
+use placet_api::approval::{ApprovalDecision, ApprovalSpec};
+use placet_api::approvalrole::ApprovalRoleSpec;
+use placet_api::impactassessment::ImpactAssessmentSpec;
+use placet_api::modelrelease::ModelReleaseSpec;
+use placet_api::releasepolicy::ReleasePolicySpec;
+use placet_api::riskacceptance::RiskAcceptanceSpec;
+use placet_api::testreport::TestReportSpec;
+
+use crate::object::{Object, Record};
+
+/// A namespaced name.
+pub type Key = (String, String);
+
+/// Objects of one kind, the live ones by name and the remembered ones beside them.
+#[derive(Debug)]
+struct Table<S> {
+    live: BTreeMap<Key, Arc<Object<S>>>,
+    /// Versions that were seen and are gone, by name and record id.
+    gone: BTreeMap<Key, BTreeMap<String, Arc<Object<S>>>>,
+}
+
+impl<S> Default for Table<S> {
+    fn default() -> Self {
+        Self { live: BTreeMap::new(), gone: BTreeMap::new() }
+    }
+}
+
+impl<S: serde::de::DeserializeOwned + Clone> Table<S> {
+    fn apply(&mut self, key: Key, record: Record) {
+        let object = Arc::new(Object::new(record, true));
+        if let Some(versions) = self.gone.get_mut(&key) {
+            versions.remove(&object.id);
+        }
+        if let Some(old) = self.live.insert(key.clone(), Arc::clone(&object))
+            && old.id != object.id
+        {
+            self.bury(key, &old);
+        }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if let Some(old) = self.live.remove(key) {
+            self.bury(key.clone(), &old);
+        }
+    }
+
+    fn remember(&mut self, key: Key, record: Record) {
+        let object = Object::new(record, false);
+        if self.live.get(&key).is_none_or(|l| l.id != object.id) {
+            self.gone.entry(key).or_default().insert(object.id.clone(), Arc::new(object));
+        }
+    }
+
+    /// Keeps a version that is gone. Only versions with a valid stamp are worth remembering: others never counted, and
+    /// whoever can write unstamped objects must not be able to fill our memory.
+    fn bury(&mut self, key: Key, old: &Arc<Object<S>>) {
+        if old.standing().is_some() {
+            let mut object = Object::clone(old);
+            object.live = false;
+            self.gone.entry(key).or_default().insert(object.id.clone(), Arc::new(object));
+        }
+    }
+
+    fn in_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Arc<Object<S>>> {
+        let live = range(&self.live, namespace);
+        let gone = range(&self.gone, namespace).flat_map(BTreeMap::values);
+        live.chain(gone)
+    }
+
+    fn versions<'a>(&'a self, key: &Key) -> impl Iterator<Item = &'a Arc<Object<S>>> + use<'a, S> {
+        self.gone.get(key).into_iter().flat_map(BTreeMap::values)
+    }
+}
+
+fn range<'a, V>(map: &'a BTreeMap<Key, V>, namespace: &'a str) -> impl Iterator<Item = &'a V> {
+    map.range((namespace.to_owned(), String::new())..)
+        .take_while(move |((ns, _), _)| ns == namespace)
+        .map(|(_, v)| v)
+}
+
+/// Whether time can be trusted, and what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Clock {
+    /// The time.
+    Trusted(Timestamp),
+    /// The best guess, and why it is not more than that.
+    Untrusted {
+        /// The best guess.
+        now: Timestamp,
+        /// Why it cannot be trusted.
+        why: String,
+    },
+}
+
+impl Clock {
+    /// The time or the best guess at it.
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Clock::Trusted(now) | Clock::Untrusted { now, .. } => *now,
+        }
+    }
+}
+
+/// Everything that decisions are made from.
+#[derive(Debug, Default)]
+pub struct World {
+    systems: Table<AISystemSpec>,
+    assessments: Table<ImpactAssessmentSpec>,
+    releases: Table<ModelReleaseSpec>,
+    reports: Table<TestReportSpec>,
+    approvals: Table<ApprovalSpec>,
+    acceptances: Table<RiskAcceptanceSpec>,
+    policies: Table<ReleasePolicySpec>,
+    roles: Table<ApprovalRoleSpec>,
+    namespaces: BTreeMap<String, Arc<BTreeMap<String, String>>>,
+    first_use: BTreeMap<String, Timestamp>,
+    not_ready: BTreeSet<String>,
+}
+
+/// What one decision reads. Nothing else decides.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The time.
+    pub clock: Clock,
+    /// Kinds that are not yet read or no longer heard of.
+    pub not_ready: Vec<String>,
+    /// Namespace of the release.
+    pub namespace: String,
+    /// Labels of the namespace.
+    pub namespace_labels: Arc<BTreeMap<String, String>>,
+    /// Name of the release that was asked about.
+    pub name: String,
+    /// The release.
+    pub release: Option<Arc<Object<ModelReleaseSpec>>>,
+    /// Versions of the release that are gone.
+    pub former: Vec<Arc<Object<ModelReleaseSpec>>>,
+    /// Its system.
+    pub system: Option<Arc<Object<AISystemSpec>>>,
+    /// Versions of the system that are gone.
+    pub former_systems: Vec<Arc<Object<AISystemSpec>>>,
+    /// Assessments of the system, remembered ones included.
+    pub assessments: Vec<Arc<Object<ImpactAssessmentSpec>>>,
+    /// Reports on the release's artefacts, remembered ones included.
+    pub reports: Vec<Arc<Object<TestReportSpec>>>,
+    /// Approvals of the release, its system, its assessments and their acceptances, remembered Rejects included.
+    pub approvals: Vec<Arc<Object<ApprovalSpec>>>,
+    /// Acceptances of the system's assessments.
+    pub acceptances: Vec<Arc<Object<RiskAcceptanceSpec>>>,
+    /// All policies.
+    pub policies: Vec<Arc<Object<ReleasePolicySpec>>>,
+    /// Names of all roles.
+    pub roles: Arc<BTreeSet<String>>,
+    /// When the first pod of this content was admitted.
+    pub first_use: Option<Timestamp>,
+}
+
+impl World {
+    /// An empty world.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An object exists now, in this version.
+    pub fn apply(&mut self, record: Record) {
+        let key = key_of(&record);
+        match record.kind {
+            Kind::AISystem => self.systems.apply(key, record),
+            Kind::ImpactAssessment => self.assessments.apply(key, record),
+            Kind::ModelRelease => self.releases.apply(key, record),
+            Kind::TestReport => self.reports.apply(key, record),
+            Kind::Approval => self.approvals.apply(key, record),
+            Kind::RiskAcceptance => self.acceptances.apply(key, record),
+            Kind::ReleasePolicy => self.policies.apply(key, record),
+            Kind::ApprovalRole => self.roles.apply(key, record),
+        }
+    }
+
+    /// An object is gone. What forgetting could clear is remembered.
+    pub fn remove(&mut self, kind: Kind, namespace: Option<&str>, name: &str) {
+        let key = (namespace.unwrap_or_default().to_owned(), name.to_owned());
+        match kind {
+            Kind::AISystem => self.systems.remove(&key),
+            Kind::ImpactAssessment => self.assessments.remove(&key),
+            Kind::ModelRelease => self.releases.remove(&key),
+            Kind::TestReport => self.reports.remove(&key),
+            Kind::Approval => self.approvals.remove(&key),
+            Kind::RiskAcceptance => self.acceptances.remove(&key),
+            Kind::ReleasePolicy => self.policies.remove(&key),
+            Kind::ApprovalRole => self.roles.remove(&key),
+        }
+    }
+
+    /// An object version was seen once, as the log says; it may or may not exist now.
+    pub fn remember(&mut self, record: Record) {
+        let key = key_of(&record);
+        match record.kind {
+            Kind::AISystem => self.systems.remember(key, record),
+            Kind::ImpactAssessment => self.assessments.remember(key, record),
+            Kind::ModelRelease => self.releases.remember(key, record),
+            Kind::TestReport => self.reports.remember(key, record),
+            Kind::Approval => self.approvals.remember(key, record),
+            Kind::RiskAcceptance => self.acceptances.remember(key, record),
+            Kind::ReleasePolicy => self.policies.remember(key, record),
+            Kind::ApprovalRole => self.roles.remember(key, record),
+        }
+    }
+
+    /// Names of the live objects of a kind.
+    pub fn names(&self, kind: Kind) -> Vec<Key> {
+        match kind {
+            Kind::AISystem => self.systems.live.keys().cloned().collect(),
+            Kind::ImpactAssessment => self.assessments.live.keys().cloned().collect(),
+            Kind::ModelRelease => self.releases.live.keys().cloned().collect(),
+            Kind::TestReport => self.reports.live.keys().cloned().collect(),
+            Kind::Approval => self.approvals.live.keys().cloned().collect(),
+            Kind::RiskAcceptance => self.acceptances.live.keys().cloned().collect(),
+            Kind::ReleasePolicy => self.policies.live.keys().cloned().collect(),
+            Kind::ApprovalRole => self.roles.live.keys().cloned().collect(),
+        }
+    }
+
+    /// A live AISystem.
+    pub fn system(&self, namespace: &str, name: &str) -> Option<&Arc<Object<AISystemSpec>>> {
+        self.systems.live.get(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// A live ImpactAssessment.
+    pub fn assessment(&self, namespace: &str, name: &str) -> Option<&Arc<Object<ImpactAssessmentSpec>>> {
+        self.assessments.live.get(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// A live ModelRelease.
+    pub fn release(&self, namespace: &str, name: &str) -> Option<&Arc<Object<ModelReleaseSpec>>> {
+        self.releases.live.get(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// A live TestReport.
+    pub fn report(&self, namespace: &str, name: &str) -> Option<&Arc<Object<TestReportSpec>>> {
+        self.reports.live.get(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// A live Approval.
+    pub fn approval(&self, namespace: &str, name: &str) -> Option<&Arc<Object<ApprovalSpec>>> {
+        self.approvals.live.get(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// A live RiskAcceptance.
+    pub fn acceptance(&self, namespace: &str, name: &str) -> Option<&Arc<Object<RiskAcceptanceSpec>>> {
+        self.acceptances.live.get(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// All live policies.
+    pub fn policies(&self) -> impl Iterator<Item = &Arc<Object<ReleasePolicySpec>>> {
+        self.policies.live.values()
+    }
+
+    /// Whether a role exists.
+    pub fn has_role(&self, name: &str) -> bool {
+        self.roles.live.contains_key(&(String::new(), name.to_owned()))
+    }
+
+    /// Labels of a namespace, as now seen.
+    pub fn set_namespace(&mut self, name: &str, labels: BTreeMap<String, String>) {
+        self.namespaces.insert(name.to_owned(), Arc::new(labels));
+    }
+
+    /// A namespace is gone.
+    pub fn remove_namespace(&mut self, name: &str) {
+        self.namespaces.remove(name);
+    }
+
+    /// Labels of a namespace; none if it is not known.
+    pub fn namespace_labels(&self, name: &str) -> Arc<BTreeMap<String, String>> {
+        self.namespaces.get(name).cloned().unwrap_or_default()
+    }
+
+    /// A pod of the release content with this digest was admitted. Only the earliest time is kept.
+    pub fn used(&mut self, content: &str, at: Timestamp) {
+        let first = self.first_use.entry(content.to_owned()).or_insert(at);
+        *first = at.min(*first);
+    }
+
+    /// Marks a kind of objects as not readable now, or readable again.
+    pub fn set_ready(&mut self, what: &str, ready: bool) {
+        if ready {
+            self.not_ready.remove(what);
+        } else if !self.not_ready.contains(what) {
+            self.not_ready.insert(what.to_owned());
+        }
+    }
+
+    /// Releases whose decision may depend on an object: those of its namespace and, where it names a system, of that
+    /// system only.
+    pub fn releases_touched(&self, kind: Kind, namespace: Option<&str>) -> Vec<Key> {
+        match namespace {
+            Some(namespace) if kind.namespaced() => self
+                .releases
+                .live
+                .range((namespace.to_owned(), String::new())..)
+                .take_while(|((ns, _), _)| ns == namespace)
+                .map(|(key, _)| key.clone())
+                .collect(),
+            _ => self.releases.live.keys().cloned().collect(),
+        }
+    }
+
+    /// What the decision on one release reads, whether or not the release exists.
+    pub fn snapshot(&self, namespace: &str, name: &str, clock: Clock) -> Snapshot {
+        let key = (namespace.to_owned(), name.to_owned());
+        let release = self.releases.live.get(&key).cloned();
+        let former: Vec<_> = self.releases.versions(&key).cloned().collect();
+        let system_name =
+            release.as_ref().and_then(|r| r.spec.as_ref().ok()).map(|s| s.system.as_str().to_owned());
+        let system_key = system_name.clone().map(|s| (namespace.to_owned(), s));
+        let system = system_key.as_ref().and_then(|k| self.systems.live.get(k)).cloned();
+        let former_systems =
+            system_key.map(|k| self.systems.versions(&k).cloned().collect()).unwrap_or_default();
+        // An assessment that is not understood may be the one that decides, so it stays in view whatever its system.
+        let assessments: Vec<_> = self
+            .assessments
+            .in_namespace(namespace)
+            .filter(|a| match (&a.spec, &system_name) {
+                (Ok(spec), Some(system)) => spec.system.as_str() == system,
+                (Err(_), _) => a.record.spec.get("system").and_then(|s| s.as_str()) == system_name.as_deref(),
+                _ => false,
+            })
+            .cloned()
+            .collect();
+        let artefacts: BTreeSet<&str> = release
+            .iter()
+            .filter_map(|r| r.spec.as_ref().ok())
+            .flat_map(|s| s.artifacts.iter().map(|a| a.digest.as_str()))
+            .collect();
+        let reports = self
+            .reports
+            .in_namespace(namespace)
+            .filter(|r| {
+                r.record.spec.get("artifact").and_then(|a| a.as_str()).is_some_and(|a| artefacts.contains(a))
+            })
+            .cloned()
+            .collect();
+        let acceptances: Vec<_> = self
+            .acceptances
+            .in_namespace(namespace)
+            .filter(|a| {
+                a.live
+                    && a.spec
+                        .as_ref()
+                        .is_ok_and(|s| assessments.iter().any(|i| i.name() == s.assessment.name.as_str()))
+            })
+            .cloned()
+            .collect();
+        let approvals = self
+            .approvals
+            .in_namespace(namespace)
+            .filter(|a| match &a.spec {
+                Ok(spec) => a.live || spec.decision == ApprovalDecision::Reject,
+                Err(_) => a.live,
+            })
+            .cloned()
+            .collect();
+        let first_use = release.as_ref().and_then(|r| self.first_use.get(r.digest())).copied();
+        Snapshot {
+            clock,
+            not_ready: self.not_ready.iter().cloned().collect(),
+            namespace: namespace.to_owned(),
+            namespace_labels: self.namespace_labels(namespace),
+            name: name.to_owned(),
+            release,
+            former,
+            system,
+            former_systems,
+            assessments,
+            reports,
+            approvals,
+            acceptances,
+            policies: self.policies.live.values().cloned().collect(),
+            roles: Arc::new(self.roles.live.keys().map(|(_, name)| name.clone()).collect()),
+            first_use,
+        }
+    }
+}
+
+fn key_of(record: &Record) -> Key {
+    (record.namespace.clone().unwrap_or_default(), record.name.clone())
+}
+
+impl Snapshot {
+    /// Ids of everything that it holds, sorted: what a record of the decision lists.
+    pub fn ids(&self) -> Vec<&str> {
+        let mut ids: Vec<&str> = Vec::new();
+        ids.extend(self.release.iter().map(|o| o.id.as_str()));
+        ids.extend(self.former.iter().map(|o| o.id.as_str()));
+        ids.extend(self.system.iter().map(|o| o.id.as_str()));
+        ids.extend(self.former_systems.iter().map(|o| o.id.as_str()));
+        ids.extend(self.assessments.iter().map(|o| o.id.as_str()));
+        ids.extend(self.reports.iter().map(|o| o.id.as_str()));
+        ids.extend(self.approvals.iter().map(|o| o.id.as_str()));
+        ids.extend(self.acceptances.iter().map(|o| o.id.as_str()));
+        ids.extend(self.policies.iter().map(|o| o.id.as_str()));
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// Digest of everything that it holds, the time left out: equal inputs have equal digests.
+    pub fn digest(&self) -> String {
+        let mut text = String::from("placet.dev/snapshot/v1\n");
+        for id in self.ids() {
+            text.push_str(id);
+            text.push('\n');
+        }
+        for (key, value) in self.namespace_labels.iter() {
+            text.push_str(&format!("label {key}={value}\n"));
+        }
+        for role in self.roles.iter() {
+            text.push_str(&format!("role {role}\n"));
+        }
+        for kind in &self.not_ready {
+            text.push_str(&format!("not ready {kind}\n"));
+        }
+        if let Some(at) = self.first_use {
+            text.push_str(&format!("first use {at}\n"));
+        }
+        crate::digest::of_bytes(text.as_bytes())
+    }
+
+    /// Every record that it holds, with whether it is live: what the evidence store keeps for replay.
+    pub fn records(&self) -> Vec<(&Record, bool)> {
+        let mut all: Vec<(&Record, bool)> = Vec::new();
+        all.extend(self.release.iter().map(|o| (&o.record, o.live)));
+        all.extend(self.former.iter().map(|o| (&o.record, o.live)));
+        all.extend(self.system.iter().map(|o| (&o.record, o.live)));
+        all.extend(self.former_systems.iter().map(|o| (&o.record, o.live)));
+        all.extend(self.assessments.iter().map(|o| (&o.record, o.live)));
+        all.extend(self.reports.iter().map(|o| (&o.record, o.live)));
+        all.extend(self.approvals.iter().map(|o| (&o.record, o.live)));
+        all.extend(self.acceptances.iter().map(|o| (&o.record, o.live)));
+        all.extend(self.policies.iter().map(|o| (&o.record, o.live)));
+        all
+    }
+}

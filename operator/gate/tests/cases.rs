@@ -1,0 +1,449 @@
+//! Runs the YAML cases of `tests/cases/` and of `policies/packs/cases/`. The format is in `tests/cases/README.md`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+use placet_api::Kind;
+use placet_gate::finding::{Gate, Reason};
+use placet_gate::object::{Reading, Stamp};
+use placet_gate::people::PeopleKey;
+use placet_gate::stamp::{Edit, Identity, ReceiptKeys, RoleAnswer, StampProblem, StampText};
+use placet_gate::world::{Clock, World};
+use placet_gate::{Decision, evaluate};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Case {
+    title: String,
+    now: Timestamp,
+    base: Option<String>,
+    release: Option<String>,
+    #[serde(default)]
+    namespace_labels: BTreeMap<String, String>,
+    first_use: Option<Timestamp>,
+    clock: Option<String>,
+    #[serde(default)]
+    not_ready: Vec<String>,
+    #[serde(default)]
+    policies: Vec<String>,
+    #[serde(default)]
+    objects: Vec<Given>,
+    #[serde(default)]
+    change: Vec<Change>,
+    #[serde(default)]
+    remove: Vec<String>,
+    expect: Expect,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Base {
+    release: Option<String>,
+    #[serde(default)]
+    policies: Vec<String>,
+    objects: Vec<Given>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Given {
+    by: Option<String>,
+    at: Option<Timestamp>,
+    #[serde(default)]
+    edited: Vec<Edited>,
+    holds_role: Option<bool>,
+    #[serde(default)]
+    deleted: bool,
+    kind: String,
+    name: String,
+    namespace: Option<String>,
+    spec: Value,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edited {
+    by: String,
+    at: Timestamp,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Change {
+    object: String,
+    spec: Option<Value>,
+    by: Option<String>,
+    at: Option<Timestamp>,
+    #[serde(default)]
+    edited: Vec<Edited>,
+    unstamped: Option<bool>,
+    holds_role: Option<bool>,
+    deleted: Option<bool>,
+    /// The version before the change is remembered, as the log would.
+    #[serde(default)]
+    remembered: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Expect {
+    cleared: Option<String>,
+    class: Option<String>,
+    lapse: Option<String>,
+    valid_until: Option<Timestamp>,
+    #[serde(default)]
+    gates: BTreeMap<String, String>,
+    #[serde(default)]
+    findings: Vec<ExpectedFinding>,
+    #[serde(default)]
+    only_findings: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectedFinding {
+    gate: String,
+    reason: String,
+    item: Option<String>,
+    says: Option<String>,
+}
+
+fn yaml<T: serde::de::DeserializeOwned>(path: &Path) -> T {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn policy_objects(path: &Path) -> Vec<Given> {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_saphyr::from_multiple::<Value>(&text)
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+        .into_iter()
+        .map(|v| Given {
+            by: Some("platform".into()),
+            at: Some("2026-01-01T00:00:00Z".parse().unwrap()),
+            edited: vec![],
+            holds_role: None,
+            deleted: false,
+            kind: v["kind"].as_str().unwrap().to_owned(),
+            name: v["metadata"]["name"].as_str().unwrap().to_owned(),
+            namespace: None,
+            spec: v["spec"].clone(),
+        })
+        .collect()
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    match (target, patch) {
+        (Value::Object(t), Value::Object(p)) => {
+            for (key, value) in p {
+                if value.is_null() {
+                    t.remove(key);
+                } else {
+                    merge(t.entry(key.clone()).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (target, patch) => *target = patch.clone(),
+    }
+}
+
+struct Run {
+    namespace: String,
+    reading: Reading,
+    now: Timestamp,
+}
+
+impl Run {
+    fn json(&self, given: &Given) -> Value {
+        let kind = Kind::parse(&given.kind).unwrap_or_else(|| panic!("no kind {}", given.kind));
+        let mut metadata = json!({"name": given.name, "uid": format!("uid-{}-{}", given.kind, given.name)});
+        if kind.namespaced() {
+            metadata["namespace"] = given.namespace.clone().unwrap_or_else(|| self.namespace.clone()).into();
+        }
+        json!({"apiVersion": "placet.dev/v1alpha1", "kind": given.kind, "metadata": metadata, "spec": given.spec})
+    }
+
+    fn add(&self, world: &mut World, given: &Given, remembered: bool) {
+        let object = self.json(given);
+        let holds = matches!(given.kind.as_str(), "Approval" | "RiskAcceptance");
+        let record = match &given.by {
+            Some(by) => {
+                let at = given.at.unwrap_or(self.now - SignedDuration::from_hours(24 * 30));
+                let identity = |user: &str| Identity { user: user.to_owned(), uid: None };
+                let stamp = StampText {
+                    creator: identity(by),
+                    created_at: at,
+                    editors: given.edited.iter().map(|e| Edit { by: identity(&e.by), at: e.at }).collect(),
+                    spec: String::new(),
+                    uid: None,
+                    subject_uid: None,
+                    role: holds.then(|| RoleAnswer {
+                        name: given.spec["role"].as_str().unwrap_or_default().to_owned(),
+                        allowed: given.holds_role.unwrap_or(true),
+                        at,
+                    }),
+                };
+                self.reading.read_assuming(&object, &stamp).unwrap().0
+            }
+            None => {
+                let record = self.reading.read(&object).unwrap().0;
+                assert_eq!(record.stamp, Stamp::Invalid { why: StampProblem::NeverSeen });
+                record
+            }
+        };
+        if remembered || given.deleted { world.remember(record) } else { world.apply(record) }
+    }
+}
+
+/// Replaces `content of KIND/NAME` and its like by digests, until none is left (digests may depend on digests).
+fn resolve(run: &Run, case: &Case, objects: &mut [Given], base: &[Given]) {
+    for _ in 0..4 {
+        let snapshot = objects.to_vec();
+        let find = |list: &[Given], what: &str| -> Given {
+            let (kind, name) = what.split_once('/').unwrap();
+            list.iter()
+                .rev()
+                .find(|o| o.kind == kind && o.name == name)
+                .unwrap_or_else(|| panic!("{}: no {what}", case.title))
+                .clone()
+        };
+        let digest = |text: &str| -> Option<String> {
+            if let Some(what) = text.strip_prefix("content before change of ") {
+                return run.reading.read(&run.json(&find(base, what))).unwrap().0.digest.ok();
+            }
+            if let Some(what) = text.strip_prefix("content of ") {
+                let given = find(&snapshot, what);
+                // An object that itself still names a digest this way has to be resolved first.
+                let open =
+                    [" of AISystem/", " of ImpactAssessment/", " of ModelRelease/", " of RiskAcceptance/"];
+                if open.iter().any(|o| given.spec.to_string().contains(o)) {
+                    return None;
+                }
+                return run.reading.read(&run.json(&given)).unwrap().0.digest.ok();
+            }
+            if let Some(what) = text.strip_prefix("classification of ") {
+                let g = find(&snapshot, what);
+                return placet_gate::digest::classification(&run.namespace, &g.name, &g.spec).ok();
+            }
+            if let Some(what) = text.strip_prefix("evidence of ") {
+                let mut world = World::new();
+                snapshot.iter().for_each(|g| run.add(&mut world, g, false));
+                let name = what.split_once('/').unwrap().1;
+                return evaluate(&world.snapshot(&run.namespace, name, Clock::Trusted(run.now))).evidence;
+            }
+            None
+        };
+        for given in objects.iter_mut() {
+            walk(&mut given.spec, &digest);
+        }
+    }
+}
+
+fn walk(value: &mut Value, digest: &dyn Fn(&str) -> Option<String>) {
+    match value {
+        Value::String(text) => {
+            if let Some(found) = digest(text) {
+                *text = found;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|i| walk(i, digest)),
+        Value::Object(map) => map.values_mut().for_each(|i| walk(i, digest)),
+        _ => {}
+    }
+}
+
+fn run(path: &Path) -> Result<(), String> {
+    let case: Case = yaml(path);
+    let here = path.parent().unwrap();
+    let base: Option<Base> = case.base.as_ref().map(|b| yaml(&here.join(b)));
+    let release =
+        case.release.clone().or_else(|| base.as_ref().and_then(|b| b.release.clone())).expect("release");
+    let (namespace, name) = release.split_once('/').expect("NAMESPACE/NAME");
+    let run = Run {
+        namespace: namespace.to_owned(),
+        reading: Reading {
+            cluster: "case".into(),
+            keys: ReceiptKeys::new(),
+            people: PeopleKey::new(*b"cases"),
+        },
+        now: case.now,
+    };
+    let mut files: Vec<PathBuf> = case.policies.iter().map(|p| here.join(p)).collect();
+    if let (Some(base), Some(base_path)) = (&base, &case.base) {
+        let base_dir = here.join(base_path).parent().unwrap().to_owned();
+        files.extend(base.policies.iter().map(|p| base_dir.join(p)));
+    }
+    let mut objects: Vec<Given> = files.iter().flat_map(|f| policy_objects(f)).collect();
+    let replace = |objects: &mut Vec<Given>, given: Given| {
+        objects.retain(|o| !(o.kind == given.kind && o.name == given.name && o.namespace == given.namespace));
+        objects.push(given);
+    };
+    for given in base.map(|b| b.objects).unwrap_or_default() {
+        replace(&mut objects, given);
+    }
+    let mut before = objects.clone();
+    for given in case.objects.iter().cloned() {
+        replace(&mut objects, given);
+    }
+    let mut remembered = Vec::new();
+    for change in &case.change {
+        let (kind, name) = change.object.split_once('/').expect("KIND/NAME");
+        let given = objects
+            .iter_mut()
+            .find(|o| o.kind == kind && o.name == name)
+            .ok_or_else(|| format!("no {} to change", change.object))?;
+        if change.remembered {
+            remembered.push(given.clone());
+        }
+        if let Some(spec) = &change.spec {
+            merge(&mut given.spec, spec);
+        }
+        if let Some(by) = &change.by {
+            given.by = Some(by.clone());
+        }
+        if change.unstamped == Some(true) {
+            given.by = None;
+        }
+        given.at = change.at.or(given.at);
+        given.edited.extend(change.edited.iter().cloned());
+        given.holds_role = change.holds_role.or(given.holds_role);
+        given.deleted = change.deleted.unwrap_or(given.deleted);
+    }
+    for removed in &case.remove {
+        let count = objects.len();
+        let (kind, name) = removed.split_once('/').expect("KIND/NAME");
+        objects.retain(|o| !(o.kind == kind && o.name == name));
+        if objects.len() == count {
+            return Err(format!("nothing to remove: {removed}"));
+        }
+    }
+    let originals = before.clone();
+    resolve(&run, &case, &mut before, &originals);
+    resolve(&run, &case, &mut objects, &before);
+    resolve(&run, &case, &mut remembered, &before);
+    let mut world = World::new();
+    for given in &remembered {
+        run.add(&mut world, given, true);
+    }
+    for given in &objects {
+        run.add(&mut world, given, false);
+    }
+    world.set_namespace(&run.namespace, case.namespace_labels.clone());
+    for what in &case.not_ready {
+        world.set_ready(what, false);
+    }
+    let clock = match case.clock.as_deref() {
+        None => Clock::Trusted(case.now),
+        Some("untrusted") => Clock::Untrusted { now: case.now, why: "differs by 45 s".into() },
+        Some(other) => return Err(format!("clock: {other}?")),
+    };
+    let mut snapshot = world.snapshot(&run.namespace, name, clock);
+    snapshot.first_use = case.first_use.or(snapshot.first_use);
+    check(&case.expect, &evaluate(&snapshot))
+}
+
+fn check(expect: &Expect, decision: &Decision) -> Result<(), String> {
+    let mut wrong = Vec::new();
+    let mut same = |what: &str, wanted: &Option<String>, found: String| {
+        if let Some(wanted) = wanted
+            && *wanted != found
+        {
+            wrong.push(format!("{what}: wanted {wanted}, found {found}"));
+        }
+    };
+    same("cleared", &expect.cleared, format!("{:?}", decision.cleared));
+    same("class", &expect.class, decision.class.map_or("Unknown".into(), |c| c.to_string()));
+    same("lapse", &expect.lapse, decision.lapse.map_or("None".into(), |l| format!("{l:?}")));
+    same(
+        "validUntil",
+        &expect.valid_until.map(|t| t.to_string()),
+        decision.valid_until.map_or("None".into(), |t| t.to_string()),
+    );
+    for (gate, wanted) in &expect.gates {
+        assert!(Gate::ALL.iter().any(|g| g.as_str() == gate), "no gate {gate}");
+        let found =
+            decision.gates.iter().find(|g| g.gate.as_str() == gate).map(|g| format!("{:?}", g.verdict));
+        same(gate, &Some(wanted.clone()), found.unwrap_or_default());
+    }
+    let mut used = 0;
+    for wanted in &expect.findings {
+        assert!(Reason::ALL.iter().any(|r| r.as_str() == wanted.reason), "no reason {}", wanted.reason);
+        let matching = decision.findings().filter(|f| {
+            f.gate.as_str() == wanted.gate
+                && f.reason.as_str() == wanted.reason
+                && wanted.item.as_ref().is_none_or(|i| f.item == *i)
+                && wanted.says.as_ref().is_none_or(|s| {
+                    [&f.wanted, &f.found, &f.command, &f.who].iter().any(|t| t.contains(s.as_str()))
+                })
+        });
+        let count = matching.count();
+        used += count;
+        if count == 0 {
+            wrong.push(format!("no finding like {wanted:?}"));
+        }
+    }
+    let total = decision.findings().count();
+    if expect.only_findings && total != used {
+        wrong.push(format!("{total} findings, of which {used} were expected"));
+    }
+    for finding in decision.findings() {
+        for (field, text) in [
+            ("wanted", &finding.wanted),
+            ("found", &finding.found),
+            ("who", &finding.who),
+            ("command", &finding.command),
+        ] {
+            if text.trim().is_empty() {
+                wrong.push(format!("{} {}: {field} is empty", finding.gate, finding.reason));
+            }
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let said: Vec<String> = decision
+        .findings()
+        .map(|f| {
+            format!(
+                "    {} {} [{}] wanted: {}; found: {}; {}: {}",
+                f.gate, f.reason, f.item, f.wanted, f.found, f.who, f.command
+            )
+        })
+        .collect();
+    Err(format!("{}\n  it said:\n{}", wrong.join("\n  "), said.join("\n")))
+}
+
+fn cases(root: &Path, out: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(root) else { return };
+    let mut entries: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() && path.file_name().is_some_and(|n| n != "base") {
+            cases(&path, out);
+        } else if path.extension().is_some_and(|e| e == "yaml") {
+            out.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_case_holds() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = Vec::new();
+    cases(&root.join("tests/cases"), &mut all);
+    let own = all.len();
+    assert!(own > 0, "no cases found");
+    cases(&root.join("../../policies/packs/cases"), &mut all);
+    let mut failed = Vec::new();
+    for path in &all {
+        if let Err(why) = run(path) {
+            let case: Case = yaml(path);
+            failed.push(format!("{}\n  {}\n  {why}", path.display(), case.title));
+        }
+    }
+    println!("{own} gate cases and {} pack cases", all.len() - own);
+    assert!(failed.is_empty(), "{} of {} cases failed:\n{}", failed.len(), all.len(), failed.join("\n"));
+}
