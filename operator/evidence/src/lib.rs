@@ -43,6 +43,7 @@
 //! [`verify`] checks a published log; [`source`] reads records, objects and openings; [`merkle`] makes and checks
 //! proofs. None of them needs the writer.
 
+pub mod budget;
 pub mod hash;
 pub mod head;
 pub mod log;

@@ -1,5 +1,6 @@
 //! The log while it is written: opening, appending, closing.
 
+mod begin;
 mod commit;
 mod files;
 mod heads;
@@ -238,6 +239,7 @@ impl Log {
     }
 
     /// As [`Log::open_with`], on other file operations than the system's; `config.dir` is for messages only.
+    #[expect(clippy::needless_pass_by_value, reason = "all ways to open a log have one signature")]
     pub fn open_on(
         vfs: Arc<dyn Vfs>,
         config: &Config,
@@ -246,7 +248,7 @@ impl Log {
         now: Timestamp,
         visit: &mut dyn FnMut(u64, &Record),
     ) -> Result<Self, OpenError> {
-        open::open(vfs, config, key, heads, now, visit)
+        open::open(vfs, config, key, &heads, now, visit)
     }
 
     /// Begins a new log in the same directory under the next origin. What lies there is moved aside into `old/<n>/`,
@@ -259,7 +261,7 @@ impl Log {
         because: &str,
     ) -> Result<Self, OpenError> {
         let vfs: Arc<dyn Vfs> = Arc::new(crate::vfs::DirFs::new(&config.dir));
-        open::begin(&vfs, config, &*heads, because)?;
+        begin::begin(&vfs, config, &*heads, because)?;
         Self::open_on(vfs, config, key, heads, now, &mut |_, _| {})
     }
 

@@ -122,7 +122,7 @@ pub trait NodeReader {
 
 /// The largest power of two below `n`, for `n` of at least 2 (RFC 6962's k).
 fn split_point(n: u64) -> u64 {
-    1 << (63 - (n - 1).leading_zeros())
+    1 << (n - 1).ilog2()
 }
 
 /// Root of the leaves from `start` to `end`, where `start` is a multiple of the subtree's size.
@@ -130,7 +130,7 @@ fn range_root<R: NodeReader>(reader: &R, start: u64, end: u64) -> Result<TreeHas
     let mut roots = Vec::new();
     let mut at = start;
     while at < end {
-        let size = 1u64 << (63 - (end - at).leading_zeros());
+        let size = 1u64 << (end - at).ilog2();
         #[expect(clippy::cast_possible_truncation, reason = "a height is below 64")]
         let height = size.trailing_zeros() as u8;
         roots.push(reader.node(height, at / size)?);

@@ -181,7 +181,14 @@ pub fn read_openings<S: Source + ?Sized>(source: &S, bundle: u64) -> Result<Vec<
     for line in bytes.split_inclusive(|b| *b == b'\n') {
         let damaged = |what: String| ReadError::Damaged { path: path.clone(), byte, what };
         let json = line.strip_suffix(b"\n").ok_or_else(|| damaged("the last line has no end".into()))?;
-        openings.push(serde_json::from_slice(json).map_err(|e| damaged(e.to_string()))?);
+        let opening: Opening = serde_json::from_slice(json).map_err(|e| damaged(e.to_string()))?;
+        // One spelling, or a changed byte could go unnoticed.
+        if serde_json::to_vec(&opening).ok().as_deref() != Some(json)
+            || opening.salt != opening.salt.to_lowercase()
+        {
+            return Err(damaged("not as the log writes an opening".into()));
+        }
+        openings.push(opening);
         byte += line.len();
     }
     Ok(openings)

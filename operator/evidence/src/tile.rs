@@ -69,7 +69,6 @@ pub fn right_edge(size: u64, level: u8) -> (u64, u16) {
     let shift = u32::from(level) * 8;
     let hashes = size.checked_shr(shift).unwrap_or(0);
     // Below 256 by the remainder.
-    #[expect(clippy::cast_possible_truncation, reason = "a remainder of 256 fits 16 bits")]
     let width = (hashes % TILE_WIDTH) as u16;
     (hashes / TILE_WIDTH, width)
 }

@@ -89,7 +89,7 @@ impl DirFs {
 }
 
 /// Zeros for preallocation.
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 impl Vfs for DirFs {
     fn lock(&self) -> io::Result<Box<dyn Send + Sync>> {

@@ -255,7 +255,7 @@ mod tests {
         let two = frame(2, &[b"c".to_vec()]);
         let scan = scan(&segment(&[one.clone(), two.clone()]));
         assert!(scan.damaged.is_empty());
-        assert_eq!(scan.end as usize, BLOCK + one.len() + two.len());
+        assert_eq!(scan.end, (BLOCK + one.len() + two.len()) as u64);
         assert_eq!(scan.frames.len(), 2);
         assert_eq!((scan.frames[0].first, scan.frames[0].end()), (0, 2));
         assert_eq!(scan.frames[0].entries[1], vec![9; 5000]);

@@ -1,10 +1,18 @@
 //! The log as its users see it: what was answered is there, and nothing else opens.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and reads and writes files as it likes"
+)]
 
 mod common;
 
 use std::sync::Arc;
 
 use common::{admission, config, decision, key, now, open};
+#[allow(clippy::wildcard_imports, reason = "the crate's own tests name most of it")]
 use placet_evidence::*;
 
 fn records(log: &Log) -> Vec<Record> {

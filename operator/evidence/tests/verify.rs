@@ -1,4 +1,11 @@
 //! Verification: a good log passes, with our verifier and with one that we did not write; a changed one never does.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and reads and writes files as it likes"
+)]
 
 mod common;
 
@@ -8,6 +15,7 @@ use std::sync::Arc;
 
 use common::{ORIGIN, admission, decision, key, now, open};
 use placet_evidence::verify::{Options, Outcome, Report, verify};
+#[allow(clippy::wildcard_imports, reason = "the crate's own tests name most of it")]
 use placet_evidence::*;
 
 fn with_key() -> Options {

@@ -167,12 +167,20 @@ impl Committer {
             self.shared.poison(why);
             self.shared.poison_error()
         };
-        if !self.spare_asked {
+        let ask = || {
             let asked = self.publisher.send(Ask::Spare(self.segment.number + 1));
-            asked.map_err(|_| poison("the publisher ended".into()))?;
+            asked.map_err(|_| poison("the publisher ended".into()))
+        };
+        if !std::mem::take(&mut self.spare_asked) {
+            ask()?;
         }
-        self.spare_asked = false;
-        match self.spares.recv() {
+        let mut answer = self.spares.recv();
+        if matches!(&answer, Ok(Err(error)) if error.kind() == io::ErrorKind::StorageFull) {
+            // That was true when it was asked, which may be long ago.
+            ask()?;
+            answer = self.spares.recv();
+        }
+        match answer {
             Ok(Ok(segment)) => {
                 let full = std::mem::replace(&mut self.segment, segment);
                 let sealed = Ask::Sealed { number: full.number, end: self.frontier.size() };

@@ -35,7 +35,9 @@ pub(super) fn run(heads: &Receiver<Head>, store: &dyn HeadStore, shared: &Arc<Sh
 
 /// Stores a head and notes how it went. Whether it is stored.
 pub(super) fn keep(head: &Head, store: &dyn HeadStore, shared: &Shared) -> bool {
-    if shared.status().outside.as_ref() == Some(head) {
+    // One store at a time, and never an older head after a newer one.
+    let _storing = shared.storing();
+    if shared.status().outside.as_ref().is_some_and(|outside| outside.size >= head.size) {
         return true;
     }
     let result = store.store(head);

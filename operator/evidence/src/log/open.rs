@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::hash::{TreeHash, leaf_hash};
 use crate::head::{Head, HeadError, HeadStore, Succession};
+use crate::log::begin::ordinal;
 use crate::log::commit::{Command, Committer};
 use crate::log::files::Files;
 use crate::log::publish::{Ask, Durable, Publisher, Segment, Timing};
@@ -19,7 +20,7 @@ use crate::log::{AppendError, Config, Log, heads};
 use crate::merkle::TileEdge;
 use crate::note::{Checkpoint, LogKey, Note, NoteError};
 use crate::record::{
-    Gap, GapReason, HeadRef, Kind, LogBegin, LogStart, NewRecord, Payload, Record, RecordError, Subject,
+    Gap, GapReason, Kind, LogBegin, LogStart, NewRecord, Payload, Record, RecordError, Subject,
 };
 use crate::source::{ReadError, read_bundle, read_openings};
 use crate::tile::{TILE_WIDTH, TilePath};
@@ -78,7 +79,7 @@ pub enum OpenError {
     )]
     Emptied {
         /// The head outside.
-        known: Head,
+        known: Box<Head>,
     },
     /// The volume is older than the head outside.
     #[error(
@@ -89,7 +90,7 @@ pub enum OpenError {
         /// Records on the volume.
         found: u64,
         /// The head outside.
-        known: Head,
+        known: Box<Head>,
     },
     /// The volume holds another log.
     #[error(
@@ -100,7 +101,7 @@ pub enum OpenError {
         /// What the volume holds.
         found: String,
         /// The head outside.
-        known: Head,
+        known: Box<Head>,
     },
     /// The checkpoint is not signed by this key.
     #[error(
@@ -140,29 +141,19 @@ impl From<ReadError> for OpenError {
     }
 }
 
-fn io_error(what: &str) -> impl FnOnce(io::Error) -> OpenError {
+pub(super) fn io_error(what: &str) -> impl FnOnce(io::Error) -> OpenError {
     let what = what.to_owned();
     move |error| OpenError::Io { what, error }
 }
 
-/// The ordinal of a log in its line: 1 for the first, 2 for its successor. Nothing for another line.
-fn ordinal(origin: &str, line: &str) -> Option<u64> {
-    let rest = origin.strip_prefix(line)?;
-    if rest.is_empty() {
-        return Some(1);
-    }
-    let number = rest.strip_prefix('/')?;
-    number.parse().ok().filter(|n: &u64| *n > 1 && n.to_string() == number)
-}
-
-fn take_lock(vfs: &dyn Vfs, config: &Config) -> Result<Box<dyn Send + Sync>, OpenError> {
+pub(super) fn take_lock(vfs: &dyn Vfs, config: &Config) -> Result<Box<dyn Send + Sync>, OpenError> {
     vfs.lock().map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => OpenError::Locked(config.dir.display().to_string()),
         _ => OpenError::Io { what: "lock".into(), error },
     })
 }
 
-fn read_checkpoint(vfs: &dyn Vfs) -> Result<Option<(Note, Checkpoint)>, OpenError> {
+pub(super) fn read_checkpoint(vfs: &dyn Vfs) -> Result<Option<(Note, Checkpoint)>, OpenError> {
     let bytes = match vfs.read("checkpoint") {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -215,6 +206,7 @@ fn read_published(
     visit: &mut dyn FnMut(u64, &Record),
 ) -> Result<Published, OpenError> {
     let mut published = Published { edge: TileEdge::default(), bundle: Vec::new(), repairs: Vec::new() };
+    let mut differs = None;
     let mut check = |path: TilePath, hashes: &[TreeHash]| -> Result<(), OpenError> {
         let bytes: Vec<u8> = hashes.iter().flat_map(|h| h.0).collect();
         match vfs.read(&path.to_string()) {
@@ -234,8 +226,7 @@ fn read_published(
             }
             memory.see(index, entry, hash, visit)?;
             if index + 1 == known.size && published.edge.root() != known.root {
-                let found = format!("{} with root {} at that size", checkpoint.origin, published.edge.root());
-                return Err(OpenError::Different { found, known: known.clone() });
+                differs = Some(published.edge.root());
             }
         }
     }
@@ -256,6 +247,10 @@ fn read_published(
             published.edge.root(),
             checkpoint.root
         )));
+    }
+    if let Some(root) = differs {
+        let found = format!("{} with root {root} at that size", checkpoint.origin);
+        return Err(OpenError::Different { found, known: Box::new(known.clone()) });
     }
     if published.bundle.len() as u64 == TILE_WIDTH {
         published.bundle.clear();
@@ -356,12 +351,15 @@ fn bytes_below(vfs: &dyn Vfs, dir: &str) -> io::Result<u64> {
     Ok(sum)
 }
 
+/// What must be there, and what the volume says is there.
+struct Expected {
+    known: Head,
+    checkpoint: Option<(Note, Checkpoint)>,
+    lock: Box<dyn Send + Sync>,
+}
+
 /// Decides what must be there, from the head outside.
-fn expected(
-    vfs: &dyn Vfs,
-    config: &Config,
-    heads: &dyn HeadStore,
-) -> Result<(Head, Option<(Note, Checkpoint)>, Box<dyn Send + Sync>), OpenError> {
+fn expected(vfs: &dyn Vfs, config: &Config, heads: &dyn HeadStore) -> Result<Expected, OpenError> {
     let known = heads.load()?;
     if let Some(known) = &known {
         if ordinal(&known.origin, &config.origin).is_none() {
@@ -371,7 +369,7 @@ fn expected(
             });
         }
         if known.size > 0 && !vfs.exists("").map_err(io_error("the directory"))? {
-            return Err(OpenError::Emptied { known: known.clone() });
+            return Err(OpenError::Emptied { known: Box::new(known.clone()) });
         }
     }
     vfs.create_dir("").map_err(io_error("making the directory"))?;
@@ -391,31 +389,31 @@ fn expected(
             let found = format!("{} with {} records", found.origin, found.size);
             return Err(OpenError::HeadMissing { found });
         }
-        (Some(known), None) if known.size > 0 => return Err(OpenError::Emptied { known }),
+        (Some(known), None) if known.size > 0 => return Err(OpenError::Emptied { known: Box::new(known) }),
         (Some(known), None) => known,
         (Some(known), Some((_, found))) => {
             if found.origin != known.origin {
-                return Err(OpenError::Different { found: found.origin.clone(), known });
+                return Err(OpenError::Different { found: found.origin.clone(), known: Box::new(known) });
             }
             if found.size < known.size {
-                return Err(OpenError::Older { found: found.size, known });
+                return Err(OpenError::Older { found: found.size, known: Box::new(known) });
             }
             known
         }
     };
-    Ok((known, checkpoint, lock))
+    Ok(Expected { known, checkpoint, lock })
 }
 
 pub(super) fn open(
     vfs: Arc<dyn Vfs>,
     config: &Config,
     key: &LogKey,
-    heads: Arc<dyn HeadStore>,
+    heads: &Arc<dyn HeadStore>,
     now: Timestamp,
     visit: &mut dyn FnMut(u64, &Record),
 ) -> Result<Log, OpenError> {
     key.verifier(&config.origin)?;
-    let (known, checkpoint, lock) = expected(&*vfs, config, &*heads)?;
+    let Expected { known, checkpoint, lock } = expected(&*vfs, config, &**heads)?;
     let verifier = key.verifier(&known.origin)?;
     let checkpoint = match checkpoint {
         Some((note, _)) if !verifier.verifies(&note) => {
@@ -441,7 +439,7 @@ pub(super) fn open(
     let head = |size, root| Head { size, root, ..Head::empty(&known.origin) };
     let at = head(checkpoint.size, checkpoint.root);
     let shared = Arc::new(Shared::new(config, at, memory.newest, used));
-    let mut publisher =
+    let mut writer =
         Publisher::new(files, key.clone(), known.origin.clone(), shared.clone(), config.segment_bytes);
     let openings = if published.bundle.is_empty() {
         Vec::new()
@@ -450,13 +448,13 @@ pub(super) fn open(
         openings.retain(|o| o.index < checkpoint.size);
         openings
     };
-    publisher.resume(published.edge, published.bundle, openings);
+    writer.resume(published.edge, published.bundle, openings);
 
     let found = read_wal(&*vfs)?;
     let torn = found.damaged.iter().copied().find(|at| *at >= found.end);
-    apply_wal(found.frames, &found.damaged, &mut publisher, &mut memory, visit)?;
+    apply_wal(found.frames, &found.damaged, &mut writer, &mut memory, visit)?;
     cut(&*vfs, &found.damaged).map_err(io_error("cutting a torn write"))?;
-    let recovered = publisher.publish().map_err(io_error("publishing what was recovered"))?;
+    let recovered = writer.publish().map_err(io_error("publishing what was recovered"))?;
     {
         let mut status = shared.status();
         status.durable = recovered.clone();
@@ -464,14 +462,14 @@ pub(super) fn open(
         status.newest = memory.newest;
     }
     shared.refresh_space(&*vfs, 0).map_err(io_error("asking for free space"))?;
-    publisher.sealed.extend(found.segments.iter().map(|number| (*number, recovered.size)));
-    publisher.drop_segments(KEEP_SEGMENTS).map_err(io_error("removing old segments"))?;
+    writer.sealed.extend(found.segments.iter().map(|number| (*number, recovered.size)));
+    writer.drop_segments(KEEP_SEGMENTS).map_err(io_error("removing old segments"))?;
     let number = found.segments.last().map_or(1, |last| last + 1);
-    let segment = publisher.allocate(number).map_err(io_error("making a segment"))?;
+    let segment = writer.allocate(number).map_err(io_error("making a segment"))?;
 
     let first =
         first_records(config, &known, &verifier.to_string(), &memory, recovered.size, rebuilt, torn, now);
-    let started = Started { publisher, segment, memory };
+    let started = Started { publisher: writer, segment, memory };
     let (commands, receiver) = mpsc::sync_channel(config.queue);
     let threads =
         start(config, started, receiver, &vfs, &shared, heads.clone()).map_err(io_error("threads"))?;
@@ -491,8 +489,10 @@ pub(super) fn open(
     if known.size == 0 {
         // From here on an empty volume is an emptied one.
         let head = log.publish_now()?;
-        heads.store(&head)?;
-        log.shared.status().outside = Some(head);
+        if !heads::keep(&head, &**heads, &log.shared) {
+            let why = log.shared.status().head_error.clone();
+            return Err(OpenError::Heads(HeadError(why.unwrap_or_default())));
+        }
     }
     Ok(log)
 }
@@ -584,78 +584,4 @@ fn start(
             .name("evidence-heads".into())
             .spawn(move || heads::run(&head_receiver, &*store, &shared, interval))?,
     ])
-}
-
-/// Moves what lies on the volume aside and orders a successor log; the next opening begins it.
-pub(super) fn begin(
-    vfs: &Arc<dyn Vfs>,
-    config: &Config,
-    heads: &dyn HeadStore,
-    because: &str,
-) -> Result<(), OpenError> {
-    let known = heads.load()?;
-    vfs.create_dir("").map_err(io_error("making the directory"))?;
-    let _lock = take_lock(&**vfs, config)?;
-    // A damaged checkpoint is one of the reasons to begin anew.
-    let found = read_checkpoint(&**vfs).ok().flatten().map(|(_, checkpoint)| checkpoint);
-    let cite = |origin: &str, size, root| HeadRef { origin: origin.to_owned(), size, root };
-    let follows = match (&known, &found) {
-        (Some(Head { begin: Some(ordered), size: 0, .. }), _) => ordered.follows.clone(),
-        (Some(known), _) => Some(cite(&known.origin, known.size, known.root)),
-        (None, Some(found)) => Some(cite(&found.origin, found.size, found.root)),
-        (None, None) => None,
-    };
-    let last = [known.as_ref().map(|k| &k.origin), found.as_ref().map(|f| &f.origin)]
-        .into_iter()
-        .flatten()
-        .filter_map(|origin| ordinal(origin, &config.origin))
-        .max();
-    let origin = match last {
-        Some(last) => format!("{}/{}", config.origin, last + 1),
-        None => config.origin.clone(),
-    };
-    let mut files = Files::new(vfs.clone());
-    set_aside(vfs, &mut files).map_err(io_error("setting the old log aside"))?;
-    let begin = Some(Succession { follows, because: because.to_owned() });
-    heads.store(&Head { begin, ..Head::empty(&origin) })?;
-    Ok(())
-}
-
-fn set_aside(vfs: &Arc<dyn Vfs>, files: &mut Files) -> io::Result<()> {
-    let mut present = Vec::new();
-    for name in ["checkpoint", "tile", "objects", "openings", "wal"] {
-        if vfs.exists(name)? {
-            present.push(name);
-        }
-    }
-    if present.is_empty() {
-        return Ok(());
-    }
-    let mut number = 1;
-    while vfs.exists(&format!("old/{number}"))? {
-        number += 1;
-    }
-    let dir = format!("old/{number}");
-    files.directory(&dir)?;
-    for name in present {
-        vfs.rename(name, &format!("{dir}/{name}"))?;
-    }
-    files.sync()?;
-    vfs.sync_dir(&dir)?;
-    vfs.sync_dir("")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ordinal;
-
-    #[test]
-    fn successors_are_counted() {
-        assert_eq!(ordinal("placet.dev/a", "placet.dev/a"), Some(1));
-        assert_eq!(ordinal("placet.dev/a/2", "placet.dev/a"), Some(2));
-        for other in ["placet.dev/b", "placet.dev/a/1", "placet.dev/a/02", "placet.dev/a/x", "placet.dev/ab"]
-        {
-            assert_eq!(ordinal(other, "placet.dev/a"), None, "{other}");
-        }
-    }
 }

@@ -222,7 +222,7 @@ impl Publisher {
         self.files.sync()?;
         self.read_back("checkpoint", note.as_bytes())?;
         for (path, _) in &fresh {
-            if let Some((dir, _)) = path.rsplit_once('/').filter(|(dir, _)| dir.ends_with(".p")) {
+            if let Some((dir, _)) = path.rsplit_once('/').filter(|_| path.contains(".p/")) {
                 self.files.keep_widest(dir, KEEP_PARTIALS)?;
             }
         }

@@ -29,6 +29,7 @@ pub(super) struct Status {
 
 pub(super) struct Shared {
     status: Mutex<Status>,
+    storing: Mutex<()>,
     full: AtomicBool,
     poisoned: OnceLock<String>,
     reserve: u64,
@@ -48,6 +49,7 @@ impl Shared {
         };
         Self {
             status: Mutex::new(status),
+            storing: Mutex::new(()),
             full: AtomicBool::new(false),
             poisoned: OnceLock::new(),
             reserve: config.reserve_bytes,
@@ -58,6 +60,11 @@ impl Shared {
     pub(super) fn status(&self) -> MutexGuard<'_, Status> {
         // A holder that panicked left plain values behind: they are still true.
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held while the head is stored outside.
+    pub(super) fn storing(&self) -> MutexGuard<'_, ()> {
+        self.storing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// No further record is taken; the process should end and recover at its next start.

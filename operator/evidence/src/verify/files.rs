@@ -55,7 +55,7 @@ pub(super) fn check_all<S: Source + ?Sized>(
                 // An empty one is what erasing the last opening leaves behind.
                 Some(_) if source.read(&path)?.is_none_or(|bytes| bytes.is_empty()) => {}
                 Some(_) => {
-                    findings.wrong(&path, None, "openings for records that commit to nothing".to_owned())
+                    findings.wrong(&path, None, "openings for records that commit to nothing".to_owned());
                 }
             }
         }
@@ -111,7 +111,11 @@ fn check_tile<S: Source + ?Sized>(
     }
     let whole = match source.read(&name)? {
         Some(bytes) => bytes,
-        None => source.read(&newest.full().to_string())?.unwrap_or_default(),
+        None => match source.read(&newest.full().to_string())? {
+            Some(bytes) => bytes,
+            // Its absence is told already.
+            None => return Ok(true),
+        },
     };
     let part = source.read(path)?.unwrap_or_default();
     let wanted = match tile {

@@ -1,10 +1,12 @@
 //! What the integration tests share: a log in a temporary directory, and records to put into it.
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+#[allow(clippy::wildcard_imports, reason = "the crate's own tests name most of it")]
 use placet_evidence::*;
 
 pub const ORIGIN: &str = "placet.dev/test";
@@ -67,7 +69,7 @@ pub fn admission(n: u64) -> NewRecord {
         owner_uid: Some("owner".into()),
         owner_kind: Some("ReplicaSet".into()),
         release: Some("score-v1".into()),
-        decision: Some(0),
+        decision: None,
         cleared: false,
         pod_content: Some(Digest::of(b"pod")),
         replicas: None,

@@ -1,0 +1,419 @@
+//! Write budgets: what one namespace, or one owner that fails again and again, may cost the log. Pure: time is passed
+//! in.
+//!
+//! Two rules. A refusal that was recorded is not recorded again at once: repeats are counted, and the counts are
+//! recorded ([`Heartbeat`](crate::Heartbeat), [`Admission::repeats`](crate::Admission)). And each namespace has a
+//! budget of bytes and records, so that what one namespace does delays no other.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::hash::Digest;
+use crate::record::{Count, Effect, Heartbeat, RefusalCount};
+
+/// Limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A refusal that was just recorded is counted, not recorded, for this long at least. It doubles each time the
+    /// refusal went on meanwhile, up to `window_max`: an owner that fails for months costs a few records a day.
+    pub window: Duration,
+    /// The longest such time.
+    pub window_max: Duration,
+    /// Bytes that a namespace may write at once.
+    pub burst_bytes: u64,
+    /// Bytes that a namespace gains a second.
+    pub bytes_per_second: u64,
+    /// Records that a namespace may write at once.
+    pub burst_records: u64,
+    /// Records that a namespace gains a second.
+    pub records_per_second: u64,
+    /// Refusals that are told apart; beyond, repeats are counted per namespace only. Bounds memory: about 200 bytes
+    /// each.
+    pub max_refusals: usize,
+}
+
+impl Default for Limits {
+    /// A minute, doubling up to a day; 8 MiB and 4,096 records at once, then 256 KiB and 200 records a second: above
+    /// what a rollout of a thousand replicas writes, below what would fill a volume of 10 GiB in a working day.
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(60),
+            window_max: Duration::from_secs(24 * 3600),
+            burst_bytes: 8 << 20,
+            bytes_per_second: 256 << 10,
+            burst_records: 4096,
+            records_per_second: 200,
+            max_refusals: 10_000,
+        }
+    }
+}
+
+/// What makes two refusals the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Refusal {
+    /// Namespace of the object.
+    pub namespace: String,
+    /// Uid of the controlling owner, or the name of an object without one.
+    pub owner: String,
+    /// What was answered.
+    pub effect: Effect,
+    /// Reason codes, sorted.
+    pub reasons: Vec<String>,
+}
+
+impl Refusal {
+    /// First 16 hex digits of the SHA-256 over effect and reasons.
+    pub fn code(&self) -> String {
+        let text = format!("{:?}\n{}", self.effect, self.reasons.join("\n"));
+        Digest::of(text.as_bytes()).hex()[..16].to_owned()
+    }
+}
+
+/// What to do with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ruling {
+    /// Write it; for a refusal, with this many repeats counted before (see [`Admission::repeats`](crate::Admission)).
+    Record {
+        /// Repeats since the last record or count.
+        repeats: u64,
+    },
+    /// It is counted. Answer without a record.
+    Count,
+    /// The namespace has used up its budget. A refusal is counted and answered; anything else must be refused, for it
+    /// may not take effect without its record.
+    Exhausted,
+}
+
+#[derive(Debug)]
+struct Seen {
+    /// Until when repeats are counted only.
+    until: Timestamp,
+    window: Duration,
+    count: u64,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    bytes: u64,
+    records: u64,
+    filled: Timestamp,
+}
+
+/// Keeps budgets and counts.
+#[derive(Debug)]
+pub struct Budget {
+    limits: Limits,
+    refusals: HashMap<Refusal, Seen>,
+    /// Repeats that are no longer told apart, per namespace.
+    others: HashMap<String, Seen>,
+    namespaces: HashMap<String, Bucket>,
+    since: Timestamp,
+}
+
+/// Refusals in one heartbeat: about 250 bytes each, so that the record stays well below its cap.
+const PER_HEARTBEAT: usize = 80;
+
+fn after(time: Timestamp, wait: Duration) -> Timestamp {
+    jiff::SignedDuration::try_from(wait).ok().and_then(|w| time.checked_add(w).ok()).unwrap_or(Timestamp::MAX)
+}
+
+impl Budget {
+    /// Budgets that are full, at this time.
+    pub fn new(limits: Limits, now: Timestamp) -> Self {
+        Self {
+            limits,
+            refusals: HashMap::new(),
+            others: HashMap::new(),
+            namespaces: HashMap::new(),
+            since: now,
+        }
+    }
+
+    /// Judges a refusal (or another answer that repeats without taking effect) whose record has `bytes` bytes.
+    pub fn refusal(&mut self, refusal: &Refusal, bytes: u64, now: Timestamp) -> Ruling {
+        if let Some(seen) = self.refusals.get_mut(refusal)
+            && now < seen.until
+        {
+            seen.repeat(now);
+            return Ruling::Count;
+        }
+        let known = self.refusals.contains_key(refusal);
+        if !known && self.refusals.len() >= self.limits.max_refusals {
+            self.forget_old(now);
+        }
+        if !known && self.refusals.len() >= self.limits.max_refusals {
+            self.other(&refusal.namespace, now);
+            return Ruling::Count;
+        }
+        if !self.spend(&refusal.namespace, bytes, now) {
+            match self.refusals.get_mut(refusal) {
+                Some(seen) => seen.repeat(now),
+                None => self.other(&refusal.namespace, now),
+            }
+            return Ruling::Exhausted;
+        }
+        let limits = self.limits;
+        let fresh = || Seen { until: now, window: Duration::ZERO, count: 0, first: now, last: now };
+        let seen = self.refusals.entry(refusal.clone()).or_insert_with(fresh);
+        // It comes again and again, fast or slowly: the next time is longer.
+        let goes_on = now < after(seen.last, limits.window_max);
+        seen.window = if goes_on { (seen.window * 2).min(limits.window_max) } else { limits.window };
+        seen.window = seen.window.max(limits.window);
+        seen.until = after(now, seen.window);
+        seen.last = now;
+        Ruling::Record { repeats: std::mem::take(&mut seen.count) }
+    }
+
+    /// Judges any other record of a namespace: [`Ruling::Record`] or [`Ruling::Exhausted`].
+    pub fn record(&mut self, namespace: &str, bytes: u64, now: Timestamp) -> Ruling {
+        if self.spend(namespace, bytes, now) { Ruling::Record { repeats: 0 } } else { Ruling::Exhausted }
+    }
+
+    /// Takes a record out of a namespace's budget; `false` when it is used up.
+    fn spend(&mut self, namespace: &str, bytes: u64, now: Timestamp) -> bool {
+        let limits = self.limits;
+        let full = || Bucket { bytes: limits.burst_bytes, records: limits.burst_records, filled: now };
+        let bucket = self.namespaces.entry(namespace.to_owned()).or_insert_with(full);
+        // Whole seconds only: the rest stays for the next time. A clock that went back gives nothing.
+        let seconds = u64::try_from(now.duration_since(bucket.filled).as_secs()).unwrap_or(0);
+        if seconds > 0 {
+            let gain =
+                |have: u64, rate: u64, most: u64| have.saturating_add(rate.saturating_mul(seconds)).min(most);
+            bucket.bytes = gain(bucket.bytes, limits.bytes_per_second, limits.burst_bytes);
+            bucket.records = gain(bucket.records, limits.records_per_second, limits.burst_records);
+            bucket.filled = after(bucket.filled, Duration::from_secs(seconds));
+        }
+        if bucket.bytes < bytes || bucket.records == 0 {
+            return false;
+        }
+        bucket.bytes -= bytes;
+        bucket.records -= 1;
+        true
+    }
+
+    fn other(&mut self, namespace: &str, now: Timestamp) {
+        let fresh = || Seen { until: now, window: Duration::ZERO, count: 0, first: now, last: now };
+        self.others.entry(namespace.to_owned()).or_insert_with(fresh).repeat(now);
+    }
+
+    /// Makes room: forgets refusals that may be recorded again and have nothing left to count.
+    fn forget_old(&mut self, now: Timestamp) {
+        self.refusals.retain(|_, seen| seen.count > 0 || now < seen.until);
+        let limits = self.limits;
+        self.namespaces.retain(|_, bucket| {
+            let idle = u64::try_from(now.duration_since(bucket.filled).as_secs()).unwrap_or(0);
+            idle.saturating_mul(limits.bytes_per_second) < limits.burst_bytes
+        });
+    }
+
+    /// Whether there is something to count.
+    pub fn has_counts(&self) -> bool {
+        !self.others.is_empty() || self.refusals.values().any(|seen| seen.count > 0)
+    }
+
+    /// Takes the counts, as the bodies of heartbeat records; none when nothing was counted. Call it once an hour, with
+    /// the counts of unchanged reconciles, and when the operator stops: more often costs bytes, less often loses more
+    /// when it is killed.
+    pub fn flush(&mut self, counts: Vec<Count>, now: Timestamp) -> Vec<Heartbeat> {
+        let since = std::mem::replace(&mut self.since, now);
+        let mut refusals: Vec<RefusalCount> = Vec::new();
+        for (refusal, seen) in &mut self.refusals {
+            if seen.count > 0 {
+                refusals.push(seen.take(&refusal.namespace, &refusal.owner, refusal.code()));
+            }
+        }
+        for (namespace, mut seen) in self.others.drain() {
+            refusals.push(seen.take(&namespace, "*", "*".to_owned()));
+        }
+        refusals
+            .sort_by(|a, b| (&a.namespace, &a.owner, &a.refusal).cmp(&(&b.namespace, &b.owner, &b.refusal)));
+        let window_max = self.limits.window_max;
+        self.refusals.retain(|_, seen| now < after(seen.last, window_max));
+        let mut bodies: Vec<Heartbeat> = refusals
+            .chunks(PER_HEARTBEAT)
+            .map(|part| Heartbeat { since, counts: Vec::new(), refusals: part.to_vec() })
+            .collect();
+        match bodies.first_mut() {
+            Some(first) => first.counts = counts,
+            None if counts.iter().any(|c| c.count > 0) => {
+                bodies.push(Heartbeat { since, counts, refusals: Vec::new() });
+            }
+            None => {}
+        }
+        bodies
+    }
+}
+
+impl Seen {
+    fn repeat(&mut self, now: Timestamp) {
+        if self.count == 0 {
+            self.first = now;
+        }
+        self.count += 1;
+        self.last = now;
+    }
+
+    fn take(&mut self, namespace: &str, owner: &str, refusal: String) -> RefusalCount {
+        let count = std::mem::take(&mut self.count);
+        let (first, last) = (self.first, self.last);
+        RefusalCount { namespace: namespace.to_owned(), owner: owner.to_owned(), refusal, count, first, last }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A refused pod's record, generously.
+    const BYTES: u64 = 1200;
+
+    fn start() -> Timestamp {
+        "2026-11-21T00:00:00Z".parse().unwrap()
+    }
+
+    fn refusal(namespace: &str, owner: &str) -> Refusal {
+        Refusal {
+            namespace: namespace.into(),
+            owner: owner.into(),
+            effect: Effect::Deny,
+            reasons: vec!["ApprovalMissing".into(), "TestReportMissing".into()],
+        }
+    }
+
+    #[test]
+    fn the_same_refusal_within_a_minute_is_a_count() {
+        let mut budget = Budget::new(Limits::default(), start());
+        let same = refusal("credit", "rs-1");
+        assert_eq!(budget.refusal(&same, BYTES, start()), Ruling::Record { repeats: 0 });
+        let later = after(start(), Duration::from_secs(59));
+        assert_eq!(budget.refusal(&same, BYTES, later), Ruling::Count);
+        assert_eq!(budget.refusal(&refusal("credit", "rs-2"), BYTES, later), Ruling::Record { repeats: 0 });
+        let other = Refusal { reasons: vec!["ImageNotPinned".into()], ..same.clone() };
+        assert_eq!(budget.refusal(&other, BYTES, later), Ruling::Record { repeats: 0 });
+        let after_it = after(start(), Duration::from_secs(60));
+        assert_eq!(budget.refusal(&same, BYTES, after_it), Ruling::Record { repeats: 1 });
+    }
+
+    #[test]
+    fn counts_are_flushed_once_and_none_is_lost() {
+        let mut budget = Budget::new(Limits::default(), start());
+        let mut recorded = 0;
+        for n in 0..1000 {
+            let now = after(start(), Duration::from_millis(100 * n));
+            if let Ruling::Record { repeats } = budget.refusal(&refusal("credit", "rs-1"), BYTES, now) {
+                recorded += 1 + repeats;
+            }
+        }
+        let end = after(start(), Duration::from_secs(3600));
+        let bodies = budget.flush(Vec::new(), end);
+        assert_eq!(bodies.len(), 1);
+        assert_eq!(recorded + bodies[0].refusals[0].count, 1000);
+        assert_eq!(bodies[0].refusals[0].refusal, refusal("credit", "rs-1").code());
+        assert!(!budget.has_counts());
+        assert!(budget.flush(Vec::new(), end).is_empty(), "an idle hour writes nothing");
+    }
+
+    #[test]
+    fn a_hundred_thousand_refused_pods_cost_under_five_megabytes() {
+        // From a storm (1,000 a second) to the slow drip of a controller that backs off (one in ten minutes).
+        for millis in [1, 10, 300, 1_000, 30_000, 60_000, 61_000, 600_000] {
+            let mut budget = Budget::new(Limits::default(), start());
+            let (mut bytes, mut accounted, mut now) = (0u64, 0u64, start());
+            let mut heartbeat = after(now, Duration::from_secs(3600));
+            let beat = |budget: &mut Budget, now| {
+                let mut sum = (0, 0);
+                for body in budget.flush(Vec::new(), now) {
+                    // Envelope of the record beside its body.
+                    sum.0 += serde_json::to_vec(&body).unwrap().len() as u64 + 400;
+                    sum.1 += body.refusals.iter().map(|r| r.count).sum::<u64>();
+                }
+                sum
+            };
+            for _ in 0..100_000 {
+                now = after(now, Duration::from_millis(millis));
+                if now >= heartbeat {
+                    let (b, n) = beat(&mut budget, now);
+                    (bytes, accounted) = (bytes + b, accounted + n);
+                    heartbeat = after(now, Duration::from_secs(3600));
+                }
+                match budget.refusal(&refusal("credit", "rs-1"), BYTES, now) {
+                    Ruling::Record { repeats } => {
+                        (bytes, accounted) = (bytes + BYTES, accounted + 1 + repeats);
+                    }
+                    Ruling::Count => {}
+                    Ruling::Exhausted => panic!("one owner exhausts the budget"),
+                }
+            }
+            let (b, n) = beat(&mut budget, now);
+            (bytes, accounted) = (bytes + b, accounted + n);
+            assert_eq!(accounted, 100_000, "{millis} ms");
+            // A heartbeat an hour is there anyway; at one in ten minutes the hundred thousand take two years of them.
+            let hours = 100_000 * millis / 3_600_000;
+            assert!(bytes < 5_000_000 + hours * 600, "{millis} ms: {bytes} bytes");
+            if millis <= 61_000 {
+                assert!(bytes < 5_000_000, "{millis} ms: {bytes} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn one_namespace_spends_nothing_of_another() {
+        let mut budget = Budget::new(Limits::default(), start());
+        let mut refused = 0;
+        for _ in 0..100_000 {
+            refused += u32::from(budget.record("noisy", BYTES, start()) == Ruling::Exhausted);
+        }
+        assert!(refused > 90_000, "{refused}");
+        assert_eq!(budget.record("quiet", BYTES, start()), Ruling::Record { repeats: 0 });
+        let later = after(start(), Duration::from_secs(10));
+        assert_eq!(budget.record("noisy", BYTES, later), Ruling::Record { repeats: 0 });
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_it_costs_is_counted() {
+        let limits = Limits { max_refusals: 100, ..Limits::default() };
+        let mut budget = Budget::new(limits, start());
+        for n in 0..1000 {
+            let _ = budget.refusal(&refusal("credit", &format!("pod-{n}")), BYTES, start());
+        }
+        assert_eq!(budget.refusals.len(), 100);
+        let bodies = budget.flush(Vec::new(), start());
+        let stars: u64 =
+            bodies.iter().flat_map(|b| &b.refusals).filter(|r| r.owner == "*").map(|r| r.count).sum();
+        assert_eq!(stars, 900);
+    }
+
+    proptest! {
+        #[test]
+        fn every_refusal_is_a_record_or_counted(
+            steps in proptest::collection::vec((0u64..200, 0u8..3, 0u8..3, any::<bool>()), 1..300),
+            burst in 1u64..20,
+        ) {
+            let limits = Limits { burst_records: burst, records_per_second: 0, max_refusals: 5, ..Limits::default() };
+            let mut budget = Budget::new(limits, start());
+            let (mut now, mut accounted, mut asked) = (start(), 0u64, 0u64);
+            for (seconds, namespace, owner, flush) in steps {
+                now = after(now, Duration::from_secs(seconds));
+                asked += 1;
+                let one = refusal(&namespace.to_string(), &owner.to_string());
+                if let Ruling::Record { repeats } = budget.refusal(&one, BYTES, now) {
+                    accounted += 1 + repeats;
+                }
+                if flush {
+                    accounted += counted(&budget.flush(Vec::new(), now));
+                }
+            }
+            accounted += counted(&budget.flush(Vec::new(), now));
+            prop_assert_eq!(accounted, asked);
+        }
+    }
+
+    fn counted(bodies: &[Heartbeat]) -> u64 {
+        bodies.iter().flat_map(|b| &b.refusals).map(|r| r.count).sum()
+    }
+}

@@ -1,0 +1,168 @@
+//! Power loss: at any moment, with any part of what was not synced lost or torn, no answered record is lost, and the
+//! log opens again by itself. Then errors and full disks.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and reads and writes files as it likes"
+)]
+
+mod common;
+#[path = "common/sim.rs"]
+mod sim;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{ORIGIN, admission, decision, key, now};
+use placet_evidence::verify::{Options, Outcome, verify};
+use placet_evidence::vfs::Vfs;
+#[allow(clippy::wildcard_imports, reason = "the crate's own tests name most of it")]
+use placet_evidence::*;
+use sim::{Rng, Sim};
+
+/// Publishes all the time and changes segments often, so that power fails in the middle of everything.
+fn config() -> Config {
+    Config {
+        segment_bytes: 96 << 10,
+        publish_interval: Duration::from_micros(200),
+        publish_gap: Duration::ZERO,
+        head_interval: Duration::ZERO,
+        ..common::config(Path::new("sim"))
+    }
+}
+
+fn open(sim: &Sim, heads: &Arc<MemoryHeads>, visit: &mut dyn FnMut(u64, &Record)) -> Result<Log, OpenError> {
+    Log::open_on(Arc::new(sim.clone()), &config(), &key(), heads.clone(), now(), visit)
+}
+
+/// Appends until something fails or `most` are in; gives the answered ones.
+fn append(log: &Log, rng: &mut Rng, most: u64, answered: &mut Vec<Appended>) -> Result<(), AppendError> {
+    let mut done = 0;
+    while done < most {
+        let batch: Vec<Pending> = (0..=rng.below(5))
+            .map(|_| {
+                done += 1;
+                log.append(if rng.below(3) == 0 { decision(rng.below(40)) } else { admission(rng.next()) })
+            })
+            .collect();
+        // Each of them may have been answered, also when one before was not.
+        let answers: Vec<_> = batch.into_iter().map(Pending::wait).collect();
+        for answer in answers {
+            answered.push(answer?);
+        }
+        if rng.below(40) == 0 {
+            log.publish_now()?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens a log on a good disk and checks that everything answered is in it, and that it verifies.
+fn check(seed: u64, sim: &Sim, heads: &Arc<MemoryHeads>, answered: &[Appended]) -> Vec<Record> {
+    let mut records = Vec::new();
+    let log = open(sim, heads, &mut |_, record| records.push(record.clone()))
+        .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    for one in answered {
+        let record = records.get(usize::try_from(one.index).unwrap());
+        let id = record.map(|r| r.id.as_str());
+        assert_eq!(
+            id,
+            Some(one.id.as_str()),
+            "seed {seed}: record {} of {} is lost",
+            one.index,
+            records.len()
+        );
+    }
+    log.close(now(), "check").unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    let options = Options { key: Some(key().verifier(ORIGIN).unwrap()), head: heads.load().unwrap() };
+    let source: &dyn Vfs = sim;
+    let report = verify(source, &options).unwrap();
+    assert_eq!(report.outcome, Outcome::Authenticated, "seed {seed}: {report}");
+    records
+}
+
+#[test]
+fn no_answered_record_is_lost_when_power_fails() {
+    let (mut crashes, mut torn, mut most) = (0, 0, 0);
+    for seed in 1..=400 {
+        let mut rng = Rng::new(seed);
+        let heads = Arc::new(MemoryHeads::default());
+        let (mut sim, mut answered) = (Sim::default(), Vec::new());
+        for _ in 0..4 {
+            sim.fail_power_after(1 + rng.below(500));
+            match open(&sim, &heads, &mut |_, _| {}) {
+                Ok(log) => {
+                    let _ = append(&log, &mut rng, 300, &mut answered);
+                }
+                Err(error) => assert!(sim.lost_power(), "seed {seed}: refused a good disk: {error}"),
+            }
+            crashes += u32::from(sim.lost_power());
+            sim = sim.after_power_loss(&mut rng);
+        }
+        let records = check(seed, &sim, &heads, &answered);
+        torn += records.iter().filter(|r| matches!(r.payload, Payload::Gap(_))).count();
+        most = most.max(records.len());
+    }
+    // The model is worth something only when it does tear writes and does get far.
+    assert!(crashes > 1000 && torn > 20 && most > 256, "{crashes} crashes, {torn} torn, {most} records");
+}
+
+#[test]
+fn an_input_output_error_ends_the_log_and_loses_nothing() {
+    for seed in 1..=150 {
+        let mut rng = Rng::new(seed);
+        let heads = Arc::new(MemoryHeads::default());
+        let (sim, mut answered) = (Sim::default(), Vec::new());
+        let log = open(&sim, &heads, &mut |_, _| {}).unwrap();
+        sim.break_after(1 + rng.below(300));
+        let result = append(&log, &mut rng, 600, &mut answered);
+        let _ = log.publish_now();
+        assert!(sim.broke(), "seed {seed}: the error was never met");
+        // Whoever met it, no further record is taken.
+        assert!(
+            matches!(log.append(decision(0)).wait(), Err(AppendError::Poisoned(_))),
+            "seed {seed}: {result:?}"
+        );
+        assert!(log.health().poisoned.is_some());
+        drop(log);
+        check(seed, &sim, &heads, &answered);
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
+    for seed in 1..=30 {
+        let mut rng = Rng::new(seed);
+        let heads = Arc::new(MemoryHeads::default());
+        let (sim, mut answered) = (Sim::default(), Vec::new());
+        let log = open(&sim, &heads, &mut |_, _| {}).unwrap();
+        for _ in 0..3 {
+            let most = rng.below(60);
+            append(&log, &mut rng, most, &mut answered).unwrap();
+            sim.set_full(true);
+            let result = append(&log, &mut rng, 3000, &mut answered);
+            assert_eq!(result, Err(AppendError::DiskFull), "seed {seed}");
+            assert!(log.health().full && log.health().poisoned.is_none());
+            sim.set_full(false);
+        }
+        append(&log, &mut rng, 100, &mut answered).unwrap();
+        log.close(now(), "shutdown").unwrap();
+        check(seed, &sim, &heads, &answered);
+    }
+}
+
+#[test]
+fn a_read_only_volume_is_refused() {
+    let heads = Arc::new(MemoryHeads::default());
+    let sim = Sim::default();
+    open(&sim, &heads, &mut |_, _| {}).unwrap().close(now(), "shutdown").unwrap();
+    sim.set_read_only();
+    let error = open(&sim, &heads, &mut |_, _| {}).unwrap_err();
+    assert!(
+        matches!(&error, OpenError::Io { error, .. } if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem)
+    );
+    assert!(error.to_string().contains("read-only"), "{error}");
+}
