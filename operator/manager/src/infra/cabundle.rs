@@ -1,7 +1,9 @@
 //! Keeps `caBundle` in our webhook configurations equal to our bundle.
 //!
-//! A server-side apply owns `webhooks[name].clientConfig.caBundle` and nothing else, under a field manager of its
-//! own: Helm and Argo CD own the rest and do not see a difference. The configurations are watched, so that a bundle
+//! A JSON patch under a field manager of its own owns `webhooks[name].clientConfig.caBundle` and nothing else: Helm and
+//! Argo CD own the rest and do not see a difference. A server-side apply would also own the entry's key, and then a
+//! chart that drops an entry cannot be upgraded: what is left of it, a name and a bundle, is not valid (seen with
+//! Kubernetes 1.36). The configurations are watched, so that a bundle
 //! that somebody overwrote is put back. What is in force decides readiness: an API server that does not trust our
 //! certificate cannot call us, however well we serve.
 
@@ -11,7 +13,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use kube::Client;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::discovery::ApiResource;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -258,36 +259,43 @@ fn in_force(object: &Value) -> InForce {
     InForce::Bundles(bundles)
 }
 
-/// What to apply so that all webhooks of `object` carry `wanted`; `None` when they do, or when there is nothing yet to
-/// inject. The uid makes the apply fail, instead of creating an object that consists of bundles only, when the
-/// configuration was deleted in between.
+/// The JSON patch that gives all webhooks of `object` the bundle `wanted`; `None` when they have it, or when there is
+/// nothing yet to inject. Its tests make it fail when the configuration was replaced or its webhooks were reordered
+/// since it was read.
 fn patch_for(object: &Value, wanted: &str) -> Option<Value> {
-    let webhooks = webhooks(object);
-    if wanted.is_empty()
-        || webhooks.iter().all(|webhook| bundle_of(webhook).as_deref() == Some(wanted.as_bytes()))
-    {
+    if wanted.is_empty() {
         return None;
     }
     let encoded = base64::engine::general_purpose::STANDARD.encode(wanted);
-    // All of them, also those that are right: what an apply leaves out it gives up.
-    let entries: Vec<Value> = webhooks
-        .iter()
-        .map(|webhook| json!({"name": webhook["name"], "clientConfig": {"caBundle": encoded}}))
-        .collect();
-    Some(json!({
-        "apiVersion": object["apiVersion"],
-        "kind": object["kind"],
-        "metadata": {"name": object["metadata"]["name"], "uid": object["metadata"]["uid"]},
-        "webhooks": entries,
-    }))
+    let mut steps = Vec::new();
+    for (index, webhook) in webhooks(object).iter().enumerate() {
+        if bundle_of(webhook).as_deref() != Some(wanted.as_bytes()) {
+            let at = format!("/webhooks/{index}");
+            steps.push(json!({"op": "test", "path": format!("{at}/name"), "value": webhook["name"]}));
+            // `add` also replaces.
+            steps.push(json!({"op": "add", "path": format!("{at}/clientConfig/caBundle"), "value": encoded}));
+        }
+    }
+    if steps.is_empty() {
+        return None;
+    }
+    steps.insert(0, json!({"op": "test", "path": "/metadata/uid", "value": object["metadata"]["uid"]}));
+    Some(Value::Array(steps))
 }
 
 async fn apply(client: &Client, target: &Target, patch: &Value) -> Result<Value, String> {
-    let api = Api::<DynamicObject>::all_with(client.clone(), &target.kind.resource());
-    // Forced: whoever else wrote this field wrote a bundle that does not trust us.
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    match timeout(CALL, api.patch(&target.name, &params, &Patch::Apply(patch))).await {
-        Ok(Ok(object)) => serde_json::to_value(object).map_err(|error| error.to_string()),
+    let resource = target.kind.resource();
+    let uri = format!(
+        "/apis/{}/{}/{}?fieldManager={FIELD_MANAGER}",
+        resource.api_version, resource.plural, target.name
+    );
+    let body = serde_json::to_vec(patch).map_err(|error| error.to_string())?;
+    let request = http::Request::patch(uri)
+        .header(http::header::CONTENT_TYPE, "application/json-patch+json")
+        .body(body)
+        .map_err(|error| error.to_string())?;
+    match timeout(CALL, client.request::<Value>(request)).await {
+        Ok(Ok(object)) => Ok(object),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no answer within {} s", CALL.as_secs())),
     }

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use axum::body::Body;
 use http::Response;
 use jiff::Timestamp;
@@ -32,19 +30,17 @@ fn configuration(bundles: &[Option<&str>]) -> Value {
 }
 
 #[test]
-fn the_patch_holds_the_bundle_of_every_webhook_and_nothing_else() {
+fn the_patch_touches_bundles_that_differ_and_nothing_else() {
     let patch = patch_for(&configuration(&[Some("new"), Some("old"), None]), "new").unwrap();
     assert_eq!(
         patch,
-        json!({
-            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
-            "metadata": {"name": "placet", "uid": "u1"},
-            "webhooks": [
-                {"name": "w0.placet.dev", "clientConfig": {"caBundle": encode("new")}},
-                {"name": "w1.placet.dev", "clientConfig": {"caBundle": encode("new")}},
-                {"name": "w2.placet.dev", "clientConfig": {"caBundle": encode("new")}},
-            ],
-        })
+        json!([
+            {"op": "test", "path": "/metadata/uid", "value": "u1"},
+            {"op": "test", "path": "/webhooks/1/name", "value": "w1.placet.dev"},
+            {"op": "add", "path": "/webhooks/1/clientConfig/caBundle", "value": encode("new")},
+            {"op": "test", "path": "/webhooks/2/name", "value": "w2.placet.dev"},
+            {"op": "add", "path": "/webhooks/2/clientConfig/caBundle", "value": encode("new")},
+        ])
     );
 }
 
@@ -80,15 +76,16 @@ fn ca() -> CaSet {
     step(None, now(), &Lifetimes::default()).unwrap().0
 }
 
+/// Applies a JSON patch of `test` and `add` steps.
 fn apply_to(stored: &mut Value, patch: &Value) {
-    let wanted: BTreeMap<_, _> = patch["webhooks"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|webhook| (webhook["name"].to_string(), webhook["clientConfig"]["caBundle"].clone()))
-        .collect();
-    for webhook in stored["webhooks"].as_array_mut().unwrap() {
-        webhook["clientConfig"]["caBundle"] = wanted[&webhook["name"].to_string()].clone();
+    for step in patch.as_array().unwrap() {
+        let at = step["path"].as_str().unwrap();
+        if step["op"] == "test" {
+            assert_eq!(stored.pointer(at), Some(&step["value"]));
+        } else {
+            let (parent, field) = at.rsplit_once('/').unwrap();
+            stored.pointer_mut(parent).unwrap()[field] = step["value"].clone();
+        }
     }
 }
 
@@ -167,9 +164,8 @@ async fn the_bundle_is_injected_once_and_then_trusted() {
     assert_eq!(bench.trust.check(), Ok(()));
     let patches = bench.patches();
     assert_eq!(patches.len(), 1);
-    assert_eq!(patches[0].content_type, "application/apply-patch+yaml");
+    assert_eq!(patches[0].content_type, "application/json-patch+json");
     assert!(patches[0].target.contains("fieldManager=placet-ca-injector"), "{}", patches[0].target);
-    assert!(patches[0].target.contains("force=true"), "{}", patches[0].target);
     let targets: Vec<_> = bench.asked.lock().unwrap().iter().map(|seen| seen.target.clone()).collect();
     assert!(targets[0].contains("fieldSelector=metadata.name%3Dplacet"), "{}", targets[0]);
 }

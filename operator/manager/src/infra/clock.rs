@@ -426,7 +426,7 @@ impl TestClock {
                 self.offset.store(0, Ordering::Relaxed);
             }
             Err(problem) => {
-                warn!(%problem, path = %self.path.display(), "test clock not readable, unchanged")
+                warn!(%problem, path = %self.path.display(), "test clock not readable, unchanged");
             }
         }
     }

@@ -46,19 +46,20 @@ fn server(store: &Store) -> (Client, Arc<Mutex<Vec<Seen>>>) {
                 fake_api::reply(201, &made)
             }
             ("PATCH", Some(secret)) => {
-                if seen.body["metadata"]["resourceVersion"] != secret["metadata"]["resourceVersion"] {
-                    fake_api::failure(409, "Conflict")
-                } else {
+                if seen.body["metadata"]["resourceVersion"] == secret["metadata"]["resourceVersion"] {
                     for (field, value) in seen.body["data"].as_object().unwrap() {
-                        match value {
-                            Value::Null => drop(secret["data"].as_object_mut().unwrap().remove(field)),
-                            value => secret["data"][field] = value.clone(),
+                        if value.is_null() {
+                            secret["data"].as_object_mut().unwrap().remove(field);
+                        } else {
+                            secret["data"][field] = value.clone();
                         }
                     }
                     let version: u32 =
                         secret["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
                     secret["metadata"]["resourceVersion"] = json!((version + 1).to_string());
                     fake_api::reply(200, secret)
+                } else {
+                    fake_api::failure(409, "Conflict")
                 }
             }
             _ => fake_api::failure(409, "AlreadyExists"),

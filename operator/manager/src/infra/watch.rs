@@ -126,8 +126,9 @@ enum End {
 struct Page {
     #[serde(default)]
     metadata: PageMeta,
+    /// The API server writes `null` for an empty list of metadata.
     #[serde(default)]
-    items: Vec<Value>,
+    items: Option<Vec<Value>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -262,7 +263,7 @@ where
                 }
                 other => other?,
             };
-            for mut item in page.items {
+            for mut item in page.items.into_iter().flatten() {
                 self.complete(&mut item);
                 items.push(item);
             }

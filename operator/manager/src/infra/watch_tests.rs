@@ -269,6 +269,15 @@ async fn attempts_are_spaced_when_every_watch_ends_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_empty_list_may_be_null() {
+    let (_feed, watch) = fake_api::stream();
+    let empty = fake_api::reply(200, &json!({"metadata": {"resourceVersion": "7"}, "items": null}));
+    let bench = start(releases(), vec![empty, watch]);
+    bench.settle().await;
+    assert_eq!(*bench.events.lock().unwrap(), vec![Event::Restarted(Vec::new())]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn selectors_and_metadata_only_are_asked_for() {
     let (_feed, watch) = fake_api::stream();
     let mut config = releases();
