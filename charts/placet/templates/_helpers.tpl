@@ -1,0 +1,143 @@
+{{/* The prefix of all names: the release's name, which most people call placet. 40 characters leave room for suffixes. */}}
+{{- define "placet.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "placet.selectorLabels" -}}
+app.kubernetes.io/name: placet
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "placet.labels" -}}
+{{ include "placet.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
+{{- end -}}
+
+{{- define "placet.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Pod security: the restricted standard. */}}
+{{- define "placet.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "placet.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* Who and where the operator is; the same for `run` and `uninstall`. */}}
+{{- define "placet.env" -}}
+- name: POD_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: PLACET_SERVICE
+  value: {{ include "placet.fullname" . }}
+- name: PLACET_RELEASE
+  value: {{ include "placet.fullname" . }}
+{{- end -}}
+
+{{/* Subjects of a binding: call with an item of `bindings` or `access`. */}}
+{{- define "placet.subjects" -}}
+{{- range .groups }}
+- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: {{ . | quote }}}
+{{- end }}
+{{- range .users }}
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: {{ . | quote }}}
+{{- end }}
+{{- end -}}
+
+{{/*
+Webhook configurations go with the release's namespace, also when it is deleted without `helm uninstall`: otherwise they
+would refuse pods for good, with nobody to answer. Without a cluster to ask (`helm template`) the operator adds it.
+*/}}
+{{- define "placet.ownedByNamespace" -}}
+{{- $namespace := lookup "v1" "Namespace" "" .Release.Namespace -}}
+{{- if $namespace }}
+ownerReferences:
+- apiVersion: v1
+  kind: Namespace
+  name: {{ .Release.Namespace }}
+  uid: {{ $namespace.metadata.uid }}
+{{- end }}
+{{- end -}}
+
+{{/* Objects of placet.dev, deleted or changed by the controllers that end a namespace, are let through without us. */}}
+{{- define "placet.ownMatchConditions" -}}
+- name: not-by-namespace-controller
+  expression: request.userInfo.username != "system:serviceaccount:kube-system:namespace-controller"
+- name: not-by-garbage-collector
+  expression: request.userInfo.username != "system:serviceaccount:kube-system:generic-garbage-collector"
+{{- end -}}
+
+{{/* Namespaces that opted in; a misspelt value counts as deny. */}}
+{{- define "placet.enforcingSelector" -}}
+matchExpressions:
+- {key: placet.dev/enforce, operator: Exists}
+- {key: placet.dev/enforce, operator: NotIn, values: [warn, audit]}
+- {key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system, {{ .Release.Namespace }}]}
+{{- end -}}
+
+{{- define "placet.watchingSelector" -}}
+matchExpressions:
+- {key: placet.dev/enforce, operator: In, values: [warn, audit]}
+- {key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system, {{ .Release.Namespace }}]}
+{{- end -}}
+
+{{/* Everything that starts pods, and the ways to change what a pod runs. */}}
+{{- define "placet.workloadRules" -}}
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [pods, replicationcontrollers]
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [UPDATE]
+  resources: [pods/ephemeralcontainers, replicationcontrollers/scale]
+- apiGroups: [apps]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [deployments, statefulsets, daemonsets, replicasets]
+- apiGroups: [apps]
+  apiVersions: [v1]
+  operations: [UPDATE]
+  resources: [deployments/scale, statefulsets/scale, replicasets/scale]
+- apiGroups: [batch]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [jobs, cronjobs]
+{{- end -}}
+
+{{- define "placet.client" -}}
+service:
+  name: {{ include "placet.fullname" .root }}
+  namespace: {{ .root.Release.Namespace }}
+  port: 8443
+  path: {{ .path }}
+{{- end -}}
