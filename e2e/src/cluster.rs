@@ -100,8 +100,8 @@ enum Kind {
     Owned { supervisor: Box<Child>, _lifeline: ChildStdin },
     /// Runs by itself.
     Joined,
-    /// Somebody else's; `layout` is a directory for kubeconfigs only.
-    Foreign,
+    /// Somebody else's; `layout` is a directory for kubeconfigs only, and a process removes it when the pipe closes.
+    Foreign { _lifeline: ChildStdin },
 }
 
 impl Cluster {
@@ -238,6 +238,19 @@ impl Cluster {
         let dir = std::env::temp_dir().join(format!("placet-attached-{}", random_name()?));
         let layout = Layout::new(dir)?;
         layout.make()?;
+        let binary = files::sibling("placet-cluster")?;
+        let mut reaper = Command::new(&binary)
+            .arg("reap")
+            .arg(layout.root())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .map_err(Error::io(format!("starting {}", binary.display())))?;
+        let lifeline = reaper.stdin.take();
+        let Some(lifeline) = lifeline else {
+            return Err(Error::unmet("a pipe to the reaper", "none", "this is a defect of the harness"));
+        };
         let base = Kubeconfig::read_from(kubeconfig).map_err(|error| {
             Error::unmet(
                 format!("a kubeconfig in {}", kubeconfig.display()),
@@ -265,7 +278,12 @@ impl Cluster {
         files::write(&layout.settings("real-node-values.yaml"), "{}\n", 0o644)?;
         let path =
             files::sibling("placet-cluster").ok().and_then(|file| file.parent().map(Path::to_path_buf));
-        let cluster = Self { layout, tools, kind: Kind::Foreign, path: path.into_iter().collect() };
+        let cluster = Self {
+            layout,
+            tools,
+            kind: Kind::Foreign { _lifeline: lifeline },
+            path: path.into_iter().collect(),
+        };
         let client = cluster.client("admin").await?;
         client
             .apiserver_version()
@@ -287,7 +305,7 @@ impl Cluster {
 
     /// Whether this is a cluster of somebody else, of which no component can be killed.
     pub fn is_foreign(&self) -> bool {
-        matches!(self.kind, Kind::Foreign)
+        matches!(self.kind, Kind::Foreign { .. })
     }
 
     /// The cluster's directory: kubeconfigs, logs, volumes.
@@ -537,9 +555,9 @@ impl Cluster {
     /// # Errors
     /// When it is still there after half a minute.
     pub async fn shut_down(mut self) -> Result<()> {
-        let foreign_dir = self.is_foreign().then(|| self.layout.root().to_path_buf());
-        if let Some(dir) = foreign_dir {
-            return files::remove_dir(&dir).await;
+        if self.is_foreign() {
+            // Dropping the value is all; the cluster itself is not ours to end.
+            return Ok(());
         }
         self.request(&Request::Shutdown).await?;
         let within = Duration::from_secs(30);
@@ -557,15 +575,6 @@ impl Cluster {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(())
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        if self.is_foreign() {
-            // Kubeconfigs with credentials must not stay; there is nobody left to tell when it fails.
-            let _ = std::fs::remove_dir_all(self.layout.root());
-        }
     }
 }
 

@@ -37,5 +37,5 @@ pub use process::exec_guarded;
 pub use protocol::PodSignal;
 pub use scenario::{SOON, eventually};
 pub use shared::{own_images, shared_cluster};
-pub use supervisor::{Config, serve};
+pub use supervisor::{Config, reap, serve};
 pub use toolchain::Toolchain;

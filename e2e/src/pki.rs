@@ -61,15 +61,18 @@ impl Authority {
         let issuer = CertifiedIssuer::self_signed(ca_params()?, pair).map_err(wrong("a CA certificate"))?;
         let authority = Self { issuer };
 
-        let server = authority.server(&[
-            "localhost",
-            "127.0.0.1",
-            "10.96.0.1",
-            "kubernetes",
-            "kubernetes.default",
-            "kubernetes.default.svc",
-            "kubernetes.default.svc.cluster.local",
-        ])?;
+        let server = authority.server(
+            "kube-apiserver",
+            &[
+                "localhost",
+                "127.0.0.1",
+                "10.96.0.1",
+                "kubernetes",
+                "kubernetes.default",
+                "kubernetes.default.svc",
+                "kubernetes.default.svc.cluster.local",
+            ],
+        )?;
         files::write(&layout.pki("apiserver.crt"), &server.certificate, 0o644)?;
         files::write(&layout.pki("apiserver.key"), &server.key, 0o600)?;
         let accounts = KeyPair::generate().map_err(wrong("a service account key"))?;
@@ -93,10 +96,10 @@ impl Authority {
     }
 
     /// A server certificate for names and addresses.
-    fn server(&self, names: &[&str]) -> Result<Identity> {
+    pub(crate) fn server(&self, common: &str, names: &[&str]) -> Result<Identity> {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let params = CertificateParams::new(names).map_err(wrong("parameters of a server certificate"))?;
-        self.sign(params, name("kube-apiserver", &[]), ExtendedKeyUsagePurpose::ServerAuth)
+        self.sign(params, name(common, &[]), ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     fn sign(

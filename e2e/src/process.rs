@@ -1,6 +1,6 @@
 //! Child processes that cannot outlive the supervisor.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,8 @@ pub(crate) struct Program {
     pub(crate) directory: PathBuf,
     /// Where its output is appended.
     pub(crate) log: PathBuf,
+    /// Whether it is asked to end, and not just killed, when a cluster that is kept stops.
+    pub(crate) gentle: bool,
 }
 
 /// All processes that the supervisor has started and that have not been seen to end. Each leads a process group.
@@ -54,7 +56,7 @@ pub(crate) struct Processes {
 
 #[derive(Debug, Default)]
 struct Table {
-    running: BTreeSet<i32>,
+    running: BTreeMap<i32, bool>,
     closed: bool,
 }
 
@@ -112,17 +114,26 @@ impl Processes {
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).ok_or_else(|| {
             Error::unmet("the process id of a child", "none", "this is a defect of the harness")
         })?;
-        table.running.insert(pid);
+        table.running.insert(pid, program.gentle);
         drop(table);
         Ok(Running { child, pid, processes: self.clone() })
     }
 
-    /// Sends a signal to every process group and lets no further process start.
-    pub(crate) fn close(&self, signal: Signal) {
+    /// Kills every process group and lets no further process start.
+    pub(crate) fn close(&self) {
         let mut table = self.table();
         table.closed = true;
-        for pid in &table.running {
-            signal_group(*pid, signal);
+        for pid in table.running.keys() {
+            signal_group(*pid, Signal::KILL);
+        }
+    }
+
+    /// The same, but those with files to close are asked to end.
+    pub(crate) fn close_gently(&self) {
+        let mut table = self.table();
+        table.closed = true;
+        for (pid, gentle) in &table.running {
+            signal_group(*pid, if *gentle { Signal::TERM } else { Signal::KILL });
         }
     }
 

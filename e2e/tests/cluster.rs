@@ -181,6 +181,8 @@ async fn a_pod_of_ours_is_a_process_with_volumes_an_account_and_a_service() {
     assert_eq!(proxied(cluster, ns, "web", "/file/tls.key").await.unwrap(), "first");
     assert_eq!(proxied(cluster, ns, "web", "/text").await.unwrap(), "web-0 of here at /etc/keys");
     assert_eq!(proxied(cluster, ns, "web", "/who").await.unwrap(), "system:serviceaccount:process:default");
+    let logs = cluster.kubectl("admin", ["logs", "-n", ns, "web-0", "--tail=1"]).await.unwrap().ok().unwrap();
+    assert!(logs.starts_with("listening on 127.244."), "{logs}");
     let claim = cluster.claim_dir(ns, "data-web-0").await.unwrap().unwrap();
     assert!(claim.join("starts").is_file());
 
@@ -363,6 +365,10 @@ async fn components_die_and_come_back() {
     assert_eq!(cluster.start_component(Component::ApiServer).await.unwrap(), Did::Done);
     get(&cluster, &["get", "configmap/kept"]).await.unwrap();
 
+    get(&cluster, &["create", "deployment", "soon", "--image=registry.example/x"]).await.unwrap();
+    get(&cluster, &["rollout", "status", "deployment/soon", "--timeout=20s"]).await.unwrap();
+    get(&cluster, &["delete", "deployment/soon"]).await.unwrap();
+
     assert_eq!(cluster.kill(Component::Etcd).await.unwrap(), Did::Done);
     assert_eq!(cluster.start_component(Component::Etcd).await.unwrap(), Did::Done);
     eventually("the API server after etcd came back", SOON, async || {
@@ -374,7 +380,7 @@ async fn components_die_and_come_back() {
     assert_eq!(cluster.kill(Component::ControllerManager).await.unwrap(), Did::Done);
     get(&cluster, &["create", "deployment", "later", "--image=registry.example/x"]).await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(get(&cluster, &["get", "pods", "-o", "name"]).await.unwrap(), "");
+    assert_eq!(get(&cluster, &["get", "pods", "-l", "app=later", "-o", "name"]).await.unwrap(), "");
     assert_eq!(cluster.start_component(Component::ControllerManager).await.unwrap(), Did::Done);
     get(&cluster, &["rollout", "status", "deployment/later", "--timeout=60s"]).await.unwrap();
     let dir = cluster.dir().to_path_buf();

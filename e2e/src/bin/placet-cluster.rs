@@ -69,6 +69,9 @@ enum Do {
     /// The supervisor of one cluster.
     #[command(hide = true)]
     Serve { dir: PathBuf },
+    /// Remove a directory when standard input ends.
+    #[command(hide = true)]
+    Reap { dir: PathBuf },
     /// Become another program that ends with its parent.
     #[command(hide = true)]
     ExecGuarded {
@@ -139,6 +142,7 @@ async fn run(command: Do) -> Result<()> {
                 serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))?;
             Ok(placet_e2e::serve(config).await?)
         }
+        Do::Reap { dir } => Ok(placet_e2e::reap(&dir)?),
         Do::SelftestServer(server) => server.run().await,
         Do::ExecGuarded { .. } => bail!("exec-guarded is served before"),
     }

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::error::{Error, Result};
 
-/// The port that a node's kubelet has. Nothing is served there: holding it claims the network.
+/// The port that a node's kubelet has. Holding it claims the network.
 const KUBELET_PORT: u16 = 10_250;
 
 /// A network of 253 pod addresses that no other cluster on this machine uses.
@@ -22,7 +22,7 @@ pub(crate) struct PodNet {
 struct Inner {
     third_byte: u8,
     /// Bound as long as the cluster lives; the system gives the claim back however the process ends.
-    _claim: TcpListener,
+    kubelet: TcpListener,
     table: Mutex<Table>,
 }
 
@@ -47,9 +47,10 @@ impl PodNet {
             .map_err(|error| Error::unmet("random bytes", error.to_string(), "nothing"))?;
         for step in 0..=u8::MAX {
             let third_byte = start[0].wrapping_add(step);
-            if let Ok(claim) = TcpListener::bind((Ipv4Addr::new(127, 244, third_byte, 1), KUBELET_PORT)).await
+            if let Ok(kubelet) =
+                TcpListener::bind((Ipv4Addr::new(127, 244, third_byte, 1), KUBELET_PORT)).await
             {
-                let inner = Inner { third_byte, _claim: claim, table: Mutex::default() };
+                let inner = Inner { third_byte, kubelet, table: Mutex::default() };
                 return Ok(Self { inner: Arc::new(inner) });
             }
         }
@@ -62,6 +63,11 @@ impl PodNet {
 
     pub(crate) fn third_byte(&self) -> u8 {
         self.inner.third_byte
+    }
+
+    /// The listener on which the node's kubelet serves.
+    pub(crate) fn kubelet(&self) -> &TcpListener {
+        &self.inner.kubelet
     }
 
     /// An address that no pod has, in turn, so that one is not used again at once.

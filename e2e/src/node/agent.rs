@@ -16,10 +16,11 @@ use tokio::task::JoinSet;
 
 use super::addresses::PodNet;
 use super::support::Images;
-use super::{SteadyBackoff, claims, heartbeat, worker};
+use super::{SteadyBackoff, claims, heartbeat, kubelet, worker};
 use crate::error::{Error, Result};
 use crate::kubeconfig::Server;
 use crate::layout::Layout;
+use crate::pki::Identity;
 use crate::process::{Processes, signal_group};
 
 /// Namespace and name of a pod.
@@ -81,6 +82,12 @@ impl RunningPods {
         }
     }
 
+    /// Whether a process of the pod runs.
+    pub(crate) fn has(&self, namespace: &str, name: &str) -> bool {
+        let all = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        all.contains_key(&(namespace.to_owned(), name.to_owned()))
+    }
+
     /// Signals a container's process, or all of the pod's. False when there is none.
     pub(crate) fn signal(
         &self,
@@ -124,8 +131,9 @@ impl Agent {
     }
 
     /// Starts the agent's tasks.
-    pub(crate) fn spawn(self, tasks: &mut JoinSet<Result<()>>) {
+    pub(crate) fn spawn(self, kubelet: Identity, tasks: &mut JoinSet<Result<()>>) {
         let inner = self.inner;
+        tasks.spawn(kubelet::serve(Arc::clone(&inner), kubelet));
         tasks.spawn(heartbeat::beat(inner.client.clone()));
         tasks.spawn(claims::provision(inner.client.clone(), inner.layout.volumes()));
         tasks.spawn(claims::reclaim(inner.client.clone(), inner.layout.volumes()));

@@ -265,7 +265,14 @@ async fn prepare(context: &PodContext, container: &Container, init: bool) -> Res
     };
     let plan = if init { Plan::default() } else { plan(container, context.address.real())? };
     Ok((
-        Program { path, arguments, environment: variables, directory, log: context.log(&container.name)? },
+        Program {
+            path,
+            arguments,
+            environment: variables,
+            directory,
+            log: context.log(&container.name)?,
+            gentle: true,
+        },
         plan,
     ))
 }

@@ -12,6 +12,7 @@ mod claims;
 mod container;
 mod environment;
 mod heartbeat;
+mod kubelet;
 mod paths;
 mod probe;
 mod status;
@@ -21,7 +22,7 @@ mod worker;
 
 use std::time::Duration;
 
-pub(crate) use addresses::{PodNet, process_address};
+pub(crate) use addresses::{PodNet, node_address, process_address};
 pub(crate) use agent::{Agent, Parts, RunningPods};
 pub(crate) use heartbeat::register;
 pub(crate) use volumes::claim_dir;

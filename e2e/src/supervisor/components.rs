@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams};
 use rustix::process::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -13,16 +16,21 @@ use crate::component::Component;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::http_probe;
+use crate::node::REAL_NODE;
 use crate::process::{Ended, Processes, Running, signal_group};
 
 /// How long a component may take until it is ready. On an idle machine it is 2 s; a loaded one gets its chance.
 const READY_WITHIN: Duration = Duration::from_secs(90);
 
+/// What needs an API server.
+const CLIENTS: [Component; 3] = [Component::ControllerManager, Component::Scheduler, Component::Kwok];
+
 /// A handle for starting, killing and asking.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Components {
     commands: mpsc::UnboundedSender<Command>,
     programs: BTreeMap<Component, Prepared>,
+    client: kube::Client,
 }
 
 #[derive(Debug)]
@@ -64,7 +72,11 @@ pub(crate) struct Actor {
 
 impl Components {
     /// A handle and the task behind it.
-    pub(crate) fn new(processes: Processes, programs: BTreeMap<Component, Prepared>) -> (Self, Actor) {
+    pub(crate) fn new(
+        processes: Processes,
+        programs: BTreeMap<Component, Prepared>,
+        client: kube::Client,
+    ) -> (Self, Actor) {
         let (sender, commands) = mpsc::unbounded_channel();
         let actor = Actor {
             processes,
@@ -75,7 +87,7 @@ impl Components {
             settled: false,
             events: JoinSet::new(),
         };
-        (Self { commands: sender, programs }, actor)
+        (Self { commands: sender, programs, client }, actor)
     }
 
     /// Starts etcd and the API server together and waits for both.
@@ -88,11 +100,10 @@ impl Components {
 
     /// Starts what needs an API server.
     pub(crate) async fn start_rest(&self) -> Result<()> {
-        let rest = [Component::ControllerManager, Component::Scheduler, Component::Kwok];
-        for component in rest {
+        for component in CLIENTS {
             self.spawn(component).await?;
         }
-        for component in rest {
+        for component in CLIENTS {
             self.ready(component).await?;
         }
         Ok(())
@@ -105,9 +116,27 @@ impl Components {
     }
 
     /// Starts a component and waits until it is ready. One that runs is left alone.
+    ///
+    /// With the API server, those that only watch it are started again: without it a real controller manager and
+    /// scheduler lose their lease after 10 s, end, and are started by the kubelet. Without leases they would go on, with
+    /// watches that try again up to a minute later.
     pub(crate) async fn start(&self, component: Component) -> Result<()> {
+        let before = self.states().await?;
+        let runs = |component| before.get(&component).is_some_and(|state: &State| state.pid.is_some());
         self.spawn(component).await?;
-        self.ready(component).await
+        self.ready(component).await?;
+        if component != Component::ApiServer || runs(component) {
+            return Ok(());
+        }
+        let clients: Vec<Component> = CLIENTS.into_iter().filter(|client| runs(*client)).collect();
+        for client in &clients {
+            self.kill(*client).await?;
+            self.spawn(*client).await?;
+        }
+        for client in clients {
+            self.ready(client).await?;
+        }
+        Ok(())
     }
 
     /// Kills a component and waits for its end. It stays dead until it is started.
@@ -125,9 +154,25 @@ impl Components {
     }
 
     async fn spawn(&self, component: Component) -> Result<()> {
+        if component == Component::Kwok
+            && self.states().await?.get(&component).is_none_or(|state| state.pid.is_none())
+        {
+            self.free_simulated_nodes().await;
+        }
         let (sender, started) = oneshot::channel();
         let _ = self.commands.send(Command::Start(component, sender));
         started.await.map_err(|_| stopped())?
+    }
+
+    /// Removes the leases by which a KWOK that has ended still holds its nodes: the next one would wait 40 s for them.
+    async fn free_simulated_nodes(&self) {
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), "kube-node-lease");
+        let Ok(list) = leases.list(&ListParams::default()).await else { return };
+        for name in list.iter().map(kube::ResourceExt::name_any).filter(|name| name != REAL_NODE) {
+            if let Err(error) = leases.delete(&name, &DeleteParams::default()).await {
+                tracing::warn!(%error, name, "a simulated node's lease stays");
+            }
+        }
     }
 
     async fn ready(&self, component: Component) -> Result<()> {

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::FlockOperation;
-use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -88,13 +87,14 @@ async fn run(
     }
     let tools = Toolchain::at(config.tools.clone());
     let pod_net = PodNet::claim().await?;
-    let settings = settings::write(layout, &tools)?;
+    let settings = settings::write(layout, &tools, pod_net.third_byte())?;
     let client = settings.admin_client().await?;
 
     let egress = egress::Egress::bind(layout, client.clone(), pod_net.third_byte())?;
     tasks.spawn(egress.run());
     report(&Report::Progress("starting etcd and kube-apiserver".into()));
-    let (components, actor) = components::Components::new(processes.clone(), settings.programs);
+    let (components, actor) =
+        components::Components::new(processes.clone(), settings.programs, client.clone());
     tasks.spawn(actor.run());
     components.start_control_plane().await?;
     report(&Report::Progress(format!("API server ready after {:.1} s", started.elapsed().as_secs_f64())));
@@ -111,7 +111,7 @@ async fn run(
     let third_byte = agent.third_byte();
     let ((), ()) =
         tokio::try_join!(components.start_rest(), bootstrap::apply(&client, config.nodes, third_byte),)?;
-    agent.spawn(tasks);
+    agent.spawn(settings.kubelet, tasks);
     bootstrap::wait(&client, config.nodes + 1).await?;
 
     let mut binaries: Vec<PathBuf> =
@@ -142,14 +142,25 @@ async fn run(
     Err(Error::unmet("tasks of the supervisor that run as long as it", found, "see supervisor.log"))
 }
 
+/// Waits for the end of standard input, which is the end of the owner, and removes a directory. It is for kubeconfigs of
+/// clusters that are not ours.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn reap(dir: &Path) -> Result<()> {
+    let mut byte = [0; 1];
+    let _ = std::io::stdin().read(&mut byte);
+    std::fs::remove_dir_all(dir).map_err(Error::io(format!("removing {}", dir.display())))
+}
+
 /// Ends all processes, then all tasks, then the directory.
 async fn finish(config: &Config, processes: &Processes, tasks: &mut JoinSet<Result<()>>) {
     if config.keep {
         // What is kept should be whole: etcd and the operator's log get the time to close their files.
-        processes.close(Signal::TERM);
+        processes.close_gently();
         gone(processes, Duration::from_secs(8)).await;
     }
-    processes.close(Signal::KILL);
+    processes.close();
     gone(processes, Duration::from_secs(5)).await;
     tasks.shutdown().await;
     if config.keep {

@@ -13,7 +13,7 @@ use crate::kubeconfig::{self, Server};
 use crate::layout::Layout;
 use crate::node;
 use crate::people::PEOPLE;
-use crate::pki::Authority;
+use crate::pki::{Authority, Identity};
 use crate::process::Program;
 use crate::toolchain::Toolchain;
 
@@ -28,6 +28,8 @@ pub(crate) struct Prepared {
 pub(crate) struct Settings {
     pub(crate) server: Server,
     pub(crate) programs: BTreeMap<Component, Prepared>,
+    /// What our node's kubelet shows to the API server.
+    pub(crate) kubelet: Identity,
     admin: PathBuf,
 }
 
@@ -73,13 +75,17 @@ struct Ports {
 }
 
 /// Writes all files and composes the command lines.
-pub(crate) fn write(layout: &Layout, tools: &Toolchain) -> Result<Settings> {
+pub(crate) fn write(layout: &Layout, tools: &Toolchain, third_byte: u8) -> Result<Settings> {
     let [etcd, etcd_peer, api, controllers, scheduler, kwok] = free_ports()?;
     let ports = Ports { etcd, etcd_peer, api, controllers, scheduler, kwok };
     let authority = Authority::ensure(layout)?;
     let server = Server { url: format!("https://127.0.0.1:{api}"), authority: authority.certificate() };
     write_kubeconfigs(layout, &server, &authority)?;
     write_configurations(layout)?;
+    let kubelet = authority.server(node::REAL_NODE, &[&node::node_address(third_byte).to_string()])?;
+    let calls_kubelets = authority.client("kube-apiserver-kubelet-client", &["system:masters"])?;
+    files::write(&layout.pki("kubelet-client.crt"), &calls_kubelets.certificate, 0o644)?;
+    files::write(&layout.pki("kubelet-client.key"), &calls_kubelets.key, 0o600)?;
     let programs = Component::ALL
         .into_iter()
         .map(|component| {
@@ -92,11 +98,13 @@ pub(crate) fn write(layout: &Layout, tools: &Toolchain) -> Result<Settings> {
                 ],
                 directory: layout.root().to_path_buf(),
                 log: layout.log(component.name()),
+                // Only etcd has files to close.
+                gentle: component == Component::Etcd,
             };
             (component, Prepared { program, ready: question(component, &ports) })
         })
         .collect();
-    Ok(Settings { server, programs, admin: internal(layout, node::AGENT_USER) })
+    Ok(Settings { server, programs, kubelet, admin: internal(layout, node::AGENT_USER) })
 }
 
 /// The kubeconfig of a component.
@@ -234,6 +242,11 @@ fn api_server_arguments(layout: &Layout, ports: &Ports) -> Vec<String> {
         format!("--tls-cert-file={}", text(layout.pki("apiserver.crt"))),
         format!("--tls-private-key-file={}", text(layout.pki("apiserver.key"))),
         format!("--client-ca-file={}", text(layout.pki("ca.crt"))),
+        format!("--kubelet-certificate-authority={}", text(layout.pki("ca.crt"))),
+        format!("--kubelet-client-certificate={}", text(layout.pki("kubelet-client.crt"))),
+        format!("--kubelet-client-key={}", text(layout.pki("kubelet-client.key"))),
+        // Simulated nodes have no addresses, and names resolve nowhere.
+        "--kubelet-preferred-address-types=InternalIP".into(),
         format!("--service-account-key-file={}", text(layout.pki("service-accounts.pub"))),
         format!("--service-account-signing-key-file={}", text(layout.pki("service-accounts.key"))),
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local".into(),
