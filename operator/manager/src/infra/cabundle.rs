@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::backoff::Backoff;
+use super::client::explain;
 use super::clock::Clock;
 use super::pki;
 use super::pki_keeper::Bundle;
@@ -296,7 +297,7 @@ async fn apply(client: &Client, target: &Target, patch: &Value) -> Result<Value,
         .map_err(|error| error.to_string())?;
     match timeout(CALL, client.request::<Value>(request)).await {
         Ok(Ok(object)) => Ok(object),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(error)) => Err(explain(&error)),
         Err(_) => Err(format!("no answer within {} s", CALL.as_secs())),
     }
 }

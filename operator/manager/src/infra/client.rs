@@ -23,6 +23,21 @@ pub enum ConnectError {
     Client(#[source] Box<kube::Error>),
 }
 
+/// An error with its causes on one line: kube's own text often ends at "client error (Connect)". A cause that is already
+/// part of the text is not repeated.
+pub fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// Makes rustls use ring. Call it first in `main`: with two providers in one build rustls panics at first use. Calling
 /// it again changes nothing.
 pub fn install_crypto_provider() {
@@ -44,4 +59,21 @@ pub async fn connect(clock: &Clock) -> Result<Client, ConnectError> {
     config.connect_timeout = Some(CONNECT);
     let builder = ClientBuilder::try_from(config).map_err(|error| ConnectError::Client(Box::new(error)))?;
     Ok(builder.with_layer(&clock.date_layer()).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_named_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("connecting: {0}")]
+        struct Outer(#[source] Middle);
+        #[derive(Debug, thiserror::Error)]
+        #[error("client error")]
+        struct Middle(#[source] std::io::Error);
+        let inner = std::io::Error::other("connection refused");
+        assert_eq!(explain(&Outer(Middle(inner))), "connecting: client error: connection refused");
+    }
 }

@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::backoff::jitter;
+use super::client::explain;
 use super::clock::Clock;
 use super::supervisor::Shutdown;
 
@@ -290,7 +291,7 @@ impl Candidate {
         match timeout(self.times.every, call).await {
             Ok(Ok(value)) => Ok(Some(value)),
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => Ok(None),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Err(error)) => Err(explain(&error)),
             Err(_) => Err(format!("no answer within {} s", self.times.every.as_secs_f32())),
         }
     }

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::backoff::Backoff;
+use super::client::explain;
 use super::clock::Clock;
 use super::pki::{CaSet, Change, Leaf, Lifetimes, PkiError, step};
 use super::supervisor::Shutdown;
@@ -262,7 +263,7 @@ impl PkiKeeper {
         match timeout(CALL, call).await {
             Ok(Ok(value)) => Ok(Some(value)),
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => Ok(None),
-            Ok(Err(error)) => Err(self.failed(format!("{action} failed: {error}"))),
+            Ok(Err(error)) => Err(self.failed(format!("{action} failed: {}", explain(&error)))),
             Err(_) => Err(self.failed(format!("{action}: no answer within {} s", CALL.as_secs()))),
         }
     }

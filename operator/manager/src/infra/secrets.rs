@@ -14,6 +14,8 @@ use kube::{Client, ResourceExt as _};
 use tokio::time::timeout;
 use tracing::info;
 
+use super::client::explain;
+
 /// The field of the Secret that holds the key.
 pub const FIELD: &str = "key";
 
@@ -137,7 +139,7 @@ pub async fn ensure_secret_key(
                 None => Err(failed("creating", "it exists and cannot be found; try again".to_owned())),
             }
         }
-        Ok(Err(error)) => Err(failed("creating", error.to_string())),
+        Ok(Err(error)) => Err(failed("creating", explain(&error))),
         Err(_) => Err(failed("creating", format!("no answer within {} s", CALL.as_secs()))),
     }
 }
@@ -145,7 +147,7 @@ pub async fn ensure_secret_key(
 async fn get(api: &Api<Secret>, name: &str) -> Result<Option<Secret>, String> {
     match timeout(CALL, api.get_opt(name)).await {
         Ok(Ok(secret)) => Ok(secret),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(error)) => Err(explain(&error)),
         Err(_) => Err(format!("no answer within {} s", CALL.as_secs())),
     }
 }

@@ -24,6 +24,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::backoff::{Backoff, jitter};
+use super::client::explain;
 use super::freshness::{Freshness, STALE_AFTER};
 use super::supervisor::Shutdown;
 
@@ -35,6 +36,10 @@ const MAX_PAGES: usize = 10_000;
 
 /// How long one page, or the beginning of a watch, may take. The API server gives up after 60 s itself.
 const ANSWER: Duration = Duration::from_secs(60);
+
+/// The longest wait between attempts: a store stays unknown for at most so long after the API server is back, or a CRD
+/// was installed.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a watch is asked to last, in seconds. Kubernetes' own clients take five to ten minutes.
 const WATCH_SECONDS: u64 = 290;
@@ -146,7 +151,7 @@ where
     /// A watch that gives its events to `sink`, which must not block. The store's name is the kind's plural.
     pub fn new(client: Client, config: WatchConfig, sink: S) -> Self {
         let freshness = Freshness::new(config.resource.plural.clone(), config.stale_after);
-        let backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(15));
+        let backoff = Backoff::new(Duration::from_millis(250), LONGEST_WAIT);
         Self { client, config, sink, freshness, backoff }
     }
 
@@ -386,7 +391,7 @@ fn end_of(error: kube::Error) -> End {
         kube::Error::Api(status) => {
             End::Failed(format!("{} {}: {}", status.code, status.reason, status.message))
         }
-        other => End::Failed(other.to_string()),
+        other => End::Failed(explain(&other)),
     }
 }
 
