@@ -35,8 +35,8 @@ const MAX_MAP_KEY: usize = 317;
 
 /// Removes `additionalProperties: false`, which Rust's strict parsing adds and structural schemas forbid beside
 /// `properties` (the API server prunes or, with strict validation, refuses unknown fields by itself); removes
-/// `nullable`, so that the API server drops a null instead of storing it and `field: null` has the digest of no field;
-/// and gives keys of maps their bound.
+/// `nullable`, so that the API server stores no null (it drops it, and refuses it in server-side apply): `field: null`
+/// and no field would have two digests; and gives keys of maps their bound.
 fn make_structural(schema: &mut JSONSchemaProps) {
     if schema.additional_properties == Some(JSONSchemaPropsOrBool::Bool(false)) {
         schema.additional_properties = None;
