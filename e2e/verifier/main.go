@@ -22,7 +22,7 @@ func check(err error, what string) {
 // dir reads hash tiles at C2SP's paths, which leave out the height that x/mod's own paths begin with.
 type dir string
 
-func (d dir) Height() int                         { return 8 }
+func (d dir) Height() int                             { return 8 }
 func (d dir) SaveTiles(tiles []tlog.Tile, _ [][]byte) {}
 func (d dir) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 	var all [][]byte

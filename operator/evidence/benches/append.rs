@@ -1,7 +1,7 @@
 //! Appends a second at 1, 8, 32 and 256 in flight, each answered only when durable, beside a loop that writes and
 //! syncs the same bytes one by one. One JSON object a line: name, value, unit, baseline, ratio.
 //!
-//! `--seconds N` (2), `--dir DIR` (a temporary directory): put it on the disk that is to be measured.
+//! `--seconds N` (2), `--dir DIR` (the system's for temporary files): a directory on the disk that is to be measured.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
@@ -153,7 +153,6 @@ fn line(name: &str, value: f64, unit: &str, baseline: f64) {
 
 #[expect(clippy::cast_precision_loss, reason = "microseconds far below 2^52")]
 fn measure(dir: &Path, duration: Duration) -> Result<(), Failure> {
-    std::fs::create_dir_all(dir)?;
     // A caller in the way of nobody: warms the disk and the caches up.
     raw(dir, duration / 4)?;
     for in_flight in [1, 8, 32, 256] {
@@ -177,7 +176,7 @@ fn argument(arguments: &[String], name: &str) -> Option<String> {
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().collect();
     let seconds = argument(&arguments, "--seconds").map_or(Ok(2), |s| s.parse())?;
-    let temporary = tempfile::tempdir()?;
-    let dir = argument(&arguments, "--dir").map_or(temporary.path().to_path_buf(), PathBuf::from);
-    measure(&dir, Duration::from_secs(seconds))
+    let dir = argument(&arguments, "--dir").map_or_else(std::env::temp_dir, PathBuf::from);
+    let temporary = tempfile::tempdir_in(dir)?;
+    measure(temporary.path(), Duration::from_secs(seconds))
 }

@@ -41,7 +41,10 @@
 //!
 //! # Reading
 //! [`verify`] checks a published log; [`source`] reads records, objects and openings; [`merkle`] makes and checks
-//! proofs. None of them needs the writer.
+//! proofs over a [`source::TileTree`]; [`published`] names and copies files. None of them needs the writer.
+//!
+//! # What namespaces may cost
+//! [`budget`] decides which refusals are records and which are counts.
 
 pub mod budget;
 pub mod hash;
@@ -49,6 +52,7 @@ pub mod head;
 pub mod log;
 pub mod merkle;
 pub mod note;
+pub mod published;
 pub mod record;
 pub mod source;
 pub mod tile;

@@ -51,7 +51,8 @@ pub struct Config {
     pub publish_gap: Duration,
     /// The head is stored outside the volume no more often than this: each is a write to etcd.
     pub head_interval: Duration,
-    /// Bytes of a segment of the write-ahead log. Up to four of them lie on the volume.
+    /// Bytes of a segment of the write-ahead log, 256 KiB at least: one record with its objects takes a quarter of it
+    /// at most. Up to four segments lie on the volume.
     pub segment_bytes: u64,
     /// Records that may wait for the writer; beyond, appending is refused at once.
     pub queue: usize,
@@ -132,9 +133,9 @@ pub enum AppendError {
     /// The record cannot be written as it is.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// Its objects are too many bytes for one write.
+    /// With its objects it is too many bytes for one write.
     #[error(
-        "the objects of one record have {found} bytes in all, wanted at most {limit}; record them one by one"
+        "the record and its objects have {found} bytes, wanted at most {limit}; record the objects one by one"
     )]
     TooLarge {
         /// Bytes brought along.
@@ -197,7 +198,8 @@ pub struct Log {
     shared: Arc<Shared>,
     vfs: Arc<dyn Vfs>,
     cluster: String,
-    object_limit: usize,
+    /// Bytes that one record may take with its objects: a quarter of a segment.
+    limit: usize,
     verifier: VerifierKey,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Taken until the last thread has ended.
@@ -283,11 +285,11 @@ impl Log {
         if self.shared.poisoned().is_some() {
             return Err(self.shared.poison_error());
         }
-        let found = record.objects.iter().map(|o| o.bytes().len()).sum();
-        if found > self.object_limit {
-            return Err(AppendError::TooLarge { found, limit: self.object_limit });
-        }
         let prepared = Box::new(Prepared::new(record, &self.cluster)?);
+        let (found, limit) = (prepared.bound(), self.limit);
+        if found > limit {
+            return Err(AppendError::TooLarge { found, limit });
+        }
         let (reply, receiver) = oneshot::channel();
         match self.commands.try_send(Command::Append(prepared, reply)) {
             Ok(()) => Ok(receiver),

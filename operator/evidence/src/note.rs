@@ -305,8 +305,10 @@ mod tests {
         fn parsers_are_total(bytes in proptest::collection::vec(any::<u8>(), 0..300), text in "[\\n a-z0-9+=/\u{2014}]{0,80}") {
             let _ = Note::parse(&bytes);
             let _ = Note::parse(text.as_bytes());
-            let _ = Checkpoint::parse(&text);
-            let _ = VerifierKey::parse(&text);
+            if let Ok(checkpoint) = Checkpoint::parse(&text) {
+                prop_assert!(text.starts_with(&checkpoint.text()));
+            }
+            prop_assert!(VerifierKey::parse(&text).is_err());
         }
     }
 }

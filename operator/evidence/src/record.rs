@@ -416,6 +416,17 @@ mod tests {
         assert!(Record::parse(&vec![b' '; MAX_RECORD + 1]).is_err());
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_leaf_is_parsed_or_refused(at in 0usize..900, byte in proptest::prelude::any::<u8>(), cut in 0usize..900) {
+            let (mut leaf, _) = Prepared::new(sample(), "c").unwrap().leaf(3, None);
+            let len = leaf.len();
+            leaf[at % len] = byte;
+            let _ = Record::parse(&leaf);
+            proptest::prop_assert!(Record::parse(&leaf[..cut % len]).is_err());
+        }
+    }
+
     #[test]
     fn a_record_that_is_too_long_is_refused() {
         let mut new = sample();

@@ -149,6 +149,18 @@ pub fn read_records<S: Source + ?Sized>(
     Ok(())
 }
 
+/// One record. Not checked against the tree.
+pub fn read_record<S: Source + ?Sized>(
+    source: &S,
+    index: u64,
+    size: u64,
+) -> Result<Option<Record>, ReadError> {
+    let entries = read_bundle(source, index / TILE_WIDTH, size)?;
+    let slot = usize::try_from(index % TILE_WIDTH).unwrap_or(usize::MAX);
+    let record = entries.get(slot).map(|entry| Record::parse(entry));
+    record.transpose().map_err(|error| ReadError::Record { index, error })
+}
+
 /// The path of an object.
 pub fn object_path(digest: &Digest) -> String {
     let hex = digest.hex();

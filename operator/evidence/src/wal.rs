@@ -290,7 +290,7 @@ mod tests {
             if header && bytes.len() > 28 {
                 bytes[..28].copy_from_slice(&segment_header(&NONCE));
             }
-            let _ = scan(&bytes);
+            prop_assert!(scan(&bytes).frames.is_empty());
         }
     }
 }

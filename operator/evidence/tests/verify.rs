@@ -78,6 +78,50 @@ fn a_good_log_passes_and_says_what_was_not_checked() {
 }
 
 #[test]
+fn a_copy_verifies_also_without_openings() {
+    let dir = tempfile::tempdir().unwrap();
+    write_log(dir.path(), 600);
+    for openings in [true, false] {
+        let target = tempfile::tempdir().unwrap();
+        let copied = published::copy(&DirFs::new(dir.path()), openings, &mut |path, bytes| {
+            assert!(published::Published::parse(path).is_some(), "{path}");
+            let path = target.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap())?;
+            std::fs::write(path, bytes)
+        })
+        .unwrap();
+        assert_eq!((copied.head.size, copied.missing.len()), (602, 0));
+        let report = check(target.path(), &with_key());
+        assert_eq!(report.outcome, Outcome::Authenticated, "{report}");
+        assert_eq!(report.summary.openings, if openings { 200 } else { 0 });
+    }
+    let found = source::read_record(&DirFs::new(dir.path()), 601, 602).unwrap().unwrap();
+    assert_eq!(found.payload.kind(), Kind::LogStop);
+    assert_eq!(source::read_record(&DirFs::new(dir.path()), 602, 602).unwrap(), None);
+}
+
+#[test]
+fn proofs_from_tiles_check_against_the_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    write_log(dir.path(), 700);
+    let fs = DirFs::new(dir.path());
+    let head = check(dir.path(), &with_key()).head.unwrap();
+    let tree = source::TileTree::new(&fs, head.size);
+    for index in [0, 1, 255, 256, 511, 512, 700, 701] {
+        let entry =
+            &source::read_bundle(&fs, index / 256, head.size).unwrap()[usize::try_from(index % 256).unwrap()];
+        let proof = merkle::prove_inclusion(&tree, index, head.size).unwrap();
+        let leaf = hash::leaf_hash(entry);
+        assert!(merkle::check_inclusion(&proof, head.size, &head.root, index, &leaf), "{index}");
+    }
+    for old in [1, 255, 256, 300, 512, 701, 702] {
+        let proof = merkle::prove_consistency(&tree, old, head.size).unwrap();
+        let root = merkle::root_at(&tree, old).unwrap();
+        assert!(merkle::check_consistency(&proof, old, &root, head.size, &head.root), "{old}");
+    }
+}
+
+#[test]
 fn without_a_key_it_is_consistent_with_itself_only() {
     let dir = tempfile::tempdir().unwrap();
     write_log(dir.path(), 5);

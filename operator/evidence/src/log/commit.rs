@@ -63,7 +63,10 @@ impl Committer {
                 Command::Append(record, reply) => {
                     let mut bytes = record.bound();
                     let mut batch = vec![(record, reply)];
-                    while batch.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
+                    // One record takes a quarter of a segment at most, so that the batch fits into one.
+                    let most =
+                        MAX_BATCH_BYTES.min(usize::try_from(self.segment_bytes / 2).unwrap_or(usize::MAX));
+                    while batch.len() < MAX_BATCH && bytes < most {
                         match commands.try_recv() {
                             Ok(Command::Append(record, reply)) => {
                                 bytes += record.bound();

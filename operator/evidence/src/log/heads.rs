@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use crate::head::{Head, HeadStore};
 use crate::log::shared::Shared;
 
+/// How long to wait after a store that failed.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// Stores each head, at most one in `interval`, until the publisher is gone; then the last one once more.
 #[expect(clippy::disallowed_methods, reason = "the monotonic clock spaces writes; no record depends on it")]
 pub(super) fn run(heads: &Receiver<Head>, store: &dyn HeadStore, shared: &Arc<Shared>, interval: Duration) {
@@ -20,8 +23,10 @@ pub(super) fn run(heads: &Receiver<Head>, store: &dyn HeadStore, shared: &Arc<Sh
         match next {
             Ok(head) => pending = Some(head),
             Err(RecvTimeoutError::Timeout) => {
-                allowed = Instant::now() + interval;
                 pending = pending.filter(|head| !keep(head, store, shared));
+                // What failed is not asked again at once.
+                let wait = if pending.is_some() { interval.max(RETRY) } else { interval };
+                allowed = Instant::now() + wait;
             }
             Err(RecvTimeoutError::Disconnected) => {
                 if let Some(head) = pending {

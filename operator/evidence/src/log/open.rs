@@ -478,7 +478,7 @@ pub(super) fn open(
         shared,
         vfs,
         cluster: config.cluster.clone(),
-        object_limit: usize::try_from(config.segment_bytes / 4).unwrap_or(usize::MAX),
+        limit: usize::try_from(config.segment_bytes / 4).unwrap_or(usize::MAX),
         verifier,
         threads: Mutex::new(threads),
         lock: Some(lock),

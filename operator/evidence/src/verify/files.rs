@@ -6,8 +6,9 @@ use super::Findings;
 use super::records::Walk;
 use crate::hash::Digest;
 use crate::note::Checkpoint;
-use crate::source::{Source, bundle_width, object_path, openings_path};
-use crate::tile::{TILE_WIDTH, TilePath, parse_index_path};
+use crate::published::Published;
+use crate::source::{Source, bundle_width};
+use crate::tile::{TILE_WIDTH, TilePath};
 
 /// Goes through the files of the published directories, where the source can list.
 pub(super) fn check_all<S: Source + ?Sized>(
@@ -27,36 +28,28 @@ pub(super) fn check_all<S: Source + ?Sized>(
     }
     let (mut beyond, mut uncited) = (0u64, 0u64);
     for path in files {
-        if path.starts_with("tile/") {
-            match path.parse() {
-                Ok(tile) => beyond += u64::from(!check_tile(source, checkpoint, &path, tile, findings)?),
-                Err(_) => findings.wrong(&path, None, "no file of a log has this name".to_owned()),
+        match Published::parse(&path) {
+            None | Some(Published::Checkpoint) => {
+                findings.wrong(&path, None, "no file of a log has this name".to_owned());
             }
-        } else if let Some(rest) = path.strip_prefix("objects/") {
-            let digest =
-                rest.split_once('/').and_then(|(_, hex)| format!("sha256:{hex}").parse::<Digest>().ok());
-            match digest.filter(|digest| object_path(digest) == path) {
-                None => findings.wrong(&path, None, "no object of a log has this name".to_owned()),
-                Some(digest) if walk.cited.contains(&digest) => {}
-                Some(digest) => {
-                    uncited += 1;
-                    if source.read(&path)?.is_some_and(|bytes| Digest::of(&bytes) != digest) {
-                        findings.wrong(&path, None, "the object does not have this digest".to_owned());
-                    }
+            Some(Published::Tile(tile)) => {
+                beyond += u64::from(!check_tile(source, checkpoint, &path, tile, findings)?);
+            }
+            Some(Published::Object(digest)) if walk.cited.contains(&digest) => {}
+            Some(Published::Object(digest)) => {
+                uncited += 1;
+                if source.read(&path)?.is_some_and(|bytes| Digest::of(&bytes) != digest) {
+                    findings.wrong(&path, None, "the object does not have this digest".to_owned());
                 }
             }
-        } else {
-            let bundle = path.strip_prefix("openings/").and_then(parse_index_path);
-            let covered = bundle.is_some_and(|b| b * TILE_WIDTH < checkpoint.size);
-            match bundle.filter(|b| openings_path(*b) == path) {
-                None => findings.wrong(&path, None, "no openings file of a log has this name".to_owned()),
-                Some(_) if !covered => beyond += 1,
-                Some(bundle) if walk.opened.contains(&bundle) => {}
-                // An empty one is what erasing the last opening leaves behind.
-                Some(_) if source.read(&path)?.is_none_or(|bytes| bytes.is_empty()) => {}
-                Some(_) => {
-                    findings.wrong(&path, None, "openings for records that commit to nothing".to_owned());
-                }
+            Some(Published::Openings(bundle)) if bundle > checkpoint.size / TILE_WIDTH => beyond += 1,
+            Some(Published::Openings(bundle)) if walk.opened.contains(&bundle) => {}
+            // An empty one is what erasing the last opening leaves behind.
+            Some(Published::Openings(_)) if source.read(&path)?.is_none_or(|bytes| bytes.is_empty()) => {}
+            // Those of the next record, in a log that is being written.
+            Some(Published::Openings(bundle)) if bundle * TILE_WIDTH >= checkpoint.size => beyond += 1,
+            Some(Published::Openings(_)) => {
+                findings.wrong(&path, None, "openings for records that commit to nothing".to_owned());
             }
         }
     }
