@@ -21,10 +21,13 @@ pub enum Gate {
     RiskAcceptance,
     /// Approvals by people.
     Approvals,
+    /// The workload that would run a release: its labels, its images, whether it can be held. Asked at admission only
+    /// and no part of a decision, so it is not in [`Gate::ALL`].
+    Workload,
 }
 
 impl Gate {
-    /// All gates.
+    /// All gates of a decision.
     pub const ALL: [Gate; 7] = [
         Gate::Release,
         Gate::Policy,
@@ -45,6 +48,7 @@ impl Gate {
             Gate::Tests => "tests",
             Gate::RiskAcceptance => "riskAcceptance",
             Gate::Approvals => "approvals",
+            Gate::Workload => "workload",
         }
     }
 }
@@ -154,6 +158,24 @@ reasons! {
     Rejected,
     /// The content changed since it was approved.
     ContentChanged,
+    /// An image is not named by its digest.
+    ImageNotPinned,
+    /// An image is neither in the release nor on the platform list.
+    ImageNotListed,
+    /// A workload names no release, and does not consist of platform images only.
+    NoRelease,
+    /// A workload and its pod template name different releases.
+    ReleaseLabelsDiffer,
+    /// The workload that is scaled is not known.
+    WorkloadNotFound,
+    /// A pod that names its node cannot be held.
+    NodeNameSet,
+    /// A pod that must be held carries no hold.
+    NotHeld,
+    /// Somebody other than the operator takes the hold off a pod that is not cleared.
+    HoldRemoved,
+    /// A hold would stop pods that run: their controller deletes them before it creates their successors.
+    HoldWouldStopPods,
 }
 
 impl std::fmt::Display for Reason {

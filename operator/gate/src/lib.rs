@@ -2,6 +2,7 @@
 //!
 //! Reconciler, webhook, command line and replay call [`evaluate`], and nothing else decides (invariant 1).
 
+pub mod admission;
 pub mod class;
 pub mod decision;
 pub mod digest;

@@ -49,7 +49,15 @@ pub fn denial(
     if let Some(record) = record {
         let _ = write!(text, " (decision {record})");
     }
-    for gate in decision.open() {
+    text.push_str(&body(decision.open()));
+    let _ = write!(text, "\n{}", why_line(namespace, release));
+    with_names(&text, names)
+}
+
+/// The blocks of a refusal, each line with a line break before it: what is missing gate by gate, and who can do what.
+pub fn body<'a>(gates: impl Iterator<Item = &'a GateOutcome>) -> String {
+    let mut text = String::new();
+    for gate in gates {
         for (i, block) in blocks(gate).into_iter().enumerate() {
             let label = if i == 0 { gate.gate.as_str() } else { "" };
             let _ = write!(text, "\n  {label:COLUMN$}{}", block.what);
@@ -58,8 +66,12 @@ pub fn denial(
             }
         }
     }
-    let _ = write!(text, "\n{}", why_line(namespace, release));
-    with_names(&text, names)
+    text
+}
+
+/// What is missing, one line each without who can do what: for warnings.
+pub fn lines<'a>(gates: impl Iterator<Item = &'a GateOutcome>) -> Vec<String> {
+    gates.flat_map(|gate| blocks(gate).into_iter().map(|b| format!("{}: {}", gate.gate, b.what))).collect()
 }
 
 /// What is said about one or several findings.
@@ -115,17 +127,20 @@ fn wanted(finding: &Finding) -> String {
 /// Warnings for a controller's object: one line each, most important first, the last one the `placet why` line. The API
 /// server cuts each after 256 characters once all together have 4,096.
 pub fn warnings(namespace: &str, release: &str, decision: &Decision, names: &Names) -> Vec<String> {
-    let mut lines = vec![headline(release, decision)];
-    for gate in decision.open() {
-        for block in blocks(gate) {
-            lines.push(format!("{}: {}", gate.gate, block.what));
-        }
-    }
-    let last = why_line(namespace, release);
+    let mut all = vec![headline(release, decision)];
+    all.extend(lines(decision.open()));
+    all.push(why_line(namespace, release));
+    fit_warnings(&all, names)
+}
+
+/// Joins names and cuts lines to what the API server passes on: 256 characters each, 4,096 in all. The last line stays.
+pub fn fit_warnings(lines: &[String], names: &Names) -> Vec<String> {
+    let Some((last, lines)) = lines.split_last() else { return Vec::new() };
+    let last: String = with_names(last, names).chars().take(256).collect();
     let mut room = 4096_usize.saturating_sub(last.len());
     let mut out = Vec::new();
     for line in lines {
-        let line: String = with_names(&line, names).chars().take(256).collect();
+        let line: String = with_names(line, names).chars().take(256).collect();
         if line.len() > room {
             break;
         }
@@ -138,16 +153,21 @@ pub fn warnings(namespace: &str, release: &str, decision: &Decision, names: &Nam
 
 /// The first lines of a refusal for an event: cut at a line within 1,000 bytes, the `placet why` line last.
 pub fn event_note(namespace: &str, release: &str, decision: &Decision, names: &Names) -> String {
-    let last = why_line(namespace, release);
+    note(&warnings(namespace, release, decision, names))
+}
+
+/// Lines as the text of an event: as many of the first as fit in 1,000 bytes with the last one.
+pub fn note(lines: &[String]) -> String {
+    let Some((last, lines)) = lines.split_last() else { return String::new() };
     let mut text = String::new();
-    for line in warnings(namespace, release, decision, names).iter().filter(|l| **l != last) {
+    for line in lines {
         if text.len() + line.len() + last.len() + 2 > 1000 {
             break;
         }
         text.push_str(line);
         text.push('\n');
     }
-    text.push_str(&last);
+    text.push_str(last);
     text
 }
 

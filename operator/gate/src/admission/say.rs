@@ -1,0 +1,209 @@
+//! The answers and their words.
+
+use std::fmt::Write as _;
+
+use placet_api::keys::{HOLD_GATE, RELEASE};
+use placet_api::modelrelease::GateVerdict;
+
+use super::judge::PLATFORM;
+use super::{Answer, Effect, Facts, Mode, Operation, Request, Subject, Workload};
+use crate::decision::{Cleared, Decision, Lapse};
+use crate::finding::{Finding, Gate, GateOutcome, Reason};
+use crate::gates::Outcome;
+use crate::people::with_names;
+use crate::render::{self, Names};
+
+/// How a workload names a release, and what else would do.
+pub(super) fn name_a_release(kind: Workload, namespace: &str) -> String {
+    let places = match kind {
+        Workload::Pod => "metadata.labels".to_owned(),
+        Workload::CronJob => "metadata.labels, spec.jobTemplate.metadata.labels and \
+                              spec.jobTemplate.spec.template.metadata.labels"
+            .to_owned(),
+        other => format!("metadata.labels and {}metadata.labels", other.template_path()),
+    };
+    format!("set {RELEASE}: NAME in {places} (kubectl get mr -n {namespace})")
+}
+
+/// The last line of a refusal.
+fn last_line(request: &Request<'_>, subject: &Subject) -> String {
+    match &subject.release {
+        Some(release) => render::why_line(request.namespace, release),
+        None => format!(
+            "{}; or, where no model runs, ask the {PLATFORM} for the image in platformImages: kubectl explain \
+             releasepolicy.spec.platformImages",
+            name_a_release(subject.kind, request.namespace)
+        ),
+    }
+}
+
+/// One line on everything that is missing.
+fn headline(findings: &[Finding], subject: &Subject, facts: &Facts<'_>) -> String {
+    let title = subject.title();
+    let count = match findings.len() {
+        1 => "1 finding".to_owned(),
+        n => format!("{n} findings"),
+    };
+    match (&subject.release, facts.decision) {
+        (Some(release), Some(decision)) if decision.cleared == Cleared::True => {
+            format!("{release} is cleared, but {title} is not: {count}")
+        }
+        (Some(release), Some(decision)) if findings.is_empty() => render::headline(release, decision),
+        (Some(release), Some(decision)) => {
+            format!("{}; {title}: {count}", render::headline(release, decision))
+        }
+        (Some(release), None) => format!("{release} is not yet known; {title}: {count}"),
+        (None, _) if findings.iter().any(|f| f.reason == Reason::NoRelease) => {
+            format!("{title} names no release and does not consist of platform images only")
+        }
+        (None, _) => format!("{title} is not cleared: {count}"),
+    }
+}
+
+/// Findings of the workload as gates, so that they are shown as a decision's are.
+fn gates(findings: &[Finding]) -> Vec<GateOutcome> {
+    [Gate::Workload, Gate::Policy]
+        .into_iter()
+        .map(|gate| {
+            let findings: Vec<Finding> = findings.iter().filter(|f| f.gate == gate).cloned().collect();
+            let verdict = findings.iter().map(|f| f.verdict).max().unwrap_or(GateVerdict::Met);
+            GateOutcome { gate, verdict, findings, notes: Vec::new() }
+        })
+        .filter(|g| !g.findings.is_empty())
+        .collect()
+}
+
+/// What the sender should know beside what is missing.
+fn remark(effect: Effect, request: &Request<'_>, subject: &Subject, facts: &Facts<'_>) -> Option<String> {
+    let title = subject.title();
+    match effect {
+        Effect::Hold => Some(format!("{title} is held and starts by itself once cleared")),
+        Effect::Allow => Some(format!("{title} is accepted; its pods are held until cleared")),
+        Effect::Warn => Some(format!(
+            "{title} is accepted: the namespace only warns; with enforce=deny or hold it would not run"
+        )),
+        Effect::Deny
+            if facts.mode == Mode::Hold && subject.is_pod() && request.operation == Operation::Update =>
+        {
+            Some("a pod can be held at its creation only, so this change is refused".to_owned())
+        }
+        Effect::Deny | Effect::Audit => None,
+    }
+}
+
+/// The answer to a request that is not cleared.
+pub(super) fn answer(
+    effect: Effect,
+    findings: Vec<Finding>,
+    request: &Request<'_>,
+    subject: &Subject,
+    facts: &Facts<'_>,
+) -> Answer {
+    let decision: Option<&Decision> = facts.decision.filter(|_| subject.release.is_some());
+    let mut reasons: Vec<Reason> = Vec::new();
+    for finding in findings.iter().chain(decision.iter().flat_map(|d| d.findings())) {
+        if !reasons.contains(&finding.reason) {
+            reasons.push(finding.reason);
+        }
+    }
+    let own = gates(&findings);
+    let open = || own.iter().chain(decision.into_iter().flat_map(Decision::open));
+    let note = facts.mode_note.map(str::to_owned);
+    let remark = remark(effect, request, subject, facts);
+    let mut message = String::new();
+    let mut warnings = Vec::new();
+    match effect {
+        Effect::Audit => {}
+        Effect::Deny => {
+            message = headline(&findings, subject, facts);
+            message.push_str(&render::body(open()));
+            for line in remark.into_iter().chain(note) {
+                let _ = write!(message, "\n{line}");
+            }
+            let _ = write!(message, "\n{}", last_line(request, subject));
+        }
+        Effect::Allow | Effect::Hold | Effect::Warn => {
+            warnings.push(headline(&findings, subject, facts));
+            warnings.extend(remark.into_iter().chain(note));
+            warnings.extend(render::lines(open()));
+            warnings.push(last_line(request, subject));
+        }
+    }
+    Answer { effect, cleared: false, replacement: false, reasons, findings, message, warnings }
+}
+
+/// The answer to a request that passes.
+pub(super) fn allowed(cleared: bool, facts: &Facts<'_>) -> Answer {
+    Answer {
+        effect: Effect::Allow,
+        cleared,
+        replacement: false,
+        reasons: Vec::new(),
+        findings: Vec::new(),
+        message: String::new(),
+        warnings: facts.mode_note.map(str::to_owned).into_iter().collect(),
+    }
+}
+
+/// The answer to a pod that replaces one that was admitted while cleared.
+pub(super) fn replaced(subject: &Subject, facts: &Facts<'_>) -> Answer {
+    let mut reasons: Vec<Reason> = Vec::new();
+    for finding in facts.decision.iter().flat_map(|d| d.findings()) {
+        if !reasons.contains(&finding.reason) {
+            reasons.push(finding.reason);
+        }
+    }
+    let release = subject.release.as_deref().unwrap_or_default();
+    let why = match facts.decision.and_then(|d| d.lapse) {
+        Some(Lapse::Expired) => "the clearance has expired",
+        _ => "the clearance was taken back, and policy lets replacements start",
+    };
+    let mut answer = allowed(false, facts);
+    answer.replacement = true;
+    answer.reasons = reasons;
+    answer.warnings.insert(
+        0,
+        format!("{release} is not cleared: {why}; {} starts as a replacement only", subject.title()),
+    );
+    answer
+}
+
+impl Answer {
+    /// The answer over the final object, for the validating webhook: a pod that must be held and carries no hold is
+    /// refused. `subject` is that of the final object.
+    #[must_use]
+    pub fn in_validation(self, request: &Request<'_>, subject: &Subject, facts: &Facts<'_>) -> Answer {
+        if self.effect != Effect::Hold || subject.gated {
+            return self;
+        }
+        let mut own = Outcome { findings: self.findings, notes: Vec::new() };
+        own.not_met(
+            Gate::Workload,
+            Reason::NotHeld,
+            subject.title(),
+            format!("the scheduling gate {HOLD_GATE}, which Placet sets on a pod that is not cleared"),
+            "the pod arrived without it: Placet's mutating webhook was not called, or another one took it off",
+            PLATFORM,
+            "kubectl get mutatingwebhookconfigurations",
+        );
+        answer(Effect::Deny, own.findings, request, subject, facts)
+    }
+
+    /// The denial with names in place of tokens and, where the answer was recorded, the number of the record.
+    pub fn message_for(&self, record: Option<u64>, names: &Names) -> String {
+        let text = with_names(&self.message, names);
+        let Some(record) = record.filter(|_| !text.is_empty()) else { return text };
+        let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
+        format!("{first} (record {record}){rest}")
+    }
+
+    /// The warnings with names in place of tokens, cut to what the API server passes on.
+    pub fn warnings_for(&self, names: &Names) -> Vec<String> {
+        render::fit_warnings(&self.warnings, names)
+    }
+
+    /// The first warnings as the text of an event on the top owner.
+    pub fn event_for(&self, names: &Names) -> String {
+        render::note(&self.warnings_for(names))
+    }
+}
