@@ -142,11 +142,18 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
         for _ in 0..3 {
             let most = rng.below(60);
             append(&log, &mut rng, most, &mut answered).unwrap();
-            sim.set_full(true);
+            // Without bytes, or without inodes only.
+            let inodes = rng.below(2) == 0;
+            if inodes {
+                sim.set_no_inodes(true)
+            } else {
+                sim.set_full(true)
+            }
             let result = append(&log, &mut rng, 3000, &mut answered);
             assert_eq!(result, Err(AppendError::DiskFull), "seed {seed}");
             assert!(log.health().full && log.health().poisoned.is_none());
             sim.set_full(false);
+            sim.set_no_inodes(false);
         }
         append(&log, &mut rng, 100, &mut answered).unwrap();
         log.close(now(), "shutdown").unwrap();

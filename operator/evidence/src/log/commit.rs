@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 
 use futures::channel::oneshot;
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::hash::{Digest, TreeHash};
 use crate::head::Head;
 use crate::log::publish::{Ask, Durable, Segment};
-use crate::log::shared::Shared;
+use crate::log::shared::{Shared, no_room};
 use crate::log::{AppendError, Appended};
 use crate::merkle::Frontier;
 use crate::record::Prepared;
@@ -152,6 +152,14 @@ impl Committer {
                 return Err(AppendError::DiskFull);
             }
         }
+        if self.shared.is_behind() {
+            // There may be bytes and no inodes: what was answered for goes first.
+            let (reply, answer) = mpsc::sync_channel(1);
+            if let Err(error) = self.publisher.send(Ask::Publish(reply)) {
+                answer_lost(error.0, &self.shared);
+            }
+            answer.recv().map_err(|_| self.shared.poison_error())??;
+        }
         let bytes: usize = batch.iter().map(|(record, _)| record.bound()).sum();
         let needed = (bytes + 2 * BLOCK) as u64;
         if self.segment.at + needed > self.segment_bytes {
@@ -178,7 +186,7 @@ impl Committer {
             ask()?;
         }
         let mut answer = self.spares.recv();
-        if matches!(&answer, Ok(Err(error)) if error.kind() == io::ErrorKind::StorageFull) {
+        if matches!(&answer, Ok(Err(error)) if no_room(error)) {
             // That was true when it was asked, which may be long ago.
             ask()?;
             answer = self.spares.recv();
@@ -189,7 +197,7 @@ impl Committer {
                 let sealed = Ask::Sealed { number: full.number, end: self.frontier.size() };
                 self.publisher.send(sealed).map_err(|_| poison("the publisher ended".into()))
             }
-            Ok(Err(error)) if error.kind() == io::ErrorKind::StorageFull => {
+            Ok(Err(error)) if no_room(&error) => {
                 self.shared.set_full(true);
                 Err(AppendError::DiskFull)
             }

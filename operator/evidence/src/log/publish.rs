@@ -11,7 +11,7 @@ use crate::hash::TreeHash;
 use crate::head::Head;
 use crate::log::AppendError;
 use crate::log::files::Files;
-use crate::log::shared::Shared;
+use crate::log::shared::{Shared, no_room};
 use crate::merkle::TileEdge;
 use crate::note::{Checkpoint, LogKey};
 use crate::record::{Object, Opening};
@@ -361,8 +361,9 @@ impl Publisher {
     }
 
     fn failed(&self, error: &io::Error) {
-        if error.kind() == io::ErrorKind::StorageFull {
+        if no_room(error) {
             self.shared.set_full(true);
+            self.shared.set_behind(true);
         } else {
             self.shared.poison(format!("publishing failed: {error}"));
         }
@@ -379,6 +380,7 @@ impl Publisher {
         });
         match published {
             Ok(head) => {
+                self.shared.set_behind(false);
                 self.shared.status().published = head.clone();
                 // The thread that keeps the head outside ends after this one.
                 let _ = heads.send(head.clone());

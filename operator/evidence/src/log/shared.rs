@@ -31,6 +31,8 @@ pub(super) struct Shared {
     status: Mutex<Status>,
     storing: Mutex<()>,
     full: AtomicBool,
+    /// Publishing met a full volume and has not succeeded since.
+    behind: AtomicBool,
     poisoned: OnceLock<String>,
     reserve: u64,
     capacity: Option<u64>,
@@ -51,6 +53,7 @@ impl Shared {
             status: Mutex::new(status),
             storing: Mutex::new(()),
             full: AtomicBool::new(false),
+            behind: AtomicBool::new(false),
             poisoned: OnceLock::new(),
             reserve: config.reserve_bytes,
             capacity: config.capacity_bytes,
@@ -102,9 +105,22 @@ impl Shared {
         self.full.store(full, Ordering::Relaxed);
     }
 
+    pub(super) fn set_behind(&self, behind: bool) {
+        self.behind.store(behind, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed)
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.full.load(Ordering::Relaxed)
     }
+}
+
+/// Whether a write failed for want of room (bytes, inodes or quota), which passes, unlike all other failures.
+pub(super) fn no_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Whole percent, rounded down; 100 at most.

@@ -65,6 +65,7 @@ enum Node {
 }
 
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one way in which a disk goes wrong")]
 struct Disk {
     files: Vec<File>,
     names: BTreeMap<String, Node>,
@@ -75,6 +76,7 @@ struct Disk {
     power_fails_at: Option<u64>,
     broken_at: Option<u64>,
     full: bool,
+    no_inodes: bool,
     read_only: bool,
     locked: bool,
 }
@@ -92,7 +94,7 @@ impl Disk {
         if self.broken_at == Some(self.operations) {
             return Err(io::Error::other("input/output error"));
         }
-        if grows && self.full {
+        if grows && (self.full || self.no_inodes) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(self.power_fails_at == Some(self.operations))
@@ -174,6 +176,11 @@ impl Sim {
 
     pub fn set_full(&self, full: bool) {
         self.disk().full = full;
+    }
+
+    /// Bytes are free, and no file can be made.
+    pub fn set_no_inodes(&self, none: bool) {
+        self.disk().no_inodes = none;
     }
 
     pub fn set_read_only(&self) {
