@@ -216,16 +216,19 @@ impl Actor {
     pub(crate) async fn run(mut self) -> Result<()> {
         loop {
             tokio::select! {
-                command = self.commands.recv() => match command {
-                    Some(command) => self.command(command),
-                    None => return Ok(()),
-                },
+                command = self.commands.recv() => {
+                    let Some(command) = command else { break };
+                    self.command(command);
+                }
                 Some(event) = self.events.join_next() => match event {
                     Ok(event) => self.event(event),
                     Err(error) => tracing::error!(%error, "a component's watcher failed"),
                 },
             }
         }
+        // Nobody asks any more: the cluster ends. The processes are waited for, so that they are seen to end.
+        while self.events.join_next().await.is_some() {}
+        Ok(())
     }
 
     fn command(&mut self, command: Command) {

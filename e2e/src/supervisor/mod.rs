@@ -150,7 +150,24 @@ async fn run(
 pub fn reap(dir: &Path) -> Result<()> {
     let mut byte = [0; 1];
     let _ = std::io::stdin().read(&mut byte);
-    std::fs::remove_dir_all(dir).map_err(Error::io(format!("removing {}", dir.display())))
+    // Programs that the owner had started may end a little later and write a last file.
+    for _ in 0..5 {
+        match std::fs::remove_dir_all(dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::debug!(%error, "tried again");
+            }
+            _ => {}
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    if dir.exists() {
+        return Err(Error::unmet(
+            format!("no directory {}", dir.display()),
+            "it is still there",
+            "remove it by hand",
+        ));
+    }
+    Ok(())
 }
 
 /// Ends all processes, then all tasks, then the directory.
