@@ -145,9 +145,9 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
             // Without bytes, or without inodes only.
             let inodes = rng.below(2) == 0;
             if inodes {
-                sim.set_no_inodes(true)
+                sim.set_no_inodes(true);
             } else {
-                sim.set_full(true)
+                sim.set_full(true);
             }
             let result = append(&log, &mut rng, 3000, &mut answered);
             assert_eq!(result, Err(AppendError::DiskFull), "seed {seed}");
