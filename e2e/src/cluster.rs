@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::Kubeconfig;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdin, Command};
 
 use crate::component::Component;
 use crate::error::{Error, Result};
+use crate::kubeconfig::client_from;
 use crate::layout::Layout;
 use crate::outcome::record_skip;
 use crate::people::{PEOPLE, person};
@@ -576,17 +577,6 @@ impl Cluster {
         }
         Ok(())
     }
-}
-
-/// A client from a kubeconfig file.
-pub(crate) async fn client_from(path: &Path) -> Result<kube::Client> {
-    let doing = || format!("a client from {}", path.display());
-    let config = Kubeconfig::read_from(path)
-        .map_err(|error| Error::unmet(doing(), error.to_string(), "start the cluster anew"))?;
-    let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default())
-        .await
-        .map_err(|error| Error::unmet(doing(), error.to_string(), "start the cluster anew"))?;
-    kube::Client::try_from(config).map_err(Error::api(doing()))
 }
 
 fn random_name() -> Result<String> {

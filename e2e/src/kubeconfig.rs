@@ -5,6 +5,9 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use crate::error::{Error, Result};
 use crate::pki::Identity;
 
 /// How to reach the API server.
@@ -53,6 +56,17 @@ pub(crate) fn with_token_file(server: &Server, namespace: &str, token: &Path) ->
     file(server, "pod", namespace, &credentials)
 }
 
+/// A client from a kubeconfig file.
+pub(crate) async fn client_from(path: &Path) -> Result<kube::Client> {
+    let doing = || format!("a client from {}", path.display());
+    let config = Kubeconfig::read_from(path)
+        .map_err(|error| Error::unmet(doing(), error.to_string(), "start the cluster anew"))?;
+    let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default())
+        .await
+        .map_err(|error| Error::unmet(doing(), error.to_string(), "start the cluster anew"))?;
+    kube::Client::try_from(config).map_err(Error::api(doing()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,7 +79,7 @@ mod tests {
             with_certificate(&server, "erin", &identity),
             with_token_file(&server, "placet-system", Path::new("/some/token")),
         ] {
-            let config = kube::config::Kubeconfig::from_yaml(&text).unwrap();
+            let config = Kubeconfig::from_yaml(&text).unwrap();
             assert_eq!(
                 config.clusters[0].cluster.as_ref().unwrap().server.as_deref(),
                 Some("https://127.0.0.1:6443")

@@ -60,7 +60,7 @@ rules:
 impl Settings {
     /// A client for the supervisor's own use.
     pub(crate) async fn admin_client(&self) -> Result<kube::Client> {
-        crate::cluster::client_from(&self.admin).await
+        kubeconfig::client_from(&self.admin).await
     }
 }
 
