@@ -1,2 +1,68 @@
-//! placet
-fn main() {}
+//! `placet`, also as `kubectl placet`: what people run. Data goes to stdout, notes and questions to stderr.
+//!
+//! Exit codes: 0 cleared or done; 1 not cleared, or an answer that is no; 2 the question could not be asked (input,
+//! usage, connection). `placet evidence verify` has its own: 0 authenticated, 1 tampered, 2 incomplete, 3 not
+//! authenticated.
+
+mod accept;
+mod approve;
+mod args;
+mod check;
+mod cluster;
+mod digest;
+mod evidence;
+mod files;
+mod report;
+mod sys;
+mod target;
+#[cfg(test)]
+mod testing;
+mod text;
+mod why;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use args::{Cli, Command};
+
+/// The question could not be asked.
+const COULD_NOT_ASK: u8 = 2;
+
+fn main() -> ExitCode {
+    let mut command = Cli::command();
+    let program = std::env::args_os().next().unwrap_or_default();
+    let name = std::path::Path::new(&program).file_stem().and_then(|n| n.to_str()).unwrap_or("placet");
+    if name == "kubectl-placet" {
+        command = command.bin_name("kubectl placet");
+    }
+    let cli = match Cli::from_arg_matches(&command.clone().get_matches()) {
+        Ok(cli) => cli,
+        Err(e) => e.format(&mut command).exit(),
+    };
+    match run(&cli, command) {
+        Ok(code) => ExitCode::from(code),
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::from(COULD_NOT_ASK)
+        }
+    }
+}
+
+fn run(cli: &Cli, mut command: clap::Command) -> anyhow::Result<u8> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Why(args) => why::run(&cluster::Cluster::connect(global)?, args),
+        Command::Approve(args) => approve::run(&cluster::Cluster::connect(global)?, args, true),
+        Command::Reject(args) => approve::run(&cluster::Cluster::connect(global)?, args, false),
+        Command::AcceptRisk(args) => accept::run(&cluster::Cluster::connect(global)?, args),
+        Command::Check(args) => check::run(global, args),
+        Command::Report(args) => report::run(global, &args.command),
+        Command::Digest(args) => digest::run(global, args),
+        Command::Evidence(args) => evidence::run(global, &args.command),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut command, "placet", &mut std::io::stdout());
+            Ok(0)
+        }
+    }
+}

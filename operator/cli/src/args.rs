@@ -1,0 +1,402 @@
+//! The command line as people type it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use placet_api::approval::Covers as ApiCovers;
+use placet_api::common::Level;
+use placet_api::testreport::PositiveMeans as ApiPositive;
+
+/// Lets no AI model run until what its governance asks for exists: see what is missing, approve, accept risks, check
+/// files before they are applied, and read the evidence.
+#[derive(Debug, Parser)]
+#[command(name = "placet", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How the cluster is reached, as with kubectl.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct Global {
+    /// Kubeconfig file [default: KUBECONFIG, then ~/.kube/config, then the pod's service account]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig [default: the current one]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Namespace [default: that of the context]
+    #[arg(short = 'n', long, global = true, value_name = "NS")]
+    pub namespace: Option<String>,
+    /// Namespace of the operator, for evidence
+    #[arg(long, global = true, value_name = "NS", default_value = "placet-system")]
+    pub operator_namespace: String,
+    /// Helm release name of the operator, the prefix of its objects, for evidence
+    #[arg(long, global = true, value_name = "NAME", default_value = "placet")]
+    pub operator_release: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show everything that keeps a release from running, grouped by who can act, with the commands
+    Why(WhyArgs),
+    /// Approve a release, a system, an assessment: shows what you approve and binds you to its content
+    Approve(ApproveArgs),
+    /// Reject a release, a system, an assessment, or withdraw a risk acceptance
+    Reject(ApproveArgs),
+    /// Accept residual risks of an assessment, at a level and until a date
+    AcceptRisk(AcceptArgs),
+    /// Decide from files, without a cluster: the same decision in the same words
+    Check(CheckArgs),
+    /// Make a TestReport
+    Report(ReportArgs),
+    /// Print the digest that approvals bind
+    Digest(DigestArgs),
+    /// Read and verify the evidence log
+    Evidence(EvidenceArgs),
+    /// Print the completion script of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableOrJson {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// mr/NAME, NAME, or a workload that names a release: deployment/NAME, pod/NAME, job/NAME …
+    pub target: String,
+    /// Output
+    #[arg(short, long, value_enum, default_value_t = TableOrJson::Table)]
+    pub output: TableOrJson,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub enum Covers {
+    /// The object's content
+    #[value(alias = "content")]
+    Content,
+    /// A release with its class, assessment, reports and requirements
+    #[value(alias = "evidence")]
+    Evidence,
+    /// What a system's class depends on
+    #[value(alias = "classification")]
+    Classification,
+}
+
+impl From<Covers> for ApiCovers {
+    fn from(covers: Covers) -> Self {
+        match covers {
+            Covers::Content => ApiCovers::Content,
+            Covers::Evidence => ApiCovers::Evidence,
+            Covers::Classification => ApiCovers::Classification,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WriteOutput {
+    /// Create it and print its name
+    Name,
+    /// Print the object and create nothing
+    Yaml,
+}
+
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    /// mr/NAME, ais/NAME, ia/NAME; reject also ra/NAME
+    pub target: String,
+    /// The ApprovalRole in which you decide
+    #[arg(long)]
+    pub role: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub comment: Option<String>,
+    /// When the decision ends by itself: 2027-03-31, or with a time and zone
+    #[arg(long, value_name = "DATE")]
+    pub expires: Option<String>,
+    /// What the digest covers
+    #[arg(long, value_enum, default_value_t = Covers::Content)]
+    pub covers: Covers,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Print the object and create nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Output
+    #[arg(short, long, value_enum, default_value_t = WriteOutput::Name)]
+    pub output: WriteOutput,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub enum LevelArg {
+    VeryLow,
+    Low,
+    Medium,
+    High,
+}
+
+impl From<LevelArg> for Level {
+    fn from(level: LevelArg) -> Self {
+        match level {
+            LevelArg::VeryLow => Level::VeryLow,
+            LevelArg::Low => Level::Low,
+            LevelArg::Medium => Level::Medium,
+            LevelArg::High => Level::High,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct AcceptArgs {
+    /// ia/NAME
+    pub target: String,
+    /// Ids of the risks
+    #[arg(required = true, value_name = "RISK")]
+    pub risks: Vec<String>,
+    /// The ApprovalRole in which you accept; the policy says which level it may accept
+    #[arg(long)]
+    pub role: String,
+    /// When the acceptance ends: 2027-03-31, or with a time and zone
+    #[arg(long, value_name = "DATE")]
+    pub until: String,
+    /// Highest level that you accept [default: the highest of the risks named]
+    #[arg(long, value_enum)]
+    pub level: Option<LevelArg>,
+    /// Why the risk is acceptable
+    #[arg(long, value_name = "TEXT")]
+    pub rationale: String,
+    /// A condition of the acceptance; may be given several times
+    #[arg(long = "condition", value_name = "TEXT")]
+    pub conditions: Vec<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Print the object and create nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Output
+    #[arg(short, long, value_enum, default_value_t = WriteOutput::Name)]
+    pub output: WriteOutput,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckOutput {
+    Table,
+    Json,
+    Sarif,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Files and directories with objects, YAML or JSON; - is standard input
+    #[arg(short = 'f', long = "filename", required_unless_present = "from_cluster", value_name = "DIR|FILE", num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// Only this release [default: every release in the files]
+    #[arg(long, value_name = "NS/NAME")]
+    pub release: Option<String>,
+    /// The time of the decision [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub now: Option<String>,
+    /// Who wrote the objects that carry no stamp; KIND/NAME=USER says it of one object. May be given several times
+    #[arg(long = "as", value_name = "USER|KIND/NAME=USER")]
+    pub written_by: Vec<String>,
+    /// Who holds which role: YAML, {role: [users]}
+    #[arg(long, value_name = "FILE")]
+    pub roles: Option<PathBuf>,
+    /// Public keys that stamps are verified with (placet-receipt:<base64>, one a line)
+    #[arg(long, value_name = "FILE")]
+    pub receipt_keys: Option<PathBuf>,
+    /// Uid of the cluster that the stamps come from: that of its namespace kube-system
+    #[arg(long, value_name = "UID")]
+    pub cluster_uid: Option<String>,
+    /// A new policy: lists which releases would lose or gain their clearance. May be given several times
+    #[arg(long = "policy", value_name = "FILE")]
+    pub policies: Vec<PathBuf>,
+    /// Labels of the releases' namespaces, for policies that select by label
+    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',')]
+    pub namespace_labels: Vec<String>,
+    /// When the releases were first used: their approvals then stand for the running term [default: not yet used]
+    #[arg(long, value_name = "TIME")]
+    pub first_use: Option<String>,
+    /// Read what the files leave out from the cluster: policies, roles, the namespace's objects, keys
+    #[arg(long)]
+    pub from_cluster: bool,
+    /// With --from-cluster: the releases of all namespaces
+    #[arg(short = 'A', long, requires = "from_cluster")]
+    pub all_namespaces: bool,
+    /// Output
+    #[arg(short, long, value_enum, default_value_t = CheckOutput::Table)]
+    pub output: CheckOutput,
+}
+
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    #[command(subcommand)]
+    pub command: ReportCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ReportCommand {
+    /// A TestReport from a table of counts per group: attribute columns, then n,tp,fp,fn,tn
+    Counts(CountsArgs),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub enum TestTypeArg {
+    Bias,
+    Performance,
+    Robustness,
+    Safety,
+    Drift,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub enum PositiveArg {
+    Favourable,
+    Unfavourable,
+}
+
+impl From<PositiveArg> for ApiPositive {
+    fn from(positive: PositiveArg) -> Self {
+        match positive {
+            PositiveArg::Favourable => ApiPositive::Favourable,
+            PositiveArg::Unfavourable => ApiPositive::Unfavourable,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct CountsArgs {
+    /// The table; - is standard input
+    pub file: PathBuf,
+    /// Digest of the artefact that was tested
+    #[arg(long, value_name = "sha256:…")]
+    pub artifact: String,
+    /// Digest of the dataset that it was tested on
+    #[arg(long, value_name = "sha256:…")]
+    pub dataset: String,
+    /// Type of the test
+    #[arg(long = "type", value_enum, default_value_t = TestTypeArg::Bias)]
+    pub type_: TestTypeArg,
+    /// The tool that ran the test
+    #[arg(long, value_name = "NAME@VERSION")]
+    pub tool: String,
+    /// Name of the report [default: type and the artefact's first digits]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// When the test ran [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub ran_at: Option<String>,
+    /// What a positive prediction means for the person
+    #[arg(long, value_enum, default_value_t = PositiveArg::Favourable)]
+    pub positive_means: PositiveArg,
+}
+
+#[derive(Debug, Args)]
+pub struct DigestArgs {
+    /// A file, - for standard input, or KIND/NAME on the cluster
+    pub target: String,
+    /// What the digest covers
+    #[arg(long, value_enum, default_value_t = Covers::Content)]
+    pub covers: Covers,
+}
+
+#[derive(Debug, Args)]
+pub struct EvidenceArgs {
+    #[command(subcommand)]
+    pub command: EvidenceCommand,
+}
+
+/// Where the log is read from.
+#[derive(Debug, Clone, Args)]
+pub struct LogPlace {
+    /// Directory of the log [default: the cluster's log, through the API server]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// The log's public key, known from elsewhere: the key itself or a file that holds it
+    #[arg(long, value_name = "KEY|FILE")]
+    pub key: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EvidenceCommand {
+    /// Verify a log: exit 0 authenticated, 1 tampered, 2 incomplete, 3 consistent but not authenticated
+    Verify {
+        /// Directory of the log [default: the cluster's log, through the API server]
+        dir: Option<PathBuf>,
+        /// The log's public key, known from elsewhere: the key itself or a file that holds it
+        #[arg(long, value_name = "KEY|FILE")]
+        key: Option<String>,
+        /// A head that is kept outside the log's volume: the log must extend it
+        #[arg(long, value_name = "FILE")]
+        head: Option<PathBuf>,
+        /// Output
+        #[arg(short, long, value_enum, default_value_t = TableOrJson::Table)]
+        output: TableOrJson,
+    },
+    /// Show the life of a release as a timeline
+    Show {
+        /// mr/NAME
+        target: String,
+        #[command(flatten)]
+        place: LogPlace,
+        /// Do not verify the log
+        #[arg(long)]
+        no_verify: bool,
+        /// Output
+        #[arg(short, long, value_enum, default_value_t = TableOrJson::Table)]
+        output: TableOrJson,
+    },
+    /// Show the newest records
+    Tail {
+        /// How many
+        #[arg(long, default_value_t = 20)]
+        last: u64,
+        /// Go on until interrupted
+        #[arg(short, long)]
+        follow: bool,
+        #[command(flatten)]
+        place: LogPlace,
+    },
+    /// Copy the log into a directory, to be verified there; a second pull fetches what is new
+    Pull {
+        /// Where to
+        #[arg(long, value_name = "DIR", default_value = "placet-log")]
+        to: PathBuf,
+        /// Directory of the log [default: the cluster's log, through the API server]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Evaluate recorded decisions again: each must come out as it was recorded, byte for byte
+    Replay {
+        /// Only the decisions on this release: mr/NAME
+        target: Option<String>,
+        #[command(flatten)]
+        place: LogPlace,
+    },
+    /// Print the log's public key, as the cluster's operator publishes it
+    Key,
+    /// Order a successor log, when the volume was lost or replaced; the operator begins it at its next start
+    Begin {
+        /// Why, for those who read the evidence
+        #[arg(long, value_name = "TEXT")]
+        because: String,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+}

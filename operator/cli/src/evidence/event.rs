@@ -1,0 +1,225 @@
+//! A record as a line of a timeline.
+
+use std::collections::BTreeMap;
+
+use placet_evidence::{
+    Admission, ApprovalDecision, Decision, Digest, Effect, ObjectSeen, Operation, Payload, PersonToken,
+    Record, Verdict,
+};
+use serde::Serialize;
+
+use crate::text::short;
+
+/// Names of people by token, from the openings that may be read.
+pub type Names = BTreeMap<PersonToken, String>;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// Index of the record.
+    pub record: u64,
+    /// When it was made, to the second.
+    pub time: String,
+    /// What happened.
+    pub what: String,
+    /// To what, and by whom.
+    pub who: String,
+    /// More about it.
+    pub detail: String,
+}
+
+/// Who did what a record tells, where it says so.
+pub fn actor(payload: &Payload) -> Option<&PersonToken> {
+    match payload {
+        Payload::Object(o) => o.actor.as_ref(),
+        Payload::Admission(a) => a.actor.as_ref(),
+        Payload::Approval(a) => Some(&a.actor),
+        Payload::Withdrawal(w) => w.actor.as_ref(),
+        Payload::Enforcement(e) => e.actor.as_ref(),
+        Payload::PolicyChange(p) => p.actor.as_ref(),
+        _ => None,
+    }
+}
+
+fn person(token: Option<&PersonToken>, names: &Names) -> String {
+    match token {
+        None => String::new(),
+        Some(token) => names.get(token).cloned().unwrap_or_else(|| {
+            let start: String = token.chars().take(8).collect();
+            format!("person {start}…")
+        }),
+    }
+}
+
+fn by(token: Option<&PersonToken>, names: &Names) -> String {
+    let person = person(token, names);
+    if person.is_empty() { String::new() } else { format!("by {person}") }
+}
+
+fn digest(digest: Option<&Digest>) -> String {
+    digest.map(|d| short(&d.to_string())).unwrap_or_default()
+}
+
+/// The line of a record. `spec` is the stored spec of the object that it is about, where it was read.
+pub fn event(index: u64, record: &Record, spec: Option<&serde_json::Value>, names: &Names) -> Event {
+    let by = |token: &Option<PersonToken>| by(token.as_ref(), names);
+    let (what, who, detail) = match &record.payload {
+        Payload::LogStart(s) => {
+            let clean = if s.clean { "" } else { ", not closed in good order before" };
+            ("log opened".into(), s.software.clone(), format!("{} records found{clean}", s.found))
+        }
+        Payload::LogStop(s) => ("log closed".into(), s.reason.clone(), String::new()),
+        Payload::LogBegin(b) => ("log begun".into(), b.software.clone(), b.because.clone()),
+        Payload::Heartbeat(h) => {
+            let counts: Vec<String> = h.counts.iter().map(|c| format!("{} {}", c.count, c.what)).collect();
+            let refusals: u64 = h.refusals.iter().map(|r| r.count).sum();
+            let more = if refusals > 0 { format!(", {refusals} repeated refusals") } else { String::new() };
+            ("heartbeat".into(), String::new(), format!("{}{more}", counts.join(", ")))
+        }
+        Payload::Gap(g) => (format!("GAP ({:?})", g.reason), String::new(), g.detail.clone()),
+        Payload::Decision(d) => decision(d),
+        Payload::Admission(a) => admission(a, names),
+        Payload::Object(o) => object(o, spec, names),
+        Payload::Approval(a) => {
+            let what = match a.decision {
+                ApprovalDecision::Approve => "approval counted",
+                ApprovalDecision::Reject => "rejection counted",
+                ApprovalDecision::Accept => "acceptance counted",
+            };
+            let who = format!("{} as {}", person(Some(&a.actor), names), a.role);
+            (what.into(), who, format!("on {}", digest(Some(&a.subject_digest))))
+        }
+        Payload::HoldLifted(h) => ("hold lifted".into(), format!("pod/{}", h.pod), because(h.decision)),
+        Payload::Withdrawal(w) => {
+            ("release withdrawn".into(), by(&w.actor), format!("digest {}", digest(Some(&w.digest))))
+        }
+        Payload::Enforcement(e) => {
+            let show = |v: &Option<String>| v.clone().unwrap_or_else(|| "nothing".into());
+            let seen = if e.seen { "" } else { ", found afterwards" };
+            ("enforcement".into(), by(&e.actor), format!("{} to {}{seen}", show(&e.before), show(&e.after)))
+        }
+        Payload::WebhooksRemoved(w) => ("webhooks removed".into(), w.reason.clone(), w.names.join(", ")),
+        Payload::PolicyChange(p) => {
+            let what = format!("{} {}", kind_word(&record.subject.kind), op_word(p.op));
+            (
+                what,
+                join(&record.subject.name, &by(&p.actor)),
+                digest_change(p.before.as_ref(), p.after.as_ref()),
+            )
+        }
+        Payload::KeyRotate(k) => ("key replaced".into(), k.purpose.clone(), k.reason.clone()),
+        Payload::Redaction(r) => {
+            ("opening erased".into(), r.field.clone(), format!("of record {}, ground {}", r.index, r.ground))
+        }
+    };
+    Event { record: index, time: crate::text::seconds(record.time.wall), what, who, detail }
+}
+
+fn because(decision: Option<u64>) -> String {
+    decision.map_or_else(|| "without a decision".into(), |d| format!("decision {d}"))
+}
+
+fn decision(d: &Decision) -> (String, String, String) {
+    let policies: Vec<String> =
+        d.policies.iter().map(|p| format!("{} {}", p.name, digest(Some(&p.digest)))).collect();
+    let policies =
+        if policies.is_empty() { String::new() } else { format!("policy {}", policies.join(", ")) };
+    let open: Vec<&str> =
+        d.gates.iter().filter(|g| g.verdict != Verdict::Met).map(|g| g.gate.as_str()).collect();
+    match d.verdict {
+        Verdict::Met => {
+            let until = d
+                .valid_until
+                .map_or_else(String::new, |t| format!("; to be judged again {}", crate::text::seconds(t)));
+            ("cleared".into(), String::new(), format!("{policies}{until}"))
+        }
+        Verdict::NotMet => ("not cleared".into(), open.join(", "), policies),
+        Verdict::Unknown => ("not yet known".into(), open.join(", "), policies),
+    }
+}
+
+fn admission(a: &Admission, names: &Names) -> (String, String, String) {
+    let what = match (a.effect, a.kind.as_str()) {
+        (Effect::Allow, _) if a.replacement => "replacement admitted",
+        (Effect::Allow, _) => "admitted",
+        (Effect::Deny, _) => "refused",
+        (Effect::Hold, "Pod") => "pod held",
+        (Effect::Hold, _) => "admitted, pods held",
+        (Effect::Warn, _) => "admitted, warned",
+        (Effect::Audit, _) => "admitted, audited",
+    };
+    let subresource = a.subresource.as_ref().map_or_else(String::new, |s| format!("/{s}"));
+    let who = format!("{}/{}{subresource}", a.kind.to_lowercase(), a.name);
+    let mut detail = a.reasons.join(", ");
+    if let Some(decision) = a.decision {
+        detail = join(&detail, &format!("decision {decision}"));
+    }
+    if a.repeats > 0 {
+        detail = join(&detail, &format!("and {} times before without a record", a.repeats));
+    }
+    (what.into(), join(&who, &by(a.actor.as_ref(), names)), detail)
+}
+
+fn object(o: &ObjectSeen, spec: Option<&serde_json::Value>, names: &Names) -> (String, String, String) {
+    let text = |p: &str| spec.and_then(|s| s.pointer(p)).and_then(serde_json::Value::as_str);
+    let unstamped = if o.stamped { "" } else { ", without a valid stamp" };
+    let detail = format!("digest {}{unstamped}", digest(Some(&o.content)));
+    if matches!(o.op, Operation::Create | Operation::Relist)
+        && let Some(role) = text("/role")
+    {
+        let what = match (o.kind.as_str(), text("/decision")) {
+            ("Approval", Some("Reject")) => "rejection",
+            ("Approval", _) => "approval",
+            _ => "risk acceptance",
+        };
+        let on = text("/subject/digest").or_else(|| text("/assessment/digest")).map(short);
+        let on = on.map_or_else(String::new, |d| format!("on {d}"));
+        let about = text("/subject/name").or_else(|| text("/assessment/name")).unwrap_or_default();
+        let who = format!("{} as {role}", person(o.actor.as_ref(), names));
+        return (what.into(), who, format!("{} {about} {on}{unstamped}", o.name).trim().to_owned());
+    }
+    let what = format!("{} {}", kind_word(&o.kind), op_word(o.op));
+    (what, join(&o.name, &by(o.actor.as_ref(), names)), detail)
+}
+
+fn kind_word(kind: &str) -> &str {
+    match kind {
+        "ModelRelease" => "release",
+        "AISystem" => "system",
+        "ImpactAssessment" => "assessment",
+        "TestReport" => "test report",
+        "Approval" => "approval",
+        "RiskAcceptance" => "risk acceptance",
+        "ReleasePolicy" => "policy",
+        "ApprovalRole" => "role",
+        other => other,
+    }
+}
+
+fn op_word(op: Operation) -> &'static str {
+    match op {
+        Operation::Create => "created",
+        Operation::Update => "changed",
+        Operation::Delete => "deleted",
+        Operation::Connect => "connected",
+        Operation::Relist => "found",
+    }
+}
+
+fn digest_change(before: Option<&Digest>, after: Option<&Digest>) -> String {
+    match (before, after) {
+        (Some(before), Some(after)) => format!("{} to {}", digest(Some(before)), digest(Some(after))),
+        (None, Some(after)) => format!("digest {}", digest(Some(after))),
+        (Some(before), None) => format!("was {}", digest(Some(before))),
+        (None, None) => String::new(),
+    }
+}
+
+/// Two texts with two spaces between, where both say something.
+fn join(a: &str, b: &str) -> String {
+    match (a.is_empty(), b.is_empty()) {
+        (false, false) => format!("{a}  {b}"),
+        _ => format!("{a}{b}"),
+    }
+}

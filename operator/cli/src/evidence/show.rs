@@ -1,0 +1,242 @@
+//! The life of a release as a timeline, and the newest records.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
+
+use anyhow::bail;
+use placet_api::Kind;
+use placet_evidence::source::{read_object, read_openings, read_records};
+use placet_evidence::verify::{Outcome, Report};
+use placet_evidence::{Digest, Payload, Record, Source, Subject};
+use serde_json::{Value, json};
+
+use super::event::{self, Event, Names, event};
+use super::{Log, report};
+use crate::args::{Global, LogPlace, TableOrJson};
+use crate::text::short;
+use crate::{sys, target};
+
+/// Records in a bundle of openings.
+const BUNDLE: u64 = 256;
+
+/// Shows the life of a release.
+pub fn run(
+    global: &Global,
+    log: &Log<'_>,
+    place: &LogPlace,
+    what: &str,
+    no_verify: bool,
+    output: TableOrJson,
+) -> anyhow::Result<u8> {
+    let (_, name) = target::ours(what, &[Kind::ModelRelease])?;
+    let namespace = global.namespace.as_deref().or(log.namespace());
+    let size = log.size()?;
+    let found = life(log.source(), size, namespace, &name)?;
+    if found.is_empty() {
+        bail!(
+            "mr/{name}{}: wanted records about it, found none among {size}",
+            namespace.map_or_else(String::new, |n| format!(" in namespace {n}"))
+        );
+    }
+    let names = names(log.source(), &found);
+    let events = events(log.source(), &found, &names);
+    let checked = if no_verify { None } else { Some(report(log, place, None)?) };
+    let text = match output {
+        TableOrJson::Table => {
+            let last = checked.as_ref().map_or_else(|| format!("not verified: {size} records"), summary);
+            format!("{}      {last}\n", lines(&events))
+        }
+        TableOrJson::Json => {
+            let outcome = checked.as_ref().map(|r| json!({"outcome": r.outcome, "head": r.head}));
+            format!(
+                "{}\n",
+                serde_json::to_string_pretty(&json!({"events": events, "verification": outcome}))?
+            )
+        }
+    };
+    sys::print(&text)?;
+    if let Some(report) = checked.filter(|r| matches!(r.outcome, Outcome::Tampered | Outcome::Incomplete)) {
+        eprint!("{report}");
+        return Ok(1);
+    }
+    Ok(0)
+}
+
+/// The newest records, and with `follow` those that come.
+pub fn tail(log: &Log<'_>, last: u64, follow: bool) -> anyhow::Result<u8> {
+    let mut from = log.size()?.saturating_sub(last);
+    loop {
+        let size = log.size()?;
+        if size < from {
+            bail!("wanted a log of at least {from} records, found {size}: it was replaced");
+        }
+        if size > from {
+            let mut found = Vec::new();
+            read_records(log.source(), from, size, &mut |index, record| found.push((index, record.clone())))?;
+            let names = names(log.source(), &found);
+            let lines: String = found
+                .iter()
+                .map(|(index, record)| {
+                    let spec = spec_of(log.source(), record);
+                    let event = event(*index, record, spec.as_ref(), &names);
+                    format!("{}  {}\n", line(&event, [14, 0]), subject(&record.subject))
+                })
+                .collect();
+            sys::print(&lines)?;
+            from = size;
+        }
+        if !follow {
+            return Ok(0);
+        }
+        std::thread::sleep(Duration::from_secs(2));
+    }
+}
+
+fn subject(subject: &Subject) -> String {
+    if subject.kind == "Log" { String::new() } else { format!("({subject})") }
+}
+
+/// Records about a release: its own, those of pods and workloads that name it, and those of every object version that a
+/// decision on it has read.
+fn life(
+    source: &dyn Source,
+    size: u64,
+    namespace: Option<&str>,
+    name: &str,
+) -> anyhow::Result<Vec<(u64, Record)>> {
+    let mut about: Vec<(u64, Record)> = Vec::new();
+    let mut objects: Vec<(u64, Record)> = Vec::new();
+    let mut read: HashSet<Digest> = HashSet::new();
+    let mut namespaces: BTreeSet<String> = BTreeSet::new();
+    let here = |found: Option<&str>| namespace.is_none_or(|wanted| found == Some(wanted));
+    read_records(source, 0, size, &mut |index, record| {
+        let subject = &record.subject;
+        let its_own = subject.kind == "ModelRelease" && subject.name == name;
+        let names_it = match &record.payload {
+            Payload::Admission(a) => a.release.as_deref() == Some(name),
+            Payload::HoldLifted(h) => h.release.as_deref() == Some(name),
+            Payload::Approval(a) => a.subject_kind == "ModelRelease" && a.subject_name == name,
+            _ => false,
+        };
+        if (its_own || names_it) && here(subject.namespace.as_deref()) {
+            namespaces.extend(subject.namespace.clone());
+            if let Payload::Decision(d) = &record.payload {
+                read.extend(d.snapshot.iter().copied());
+            }
+            about.push((index, record.clone()));
+        } else if stored(record).is_some() {
+            objects.push((index, record.clone()));
+        }
+    })?;
+    if namespaces.len() > 1 {
+        let list: Vec<&str> = namespaces.iter().map(String::as_str).collect();
+        bail!("mr/{name}: found in namespaces {}; say which with -n", list.join(", "));
+    }
+    about.extend(objects.into_iter().filter(|(_, r)| stored(r).is_some_and(|d| read.contains(&d))));
+    about.sort_by_key(|(index, _)| *index);
+    Ok(about)
+}
+
+/// The stored version that a record tells of.
+fn stored(record: &Record) -> Option<Digest> {
+    match &record.payload {
+        Payload::Object(o) => o.stored,
+        Payload::PolicyChange(p) => p.stored,
+        Payload::Withdrawal(w) => w.stored,
+        Payload::Approval(a) => a.stored,
+        _ => None,
+    }
+}
+
+/// Names of the people in these records, as far as openings may be read.
+fn names(source: &dyn Source, records: &[(u64, Record)]) -> Names {
+    let bundles: BTreeSet<u64> =
+        records.iter().filter(|(_, r)| !r.personal.is_empty()).map(|(index, _)| index / BUNDLE).collect();
+    let mut opened: BTreeMap<u64, String> = BTreeMap::new();
+    for bundle in bundles {
+        // Openings are erasable and guarded apart: none is no error, and verification tells of damaged ones.
+        for opening in read_openings(source, bundle).unwrap_or_default() {
+            if opening.field == "actor.name" {
+                opened.insert(opening.index, opening.value);
+            }
+        }
+    }
+    let mut names = Names::new();
+    for (index, record) in records {
+        if let (Some(token), Some(name)) = (event::actor(&record.payload), opened.get(index)) {
+            names.insert(token.clone(), name.clone());
+        }
+    }
+    names
+}
+
+/// Spec of the stored object that a record tells of, for approvals and acceptances.
+fn spec_of(source: &dyn Source, record: &Record) -> Option<Value> {
+    let Payload::Object(seen) = &record.payload else { return None };
+    if seen.kind != "Approval" && seen.kind != "RiskAcceptance" {
+        return None;
+    }
+    let object = read_object(source, &seen.stored?).ok()??;
+    let record: Value = serde_json::from_slice(object.bytes()).ok()?;
+    record.get("spec").cloned()
+}
+
+fn events(source: &dyn Source, found: &[(u64, Record)], names: &Names) -> Vec<Event> {
+    let mut last_approval: Option<jiff::Timestamp> = None;
+    let mut out = Vec::with_capacity(found.len());
+    for (index, record) in found {
+        let mut event = event(*index, record, spec_of(source, record).as_ref(), names);
+        match &record.payload {
+            Payload::Object(o) if o.kind == "Approval" || o.kind == "RiskAcceptance" => {
+                last_approval = Some(record.time.wall);
+            }
+            Payload::Approval(_) => last_approval = Some(record.time.wall),
+            Payload::HoldLifted(_) => {
+                if let Some(since) = last_approval {
+                    let after = record.time.wall.duration_since(since).as_secs_f64();
+                    event.detail = format!("{} ({after:.2} s after the last approval)", event.detail);
+                }
+            }
+            _ => {}
+        }
+        out.push(event);
+    }
+    out
+}
+
+fn line(event: &Event, [what, who]: [usize; 2]) -> String {
+    let time = event.time.replace('T', " ");
+    let time = time.get(..16).unwrap_or(&time);
+    let text =
+        format!("{:>6}  {time}  {:what$}  {:who$}  {}", event.record, event.what, event.who, event.detail);
+    text.trim_end().to_owned()
+}
+
+fn lines(events: &[Event]) -> String {
+    let widest = |of: fn(&Event) -> &str, most: usize| {
+        events.iter().map(|e| of(e).chars().count()).max().unwrap_or(0).min(most)
+    };
+    let widths = [widest(|e| &e.what, 24), widest(|e| &e.who, 48)];
+    events.iter().map(|e| line(e, widths) + "\n").collect()
+}
+
+/// What verification came to, in a line.
+fn summary(report: &Report) -> String {
+    let head = report.head.as_ref().map_or_else(
+        || "no checkpoint".to_owned(),
+        |h| format!("{} records, root {}", h.size, short(&h.root.to_string())),
+    );
+    let newest =
+        report.summary.newest.map_or_else(String::new, |t| format!(", newest {}", crate::text::seconds(t)));
+    let gaps = match report.summary.gaps.len() {
+        0 => "no gap".to_owned(),
+        n => format!("{n} gaps (placet evidence verify tells which)"),
+    };
+    let word = match report.outcome {
+        Outcome::Authenticated => "verified",
+        Outcome::SelfConsistent => "consistent with itself, not authenticated (--key)",
+        Outcome::Incomplete => "INCOMPLETE",
+        Outcome::Tampered => "TAMPERED",
+    };
+    format!("{word}: {head}{newest}, {gaps}")
+}

@@ -1,0 +1,114 @@
+//! Words in columns, names of objects, dates.
+
+use anyhow::anyhow;
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+/// Breaks a text at spaces so that no line is longer than `width` columns where a break is possible. The first line
+/// begins with `first`, the others with `rest`.
+pub fn wrap(text: &str, width: usize, first: &str, rest: &str) -> String {
+    let mut out = String::new();
+    for (i, paragraph) in text.lines().enumerate() {
+        let mut line = if i == 0 { first.to_owned() } else { rest.to_owned() };
+        let mut empty = true;
+        for word in paragraph.split(' ').filter(|w| !w.is_empty()) {
+            let columns = line.chars().count() + usize::from(!empty) + word.chars().count();
+            if !empty && columns > width {
+                out.push_str(line.trim_end());
+                out.push('\n');
+                rest.clone_into(&mut line);
+                empty = true;
+            }
+            if !empty {
+                line.push(' ');
+            }
+            line.push_str(word);
+            empty = false;
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// `sha256:` and twelve digits: enough to compare by eye.
+pub fn short(digest: &str) -> String {
+    let keep = digest.find(':').map_or(12, |i| i + 13);
+    if digest.len() <= keep { digest.to_owned() } else { format!("{}…", &digest[..keep]) }
+}
+
+/// A name of at most 63 characters made from parts; what no name can hold becomes a dash, and a name that is too long
+/// ends with a hash of all of it, so that two do not fall together.
+pub fn object_name(parts: &[&str]) -> String {
+    let mut name = String::new();
+    for c in parts.join("-").to_lowercase().chars() {
+        if c.is_ascii_lowercase() || c.is_ascii_digit() {
+            name.push(c);
+        } else if !name.ends_with(['-', '.']) {
+            name.push(if c == '.' { '.' } else { '-' });
+        } else if c != '.' && name.ends_with('.') {
+            // A part of a DNS name neither begins nor ends with a dash.
+            name.pop();
+            name.push('-');
+        }
+    }
+    let trimmed = name.trim_matches(['-', '.']).to_owned();
+    if trimmed.len() <= 63 { trimmed } else { with_hash(&trimmed, &parts.join("\0")) }
+}
+
+/// A name that ends with a hash of `of`, cut to 63 characters.
+pub fn with_hash(name: &str, of: &str) -> String {
+    let hash = hex::encode(Sha256::digest(of.as_bytes()));
+    let room: String = name.chars().take(63 - 9).collect();
+    format!("{}-{}", room.trim_end_matches(['-', '.']), &hash[..8])
+}
+
+/// A date (00:00 UTC of that day) or a date with a time and zone.
+///
+/// # Errors
+/// Neither of them, or no such day.
+pub fn moment(what: &str, text: &str) -> anyhow::Result<Timestamp> {
+    let full = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    full.parse().map_err(|e| {
+        anyhow!(
+            "{what}: wanted a date (2027-03-31) or a date with a time and zone (2027-03-31T09:00:00Z), found {text:?}: {e}"
+        )
+    })
+}
+
+/// As the API writes it, to the second.
+pub fn seconds(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_at_spaces_only() {
+        let text = wrap("one two three four", 12, "* ", "  ");
+        assert_eq!(text, "* one two\n  three four\n");
+        assert_eq!(wrap("averyveryverylongword x", 8, "", " "), "averyveryverylongword\n x\n");
+    }
+
+    #[test]
+    fn names_fit_and_differ() {
+        assert_eq!(object_name(&["credit-2.4.0", "risk-officer", "erin"]), "credit-2.4.0-risk-officer-erin");
+        assert_eq!(
+            object_name(&["m", "r", "system:serviceaccount:ci:bot"]),
+            "m-r-system-serviceaccount-ci-bot"
+        );
+        let long = |user: &str| object_name(&["a-release-with-a-long-name-2.4.0", "legal-compliance", user]);
+        let (one, two) = (long("anna.maria.schmidt@example.com"), long("anna.maria.schmitt@example.com"));
+        assert!(one.len() <= 63 && two.len() <= 63, "{one} {two}");
+        assert_ne!(one, two);
+        placet_api::scalar::Name::new(one).unwrap();
+    }
+
+    #[test]
+    fn dates_mean_midnight_utc() {
+        assert_eq!(seconds(moment("x", "2027-03-31").unwrap()), "2027-03-31T00:00:00Z");
+        assert!(moment("--until", "2027-02-30").unwrap_err().to_string().contains("--until"));
+    }
+}

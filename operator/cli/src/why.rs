@@ -1,0 +1,351 @@
+//! `placet why`: everything that keeps a release from running, grouped by who can act.
+
+use anyhow::Context as _;
+use placet_api::Kind;
+use placet_api::common::ConditionStatus;
+use placet_api::keys::{HOLD_GATE, RELEASE};
+use placet_api::modelrelease::{FindingStatus, GateVerdict, ModelReleaseStatus};
+use placet_gate::people::with_names;
+use placet_gate::render::Names;
+use serde_json::{Value, json};
+
+use crate::args::{TableOrJson, WhyArgs};
+use crate::cluster::Cluster;
+use crate::sys;
+use crate::target::{self, Target, Workload};
+use crate::text::{short, wrap};
+
+/// Runs the command.
+pub fn run(cluster: &Cluster, args: &WhyArgs) -> anyhow::Result<u8> {
+    let (name, about) = match target::parse(&args.target)? {
+        Target::Ours(Kind::ModelRelease, name) => (name, None),
+        Target::Workload(workload, name) => match release_of(cluster, workload, &name)? {
+            Ok((release, about)) => (release, Some(about)),
+            Err(said) => {
+                sys::print(&said)?;
+                return Ok(1);
+            }
+        },
+        Target::Ours(kind, _) => {
+            anyhow::bail!("{}: wanted mr/NAME or a workload, found a {kind}", args.target)
+        }
+    };
+    if let Some(about) = &about {
+        eprintln!("{about}");
+    }
+    let object = match cluster.get(Kind::ModelRelease, &name) {
+        Ok(object) => object,
+        Err(e) if about.is_some() && e.downcast_ref::<crate::cluster::Refused>().is_none() => {
+            sys::print(&format!(
+                "there is no release {name} in namespace {}\n  data scientist\n    $ kubectl apply -f RELEASE.yaml -n {}\n",
+                cluster.namespace, cluster.namespace
+            ))?;
+            return Ok(1);
+        }
+        Err(e) => return Err(e),
+    };
+    let answer = Answer::new(&object, &name, &cluster.namespace)?;
+    let text = match args.output {
+        TableOrJson::Table => answer.table(sys::width()),
+        TableOrJson::Json => format!("{}\n", serde_json::to_string_pretty(&answer.json())?),
+    };
+    sys::print(&text)?;
+    Ok(u8::from(!answer.cleared()))
+}
+
+/// The release that a workload names and a line about the workload, or what is said when it names none.
+fn release_of(
+    cluster: &Cluster,
+    workload: Workload,
+    name: &str,
+) -> anyhow::Result<Result<(String, String), String>> {
+    let namespace = &cluster.namespace;
+    let path = format!("{}/namespaces/{namespace}/{}/{name}", workload.api, workload.plural);
+    let object = cluster.get_path(&path)?.with_context(|| {
+        format!("wanted the {} {name} in namespace {namespace}, found none", workload.kind)
+    })?;
+    let labels = ["/spec/jobTemplate/spec/template/metadata", "/spec/template/metadata", "/metadata"];
+    let label = labels.iter().find_map(|at| object.pointer(at)?.get("labels")?.get(RELEASE)?.as_str());
+    let Some(release) = label else {
+        return Ok(Err(format!(
+            "{} {name} names no release\n  wanted: the label {RELEASE} on it and on its pod template\n  data scientist\n    $ kubectl label {}/{name} {RELEASE}=NAME -n {namespace}\n",
+            workload.kind,
+            workload.kind.to_lowercase()
+        )));
+    };
+    target::name_of(release).with_context(|| format!("{} {name}, label {RELEASE}", workload.kind))?;
+    let held = object
+        .pointer("/spec/schedulingGates")
+        .and_then(Value::as_array)
+        .is_some_and(|gates| gates.iter().any(|g| g["name"] == HOLD_GATE));
+    let about = format!(
+        "{} {name} names the release {release}{}",
+        workload.kind,
+        if held { "; it is held until the release is cleared" } else { "" }
+    );
+    Ok(Ok((release.to_owned(), about)))
+}
+
+/// What a release's status says.
+#[derive(Debug)]
+struct Answer {
+    name: String,
+    namespace: String,
+    system: String,
+    generation: i64,
+    status: ModelReleaseStatus,
+    withdrawn: bool,
+}
+
+/// A finding and its gate.
+type Located<'a> = (&'a str, GateVerdict, &'a FindingStatus);
+
+impl Answer {
+    fn new(object: &Value, name: &str, namespace: &str) -> anyhow::Result<Self> {
+        let status = object.get("status").cloned().unwrap_or_else(|| json!({}));
+        let status = serde_json::from_value(status).with_context(|| {
+            format!("mr/{name}: its status is not understood; is placet older than the operator?")
+        })?;
+        Ok(Self {
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            system: object.pointer("/spec/system").and_then(Value::as_str).unwrap_or("?").to_owned(),
+            generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
+            status,
+            withdrawn: object.pointer("/spec/withdrawn").and_then(Value::as_bool) == Some(true),
+        })
+    }
+
+    /// Why the status cannot be relied on, if so.
+    fn stale(&self) -> Option<String> {
+        match self.status.observed_generation {
+            None => Some(format!(
+                "not judged yet: mr/{} has no status; if this stays, see whether the operator runs",
+                self.name
+            )),
+            Some(seen) if seen < self.generation => Some(format!(
+                "this status is older than the object: judged at generation {seen}, the object is at {}; wait a moment",
+                self.generation
+            )),
+            Some(_) => None,
+        }
+    }
+
+    fn condition(&self) -> Option<&placet_api::common::Condition> {
+        self.status.conditions.iter().flatten().find(|c| c.type_.as_str() == "Cleared")
+    }
+
+    fn cleared(&self) -> bool {
+        self.stale().is_none()
+            && !self.withdrawn
+            && self.condition().is_some_and(|c| c.status == ConditionStatus::True)
+    }
+
+    fn gates(&self) -> impl Iterator<Item = &placet_api::modelrelease::GateStatus> {
+        self.status.gates.iter().flatten()
+    }
+
+    /// Findings by who can act, in the order in which they first appear.
+    fn by_who(&self) -> Vec<(&str, Vec<Located<'_>>)> {
+        let mut groups: Vec<(&str, Vec<Located<'_>>)> = Vec::new();
+        for gate in self.gates() {
+            for finding in gate.findings.iter().flatten() {
+                let located = (gate.gate.as_str(), gate.verdict, finding);
+                match groups.iter_mut().find(|(who, _)| *who == finding.who.as_str()) {
+                    Some((_, list)) => list.push(located),
+                    None => groups.push((finding.who.as_str(), vec![located])),
+                }
+            }
+        }
+        groups
+    }
+
+    fn headline(&self) -> String {
+        let said = self.condition().map(|c| c.message.as_str().to_owned());
+        said.filter(|m| !m.is_empty()).unwrap_or_else(|| format!("{} is not yet judged", self.name))
+    }
+
+    fn table(&self, width: usize) -> String {
+        let names = Names::new();
+        let mut out = String::new();
+        if let Some(stale) = self.stale() {
+            out.push_str(&wrap(&stale, width, "", "  "));
+            if self.status.observed_generation.is_none() {
+                return out;
+            }
+        }
+        out.push_str(&wrap(&with_names(&self.headline(), &names), width, "", "  "));
+        let class = self.status.class.map_or("not yet known".to_owned(), |c| c.to_string());
+        let mut facts = format!("system {}, class {class}", self.system);
+        if let Some(policies) = self.status.policies.as_ref().filter(|p| !p.is_empty()) {
+            let list: Vec<String> =
+                policies.iter().map(|p| format!("{} {}", p.name, short(&p.digest))).collect();
+            facts = format!("{facts}, policy {}", list.join(", "));
+        }
+        if let Some(decision) = &self.status.decision {
+            facts = format!("{facts}, decision {}", decision.record);
+        }
+        if let Some(until) = &self.status.valid_until {
+            facts = format!("{facts}, valid until {until}");
+        }
+        out.push_str(&wrap(&facts, width, "  ", "  "));
+        for (who, findings) in self.by_who() {
+            out.push_str(&format!("\n{who}\n"));
+            for (gate, _, finding) in findings {
+                let item = finding.item.as_ref().filter(|i| !i.is_empty());
+                let item = item.map_or_else(String::new, |i| format!(", {}", i.as_str()));
+                out.push_str(&format!("  {gate}{item} ({})\n", finding.reason));
+                out.push_str(&wrap(
+                    &with_names(&finding.found, &names),
+                    width,
+                    "    found   ",
+                    "            ",
+                ));
+                out.push_str(&wrap(
+                    &with_names(&finding.wanted, &names),
+                    width,
+                    "    wanted  ",
+                    "            ",
+                ));
+                // A command is copied as a whole: it is never broken.
+                let command = finding.command.as_str();
+                let is_command = ["placet ", "kubectl "].iter().any(|p| command.starts_with(p));
+                out.push_str(&if is_command {
+                    format!("    $ {command}\n")
+                } else {
+                    wrap(command, width, "    do      ", "            ")
+                });
+            }
+        }
+        for gate in self.gates() {
+            let shown = gate.findings.as_ref().map_or(0, Vec::len);
+            let total = usize::try_from(gate.total.unwrap_or(0)).unwrap_or(0);
+            if total > shown {
+                out.push_str(&format!("\n{}: {shown} of {total} findings are shown\n", gate.gate));
+            }
+        }
+        let met: Vec<&str> =
+            self.gates().filter(|g| g.verdict == GateVerdict::Met).map(|g| g.gate.as_str()).collect();
+        if !met.is_empty() {
+            out.push('\n');
+            out.push_str(&wrap(&format!("met: {}", met.join(", ")), width, "", "     "));
+        }
+        out
+    }
+
+    fn json(&self) -> Value {
+        let groups: Vec<Value> = self
+            .by_who()
+            .into_iter()
+            .map(|(who, findings)| {
+                let findings: Vec<Value> = findings
+                    .into_iter()
+                    .map(|(gate, verdict, f)| {
+                        json!({"gate": gate, "verdict": verdict, "reason": f.reason, "item": f.item,
+                               "wanted": f.wanted, "found": f.found, "command": f.command})
+                    })
+                    .collect();
+                json!({"who": who, "findings": findings})
+            })
+            .collect();
+        let cleared = self.condition().map_or(ConditionStatus::Unknown, |c| c.status);
+        json!({
+            "namespace": self.namespace,
+            "release": self.name,
+            "system": self.system,
+            "cleared": if self.stale().is_some() { ConditionStatus::Unknown } else { cleared },
+            "stale": self.stale(),
+            "message": self.headline(),
+            "class": self.status.class,
+            "validUntil": self.status.valid_until,
+            "decision": self.status.decision,
+            "digests": self.status.digests,
+            "policies": self.status.policies,
+            "gates": self.gates().map(|g| json!({"gate": g.gate, "verdict": g.verdict})).collect::<Vec<_>>(),
+            "missing": groups,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Answers, cluster};
+
+    fn release(observed: i64) -> Value {
+        json!({
+            "metadata": {"name": "m-2", "namespace": "lending", "generation": 2},
+            "spec": {"system": "scoring"},
+            "status": {
+                "observedGeneration": observed, "class": "High", "open": "riskAcceptance,approvals",
+                "decision": {"record": 4703, "digest": format!("sha256:{}", "a".repeat(64))},
+                "gates": [
+                    {"gate": "release", "verdict": "Met"},
+                    {"gate": "riskAcceptance", "verdict": "NotMet", "reason": "RiskNotAccepted", "total": 1, "findings": [
+                        {"reason": "RiskNotAccepted", "item": "R1", "wanted": "R1 accepted at High by executive",
+                         "found": "R1 is High after controls; the appetite is Low", "who": "executive",
+                         "command": "placet accept-risk ia/impact R1 --role executive --until DATE -n lending"}]},
+                    {"gate": "approvals", "verdict": "NotMet", "reason": "ApprovalMissing", "total": 2, "findings": [
+                        {"reason": "ApprovalMissing", "item": "executive", "wanted": "1 approval by executive (covers: Content)",
+                         "found": "0 of 1", "who": "executive", "command": "placet approve mr/m-2 --role executive -n lending"},
+                        {"reason": "ApprovalMissing", "item": "validator", "wanted": "1 approval by validator (covers: Content)",
+                         "found": "0 of 1; <person:0123456789abcdef> is an author and does not count", "who": "validator",
+                         "command": "placet approve mr/m-2 --role validator -n lending"}]}],
+                "conditions": [{"type": "Cleared", "status": "False", "reason": "GatesOpen",
+                    "message": "m-2 is not cleared: 2 of 7 gates are open: riskAcceptance, approvals", "lastTransitionTime": "2026-11-20T12:00:00Z"}]
+            }
+        })
+    }
+
+    #[test]
+    fn what_is_missing_is_grouped_by_who_can_act() {
+        let text = Answer::new(&release(2), "m-2", "lending").unwrap().table(60);
+        assert_eq!(
+            text,
+            "m-2 is not cleared: 2 of 7 gates are open: riskAcceptance,\n  approvals\n  \
+system scoring, class High, decision 4703\n\n\
+executive\n  riskAcceptance, R1 (RiskNotAccepted)\n    found   R1 is High after controls; the appetite is Low\n    \
+wanted  R1 accepted at High by executive\n    \
+$ placet accept-risk ia/impact R1 --role executive --until DATE -n lending\n  \
+approvals, executive (ApprovalMissing)\n    found   0 of 1\n    wanted  1 approval by executive (covers: Content)\n    \
+$ placet approve mr/m-2 --role executive -n lending\n\n\
+validator\n  approvals, validator (ApprovalMissing)\n    found   0 of 1; person 01234567… is an author and does\n            \
+not count\n    wanted  1 approval by validator (covers: Content)\n    \
+$ placet approve mr/m-2 --role validator -n lending\n\nmet: release\n"
+        );
+    }
+
+    #[test]
+    fn a_status_older_than_the_object_is_not_relied_on() {
+        let answer = Answer::new(&release(1), "m-2", "lending").unwrap();
+        assert!(
+            answer.table(100).starts_with("this status is older than the object: judged at generation 1")
+        );
+        assert_eq!(answer.json()["cleared"], "Unknown");
+        let unjudged = json!({"metadata": {"generation": 1}, "spec": {"system": "s"}});
+        let answer = Answer::new(&unjudged, "m", "n").unwrap();
+        assert!(!answer.cleared());
+        assert!(answer.table(100).starts_with("not judged yet"));
+    }
+
+    #[test]
+    fn a_workload_leads_to_its_release() {
+        let answers = Answers::default()
+            .with(
+                "GET /apis/apps/v1/namespaces/lending/deployments/credit",
+                200,
+                &json!({
+                "metadata": {"name": "credit"},
+                "spec": {"template": {"metadata": {"labels": {"placet.dev/release": "m-2"}}}}}),
+            )
+            .with("GET /apis/placet.dev/v1alpha1/namespaces/lending/modelreleases/m-2", 200, &release(2))
+            .with("GET /api/v1/namespaces/lending/pods/bare", 200, &json!({"metadata": {"name": "bare"}}));
+        let (cluster, asked) = cluster(answers);
+        let args = |target: &str| WhyArgs { target: target.into(), output: TableOrJson::Json };
+        assert_eq!(run(&cluster, &args("deploy/credit")).unwrap(), 1);
+        assert_eq!(run(&cluster, &args("pod/bare")).unwrap(), 1);
+        let e = run(&cluster, &args("mr/none")).unwrap_err().to_string();
+        assert!(e.contains("wanted the ModelRelease none in namespace lending, found none"), "{e}");
+        assert_eq!(asked.lock().unwrap().len(), 4);
+    }
+}
