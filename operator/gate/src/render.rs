@@ -106,7 +106,8 @@ fn blocks(gate: &GateOutcome) -> Vec<Block> {
     }
     for finding in rest {
         let mark = if finding.verdict == GateVerdict::Unknown { "not yet known: " } else { "" };
-        let item = if gate.gate == Gate::Approvals { format!("{}: ", finding.item) } else { String::new() };
+        let named = gate.gate == Gate::Approvals && !finding.item.is_empty();
+        let item = if named { format!("{}: ", finding.item) } else { String::new() };
         out.push(Block {
             what: format!("{mark}{item}{}; {}", finding.found, wanted(finding)),
             do_this: vec![format!("{}: {}", finding.who, finding.command)],
