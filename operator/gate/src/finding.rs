@@ -190,7 +190,7 @@ impl std::fmt::Display for Reason {
 pub struct Finding {
     /// The gate.
     pub gate: Gate,
-    /// Whether it is known that something is missing (NotMet), or not yet known (Unknown).
+    /// Whether it is known that something is missing (`NotMet`), or not yet known (Unknown).
     pub verdict: GateVerdict,
     /// Reason code.
     pub reason: Reason,
