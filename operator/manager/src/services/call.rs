@@ -91,9 +91,9 @@ pub(super) async fn patch(
     client: &Client,
     path: &str,
     kind: PatchKind,
-    patch: &Value,
+    change: &Value,
 ) -> Result<Value, CallError> {
-    send(client, "PATCH", path, Some((kind.content_type(), patch))).await
+    send(client, "PATCH", path, Some((kind.content_type(), change))).await
 }
 
 /// Deletes an object. Whether it was there.

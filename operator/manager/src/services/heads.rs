@@ -1,6 +1,6 @@
-//! The head of the log outside its volume: a ConfigMap, read by people, written by us.
+//! The head of the log outside its volume: a `ConfigMap`, read by people, written by us.
 //!
-//! The ConfigMap `<release>-log-head` holds, each key written by one writer only and without touching the others:
+//! The `ConfigMap` `<release>-log-head` holds, each key written by one writer only and without touching the others:
 //!
 //! | key | what | by |
 //! |---|---|---|
@@ -27,10 +27,10 @@ use super::call::{self, PatchKind};
 /// The field manager that owns `vkey` and `receiptKeys`.
 pub const KEYS_MANAGER: &str = "placet-log-keys";
 
-/// The field manager of all other writes to the ConfigMap.
+/// The field manager of all other writes to the `ConfigMap`.
 pub const HEAD_MANAGER: &str = "placet-log-head";
 
-/// Data keys of the ConfigMap; the module's text says what they hold.
+/// Data keys of the `ConfigMap`; the module's text says what they hold.
 pub mod keys {
     /// JSON of the head.
     pub const HEAD: &str = "head";
@@ -58,7 +58,7 @@ const WHOLE: Duration = Duration::from_secs(30);
 /// The longest reason for a successor log, in bytes: it goes into a record, and a sentence is enough.
 const MAX_REASON: usize = 500;
 
-/// Name of the ConfigMap of a release.
+/// Name of the `ConfigMap` of a release.
 pub fn config_map_name(release: &str) -> String {
     format!("{release}-log-head")
 }
@@ -67,7 +67,7 @@ pub(super) fn config_map_path(namespace: &str, release: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/configmaps/{}", config_map_name(release))
 }
 
-/// The head in the ConfigMap `<release>-log-head`. Cheap to clone.
+/// The head in the `ConfigMap` `<release>-log-head`. Cheap to clone.
 ///
 /// # Blocking
 /// [`HeadStore`]'s functions block and are for the log's own threads and the thread that opens the log. The request
@@ -107,7 +107,7 @@ struct Taken {
 }
 
 impl ConfigMapHeads {
-    /// The ConfigMap of this release. `handle` is that of the runtime in which `client` was made.
+    /// The `ConfigMap` of this release. `handle` is that of the runtime in which `client` was made.
     pub fn new(client: Client, namespace: &str, release: &str, handle: Handle) -> Self {
         let map = ConfigMap {
             client,
@@ -116,6 +116,14 @@ impl ConfigMapHeads {
             path: config_map_path(namespace, release),
         };
         Self { map, handle, whole: WHOLE }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.map.client
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.map.path
     }
 
     /// Publishes the public keys: the log's verifier key and the text of `ReceiptKeys::to_text`. By server-side apply
@@ -141,7 +149,7 @@ impl ConfigMapHeads {
     /// [`Self::finish_begin_order`].
     ///
     /// # Errors
-    /// When the ConfigMap cannot be read or written, or the order has no usable reason.
+    /// When the `ConfigMap` cannot be read or written, or the order has no usable reason.
     pub async fn take_begin_order(&self) -> Result<Option<BeginOrder>, HeadError> {
         for _ in 0..ATTEMPTS {
             let Some(found) = self.map.get().await? else { return Ok(None) };
@@ -173,7 +181,7 @@ impl ConfigMapHeads {
     /// [`Self::take_begin_order`] sees that the log's name has changed.
     ///
     /// # Errors
-    /// When the ConfigMap cannot be read or written.
+    /// When the `ConfigMap` cannot be read or written.
     pub async fn finish_begin_order(&self) -> Result<(), HeadError> {
         for _ in 0..ATTEMPTS {
             let Some(found) = self.map.get().await? else { return Ok(()) };
@@ -234,7 +242,7 @@ struct ConfigMap {
     path: String,
 }
 
-/// The ConfigMap as it was read.
+/// The `ConfigMap` as it was read.
 #[derive(Debug, Deserialize)]
 struct Found {
     metadata: FoundMetadata,
@@ -285,9 +293,9 @@ impl ConfigMap {
 
     /// Writes some keys (null removes one) if nothing else was written since `found` was read. Whether it was done.
     async fn write(&self, found: &Found, data: &Value) -> Result<bool, HeadError> {
-        let patch = json!({"metadata": {"resourceVersion": found.metadata.resource_version}, "data": data});
+        let change = json!({"metadata": {"resourceVersion": found.metadata.resource_version}, "data": data});
         let path = format!("{}?fieldManager={HEAD_MANAGER}", self.path);
-        match call::patch(&self.client, &path, PatchKind::Merge, &patch).await {
+        match call::patch(&self.client, &path, PatchKind::Merge, &change).await {
             Ok(_) => Ok(true),
             Err(error) if matches!(error.code(), Some(409 | 404)) => Ok(false),
             Err(error) => Err(said(error)),

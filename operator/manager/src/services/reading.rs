@@ -66,7 +66,7 @@ impl std::fmt::Debug for Token {
 }
 
 impl Token {
-    /// The token in `key`, the value of the Secret `secret`, written `<namespace>/<name>`.
+    /// The token in `key`, the value of the Secret `secret` in the operator's namespace.
     pub fn new(key: &SecretKey, secret: &str) -> Self {
         Self { bytes: key.bytes().to_vec(), secret: secret.to_owned() }
     }
@@ -79,10 +79,9 @@ impl Token {
 
     /// The answer to somebody who did not send it.
     fn wanted(&self, header: &str, what: &str) -> Response {
-        let (namespace, name) = self.secret.split_once('/').unwrap_or(("", &self.secret));
         let message = format!(
-            "reading {what} needs the header {header} with the value of Secret {}: kubectl get secret {name} \
-             --namespace {namespace} -o jsonpath='{{.data.key}}'; whether you may read it is decided by RBAC; the \
+            "reading {what} needs the header {header} with the value of Secret {0}: kubectl get secret {0} --namespace \
+             <the operator's namespace> -o jsonpath='{{.data.key}}'; whether you may read it is decided by RBAC; the \
              command `placet evidence` does this by itself",
             self.secret
         );

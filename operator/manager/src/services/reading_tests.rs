@@ -33,7 +33,7 @@ fn bench() -> Bench {
     log.append(record).wait().unwrap();
     log.publish_now().unwrap();
     let log = Arc::new(log);
-    let token = |bytes: [u8; 32], name: &str| Token { bytes: bytes.to_vec(), secret: format!("ns/{name}") };
+    let token = |bytes: [u8; 32], name: &str| Token { bytes: bytes.to_vec(), secret: name.to_owned() };
     let readers = Readers { log: token(LOG, "placet-read-log"), names: token(NAMES, "placet-read-names") };
     let router = evidence_router(volume.path().to_owned(), Arc::clone(&log), readers);
     Bench { volume, log, router, object: digest }
@@ -132,7 +132,7 @@ async fn nobody_reads_without_the_token_and_is_told_which_secret_holds_it() {
         ] {
             let answer = bench.ask(&format!("/evidence/{path}"), tokens).await;
             assert_eq!(answer.status, 401, "{path} {tokens:?}");
-            assert!(answer.error().contains("kubectl get secret placet-read-log --namespace ns"), "{path}");
+            assert!(answer.error().contains("kubectl get secret placet-read-log --namespace"), "{path}");
         }
     }
     for tokens in [&[(READER_HEADER, log.as_str())][..], &[(READER_HEADER, &log), (NAMES_HEADER, &log)]] {
@@ -146,7 +146,7 @@ async fn nobody_reads_without_the_token_and_is_told_which_secret_holds_it() {
 
 #[tokio::test]
 async fn an_empty_token_opens_nothing() {
-    let token = Token { bytes: Vec::new(), secret: "ns/placet-read-log".to_owned() };
+    let token = Token { bytes: Vec::new(), secret: "placet-read-log".to_owned() };
     let mut headers = HeaderMap::new();
     assert!(!token.allows(&headers, READER_HEADER));
     headers.insert(READER_HEADER, http::HeaderValue::from_static(""));
@@ -200,6 +200,6 @@ async fn a_directory_and_a_file_too_large_are_refused() {
 
 #[test]
 fn tokens_do_not_show() {
-    let token = Token { bytes: LOG.to_vec(), secret: "ns/placet-read-log".to_owned() };
-    assert_eq!(format!("{token:?}"), "Token(of Secret ns/placet-read-log)");
+    let token = Token { bytes: LOG.to_vec(), secret: "placet-read-log".to_owned() };
+    assert_eq!(format!("{token:?}"), "Token(of Secret placet-read-log)");
 }

@@ -1,0 +1,17 @@
+//! Services beside the decisions: the head of the log outside its volume, reading the log, policy packs, uninstalling,
+//! who the webhook configurations belong to, events.
+//!
+//! None of them decides anything. Each can fail without an admission answer changing.
+
+pub mod events;
+pub mod heads;
+pub mod owner;
+pub mod packs;
+pub mod reading;
+pub mod uninstall;
+
+mod call;
+#[cfg(test)]
+mod fake;
+
+pub use call::CallError;
