@@ -179,6 +179,72 @@ pub(super) fn pod_content(release: Option<&str>, template: &Value) -> Option<Str
         .collect();
     let content = Content { containers, release: release.unwrap_or_default(), volumes };
     let mut bytes = b"placet.dev/pod/v1\n".to_vec();
-    serde_json_canonicalizer::to_writer(&content, &mut bytes).ok()?;
+    // The general writer of RFC 8785 takes most of the time of a judgement, and the plain one gives the same bytes for
+    // all that the API server lets through here.
+    let parts = content.containers.iter().flat_map(|c| [c.args, c.command, c.env, c.env_from]);
+    if parts.flatten().all(is_canonical) {
+        serde_json::to_writer(&mut bytes, &content).ok()?;
+    } else {
+        serde_json_canonicalizer::to_writer(&content, &mut bytes).ok()?;
+    }
     Some(digest::of_bytes(&bytes))
+}
+
+/// Whether the plain JSON of a value is its RFC 8785 JSON: no numbers, and keys in ASCII and in order.
+fn is_canonical(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+        Value::Number(_) => false,
+        Value::Array(items) => items.iter().all(is_canonical),
+        Value::Object(map) => {
+            map.keys().zip(map.keys().skip(1)).all(|(a, b)| a < b)
+                && map.iter().all(|(key, value)| key.is_ascii() && is_canonical(value))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn anything() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            "[\\x00-\\x7f]{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+                prop::collection::btree_map("[a-zA-Z\"\\x00é\u{ff5e}\u{1f600}]{0,3}", inner, 0..4)
+                    .prop_map(|m| Value::Object(m.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_plain_writer_is_used_only_where_it_writes_the_canonical_form(value in anything()) {
+            if is_canonical(&value) {
+                let plain = serde_json::to_vec(&value).unwrap();
+                prop_assert_eq!(plain, serde_json_canonicalizer::to_vec(&value).unwrap());
+            }
+        }
+
+        #[test]
+        fn both_writers_give_the_same_digest(env in anything()) {
+            let pod = serde_json::json!({"spec": {"containers": [{"name": "a", "image": "i", "env": env}]}});
+            let content = serde_json::json!({
+                "containers": [{"env": env, "image": "i", "kind": "container", "name": "a"}],
+                "release": "v1", "volumes": [],
+            });
+            prop_assume!(!env.is_null());
+            let mut bytes = b"placet.dev/pod/v1\n".to_vec();
+            bytes.extend(serde_json_canonicalizer::to_vec(&content).unwrap());
+            prop_assert_eq!(pod_content(Some("v1"), &pod), Some(digest::of_bytes(&bytes)));
+        }
+    }
 }
