@@ -263,6 +263,11 @@ impl World {
         self.policies.live.values()
     }
 
+    /// A live ApprovalRole.
+    pub fn role(&self, name: &str) -> Option<&Arc<Object<ApprovalRoleSpec>>> {
+        self.roles.live.get(&(String::new(), name.to_owned()))
+    }
+
     /// Whether a role exists.
     pub fn has_role(&self, name: &str) -> bool {
         self.roles.live.contains_key(&(String::new(), name.to_owned()))

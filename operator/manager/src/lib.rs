@@ -1,3 +1,21 @@
-//! The Placet operator: what acts.
+//! What acts: caches, controllers, admission webhooks, effects. Decides nothing itself; placet-gate does.
+//!
+//! ```text
+//! stores → state → reconcile ─┬→ ledger   1 evidence
+//!                  admission ─┘→ effects  2 holds, status  3 events
+//! ```
 
+pub mod access;
+pub mod admission;
+pub mod config;
+pub mod effects;
 pub mod infra;
+pub mod ledger;
+pub mod memory;
+pub mod reconcile;
+pub mod run;
+pub mod services;
+pub mod state;
+pub mod status;
+pub mod stores;
+pub mod subjects;

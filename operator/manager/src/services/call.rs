@@ -73,7 +73,10 @@ pub(super) async fn get<T: DeserializeOwned>(client: &Client, path: &str) -> Res
 }
 
 /// Reads an object that may not be there.
-pub(super) async fn get_opt<T: DeserializeOwned>(client: &Client, path: &str) -> Result<Option<T>, CallError> {
+pub(super) async fn get_opt<T: DeserializeOwned>(
+    client: &Client,
+    path: &str,
+) -> Result<Option<T>, CallError> {
     match get(client, path).await {
         Ok(object) => Ok(Some(object)),
         Err(error) if error.code() == Some(404) => Ok(None),

@@ -171,8 +171,12 @@ impl EventTask {
 
     async fn write(&mut self, said: Said) {
         let object = object_of(&said.regarding);
-        let key =
-            Key { object: object.clone(), type_: said.type_, reason: said.reason.clone(), note: said.note.clone() };
+        let key = Key {
+            object: object.clone(),
+            type_: said.type_,
+            reason: said.reason.clone(),
+            note: said.note.clone(),
+        };
         let now = Instant::now();
         match self.repeat(&key, now).await {
             Ok(true) => return,
@@ -188,7 +192,10 @@ impl EventTask {
             Ok(_) => {
                 let name = event["metadata"]["name"].as_str().unwrap_or_default();
                 self.forget(now);
-                self.series.insert(key, Series { path: format!("{path}/{name}"), count: 1, last: now, written: now });
+                self.series.insert(
+                    key,
+                    Series { path: format!("{path}/{name}"), count: 1, last: now, written: now },
+                );
             }
             Err(error) => failed(&object, &said.reason, &error),
         }
@@ -223,8 +230,7 @@ impl EventTask {
 
     /// Whether the object may have one more event; a bucket that fills again.
     fn may_say(&mut self, object: &str, now: Instant) -> bool {
-        let bucket =
-            self.allowance.entry(object.to_owned()).or_insert(Allowance { left: BURST, since: now });
+        let bucket = self.allowance.entry(object.to_owned()).or_insert(Allowance { left: BURST, since: now });
         let gained = (now - bucket.since).as_secs_f64() / REFILL.as_secs_f64();
         bucket.left = (bucket.left + gained).min(BURST);
         bucket.since = now;

@@ -172,8 +172,8 @@ async fn what_waits_is_written_before_the_end() {
 #[test]
 fn notes_are_cut_at_a_line_and_keep_the_last_one() {
     assert_eq!(fit("short\nplacet why mr/a"), "short\nplacet why mr/a");
-    let lines: String = (0..100).map(|n| format!("finding number {n} é\n")).collect();
-    let cut_note = fit(&format!("{lines}placet why mr/score-v1 -n credit"));
+    let lines = vec!["a finding of some length é"; 100].join("\n");
+    let cut_note = fit(&format!("{lines}\nplacet why mr/score-v1 -n credit"));
     assert!(cut_note.len() <= MAX_NOTE && cut_note.len() > 900, "{}", cut_note.len());
     assert!(cut_note.ends_with("\n…\nplacet why mr/score-v1 -n credit"), "{cut_note}");
     assert!(cut_note.lines().rev().skip(2).all(|line| line.ends_with(" é")), "whole lines: {cut_note}");

@@ -155,8 +155,8 @@ impl ConfigMapHeads {
             let Some(found) = self.map.get().await? else { return Ok(None) };
             let newest = found.head()?.map(|head| head.origin);
             if let Some(text) = found.data.get(keys::BEGIN_TAKEN) {
-                let taken: Taken =
-                    serde_json::from_str(text).map_err(|error| self.map.malformed(keys::BEGIN_TAKEN, &error))?;
+                let taken: Taken = serde_json::from_str(text)
+                    .map_err(|error| self.map.malformed(keys::BEGIN_TAKEN, &error))?;
                 if taken.ends == newest {
                     info!(because = %taken.because, "the order to begin a successor log was not yet carried out");
                     return Ok(Some(BeginOrder { because: taken.because }));
@@ -280,11 +280,17 @@ impl ConfigMap {
     }
 
     fn malformed(&self, key: &str, error: &serde_json::Error) -> HeadError {
-        HeadError(format!("key {key:?} of ConfigMap {}: {error}; remove that key and give the order again", self.name))
+        HeadError(format!(
+            "key {key:?} of ConfigMap {}: {error}; remove that key and give the order again",
+            self.name
+        ))
     }
 
     fn contended(&self) -> HeadError {
-        HeadError(format!("ConfigMap {} was changed {ATTEMPTS} times while it was written; try again", self.name))
+        HeadError(format!(
+            "ConfigMap {} was changed {ATTEMPTS} times while it was written; try again",
+            self.name
+        ))
     }
 
     async fn get(&self) -> Result<Option<Found>, HeadError> {
@@ -307,8 +313,7 @@ impl ConfigMap {
         let data = json!({keys::HEAD: text});
         for _ in 0..ATTEMPTS {
             let Some(found) = self.get().await? else {
-                let object =
-                    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": self.metadata(), "data": data});
+                let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": self.metadata(), "data": data});
                 let collection = self.path.rsplit_once('/').map_or(self.path.as_str(), |(dir, _)| dir);
                 let path = format!("{collection}?fieldManager={HEAD_MANAGER}");
                 match call::create(&self.client, &path, &object).await {

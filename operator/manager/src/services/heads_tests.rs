@@ -127,7 +127,9 @@ async fn what_does_not_read_is_never_overwritten() {
     let broken = json!({"metadata": {"name": "placet-log-head"}, "data": {"head": "{\"size\": 3"}});
     fake.put(PATH, broken);
     let heads = heads(&fake);
-    for error in [load(&heads).await.unwrap_err(), store(&heads, head("placet.dev/c", 8, 2)).await.unwrap_err()] {
+    for error in
+        [load(&heads).await.unwrap_err(), store(&heads, head("placet.dev/c", 8, 2)).await.unwrap_err()]
+    {
         assert!(error.to_string().contains("restore it from a backup"), "{error}");
     }
     assert!(fake.writes().is_empty());

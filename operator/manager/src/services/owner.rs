@@ -125,10 +125,19 @@ mod tests {
 
     fn cluster() -> Fake {
         let fake = Fake::new();
-        fake.put("/api/v1/namespaces/placet-system", json!({"metadata": {"name": "placet-system", "uid": "n1"}}));
-        fake.put(M, json!({"metadata": {"name": "placet-mutating", "uid": "m1"}, "webhooks": [{"name": "a"}]}));
+        fake.put(
+            "/api/v1/namespaces/placet-system",
+            json!({"metadata": {"name": "placet-system", "uid": "n1"}}),
+        );
+        fake.put(
+            M,
+            json!({"metadata": {"name": "placet-mutating", "uid": "m1"}, "webhooks": [{"name": "a"}]}),
+        );
         let owners = json!([{"apiVersion": "v1", "kind": "Namespace", "name": "placet-system", "uid": "n1"}]);
-        fake.put(V, json!({"metadata": {"name": "placet-validating", "uid": "v1", "ownerReferences": owners}}));
+        fake.put(
+            V,
+            json!({"metadata": {"name": "placet-validating", "uid": "v1", "ownerReferences": owners}}),
+        );
         fake
     }
 
@@ -157,7 +166,10 @@ mod tests {
     #[tokio::test]
     async fn an_owner_of_an_earlier_namespace_of_the_same_name_does_not_count() {
         let fake = cluster();
-        fake.put("/api/v1/namespaces/placet-system", json!({"metadata": {"name": "placet-system", "uid": "n2"}}));
+        fake.put(
+            "/api/v1/namespaces/placet-system",
+            json!({"metadata": {"name": "placet-system", "uid": "n2"}}),
+        );
         assert_eq!(run(&fake).await.unwrap(), [Ownership::Added; 2]);
     }
 

@@ -152,12 +152,9 @@ fn count(fates: &[Fate], refused: usize) {
 async fn apply(client: &Client, document: &Document, before: &Fate) -> Fate {
     let (kind, name, place) = (document.kind, &document.name, &document.place);
     let target = format!("{}?fieldManager={FIELD_MANAGER}&force=false", document.path);
-    let error = match call::patch(client, &target, PatchKind::Apply, &document.object).await {
-        Ok(_) => {
-            info!(kind, name, place, "applied");
-            return Fate::Applied;
-        }
-        Err(error) => error,
+    let Err(error) = call::patch(client, &target, PatchKind::Apply, &document.object).await else {
+        info!(kind, name, place, "applied");
+        return Fate::Applied;
     };
     if let Some((managers, fields)) = owners(&error) {
         info!(kind, name, place, fields, "kept: changed by {managers}");
@@ -184,7 +181,12 @@ fn owners(error: &CallError) -> Option<(String, String)> {
         return None;
     }
     let unique = |texts: Vec<String>| {
-        texts.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+        texts
+            .into_iter()
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     // `conflict with "kubectl-edit" using placet.dev/v1alpha1 at …`
     let manager = |message: &String| message.split('"').nth(1).unwrap_or(message).to_owned();
@@ -256,8 +258,7 @@ fn document(place: String, mut object: Value) -> Result<Document, String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
     let known = [("ReleasePolicy", "releasepolicies"), ("ApprovalRole", "approvalroles")];
-    let Some((kind, plural)) =
-        known.into_iter().find(|(known, _)| *known == kind && version == api_version)
+    let Some((kind, plural)) = known.into_iter().find(|(known, _)| *known == kind && version == api_version)
     else {
         return Err(format!(
             "wanted a ReleasePolicy or ApprovalRole of {api_version}, found kind {kind:?} of {version:?}"
@@ -266,7 +267,9 @@ fn document(place: String, mut object: Value) -> Result<Document, String> {
     let name = text(&object["metadata"]["name"]);
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
     if name.is_empty() || name.len() > 253 || !name.bytes().all(allowed) || name.starts_with('.') {
-        return Err(format!("wanted metadata.name, lower-case letters, digits, dots and dashes, found {name:?}"));
+        return Err(format!(
+            "wanted metadata.name, lower-case letters, digits, dots and dashes, found {name:?}"
+        ));
     }
     if !object["metadata"]["namespace"].is_null() {
         return Err(format!("{kind} has no namespace, found {}", object["metadata"]["namespace"]));

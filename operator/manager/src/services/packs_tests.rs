@@ -34,8 +34,14 @@ async fn documents_are_applied_and_owned_by_the_packs() {
     let fake = Fake::new();
     let both = format!("# roles\n{ROLE}---\n{POLICY}---\n");
     let done = run(&fake, &[("pack.yaml", &both), ("README.md", "text"), ("..data.yaml", "x")]).await;
-    assert_eq!(done, BTreeMap::from([("validator".to_owned(), "applied"), ("minimal".to_owned(), "applied")]));
-    assert_eq!(fake.object(&format!("{BASE}/approvalroles/validator")).unwrap()["spec"]["title"], "Validator");
+    assert_eq!(
+        done,
+        BTreeMap::from([("validator".to_owned(), "applied"), ("minimal".to_owned(), "applied")])
+    );
+    assert_eq!(
+        fake.object(&format!("{BASE}/approvalroles/validator")).unwrap()["spec"]["title"],
+        "Validator"
+    );
     let policy = fake.object(&format!("{BASE}/releasepolicies/minimal")).unwrap();
     assert!(policy.get("status").is_none());
     for write in fake.writes() {
@@ -107,7 +113,10 @@ async fn what_fails_for_now_is_tried_again_and_what_is_invalid_is_not() {
         (left > 0).then_some((503, "ServiceUnavailable"))
     });
     let done = run(&fake, &[("a.yaml", POLICY), ("b.yaml", ROLE)]).await;
-    assert_eq!(done, BTreeMap::from([("minimal".to_owned(), "applied"), ("validator".to_owned(), "refused")]));
+    assert_eq!(
+        done,
+        BTreeMap::from([("minimal".to_owned(), "applied"), ("validator".to_owned(), "refused")])
+    );
     assert_eq!(fake.writes().len(), 5, "four for the one, one for the other");
 }
 

@@ -147,7 +147,10 @@ async fn tile(State(evidence): State<Arc<Evidence>>, Path(path): Path<String>) -
     }
 }
 
-async fn object(State(evidence): State<Arc<Evidence>>, Path((prefix, hex)): Path<(String, String)>) -> Response {
+async fn object(
+    State(evidence): State<Arc<Evidence>>,
+    Path((prefix, hex)): Path<(String, String)>,
+) -> Response {
     match format!("sha256:{hex}").parse::<Digest>() {
         Ok(digest) if hex.starts_with(&prefix) && prefix.len() == 2 => {
             file(&evidence, object_path(&digest), Kind::Fixed).await
@@ -219,18 +222,19 @@ async fn file(evidence: &Evidence, path: String, kind: Kind) -> Response {
         Err(error) => return unread(&path, &error),
     };
     let left = length - first.len() as u64;
-    let chunks = futures::stream::try_unfold((rest, left, Some(first)), |(mut file, left, ready)| async move {
-        if let Some(ready) = ready {
-            return Ok(Some((ready, (file, left, None))));
-        }
-        if left == 0 {
-            return Ok::<_, io::Error>(None);
-        }
-        let read = spawn_blocking(move || chunk(&mut file, left).map(|bytes| (bytes, file)));
-        let (bytes, file) = read.await.map_err(io::Error::other)??;
-        let left = left - bytes.len() as u64;
-        Ok(Some((bytes, (file, left, None))))
-    });
+    let chunks =
+        futures::stream::try_unfold((rest, left, Some(first)), |(mut file, left, ready)| async move {
+            if let Some(ready) = ready {
+                return Ok(Some((ready, (file, left, None))));
+            }
+            if left == 0 {
+                return Ok::<_, io::Error>(None);
+            }
+            let read = spawn_blocking(move || chunk(&mut file, left).map(|bytes| (bytes, file)));
+            let (bytes, file) = read.await.map_err(io::Error::other)??;
+            let left = left - bytes.len() as u64;
+            Ok(Some((bytes, (file, left, None))))
+        });
     (typed(kind), [(header::CONTENT_LENGTH, length.to_string())], Body::from_stream(chunks)).into_response()
 }
 

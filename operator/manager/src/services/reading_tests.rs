@@ -1,6 +1,7 @@
 use http_body_util::BodyExt as _;
 use placet_evidence::{
-    Config, Head, LogKey, MemoryHeads, NewRecord, Object, Payload, Source, Subject, VerifierKey, Withdrawal, verify,
+    Config, Head, LogKey, MemoryHeads, NewRecord, Object, Payload, Source, Subject, VerifierKey, Withdrawal,
+    verify,
 };
 use tower::ServiceExt as _;
 
@@ -27,9 +28,10 @@ fn bench() -> Bench {
     let object = Object::new(vec![b'x'; 600_000]);
     let digest = object.digest();
     let body = Withdrawal { digest, actor: None, stored: Some(digest) };
-    let record = NewRecord::new(now, Subject::new("ModelRelease", Some("credit"), "v1"), Payload::Withdrawal(body))
-        .with_object(object)
-        .with_personal("actor.name", "alice");
+    let record =
+        NewRecord::new(now, Subject::new("ModelRelease", Some("credit"), "v1"), Payload::Withdrawal(body))
+            .with_object(object)
+            .with_personal("actor.name", "alice");
     log.append(record).wait().unwrap();
     log.publish_now().unwrap();
     let log = Arc::new(log);
@@ -111,7 +113,10 @@ async fn what_is_read_here_verifies() {
         let body = bench.read(&format!("/evidence/{path}")).await.body;
         copy.0.insert(path, body);
     }
-    let report = verify::verify(&copy, &verify::Options { key: Some(bench.log.verifier().clone()), ..Default::default() });
+    let report = verify::verify(
+        &copy,
+        &verify::Options { key: Some(bench.log.verifier().clone()), ..Default::default() },
+    );
     assert!(report.is_ok(), "{report:?}");
 }
 

@@ -96,7 +96,12 @@ pub struct Outcome {
 /// # Errors
 /// When a webhook configuration cannot be removed or a hold cannot be lifted; then the release must stay, or pods would
 /// be refused or wait with nobody to answer. A record that could not be ordered is a warning.
-pub async fn uninstall(client: &Client, namespace: &str, release: &str, now: Timestamp) -> anyhow::Result<()> {
+pub async fn uninstall(
+    client: &Client,
+    namespace: &str,
+    release: &str,
+    now: Timestamp,
+) -> anyhow::Result<()> {
     let outcome = remove(client, namespace, release, now).await?;
     info!(webhooks = ?outcome.removed, lifted = outcome.lifted, "removed the webhooks and lifted the holds");
     match &outcome.noted {
@@ -116,7 +121,10 @@ pub async fn uninstall(client: &Client, namespace: &str, release: &str, now: Tim
     if outcome.failed > outcome.problems.len() as u64 {
         text.push_str("\n  …");
     }
-    let _ = write!(text, "\nwanted every pod free of the scheduling gate {HOLD_GATE}; run the uninstallation again");
+    let _ = write!(
+        text,
+        "\nwanted every pod free of the scheduling gate {HOLD_GATE}; run the uninstallation again"
+    );
     anyhow::bail!(text)
 }
 
@@ -137,36 +145,53 @@ pub async fn remove(
             removed.push(name.clone());
         }
     }
-    let mut lifted = 0;
-    let mut problems = Vec::new();
-    for pass in 0..PASSES {
-        let held = held_pods(client).await?;
-        if held.is_empty() && (pass > 0 || removed.is_empty()) {
-            problems.clear();
-            break;
-        }
-        let results: Vec<_> =
-            futures::stream::iter(held).map(|pod| lift(client, pod)).buffer_unordered(AT_ONCE).collect().await;
-        problems.clear();
-        for result in results {
-            match result {
-                Ok(done) => lifted += u64::from(done),
-                Err(problem) => problems.push(problem),
-            }
-        }
-        if pass + 1 < PASSES {
-            tokio::time::sleep(BETWEEN).await;
-        }
-    }
-    let failed = problems.len() as u64;
-    problems.truncate(LISTED);
+    let mut lifting = Lifting::default();
+    let listed = lifting.run(client, removed.is_empty()).await;
+    let Lifting { lifted, mut problems } = lifting;
+    // Also when the pods could not be listed: that the webhooks went is true, and the next run would not know it.
     let noted = if removed.is_empty() && lifted == 0 {
         Noted::Nothing
     } else {
-        let note = RemovalNote { at: now, by: format!("{release}-uninstall"), names: removed.clone(), lifted };
+        let note =
+            RemovalNote { at: now, by: format!("{release}-uninstall"), names: removed.clone(), lifted };
         leave_note(client, &config_map_path(namespace, release), note).await
     };
+    listed?;
+    let failed = problems.len() as u64;
+    problems.truncate(LISTED);
     Ok(Outcome { removed, lifted, problems, failed, noted })
+}
+
+/// Lifting holds, as far as it has come.
+#[derive(Debug, Default)]
+struct Lifting {
+    lifted: u64,
+    /// Of the last pass.
+    problems: Vec<String>,
+}
+
+impl Lifting {
+    /// Lists and lifts until a list has none; `settled` when no webhook went just now, so that the first list counts.
+    async fn run(&mut self, client: &Client, settled: bool) -> Result<(), CallError> {
+        for pass in 0..PASSES {
+            let held = held_pods(client).await?;
+            self.problems.clear();
+            if held.is_empty() && (pass > 0 || settled) {
+                return Ok(());
+            }
+            let lifting = futures::stream::iter(held).map(|pod| lift(client, pod));
+            for result in lifting.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
+                match result {
+                    Ok(done) => self.lifted += u64::from(done),
+                    Err(problem) => self.problems.push(problem),
+                }
+            }
+            if pass + 1 < PASSES {
+                tokio::time::sleep(BETWEEN).await;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -383,7 +408,10 @@ async fn record_once(
     let Some(map) = call::get_opt::<Value>(client, path).await? else { return Ok(None) };
     let Some(text) = open_note(&map) else { return Ok(None) };
     let note: RemovalNote = serde_json::from_str(text).map_err(|error| {
-        anyhow::anyhow!("key {:?} of the ConfigMap of the log's head: {error}; remove it", keys::WEBHOOKS_REMOVED)
+        anyhow::anyhow!(
+            "key {:?} of the ConfigMap of the log's head: {error}; remove it",
+            keys::WEBHOOKS_REMOVED
+        )
     })?;
     // A record's time is when it was written; the note's own time is in the reason, which is not free text.
     let reason = format!("uninstall at {}, {} holds lifted", note.at, note.lifted);

@@ -44,7 +44,8 @@ fn cluster() -> Fake {
 }
 
 fn gates(fake: &Fake, namespace: &str, name: &str) -> Value {
-    fake.object(&format!("/api/v1/namespaces/{namespace}/pods/{name}")).unwrap()["spec"]["schedulingGates"].clone()
+    fake.object(&format!("/api/v1/namespaces/{namespace}/pods/{name}")).unwrap()["spec"]["schedulingGates"]
+        .clone()
 }
 
 async fn run(fake: &Fake) -> Result<Outcome, CallError> {
@@ -146,7 +147,9 @@ async fn a_pod_of_the_same_name_that_came_later_is_left_alone() {
 #[tokio::test(start_paused = true)]
 async fn holds_that_stay_are_listed_and_fail_the_job() {
     let fake = cluster();
-    fake.hook(|asked, _| (asked.method == "PATCH" && asked.path.ends_with("/held")).then_some((403, "Forbidden")));
+    fake.hook(|asked, _| {
+        (asked.method == "PATCH" && asked.path.ends_with("/held")).then_some((403, "Forbidden"))
+    });
     let error = uninstall(&fake.client(), "placet-system", "placet", now()).await.unwrap_err().to_string();
     assert!(error.contains("1 holds") && error.contains("pod a/held") && error.contains("403"), "{error}");
     assert_eq!(gates(&fake, "b", "both"), json!([{"name": "other.dev/gate"}]), "the others are lifted");
@@ -161,6 +164,17 @@ async fn a_webhook_that_cannot_be_removed_stops_everything() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_removed_is_noted_even_if_the_pods_cannot_be_listed() {
+    let fake = cluster();
+    fake.hook(|asked, _| (asked.path == "/api/v1/pods").then_some((503, "ServiceUnavailable")));
+    assert_eq!(run(&fake).await.unwrap_err().code(), Some(503));
+    assert_eq!((note(&fake).names.len(), note(&fake).lifted), (2, 0));
+    fake.hook(|_, _| None);
+    run(&fake).await.unwrap();
+    assert_eq!((note(&fake).names.len(), note(&fake).lifted), (2, 3), "the next run completes it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_log_nothing_waits() {
     let fake = Fake::new();
     fake.put(M, json!({"metadata": {"name": "placet-mutating"}}));
@@ -171,7 +185,8 @@ async fn without_a_log_nothing_waits() {
 #[tokio::test(start_paused = true)]
 async fn a_note_that_waits_is_joined_and_one_that_is_recorded_is_replaced() {
     let fake = cluster();
-    let old = RemovalNote { at: at("2026-10-01T00:00:00Z"), by: "x".into(), names: vec!["old".into()], lifted: 5 };
+    let old =
+        RemovalNote { at: at("2026-10-01T00:00:00Z"), by: "x".into(), names: vec!["old".into()], lifted: 5 };
     let mut map = fake.object(HEAD).unwrap();
     map["data"]["webhooksRemoved"] = json!(json!(old).to_string());
     fake.put(HEAD, map.clone());
@@ -190,7 +205,8 @@ async fn a_note_that_waits_is_joined_and_one_that_is_recorded_is_replaced() {
 fn ledger(volume: &std::path::Path) -> (Arc<Log>, Ledger) {
     let mut config = Config::new(volume, "placet.dev/c", "c");
     config.reserve_bytes = 0;
-    let log = Log::open(&config, &LogKey::from_seed(&[1; 32]), Arc::new(MemoryHeads::default()), now()).unwrap();
+    let log =
+        Log::open(&config, &LogKey::from_seed(&[1; 32]), Arc::new(MemoryHeads::default()), now()).unwrap();
     let log = Arc::new(log);
     (Arc::clone(&log), Ledger::new(log, std::collections::BTreeMap::new(), now()))
 }
@@ -214,7 +230,12 @@ async fn the_operator_makes_the_note_a_record_once() {
     let fake = cluster();
     let (client, clock) = (fake.client(), Clock::system());
     assert_eq!(record_once(&client, HEAD, &ledger, &clock).await.unwrap(), None);
-    let left = RemovalNote { at: now(), by: "placet-uninstall".into(), names: vec!["placet-mutating".into()], lifted: 3 };
+    let left = RemovalNote {
+        at: now(),
+        by: "placet-uninstall".into(),
+        names: vec!["placet-mutating".into()],
+        lifted: 3,
+    };
     assert!(write_note(&client, HEAD, left).await.unwrap());
     let index = record_once(&client, HEAD, &ledger, &clock).await.unwrap().unwrap();
     assert_eq!(fake.object(HEAD).unwrap()["data"]["webhooksRemovedRecord"], index.to_string());
@@ -232,7 +253,8 @@ async fn job_and_operator_meet() {
     let volume = tempfile::tempdir().unwrap();
     let (log, ledger) = ledger(volume.path());
     let fake = cluster();
-    let heads = ConfigMapHeads::new(fake.client(), "placet-system", "placet", tokio::runtime::Handle::current());
+    let heads =
+        ConfigMapHeads::new(fake.client(), "placet-system", "placet", tokio::runtime::Handle::current());
     let (stop, shutdown) = Shutdown::pair();
     let operator = tokio::spawn(record_removal(Arc::new(heads), Arc::new(ledger), Clock::system(), shutdown));
     let outcome = run(&fake).await.unwrap();

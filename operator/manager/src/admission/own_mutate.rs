@@ -1,0 +1,166 @@
+//! Stamping our own kinds: who wrote an object is taken from the request, never from the object (invariant 3).
+
+use placet_api::{Kind, keys};
+use placet_gate::object::place_of;
+use placet_gate::stamp::{self, Edit, Identity, Place, RoleAnswer, StampText};
+use placet_gate::{digest, world};
+use serde_json::{Value, json};
+
+use super::Admission;
+use super::review::{Answer, Request};
+
+/// Stamps the object of a CREATE or UPDATE.
+pub async fn answer(a: &Admission, request: &Request) -> Answer {
+    if request.operation == "DELETE" {
+        return Answer::allow();
+    }
+    let object = &request.object;
+    if object.pointer("/metadata/generateName").and_then(Value::as_str).is_some_and(|g| !g.is_empty()) {
+        return Answer::invalid(
+            "metadata.generateName: wanted metadata.name, since the name is part of what is signed, found generateName; \
+             give the object a name",
+        );
+    }
+    let (kind, namespace, name) = match place_of(object) {
+        Ok(place) => place,
+        Err(error) => return Answer::invalid(error.to_string()),
+    };
+    let place =
+        Place { cluster: &a.state.reading.cluster, kind, namespace: namespace.as_deref(), name: &name };
+    let spec = object.get("spec").unwrap_or(&Value::Null);
+    let content = match digest::content(kind, namespace.as_deref(), &name, spec) {
+        Ok(content) => content,
+        Err(error) => return Answer::invalid(error.to_string()),
+    };
+    let now = match a.state.gate_clock() {
+        world::Clock::Trusted(now) => now,
+        world::Clock::Untrusted { why, .. } => {
+            return Answer::deny(
+                503,
+                "ServiceUnavailable",
+                format!("nothing is stamped while the clock cannot be trusted: {why}; try again"),
+            );
+        }
+    };
+    let old = request.old();
+    let old_stamp = old.and_then(|old| {
+        let old_spec = old.get("spec").unwrap_or(&Value::Null);
+        let old_content = digest::content(kind, namespace.as_deref(), &name, old_spec).ok()?;
+        let keys = &a.state.reading.keys;
+        stamp::verify(keys, place, annotation(old, keys::STAMP), annotation(old, keys::RECEIPT), &old_content).ok()
+    });
+    let unchanged = old.is_some_and(|old| old.get("spec") == object.get("spec"));
+    if unchanged && old_stamp.is_some() {
+        // Restores a stamp that was dropped or changed.
+        let old = old.unwrap_or(&Value::Null);
+        return patched(object, annotation(old, keys::STAMP), annotation(old, keys::RECEIPT));
+    }
+    let identity = Identity {
+        user: request.user_info.username.clone(),
+        uid: request.user_info.uid.clone().filter(|u| !u.is_empty()),
+    };
+    let mut stamp = match old_stamp {
+        Some(mut stamp) => {
+            stamp.editors.push(Edit { by: identity, at: now });
+            stamp
+        }
+        None => StampText {
+            creator: identity,
+            created_at: now,
+            editors: Vec::new(),
+            spec: String::new(),
+            uid: None,
+            subject_uid: None,
+            role: None,
+        },
+    };
+    stamp.spec = content;
+    if request.operation == "UPDATE" {
+        stamp.uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
+    }
+    if matches!(kind, Kind::Approval | Kind::RiskAcceptance) {
+        if let Err(answer) = role(a, request, spec, &mut stamp, now).await {
+            return answer;
+        }
+    }
+    if kind == Kind::Approval
+        && let Some(subject) = spec.get("subject").and_then(|s| serde_json::from_value(s.clone()).ok())
+    {
+        let namespace = namespace.as_deref().unwrap_or_default();
+        stamp.subject_uid = crate::subjects::uid(&a.state.world(), namespace, &subject);
+    }
+    let text = match serde_json::to_string(&stamp) {
+        Ok(text) => text,
+        Err(error) => return Answer::invalid(format!("the stamp cannot be written: {error}")),
+    };
+    // A dry run gets the identity without a signature: nothing that a dry run returns can ever count.
+    let receipt = (!request.dry()).then(|| stamp::sign(&a.receipts, place, &stamp));
+    patched(object, Some(&text), receipt.as_deref())
+}
+
+/// Asks whether the sender holds the role that the object names.
+async fn role(
+    a: &Admission,
+    request: &Request,
+    spec: &Value,
+    stamp: &mut StampText,
+    now: jiff::Timestamp,
+) -> Result<(), Answer> {
+    let name = spec.get("role").and_then(Value::as_str).unwrap_or_default();
+    let allowed = crate::access::holds_role(&a.client, &a.state, &request.user_info, name, &request.namespace)
+        .await
+        .map_err(|error| {
+            Answer::deny(
+                503,
+                "ServiceUnavailable",
+                format!("the API server did not say whether you hold the role {name}: {error}; try again"),
+            )
+        })?;
+    stamp.role = Some(RoleAnswer { name: name.to_owned(), allowed, at: now });
+    Ok(())
+}
+
+/// An annotation.
+pub fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object.get("metadata")?.get("annotations")?.get(key)?.as_str()
+}
+
+/// The patch that sets both annotations, where they differ.
+fn patched(object: &Value, stamp: Option<&str>, receipt: Option<&str>) -> Answer {
+    let mut answer = Answer::allow();
+    if object.get("metadata").and_then(|m| m.get("annotations")).is_none() {
+        answer.patch.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
+    }
+    for (key, wanted) in [(keys::STAMP, stamp), (keys::RECEIPT, receipt)] {
+        let found = annotation(object, key);
+        let path = format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"));
+        match (found, wanted) {
+            (found, Some(wanted)) if found != Some(wanted) => {
+                answer.patch.push(json!({"op": "add", "path": path, "value": wanted}));
+            }
+            (Some(_), None) => answer.patch.push(json!({"op": "remove", "path": path})),
+            _ => {}
+        }
+    }
+    if answer.patch.len() == 1 && answer.patch[0]["value"] == json!({}) {
+        answer.patch.clear();
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_patch_sets_only_what_differs() {
+        let bare = json!({"metadata": {"name": "a"}});
+        let answer = patched(&bare, Some("s"), Some("r"));
+        assert_eq!(answer.patch.len(), 3);
+        assert_eq!(answer.patch[1]["path"], "/metadata/annotations/placet.dev~1stamp");
+        let stamped = json!({"metadata": {"annotations": {keys::STAMP: "s", keys::RECEIPT: "r"}}});
+        assert!(patched(&stamped, Some("s"), Some("r")).patch.is_empty());
+        assert_eq!(patched(&stamped, Some("s"), None).patch[0]["op"], "remove");
+        assert!(patched(&bare, None, None).patch.is_empty());
+    }
+}

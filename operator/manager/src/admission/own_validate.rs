@@ -1,0 +1,301 @@
+//! Judging our own kinds after all mutation: the receipt must verify over the final object, what needs other objects is
+//! checked here, and the version is recorded before the API server stores it.
+
+use jiff::{SignedDuration, Timestamp};
+use placet_api::Kind;
+use placet_api::approval::{ApprovalDecision, ApprovalSpec, SubjectKind};
+use placet_api::scalar::{DateTime, Moment};
+use placet_evidence::Operation;
+use placet_gate::object::{Record, Stamp, place_of};
+use placet_gate::stamp::StampText;
+use placet_gate::time;
+use placet_gate::world::World;
+use serde_json::Value;
+
+use super::Admission;
+use super::own_mutate::annotation;
+use super::review::{Answer, Request};
+
+/// Judges a CREATE, UPDATE or DELETE of one of our kinds.
+pub async fn answer(a: &Admission, request: &Request) -> Answer {
+    if request.operation == "DELETE" {
+        return delete(a, request).await;
+    }
+    let object = &request.object;
+    // Nothing is asked of an object that is on its way out.
+    if object.pointer("/metadata/deletionTimestamp").is_some() {
+        return Answer::allow();
+    }
+    let (record, names) = match a.state.reading.read(object) {
+        Ok(read) => read,
+        Err(error) => return Answer::invalid(error.to_string()),
+    };
+    let before = request.old().and_then(|old| a.state.reading.read(old).ok()).map(|(record, _)| record);
+    let unchanged = request.old().is_some_and(|old| old.get("spec") == object.get("spec"));
+    let stamp: Option<StampText> =
+        annotation(object, placet_api::keys::STAMP).and_then(|s| serde_json::from_str(s).ok());
+    let Some(stamp) = stamp else {
+        return Answer::forbid("the object carries no stamp: the mutating webhook own.mutate.placet.dev was not called; see that its configuration is in place");
+    };
+    if let Stamp::Invalid { why } = record.stamp
+        && !request.dry()
+    {
+        return Answer::forbid(format!(
+            "the stamp of who wrote this does not hold ({why}): another mutating webhook changed the spec after it was stamped, or the stamp; see that none does"
+        ));
+    }
+    let at = stamp.editors.last().map_or(stamp.created_at, |e| e.at);
+    let mut answer = Answer::allow();
+    if !unchanged {
+        match judge(a, request, &record, &stamp, at) {
+            Ok(warnings) => answer.warnings = warnings,
+            Err(why) => return Answer::forbid(why),
+        }
+    }
+    if request.dry() || unchanged && before.as_ref().is_some_and(|b| b.stamp == record.stamp) {
+        return answer;
+    }
+    let op = if request.operation == "CREATE" { Operation::Create } else { Operation::Update };
+    let user = request.user_info.username.as_str();
+    let token = a.state.reading.people.person(user);
+    match a.ledger.object(at, op, &record, Some((token.token(), user)), before.as_ref()).await {
+        Ok(appended) => {
+            a.state.learn(names);
+            answer.audit.insert("record", appended.index.to_string());
+            answer
+        }
+        Err(error) => super::unwritable(&error),
+    }
+}
+
+/// What needs other objects or the clock. Gives warnings, or why it is refused.
+fn judge(
+    a: &Admission,
+    request: &Request,
+    record: &Record,
+    stamp: &StampText,
+    at: Timestamp,
+) -> Result<Vec<String>, String> {
+    let spec = request.object.get("spec").unwrap_or(&Value::Null);
+    dates(record.kind, spec, at)?;
+    let world = a.state.world();
+    let namespace = record.namespace.as_deref().unwrap_or_default();
+    match record.kind {
+        Kind::Approval => approval(a, &world, namespace, spec, stamp),
+        Kind::RiskAcceptance => acceptance(&world, namespace, spec, stamp),
+        Kind::TestReport => counts(spec).map(|()| Vec::new()),
+        Kind::ReleasePolicy => {
+            let object = placet_gate::object::Object::new(record.clone(), true);
+            let (missing, conflicts) = crate::subjects::policy_problems(&world, &object);
+            if !conflicts.is_empty() {
+                return Err(format!("the policy contradicts itself: {}", conflicts.join("; ")));
+            }
+            Ok(missing.into_iter().map(|r| format!("there is no ApprovalRole {r} yet; releases stay Unknown until there is")).collect())
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// A typed moment that must not be later than the stamp; a plain date may be the stamp's UTC date or the next.
+fn not_later(path: &str, typed: Option<&Value>, at: Timestamp) -> Result<(), String> {
+    let Some(text) = typed.and_then(Value::as_str) else { return Ok(()) };
+    let parsed = Moment::new(text).ok().as_ref().and_then(time::moment);
+    let Some(moment) = parsed else { return Err(format!("{path}: wanted a day that exists, found {text}")) };
+    let slack = if text.len() == 10 { SignedDuration::from_hours(24) } else { SignedDuration::ZERO };
+    if moment > at + slack {
+        return Err(format!("{path}: wanted a time that has come, found {text}; it is {} now", at.strftime("%Y-%m-%dT%H:%M:%SZ")));
+    }
+    Ok(())
+}
+
+/// A typed end that must be later than the stamp.
+fn later(path: &str, typed: Option<&Value>, at: Timestamp) -> Result<(), String> {
+    let Some(text) = typed.and_then(Value::as_str) else { return Ok(()) };
+    let parsed = DateTime::new(text).ok().as_ref().and_then(time::date_time);
+    let Some(moment) = parsed else { return Err(format!("{path}: wanted a day that exists, found {text}")) };
+    if moment <= at {
+        return Err(format!("{path}: wanted a time to come, found {text}; it is {} now", at.strftime("%Y-%m-%dT%H:%M:%SZ")));
+    }
+    Ok(())
+}
+
+fn dates(kind: Kind, spec: &Value, at: Timestamp) -> Result<(), String> {
+    match kind {
+        Kind::AISystem => not_later("spec.oversight.lastDrill", spec.pointer("/oversight/lastDrill"), at)
+            .and_then(|()| not_later("spec.derogation.assessedAt", spec.pointer("/derogation/assessedAt"), at)),
+        Kind::ImpactAssessment => not_later("spec.assessedAt", spec.get("assessedAt"), at),
+        Kind::TestReport => not_later("spec.ranAt", spec.get("ranAt"), at),
+        Kind::Approval | Kind::RiskAcceptance => later("spec.expiresAt", spec.get("expiresAt"), at),
+        _ => Ok(()),
+    }
+}
+
+fn holds(stamp: &StampText) -> Result<(), String> {
+    let role = stamp.role.as_ref().map(|r| r.name.as_str()).unwrap_or_default();
+    if stamp.role.as_ref().is_some_and(|r| r.allowed) {
+        return Ok(());
+    }
+    let user = &stamp.creator.user;
+    Err(format!(
+        "wanted a holder of the role {role}, found {user}, who may not approve approvalroles.placet.dev/{role}; \
+         ask the platform team to bind you to it, or let a holder decide: \
+         kubectl auth can-i -A approve approvalroles.placet.dev/{role}"
+    ))
+}
+
+fn approval(a: &Admission, world: &World, namespace: &str, spec: &Value, stamp: &StampText) -> Result<Vec<String>, String> {
+    let spec: ApprovalSpec = serde_json::from_value(spec.clone()).map_err(|e| format!("spec: {e}"))?;
+    if !world.has_role(&spec.role) {
+        return Err(format!("spec.role: wanted an ApprovalRole that exists, found {}; see kubectl get approvalroles", spec.role));
+    }
+    holds(stamp)?;
+    let subject = &spec.subject;
+    let what = format!("{} {}", subject.kind.as_str(), subject.name);
+    let current = crate::subjects::current_digest(world, &a.state.gate_clock(), namespace, subject);
+    let Some(current) = current else {
+        return Err(format!("spec.subject: wanted an object in namespace {namespace} whose digest is known, found no {what}"));
+    };
+    if current != subject.digest.as_str() {
+        return Err(format!(
+            "spec.subject.digest: {what} has the digest {current} now (covers: {}), found {}; look at what changed, then placet approve writes the digest",
+            subject.covers, subject.digest
+        ));
+    }
+    let mut warnings = Vec::new();
+    if subject.kind == SubjectKind::ModelRelease && spec.decision == ApprovalDecision::Approve {
+        let user = &stamp.creator.user;
+        let person = a.state.reading.people.person(user);
+        if let Some(release) = world.release(namespace, &subject.name) {
+            let wrote = release.standing().is_some_and(|s| s.authors.contains(&person));
+            let developed = release
+                .spec
+                .as_ref()
+                .is_ok_and(|s| s.developers.iter().flatten().any(|d| d.as_str() == person.token()));
+            if wrote || developed {
+                warnings.push(format!("{user} wrote or developed {}, so this approval does not count unless a policy says that authors may approve", subject.name));
+            }
+        }
+    }
+    Ok(warnings)
+}
+
+fn acceptance(world: &World, namespace: &str, spec: &Value, stamp: &StampText) -> Result<Vec<String>, String> {
+    holds(stamp)?;
+    let name = spec.pointer("/assessment/name").and_then(Value::as_str).unwrap_or_default();
+    let typed = spec.pointer("/assessment/digest").and_then(Value::as_str).unwrap_or_default();
+    let Some(assessment) = world.assessment(namespace, name) else {
+        return Err(format!("spec.assessment.name: wanted an ImpactAssessment in namespace {namespace}, found no {name}"));
+    };
+    if assessment.digest() != typed {
+        return Err(format!(
+            "spec.assessment.digest: {name} has the digest {} now, found {typed}; look at what changed, then placet accept-risk writes the digest",
+            assessment.digest()
+        ));
+    }
+    let known: Vec<&str> = assessment.spec.iter().flat_map(|s| s.risks.iter().map(|r| r.id.as_str())).collect();
+    let unknown: Vec<&str> =
+        spec["risks"].as_array().into_iter().flatten().filter_map(Value::as_str).filter(|r| !known.contains(r)).collect();
+    if !unknown.is_empty() {
+        return Err(format!("spec.risks: wanted risks of {name} ({}), found {}", known.join(", "), unknown.join(", ")));
+    }
+    Ok(Vec::new())
+}
+
+/// The groups of a report sum to its rows.
+fn counts(spec: &Value) -> Result<(), String> {
+    let (Some(groups), Some(rows)) = (spec["groups"].as_array(), spec["rows"].as_i64()) else { return Ok(()) };
+    let sum = groups.iter().try_fold(0_i64, |sum, g| sum.checked_add(g["rows"].as_i64()?));
+    if sum == Some(rows) {
+        return Ok(());
+    }
+    let found = sum.map_or("more than can be counted".to_owned(), |s| s.to_string());
+    Err(format!(
+        "spec.groups: wanted groups that sum to rows ({rows}), found {found}; rows whose attribute is not known are a group with the value (missing)"
+    ))
+}
+
+/// Deleting a Reject, or a report, assessment or acceptance that a decision has read, is refused while its release
+/// exists and is not withdrawn. Everything else may go, and is recorded.
+async fn delete(a: &Admission, request: &Request) -> Answer {
+    let Some(old) = request.old() else { return Answer::allow() };
+    let Ok((kind, namespace, name)) = place_of(old) else { return Answer::allow() };
+    let Ok((record, _)) = a.state.reading.read(old) else { return Answer::allow() };
+    let namespace = namespace.unwrap_or_default();
+    if let Some(release) = read_by(a, kind, &namespace, &name, &record) {
+        return Answer::forbid(format!(
+            "{kind} {name} was read by the decision on {release}, so it stays while that release exists and is not withdrawn; \
+             withdraw the release (kubectl patch mr/{release} -n {namespace} --type merge -p '{{\"spec\":{{\"withdrawn\":true}}}}'), \
+             or supersede the object by a new one"
+        ));
+    }
+    if request.dry() {
+        return Answer::allow();
+    }
+    let user = request.user_info.username.as_str();
+    let token = a.state.reading.people.person(user);
+    match a.ledger.object(a.state.now(), Operation::Delete, &record, Some((token.token(), user)), None).await {
+        Ok(_) => Answer::allow(),
+        Err(error) => super::unwritable(&error),
+    }
+}
+
+/// The first release, not withdrawn, whose decision reads an object that must not be forgotten.
+fn read_by(a: &Admission, kind: Kind, namespace: &str, name: &str, record: &Record) -> Option<String> {
+    let reject = record.spec.get("decision").and_then(Value::as_str) == Some("Reject");
+    let kept = matches!(kind, Kind::TestReport | Kind::ImpactAssessment | Kind::RiskAcceptance)
+        || (kind == Kind::Approval && reject);
+    if !kept {
+        return None;
+    }
+    let releases = a.state.world().releases_touched(Kind::ModelRelease, Some(namespace));
+    releases.into_iter().map(|(_, release)| release).find(|release| {
+        let snapshot = a.state.snapshot(namespace, release);
+        let withdrawn = snapshot
+            .release
+            .as_ref()
+            .is_none_or(|r| r.spec.as_ref().is_ok_and(|s| s.withdrawn == Some(true)));
+        let reads = match kind {
+            Kind::TestReport => snapshot.reports.iter().any(|o| o.live && o.name() == name),
+            Kind::ImpactAssessment => snapshot.assessments.iter().any(|o| o.live && o.name() == name),
+            Kind::RiskAcceptance => snapshot.acceptances.iter().any(|o| o.live && o.name() == name),
+            _ => {
+                let subject = record.spec.pointer("/subject/name").and_then(Value::as_str);
+                subject == Some(release)
+                    || snapshot.system.as_ref().is_some_and(|s| Some(s.name()) == subject)
+                    || snapshot.acceptances.iter().any(|s| Some(s.name()) == subject)
+            }
+        };
+        reads && !withdrawn
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn typed_dates_are_held_against_the_stamp() {
+        let at: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let ran = |text: &str| dates(Kind::TestReport, &json!({"ranAt": text}), at);
+        for good in ["2026-11-22", "2026-11-23", "2026-11-22T10:00:00Z", "2020-01-01"] {
+            assert_eq!(ran(good), Ok(()), "{good}");
+        }
+        for bad in ["2026-11-24", "2026-11-22T10:00:01Z", "2026-02-31"] {
+            assert!(ran(bad).unwrap_err().contains("spec.ranAt"), "{bad}");
+        }
+        let ends = |text: &str| dates(Kind::Approval, &json!({"expiresAt": text}), at);
+        assert_eq!(ends("2026-11-22T10:00:01Z"), Ok(()));
+        for bad in ["2026-11-22T10:00:00Z", "2020-01-01T00:00:00Z"] {
+            assert!(ends(bad).unwrap_err().contains("a time to come"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn counts_must_sum_to_rows() {
+        let spec = |rows: i64| json!({"rows": rows, "groups": [{"rows": 2}, {"rows": 3}]});
+        assert_eq!(counts(&spec(5)), Ok(()));
+        assert!(counts(&spec(6)).unwrap_err().contains("found 5"));
+        assert!(counts(&json!({"rows": 1, "groups": [{"rows": i64::MAX}, {"rows": 1}]})).unwrap_err().contains("more than"));
+    }
+}

@@ -1,0 +1,265 @@
+//! Workloads: the mutating webhook puts the hold on pods whose release is not cleared, the validating one judges the
+//! final object, records the answer, and gives it. No network I/O on this path (invariant 6).
+
+use std::sync::Arc;
+
+use placet_evidence::{Admission as Body, Effect, NewRecord, Operation as Op, Payload, Subject as RecordSubject};
+use placet_gate::admission::{self, Effect as GateEffect, Facts, Judged, Mode, Operation, OwnerHistory, Subject, Workload};
+use placet_gate::object::Object;
+use placet_gate::render::Names;
+use placet_gate::world::Snapshot;
+use placet_gate::{Cleared, Decision, evaluate};
+use placet_api::releasepolicy::ReleasePolicySpec;
+use serde_json::Value;
+
+use super::Admission;
+use super::review::{Answer, Request};
+use crate::ledger::Repeat;
+use crate::services::events::EventType;
+
+/// Adds the hold to a pod that may not run yet.
+pub fn mutate(a: &Admission, request: &Request) -> Answer {
+    let Some((review, subject)) = read(a, request) else { return Answer::allow() };
+    let judged = judge(a, &review, &subject, false);
+    let mut answer = Answer::allow();
+    if judged.answer.effect == GateEffect::Hold {
+        answer.patch = admission::hold_patch(&request.object);
+    }
+    answer
+}
+
+/// What was judged, and what it was judged from.
+struct Outcome {
+    mode: Mode,
+    answer: admission::Answer,
+    snapshot: Option<Snapshot>,
+    decision: Option<Decision>,
+}
+
+/// The request as the gate reads it, and its subject; None where nothing is judged.
+fn read<'a>(a: &Admission, request: &'a Request) -> Option<(admission::Request<'a>, Box<Subject>)> {
+    let operation = match request.operation.as_str() {
+        "CREATE" => Operation::Create,
+        "UPDATE" => Operation::Update,
+        _ => return None,
+    };
+    let scale = request.sub_resource.as_deref() == Some("scale");
+    let kind = if scale {
+        Workload::of_resource(&request.resource.group, &request.resource.resource)
+    } else {
+        Workload::of_kind(&request.kind.group, &request.kind.kind)
+    }?;
+    let review = admission::Request {
+        kind,
+        subresource: request.sub_resource.as_deref(),
+        operation,
+        namespace: &request.namespace,
+        name: &request.name,
+        object: &request.object,
+        old: request.old(),
+        user: &request.user_info.username,
+    };
+    let parent = scale.then(|| {
+        let key = (kind.as_str().to_owned(), request.namespace.clone(), request.name.clone());
+        a.state.workloads().parents.get(&key).cloned()
+    });
+    match admission::subject(&review, parent.flatten().as_deref()) {
+        Judged::Passes(_) => None,
+        Judged::Subject(subject) => Some((review, subject)),
+    }
+}
+
+/// Gathers the facts and judges.
+fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, validating: bool) -> Outcome {
+    let world = a.state.world();
+    let labels = world.namespace_labels(review.namespace);
+    let policies: Vec<Arc<Object<ReleasePolicySpec>>> = world.policies().cloned().collect();
+    drop(world);
+    // The API server matched the entry by the labels that it knows; where our store has not heard of them yet, the
+    // strictest mode holds.
+    let (mode, note) = Mode::of(&labels).unwrap_or((Mode::Deny, None));
+    let snapshot = subject.release.as_ref().map(|release| a.state.snapshot(review.namespace, release));
+    let decision = snapshot.as_ref().map(evaluate);
+    let workloads = a.state.workloads();
+    let owner = subject.owner.as_ref().map(|o| o.uid.as_str());
+    let history = owner.and_then(|uid| workloads.admitted.get(uid)).map(|admitted| OwnerHistory {
+        admitted: admitted.pods.clone(),
+        highest_replicas: if subject.owner.as_ref().is_some_and(|o| o.kind == "DaemonSet") {
+            i64::MAX
+        } else {
+            admitted.replicas
+        },
+    });
+    let live_pods = owner.map_or(0, |uid| workloads.live_pods(review.namespace, uid));
+    let cleared_pods_running =
+        subject.uid.as_deref().is_some_and(|uid| workloads.cleared_pods_run(review.namespace, uid));
+    drop(workloads);
+    let facts = Facts {
+        mode,
+        mode_note: note.as_deref(),
+        namespace_labels: &labels,
+        release: snapshot.as_ref().and_then(|s| s.release.as_deref()),
+        decision: decision.as_ref(),
+        policies: &policies,
+        history: history.as_ref(),
+        live_pods,
+        cleared_pods_running,
+        operator_user: &a.operator_user,
+    };
+    let mut answer = admission::judge(review, subject, &facts);
+    if validating {
+        answer = answer.in_validation(review, subject, &facts);
+    }
+    Outcome { mode, answer, snapshot, decision }
+}
+
+/// Judges the final object, records the answer, gives it.
+pub async fn validate(a: &Admission, request: &Request, watching: bool) -> Answer {
+    let Some((review, subject)) = read(a, request) else { return Answer::allow() };
+    let outcome = judge(a, &review, &subject, true);
+    let mut answer = respond(&outcome, None, &a.state.names());
+    if request.dry() {
+        return answer;
+    }
+    match record(a, request, &subject, &outcome).await {
+        Ok(Some(index)) => {
+            answer = respond(&outcome, Some(index), &a.state.names());
+            answer.audit.insert("record", index.to_string());
+        }
+        Ok(None) => {}
+        // In namespaces that warn or audit a log that cannot be written lets the request pass, and leaves a gap.
+        Err(error) if watching || !outcome.mode.enforces() => {
+            a.ledger.missed(&error);
+            answer.warnings.insert(0, format!("the evidence log cannot be written: {error}"));
+        }
+        Err(error) => return super::unwritable(&error),
+    }
+    notify(a, request, &subject, &outcome);
+    answer
+}
+
+fn respond(outcome: &Outcome, record: Option<u64>, names: &Names) -> Answer {
+    let mut answer = match outcome.answer.effect {
+        GateEffect::Deny => Answer::forbid(outcome.answer.message_for(record, names)),
+        _ => Answer::allow(),
+    };
+    if outcome.mode != Mode::Audit {
+        answer.warnings = outcome.answer.warnings_for(names);
+    }
+    answer
+}
+
+/// Records an answer, with the decision that it rests on. The same refusal of the same owner again within a minute is a
+/// count. Returns the record's index.
+async fn record(
+    a: &Admission,
+    request: &Request,
+    subject: &Subject,
+    outcome: &Outcome,
+) -> Result<Option<u64>, placet_evidence::AppendError> {
+    let now = a.state.now();
+    let effect = match outcome.answer.effect {
+        GateEffect::Allow => Effect::Allow,
+        GateEffect::Deny => Effect::Deny,
+        GateEffect::Hold => Effect::Hold,
+        GateEffect::Warn => Effect::Warn,
+        GateEffect::Audit => Effect::Audit,
+    };
+    let mut reasons: Vec<String> = outcome.answer.reasons.iter().map(ToString::to_string).collect();
+    reasons.sort();
+    reasons.dedup();
+    let owner = subject.owner.as_ref();
+    let mut repeats = 0;
+    if effect == Effect::Deny {
+        let who = owner.map_or_else(|| subject.name.clone(), |o| o.uid.clone());
+        match a.ledger.refusal(&request.namespace, &who, effect, &reasons, now) {
+            (Repeat::Record, counted) => repeats = counted,
+            _ => return Ok(None),
+        }
+    } else if a.ledger.effective(&request.namespace, now) == Repeat::Exhausted {
+        return Err(placet_evidence::AppendError::Busy);
+    }
+    let decision = match (&outcome.snapshot, &outcome.decision) {
+        (Some(snapshot), Some(decision)) if snapshot.release.is_some() => {
+            Some(a.ledger.decision(snapshot, decision).await?.0.index)
+        }
+        _ => None,
+    };
+    let actor = a.state.reading.people.person(&request.user_info.username);
+    let pod_content = subject.pod_content.parse().ok();
+    let body = Body {
+        effect,
+        mode: outcome.mode.as_str().to_owned(),
+        op: if request.operation == "CREATE" { Op::Create } else { Op::Update },
+        group: request.kind.group.clone(),
+        version: request.kind.version.clone(),
+        kind: subject.kind.as_str().to_owned(),
+        subresource: request.sub_resource.clone().filter(|s| !s.is_empty()),
+        namespace: request.namespace.clone(),
+        name: subject.name.clone(),
+        request: request.uid.clone(),
+        uid: subject.uid.clone(),
+        owner_uid: owner.map(|o| o.uid.clone()),
+        owner_kind: owner.map(|o| o.kind.clone()),
+        release: subject.release.clone(),
+        decision,
+        cleared: outcome.answer.cleared,
+        pod_content,
+        replicas: Some(subject.replicas),
+        replacement: outcome.answer.replacement,
+        reasons,
+        actor: Some(actor.token().to_owned()),
+        repeats,
+    };
+    let about = owner.map_or_else(
+        || RecordSubject::new(subject.kind.as_str(), Some(&request.namespace), &subject.name),
+        |o| RecordSubject::new(&o.kind, Some(&request.namespace), &o.name),
+    );
+    let record =
+        NewRecord::new(now, about, Payload::Admission(body)).with_personal("actor.name", &request.user_info.username);
+    let appended = a.ledger.append(record).await?;
+    if effect == Effect::Allow && outcome.answer.cleared {
+        admitted(a, subject, outcome, now);
+    }
+    Ok(Some(appended.index))
+}
+
+/// Remembers what was admitted while cleared: it may be replaced later.
+fn admitted(a: &Admission, subject: &Subject, outcome: &Outcome, now: jiff::Timestamp) {
+    let Some(release) = &subject.release else { return };
+    if subject.is_pod()
+        && let Some(decision) = outcome.decision.as_ref().filter(|d| d.cleared == Cleared::True)
+    {
+        a.state.world_mut().used(&decision.content, now);
+    }
+    let owner = if subject.is_pod() { subject.owner.as_ref().map(|o| o.uid.clone()) } else { subject.uid.clone() };
+    if let Some(owner) = owner {
+        let pod = (release.clone(), subject.pod_content.clone());
+        a.state.workloads_mut().admit(&owner, pod, subject.replicas);
+    }
+}
+
+/// Tells the object that people look at: when a controller's object was admitted and its pods are not, the top owner.
+fn notify(a: &Admission, request: &Request, subject: &Subject, outcome: &Outcome) {
+    if !subject.is_pod() || !matches!(outcome.answer.effect, GateEffect::Deny | GateEffect::Hold) {
+        return;
+    }
+    let Some(owner) = subject.owner.as_ref() else { return };
+    let (kind, name, uid, api_version) = top_owner(a, &request.namespace, owner);
+    let regarding = crate::effects::reference(&api_version, &kind, &request.namespace, &name, &uid);
+    let note = outcome.answer.event_for(&a.state.names());
+    let reason = if outcome.answer.effect == GateEffect::Hold { "PodHeld" } else { "PodRefused" };
+    a.events.emit(regarding, EventType::Warning, reason, &note);
+}
+
+/// Follows owners from a ReplicaSet to its Deployment, as far as our stores know them.
+fn top_owner(a: &Admission, namespace: &str, owner: &admission::Owner) -> (String, String, String, String) {
+    let direct = (owner.kind.clone(), owner.name.clone(), owner.uid.clone(), owner.api_version.clone());
+    let key = (owner.kind.clone(), namespace.to_owned(), owner.name.clone());
+    let parent = a.state.workloads().parents.get(&key).cloned();
+    let above = parent.as_deref().and_then(crate::stores::controller).map(|o: &Value| {
+        let text = |k: &str| o.get(k).and_then(Value::as_str).unwrap_or_default().to_owned();
+        (text("kind"), text("name"), text("uid"), text("apiVersion"))
+    });
+    above.unwrap_or(direct)
+}

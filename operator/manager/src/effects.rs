@@ -1,0 +1,232 @@
+//! The only writers to the cluster beside the services: status by server-side apply, lifted holds, events.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
+
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use kube::Api;
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::discovery::ApiResource;
+use placet_api::{Kind, keys};
+use placet_evidence::HoldLifted;
+use placet_gate::admission::{self, Mode};
+use placet_gate::world::Snapshot;
+use placet_gate::{Cleared, evaluate};
+use serde_json::{Value, json};
+
+use crate::ledger::Recorded;
+use crate::reconcile::Reconciler;
+use crate::status;
+use crate::stores::text;
+
+/// Whether a namespace enforces.
+pub fn enforcing(labels: &BTreeMap<String, String>) -> bool {
+    matches!(Mode::of(labels), Some((Mode::Deny | Mode::Hold, _)))
+}
+
+/// The kind as the API server knows it.
+pub fn resource(kind: Kind) -> ApiResource {
+    ApiResource {
+        group: keys::GROUP.into(),
+        version: keys::VERSION.into(),
+        api_version: format!("{}/{}", keys::GROUP, keys::VERSION),
+        kind: kind.as_str().into(),
+        plural: kind.plural().into(),
+    }
+}
+
+fn api(reconciler: &Reconciler, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+    let client = reconciler.client.clone();
+    if kind.namespaced() {
+        Api::namespaced_with(client, namespace, &resource(kind))
+    } else {
+        Api::all_with(client, &resource(kind))
+    }
+}
+
+/// Writes a status, if it differs from the one that is there.
+pub async fn write_status(r: &Reconciler, kind: Kind, object: &Value, status: Value) -> anyhow::Result<()> {
+    let old = object.get("status");
+    let status = status::with_times(status, old, r.state.now());
+    if old == Some(&status) || !r.claim.is_current() {
+        return Ok(());
+    }
+    let (namespace, name) = (text(object, "/metadata/namespace"), text(object, "/metadata/name"));
+    let patch = json!({
+        "apiVersion": format!("{}/{}", keys::GROUP, keys::VERSION),
+        "kind": kind.as_str(),
+        "metadata": {"name": name},
+        "status": status,
+    });
+    let params = PatchParams::apply(keys::MANAGER_STATUS).force();
+    match api(r, kind, namespace).patch_status(name, &params, &Patch::Apply(&patch)).await {
+        Ok(_) => Ok(()),
+        // Gone meanwhile: nothing to show it on.
+        Err(kube::Error::Api(e)) if e.is_not_found() => Ok(()),
+        Err(e) => Err(anyhow::Error::new(e).context(format!("status of {kind} {namespace}/{name}"))),
+    }
+}
+
+/// An object reference for events.
+pub fn reference(api_version: &str, kind: &str, namespace: &str, name: &str, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(api_version.to_owned()),
+        kind: Some(kind.to_owned()),
+        namespace: Some(namespace.to_owned()).filter(|n| !n.is_empty()),
+        name: Some(name.to_owned()),
+        uid: Some(uid.to_owned()).filter(|u| !u.is_empty()),
+        ..ObjectReference::default()
+    }
+}
+
+/// Lifts the holds of a release's pods. Before, everything that the decision reads is listed again consistently: if
+/// the caches are behind, nothing is lifted and the release is looked at again.
+pub async fn lift_holds(r: &Reconciler, snapshot: &Snapshot, recorded: &Recorded) -> anyhow::Result<()> {
+    let enforcing = enforcing(&snapshot.namespace_labels);
+    let held: Vec<(String, String)> = r
+        .state
+        .workloads()
+        .pods
+        .iter()
+        .filter(|((ns, _), pod)| {
+            ns == &snapshot.namespace
+                && pod.held
+                && pod.live
+                && (!enforcing || pod.release.as_deref() == Some(&snapshot.name))
+        })
+        .map(|((_, name), pod)| (name.clone(), pod.uid.clone()))
+        .collect();
+    if held.is_empty() || !r.claim.is_current() {
+        return Ok(());
+    }
+    if enforcing {
+        up_to_date(r, &snapshot.namespace).await?;
+        let again = r.state.snapshot(&snapshot.namespace, &snapshot.name);
+        if evaluate(&again).cleared != Cleared::True {
+            anyhow::bail!("the decision changed while it was acted on");
+        }
+    }
+    for (name, uid) in held {
+        lift(r, snapshot, recorded, &name, &uid, enforcing).await?;
+    }
+    Ok(())
+}
+
+async fn lift(
+    r: &Reconciler,
+    snapshot: &Snapshot,
+    recorded: &Recorded,
+    name: &str,
+    uid: &str,
+    enforcing: bool,
+) -> anyhow::Result<()> {
+    let pods: Api<Pod> = Api::namespaced(r.client.clone(), &snapshot.namespace);
+    let Some(pod) = pods.get_opt(name).await? else { return Ok(()) };
+    let pod = serde_json::to_value(&pod)?;
+    let release = snapshot.name.as_str();
+    let named = pod.pointer("/metadata/labels").and_then(|l| l.get(keys::RELEASE)).and_then(Value::as_str);
+    if text(&pod, "/metadata/uid") != uid || (enforcing && named != Some(release)) {
+        return Ok(());
+    }
+    let Some(patch) = admission::unhold_patch(&pod) else { return Ok(()) };
+    let content = pod_content(&snapshot.namespace, &pod);
+    let owner = crate::stores::controller(&pod).map(|o| text(o, "/uid").to_owned());
+    let body = HoldLifted {
+        namespace: snapshot.namespace.clone(),
+        pod: name.to_owned(),
+        uid: uid.to_owned(),
+        resource_version: text(&pod, "/metadata/resourceVersion").to_owned(),
+        owner_uid: owner.clone(),
+        release: named.map(str::to_owned),
+        pod_content: content.parse().ok(),
+        decision: enforcing.then_some(recorded.index),
+    };
+    r.ledger.hold_lifted(r.state.now(), release, body).await?;
+    if enforcing {
+        r.state.world_mut().used(&snapshot.release.as_ref().map(|o| o.digest().to_owned()).unwrap_or_default(), r.state.now());
+        let pod = (release.to_owned(), content);
+        r.state.workloads_mut().admit(owner.as_deref().unwrap_or(uid), pod, 1);
+    }
+    match patch_pod(r, &snapshot.namespace, name, &patch).await {
+        Ok(_) => {
+            let regarding = reference("v1", "Pod", &snapshot.namespace, name, uid);
+            let note = if enforcing {
+                format!("{release} is cleared (decision {}); the hold is lifted", recorded.index)
+            } else {
+                "the namespace no longer enforces; the hold is lifted".to_owned()
+            };
+            r.events.emit(regarding, crate::services::events::EventType::Normal, "HoldLifted", &note);
+            Ok(())
+        }
+        Err(kube::Error::Api(e)) if e.is_not_found() => Ok(()),
+        Err(e) => Err(anyhow::Error::new(e).context(format!("lifting the hold of pod {}/{name}", snapshot.namespace))),
+    }
+}
+
+/// The digest of what makes pods equal, as admission computes it.
+fn pod_content(namespace: &str, pod: &Value) -> String {
+    let request = admission::Request {
+        kind: admission::Workload::Pod,
+        subresource: None,
+        operation: admission::Operation::Create,
+        namespace,
+        name: text(pod, "/metadata/name"),
+        object: pod,
+        old: None,
+        user: "",
+    };
+    match admission::subject(&request, None) {
+        admission::Judged::Subject(subject) => subject.pod_content,
+        admission::Judged::Passes(_) => String::new(),
+    }
+}
+
+/// Sends a JSON patch of a pod.
+async fn patch_pod(r: &Reconciler, namespace: &str, name: &str, patch: &[Value]) -> Result<Value, kube::Error> {
+    let request = http::Request::patch(format!("/api/v1/namespaces/{namespace}/pods/{name}"))
+        .header(http::header::CONTENT_TYPE, "application/json-patch+json")
+        .body(serde_json::to_vec(patch).map_err(kube::Error::SerdeError)?)
+        .map_err(kube::Error::HttpError)?;
+    r.client.request(request).await
+}
+
+/// What makes a version of an object of ours: uid, generation, stamp and receipt.
+fn version(metadata: &Value) -> (String, i64, String, String) {
+    let annotation = |key: &str| {
+        metadata.get("annotations").and_then(|a| a.get(key)?.as_str()).unwrap_or_default().to_owned()
+    };
+    (
+        text(metadata, "/uid").to_owned(),
+        metadata.get("generation").and_then(Value::as_i64).unwrap_or_default(),
+        annotation(keys::STAMP),
+        annotation(keys::RECEIPT),
+    )
+}
+
+/// Compares the caches with consistent lists of everything that a decision in a namespace reads.
+///
+/// # Errors
+/// The caches are behind, or the API server did not answer.
+async fn up_to_date(r: &Reconciler, namespace: &str) -> anyhow::Result<()> {
+    let lists = Kind::ALL.map(|kind| async move {
+        let listed = api(r, kind, namespace).list_metadata(&ListParams::default()).await?;
+        Ok::<_, kube::Error>((kind, listed))
+    });
+    for (kind, listed) in futures::future::try_join_all(lists).await? {
+        let fresh: BTreeSet<_> = listed
+            .items
+            .iter()
+            .map(|item| Ok((item.metadata.name.clone().unwrap_or_default(), version(&serde_json::to_value(&item.metadata)?))))
+            .collect::<anyhow::Result<_>>()?;
+        let raw = r.raw.lock().unwrap_or_else(PoisonError::into_inner);
+        let cached: BTreeSet<_> = raw
+            .iter()
+            .filter(|((k, ns, _), _)| *k == kind && (ns == namespace || !kind.namespaced()))
+            .map(|((_, _, name), object)| (name.clone(), version(object.get("metadata").unwrap_or(&Value::Null))))
+            .collect();
+        if fresh != cached {
+            anyhow::bail!("the cache of {kind} is behind; nothing is lifted before it has caught up");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,315 @@
+//! Recording: the one place that appends to the evidence log. Evidence comes before effect (invariant 5): every
+//! function here returns once its record is durable.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use placet_api::Kind;
+use placet_api::modelrelease::GateVerdict;
+use placet_evidence::budget::{Budget, Limits, Refusal, Ruling};
+use placet_evidence::{
+    AppendError, Appended, Count, Decision as DecisionBody, Digest, Effect, Gap, GapReason, GateOutcome, HoldLifted, Log, NewRecord,
+    Object, ObjectSeen, Operation, Payload, PolicyChange, PolicyRef, Subject, Verdict, Withdrawal,
+};
+use placet_gate::object::Record;
+use placet_gate::world::Snapshot;
+use placet_gate::{Cleared, Decision};
+
+/// A recorded decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Index of the record.
+    pub index: u64,
+    /// Digest of the snapshot that was judged; empty when the record is only known from the log.
+    pub snapshot: String,
+    /// Digest over the stored inputs, as the record lists them.
+    pub inputs: Digest,
+    /// Digest of the stored decision.
+    pub result: Digest,
+    /// Whether it was cleared.
+    pub cleared: bool,
+}
+
+/// Appends records and knows the last decision on each release.
+#[derive(Debug)]
+pub struct Ledger {
+    log: Arc<Log>,
+    /// One decision per release is recorded at a time, so that two threads do not record the same change twice.
+    decisions: Mutex<BTreeMap<(String, String), Recorded>>,
+    budget: Mutex<Budget>,
+    unchanged: Mutex<u64>,
+    missed: Mutex<u64>,
+}
+
+/// How an answer that may repeat is to be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// With a record.
+    Record,
+    /// As a count: no record.
+    Counted,
+    /// The namespace's budget is used up and the answer would take effect: refuse.
+    Exhausted,
+}
+
+impl Ledger {
+    /// A ledger over an open log. `decisions` are the last ones that the log holds.
+    pub fn new(log: Arc<Log>, decisions: BTreeMap<(String, String), Recorded>, now: Timestamp) -> Self {
+        Self {
+            log,
+            decisions: Mutex::new(decisions),
+            budget: Mutex::new(Budget::new(Limits::default(), now)),
+            unchanged: Mutex::new(0),
+            missed: Mutex::new(0),
+        }
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    fn decisions(&self) -> MutexGuard<'_, BTreeMap<(String, String), Recorded>> {
+        self.decisions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends a record and waits until it is durable.
+    pub async fn append(&self, record: NewRecord) -> Result<Appended, AppendError> {
+        self.log.append(record).await
+    }
+
+    /// The last recorded decision on a release.
+    pub fn last(&self, namespace: &str, name: &str) -> Option<Recorded> {
+        self.decisions().get(&(namespace.to_owned(), name.to_owned())).cloned()
+    }
+
+    /// Records a decision if its inputs or its result differ from the last one recorded; gives the record that holds it
+    /// and the one before.
+    pub async fn decision(
+        &self,
+        snapshot: &Snapshot,
+        decision: &Decision,
+    ) -> Result<(Recorded, Option<Recorded>), AppendError> {
+        let key = (snapshot.namespace.clone(), snapshot.name.clone());
+        let bytes = serde_json::to_vec(decision).unwrap_or_default();
+        let result = Object::new(bytes);
+        let digest = snapshot.digest();
+        let before = self.decisions().get(&key).cloned();
+        if let Some(known) = before.as_ref().filter(|k| k.snapshot == digest && k.result == result.digest()) {
+            *self.unchanged.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+            return Ok((known.clone(), before));
+        }
+        let objects: Vec<Object> = inputs(snapshot);
+        let listed: Vec<Digest> = objects.iter().map(Object::digest).collect();
+        let inputs = digest_of(&listed);
+        if let Some(mut known) = before.clone().filter(|k| k.inputs == inputs && k.result == result.digest()) {
+            known.snapshot = digest;
+            self.decisions().insert(key, known.clone());
+            return Ok((known, before));
+        }
+        let mut subject = Subject::new("ModelRelease", Some(&snapshot.namespace), &snapshot.name);
+        subject.digest = decision.content.parse().ok();
+        let body = DecisionBody {
+            verdict: match decision.cleared {
+                Cleared::True => Verdict::Met,
+                Cleared::False => Verdict::NotMet,
+                Cleared::Unknown => Verdict::Unknown,
+            },
+            class: decision.class.map(|c| c.to_string()),
+            gates: decision
+                .gates
+                .iter()
+                .map(|g| {
+                    let mut reasons: Vec<String> = g.findings.iter().map(|f| f.reason.to_string()).collect();
+                    reasons.sort();
+                    reasons.dedup();
+                    GateOutcome { gate: g.gate.to_string(), verdict: verdict(g.verdict), reasons }
+                })
+                .collect(),
+            snapshot: listed,
+            result: Some(result.digest()),
+            policies: decision
+                .policies
+                .iter()
+                .filter_map(|(name, digest)| Some(PolicyRef { name: name.clone(), digest: digest.parse().ok()? }))
+                .collect(),
+            now: snapshot.clock.now(),
+            valid_until: decision.valid_until,
+            engine: concat!("placet-gate/", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        let result_digest = result.digest();
+        let mut record = NewRecord::new(snapshot.clock.now(), subject, Payload::Decision(body)).with_object(result);
+        record.objects.extend(objects);
+        let appended = self.append(record).await?;
+        let recorded = Recorded {
+            index: appended.index,
+            snapshot: digest,
+            inputs,
+            result: result_digest,
+            cleared: decision.cleared == Cleared::True,
+        };
+        self.decisions().insert(key, recorded.clone());
+        Ok((recorded, before))
+    }
+
+    /// Records that an object of ours was written. `record` holds tokens in place of people.
+    pub async fn object(
+        &self,
+        now: Timestamp,
+        op: Operation,
+        record: &Record,
+        actor: Option<(&str, &str)>,
+        before: Option<&Record>,
+    ) -> Result<Appended, AppendError> {
+        let stored = Object::new(serde_json::to_vec(record).unwrap_or_default());
+        let mut subject = Subject::new(record.kind.as_str(), record.namespace.as_deref(), &record.name);
+        subject.digest = record.digest.as_ref().ok().and_then(|d| d.parse().ok());
+        let content = subject.digest.unwrap_or_else(|| stored.digest());
+        let token = actor.map(|(token, _)| token.to_owned());
+        let withdrawn = |r: &Record| r.spec.get("withdrawn").and_then(serde_json::Value::as_bool) == Some(true);
+        let payload = if record.kind == Kind::ModelRelease && withdrawn(record) && !before.is_some_and(withdrawn) {
+            Payload::Withdrawal(Withdrawal { digest: content, actor: token, stored: Some(stored.digest()) })
+        } else if record.kind == Kind::ReleasePolicy || record.kind == Kind::ApprovalRole {
+            let digest = |r: &Record| r.digest.as_ref().ok().and_then(|d| d.parse().ok());
+            Payload::PolicyChange(PolicyChange {
+                op,
+                before: before.and_then(digest),
+                after: (op != Operation::Delete).then_some(content),
+                stored: Some(stored.digest()),
+                actor: token,
+            })
+        } else {
+            Payload::Object(ObjectSeen {
+                op,
+                kind: record.kind.to_string(),
+                namespace: record.namespace.clone(),
+                name: record.name.clone(),
+                uid: Some(record.uid.clone()).filter(|u| !u.is_empty()),
+                content,
+                stored: Some(stored.digest()),
+                actor: token,
+                stamped: matches!(record.stamp, placet_gate::object::Stamp::Valid(_)),
+            })
+        };
+        let mut new = NewRecord::new(now, subject, payload).with_object(stored);
+        if let Some((_, name)) = actor {
+            new = new.with_personal("actor.name", name);
+        }
+        self.append(new).await
+    }
+
+    /// Records that a hold is lifted. Before the patch, as all evidence.
+    pub async fn hold_lifted(
+        &self,
+        now: Timestamp,
+        release: &str,
+        body: HoldLifted,
+    ) -> Result<Appended, AppendError> {
+        let subject = Subject::new("ModelRelease", Some(&body.namespace), release);
+        self.append(NewRecord::new(now, subject, Payload::HoldLifted(body))).await
+    }
+
+    /// Whether an answer is to be recorded, or counted as a repetition of one that was.
+    pub fn refusal(&self, namespace: &str, owner: &str, effect: Effect, reasons: &[String], now: Timestamp) -> (Repeat, u64) {
+        let refusal =
+            Refusal { namespace: namespace.to_owned(), owner: owner.to_owned(), effect, reasons: reasons.to_vec() };
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        match budget.refusal(&refusal, 700, now) {
+            Ruling::Record { repeats } => (Repeat::Record, repeats),
+            Ruling::Count | Ruling::Exhausted => (Repeat::Counted, 0),
+        }
+    }
+
+    /// Whether an answer that takes effect may be recorded within the namespace's budget.
+    pub fn effective(&self, namespace: &str, now: Timestamp) -> Repeat {
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        match budget.record(namespace, 700, now) {
+            Ruling::Exhausted => Repeat::Exhausted,
+            _ => Repeat::Record,
+        }
+    }
+
+    /// An answer was given without a record, because the log could not be written and the namespace only watches.
+    pub fn missed(&self, error: &AppendError) {
+        tracing::error!(%error, "an answer was given without a record, in a namespace that only warns or audits");
+        *self.missed.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+    }
+
+    /// Writes what was only counted since the last time, if anything.
+    pub async fn heartbeat(&self, now: Timestamp) -> Result<(), AppendError> {
+        let missed = std::mem::take(&mut *self.missed.lock().unwrap_or_else(PoisonError::into_inner));
+        if missed > 0 {
+            let body = Gap {
+                reason: GapReason::Unwritable,
+                from: None,
+                to: Some(now),
+                count: Some(missed),
+                detail: "answers in namespaces that warn or audit".into(),
+            };
+            if let Err(error) = self.append(NewRecord::new(now, Subject::log(), Payload::Gap(body))).await {
+                *self.missed.lock().unwrap_or_else(PoisonError::into_inner) += missed;
+                return Err(error);
+            }
+        }
+        let bodies = {
+            let unchanged = std::mem::take(&mut *self.unchanged.lock().unwrap_or_else(PoisonError::into_inner));
+            let counts: Vec<Count> = (unchanged > 0)
+                .then(|| Count { what: "reconciles.unchanged".into(), count: unchanged })
+                .into_iter()
+                .collect();
+            let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+            if counts.is_empty() && !budget.has_counts() { Vec::new() } else { budget.flush(counts, now) }
+        };
+        for body in bodies {
+            self.append(NewRecord::new(now, Subject::log(), Payload::Heartbeat(body))).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Digest over a list of digests, in order.
+pub fn digest_of(list: &[Digest]) -> Digest {
+    let text: String = list.iter().map(|d| format!("{d}\n")).collect();
+    Digest::of(text.as_bytes())
+}
+
+fn verdict(verdict: GateVerdict) -> Verdict {
+    match verdict {
+        GateVerdict::Met => Verdict::Met,
+        GateVerdict::NotMet => Verdict::NotMet,
+        GateVerdict::Unknown => Verdict::Unknown,
+    }
+}
+
+/// Everything that a decision read, as objects to be stored: each version of each object once, and one more for what is
+/// no object (labels, roles, first use, stores that were not ready), so that replay has all of it.
+fn inputs(snapshot: &Snapshot) -> Vec<Object> {
+    let mut objects: Vec<Object> = Vec::new();
+    let mut live = Vec::new();
+    for (record, is_live) in snapshot.records() {
+        let object = Object::new(serde_json::to_vec(record).unwrap_or_default());
+        if is_live {
+            live.push(object.digest());
+        }
+        objects.push(object);
+    }
+    let rest = serde_json::json!({
+        "placet.dev/snapshot": "v1",
+        "namespace": snapshot.namespace,
+        "name": snapshot.name,
+        "labels": &*snapshot.namespace_labels,
+        "roles": &*snapshot.roles,
+        "firstUse": snapshot.first_use,
+        "notReady": snapshot.not_ready,
+        "clockUntrusted": match &snapshot.clock {
+            placet_gate::world::Clock::Untrusted { why, .. } => Some(why),
+            placet_gate::world::Clock::Trusted(_) => None,
+        },
+        "live": live,
+    });
+    objects.push(Object::new(serde_json::to_vec(&rest).unwrap_or_default()));
+    objects.sort_by_key(Object::digest);
+    objects.dedup_by_key(|o| o.digest());
+    objects
+}

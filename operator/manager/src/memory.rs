@@ -1,0 +1,123 @@
+//! The operator's memory is the log (invariant 13): what was seen once is read back from it at every start.
+
+use std::collections::BTreeMap;
+
+use placet_evidence::{Digest, Effect, Payload, Record as LogRecord};
+use placet_gate::object::Record;
+use placet_gate::world::World;
+
+use crate::ledger::Recorded;
+use crate::state::Admitted;
+
+/// What the log tells.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Stored versions of objects of ours that were seen.
+    pub objects: Vec<Digest>,
+    /// The last decision on each release.
+    pub decisions: BTreeMap<(String, String), LastDecision>,
+    /// What was admitted while cleared, by owner's uid.
+    pub admitted: BTreeMap<String, Admitted>,
+    /// When pods of a release were first let go: (namespace, release, time).
+    pub first_use: Vec<(String, String, jiff::Timestamp)>,
+}
+
+/// A decision in the log.
+#[derive(Debug, Clone)]
+pub struct LastDecision {
+    index: u64,
+    snapshot: Vec<Digest>,
+    result: Option<Digest>,
+    cleared: bool,
+    content: Option<Digest>,
+}
+
+impl Memory {
+    /// Takes one record in.
+    pub fn visit(&mut self, index: u64, record: &LogRecord) {
+        let namespace = || record.subject.namespace.clone().unwrap_or_default();
+        match &record.payload {
+            Payload::Object(body) => self.objects.extend(body.stored),
+            Payload::Withdrawal(body) => self.objects.extend(body.stored),
+            Payload::Decision(body) => {
+                let last = LastDecision {
+                    index,
+                    snapshot: body.snapshot.clone(),
+                    result: body.result,
+                    cleared: body.verdict == placet_evidence::Verdict::Met,
+                    content: record.subject.digest,
+                };
+                self.decisions.insert((namespace(), record.subject.name.clone()), last);
+            }
+            Payload::Admission(body) if body.cleared && body.effect == Effect::Allow => {
+                let (Some(release), Some(content)) = (&body.release, body.pod_content) else { return };
+                if body.kind == "Pod" {
+                    self.used(&body.namespace, release, record.time.wall);
+                }
+                if let Some(owner) = &body.owner_uid {
+                    self.admit(owner, release, content, body.replicas);
+                } else if let Some(uid) = &body.uid {
+                    self.admit(uid, release, content, body.replicas);
+                }
+            }
+            Payload::HoldLifted(body) => {
+                if let (Some(release), Some(content)) = (&body.release, body.pod_content) {
+                    self.used(&body.namespace, release, record.time.wall);
+                    if let Some(owner) = &body.owner_uid {
+                        self.admit(owner, release, content, None);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn used(&mut self, namespace: &str, release: &str, at: jiff::Timestamp) {
+        if !self.first_use.iter().any(|(ns, r, _)| ns == namespace && r == release) {
+            self.first_use.push((namespace.to_owned(), release.to_owned(), at));
+        }
+    }
+
+    fn admit(&mut self, owner: &str, release: &str, content: Digest, replicas: Option<i64>) {
+        let admitted = self.admitted.entry(owner.to_owned()).or_default();
+        admitted.pods.insert((release.to_owned(), content.to_string()));
+        admitted.replicas = admitted.replicas.max(replicas.unwrap_or(1));
+    }
+
+    /// Fills a world with what is remembered, reading stored objects with `read`. Returns the last decisions.
+    ///
+    /// # Errors
+    /// A stored object is missing or is none of ours: the log was damaged.
+    pub fn recall(
+        &self,
+        world: &mut World,
+        read: &dyn Fn(&Digest) -> anyhow::Result<Vec<u8>>,
+    ) -> anyhow::Result<BTreeMap<(String, String), Recorded>> {
+        for digest in &self.objects {
+            let record: Record = serde_json::from_slice(&read(digest)?)?;
+            if matches!(record.stamp, placet_gate::object::Stamp::Valid(_)) {
+                world.remember(record);
+            }
+        }
+        for (namespace, release, at) in &self.first_use {
+            let content = self.decisions.get(&(namespace.clone(), release.clone())).and_then(|d| d.content);
+            if let Some(content) = content {
+                world.used(&content.to_string(), *at);
+            }
+        }
+        Ok(self
+            .decisions
+            .iter()
+            .filter_map(|(key, last)| {
+                let recorded = Recorded {
+                    index: last.index,
+                    snapshot: String::new(),
+                    inputs: crate::ledger::digest_of(&last.snapshot),
+                    result: last.result?,
+                    cleared: last.cleared,
+                };
+                Some((key.clone(), recorded))
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,265 @@
+//! The one worker: takes what waits, decides, records, and lets effects follow, in this order: evidence, holds, status,
+//! event. It also keeps the timers at which a decision must be taken again although nothing changed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
+use placet_api::Kind;
+use placet_gate::render;
+use placet_gate::{Cleared, decision, evaluate};
+use serde_json::Value;
+
+use crate::effects;
+use crate::infra::lease::Claim;
+use crate::infra::supervisor::Shutdown;
+use crate::ledger::Ledger;
+use crate::services::events::{EventSink, EventType};
+use crate::state::State;
+use crate::status;
+use crate::stores::{Queue, RawObjects, Work};
+
+/// Releases that are worked on at once. Each waits for the API server most of the time.
+const AT_ONCE: usize = 8;
+/// How long one piece of work may take before it is given up and tried again.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often counts are written, if there are any.
+const HEARTBEAT: SignedDuration = SignedDuration::from_secs(60);
+
+/// Decides on releases and keeps status up to date.
+pub struct Reconciler {
+    /// What decisions read.
+    pub state: Arc<State>,
+    /// Our objects as last seen.
+    pub raw: Arc<RawObjects>,
+    /// What waits.
+    pub queue: Arc<Queue>,
+    /// Where decisions are recorded.
+    pub ledger: Arc<Ledger>,
+    /// The API server.
+    pub client: Client,
+    /// Where events go.
+    pub events: EventSink,
+    /// Whether effects are ours to make.
+    pub claim: Claim,
+    /// When to look again.
+    pub timers: Mutex<BTreeMap<Work, Timestamp>>,
+}
+
+impl std::fmt::Debug for Reconciler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reconciler").field("timers", &self.timers).finish_non_exhaustive()
+    }
+}
+
+impl Reconciler {
+    /// Works until `shutdown`.
+    ///
+    /// # Errors
+    /// The log takes no more records: the process must end and start again.
+    pub async fn run(self: Arc<Self>, shutdown: Shutdown) -> anyhow::Result<()> {
+        let mut beat = self.state.now();
+        loop {
+            let pause = self.pause();
+            tokio::select! {
+                () = shutdown.wait() => {
+                    self.ledger.heartbeat(self.state.now()).await?;
+                    return Ok(());
+                }
+                () = self.queue.ring() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+            if let Some(why) = self.ledger.log().health().poisoned {
+                anyhow::bail!("the evidence log takes no more records: {why}");
+            }
+            let now = self.state.now();
+            if now.duration_since(beat) >= HEARTBEAT {
+                beat = now;
+                if let Err(error) = self.ledger.heartbeat(now).await {
+                    tracing::warn!(%error, "counts were not recorded; they are kept for the next time");
+                }
+            }
+            // Without every store live a decision would be Unknown; it is taken once they are.
+            if !self.claim.is_current() || !self.state.store_problems().is_empty() {
+                continue;
+            }
+            let mut work = self.queue.take();
+            work.extend(self.due(now));
+            futures::stream::iter(work)
+                .for_each_concurrent(AT_ONCE, |work| {
+                    let this = Arc::clone(&self);
+                    async move { this.work(work).await }
+                })
+                .await;
+        }
+    }
+
+    /// How long to sleep: until the next timer, at most a second, so that a clock that is set shows soon.
+    fn pause(&self) -> Duration {
+        let timers = self.timers.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = !self.queue.is_empty() || !timers.is_empty();
+        let next = timers.values().min().copied();
+        drop(timers);
+        let until = next.map(|t| t.duration_since(self.state.now()));
+        let second = Duration::from_secs(1);
+        match until {
+            Some(until) => Duration::try_from(until).unwrap_or(Duration::ZERO).clamp(Duration::from_millis(20), second),
+            None if waiting => Duration::from_millis(200),
+            None => second,
+        }
+    }
+
+    /// Work whose time has come.
+    fn due(&self, now: Timestamp) -> Vec<Work> {
+        let mut timers = self.timers.lock().unwrap_or_else(PoisonError::into_inner);
+        let due: Vec<Work> = timers.iter().filter(|(_, at)| **at <= now).map(|(w, _)| w.clone()).collect();
+        for work in &due {
+            timers.remove(work);
+        }
+        due
+    }
+
+    fn again(&self, work: Work, at: Timestamp) {
+        self.timers.lock().unwrap_or_else(PoisonError::into_inner).insert(work, at);
+    }
+
+    async fn work(&self, work: Work) {
+        let result = match &work {
+            Work::Release(namespace, name) => {
+                tokio::time::timeout(PATIENCE, self.release(namespace, name)).await
+            }
+            Work::Object(kind, namespace, name) => {
+                tokio::time::timeout(PATIENCE, self.object(*kind, namespace, name)).await
+            }
+        };
+        let error = match result {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error,
+            Err(_) => anyhow::anyhow!("no answer within {} s", PATIENCE.as_secs()),
+        };
+        tracing::warn!(?work, error = format!("{error:#}"), "will be tried again");
+        let again = self.state.now() + SignedDuration::from_millis(500);
+        self.again(work, again);
+    }
+
+    /// Decides on a release: record, lift holds, status, event.
+    async fn release(&self, namespace: &str, name: &str) -> anyhow::Result<()> {
+        let work = Work::Release(namespace.to_owned(), name.to_owned());
+        let snapshot = self.state.snapshot(namespace, name);
+        let Some(release) = snapshot.release.clone() else { return Ok(()) };
+        let decision = evaluate(&snapshot);
+        let (recorded, before) = self.ledger.decision(&snapshot, &decision).await?;
+        match decision.valid_until {
+            Some(at) => self.again(work.clone(), at),
+            None => {
+                self.timers.lock().unwrap_or_else(PoisonError::into_inner).remove(&work);
+            }
+        }
+        if decision.cleared == Cleared::True || !effects::enforcing(&snapshot.namespace_labels) {
+            effects::lift_holds(self, &snapshot, &recorded).await?;
+        }
+        let until = decision::cleared_until(&snapshot, &decision);
+        let Some(object) = self.raw(Kind::ModelRelease, namespace, name) else { return Ok(()) };
+        let generation = generation(&object);
+        let names = self.state.names().clone();
+        let digest = snapshot.digest();
+        let status = status::release(name, generation, &decision, &recorded, until, &digest, &names);
+        effects::write_status(self, Kind::ModelRelease, &object, status).await?;
+        let changed = before.as_ref().map(|b| b.cleared) != Some(recorded.cleared);
+        if changed && (before.is_some() || recorded.cleared) {
+            let uid = release.record.uid.clone();
+            let regarding = effects::reference("placet.dev/v1alpha1", "ModelRelease", namespace, name, &uid);
+            let (type_, reason, note) = if recorded.cleared {
+                (EventType::Normal, "Cleared", render::headline(name, &decision))
+            } else {
+                (EventType::Warning, "NotCleared", render::event_note(namespace, name, &decision, &names))
+            };
+            self.events.emit(regarding, type_, reason, &note);
+        }
+        Ok(())
+    }
+
+    /// Status of another object of ours.
+    async fn object(&self, kind: Kind, namespace: &str, name: &str) -> anyhow::Result<()> {
+        let Some(object) = self.raw(kind, namespace, name) else { return Ok(()) };
+        let generation = generation(&object);
+        let status = self.status_of(kind, namespace, name, generation);
+        if let Some(status) = status {
+            effects::write_status(self, kind, &object, status).await?;
+        }
+        Ok(())
+    }
+
+    fn status_of(&self, kind: Kind, namespace: &str, name: &str, generation: Option<i64>) -> Option<Value> {
+        let names = self.state.names().clone();
+        let now = self.state.now();
+        let world = self.state.world();
+        match kind {
+            Kind::AISystem => {
+                let object = world.system(namespace, name)?;
+                let derived = object.spec.as_ref().ok().map(placet_gate::class::derive);
+                let mut cleared: Option<(u64, String)> = None;
+                let mut pending = 0;
+                for (ns, release) in world.names(Kind::ModelRelease).into_iter().filter(|(ns, _)| ns == namespace) {
+                    let Some(spec) = world.release(&ns, &release).and_then(|r| r.spec.as_ref().ok()) else { continue };
+                    if spec.system.as_str() != name || spec.withdrawn == Some(true) {
+                        continue;
+                    }
+                    match self.ledger.last(&ns, &release) {
+                        Some(last) if last.cleared => {
+                            if cleared.as_ref().is_none_or(|(index, _)| *index < last.index) {
+                                cleared = Some((last.index, release));
+                            }
+                        }
+                        _ => pending += 1,
+                    }
+                }
+                Some(status::system(object, generation, derived.as_ref(), cleared.as_ref().map(|(_, n)| n.as_str()), pending))
+            }
+            Kind::ImpactAssessment => {
+                let object = world.assessment(namespace, name)?;
+                let scores = object.spec.as_ref().map(|s| placet_gate::risk::scores(s, &placet_gate::risk::ISO_27005));
+                Some(status::assessment(object, generation, &scores.unwrap_or_default()))
+            }
+            Kind::TestReport => Some(status::report(world.report(namespace, name)?, generation)),
+            Kind::Approval => {
+                let object = world.approval(namespace, name)?;
+                let current = object.spec.as_ref().ok().and_then(|s| {
+                    crate::subjects::current_digest(&world, &self.state.gate_clock(), namespace, &s.subject)
+                });
+                Some(status::approval(object, generation, current.as_deref(), &names))
+            }
+            Kind::RiskAcceptance => {
+                let object = world.acceptance(namespace, name)?;
+                let assessment = object.spec.as_ref().ok().and_then(|s| {
+                    world.assessment(namespace, &s.assessment.name).map(|a| a.digest().to_owned())
+                });
+                if let Some(ends) = object.spec.as_ref().ok().and_then(|s| placet_gate::time::date_time(&s.expires_at))
+                    && ends > now
+                {
+                    self.again(Work::Object(kind, namespace.to_owned(), name.to_owned()), ends);
+                }
+                Some(status::acceptance(object, generation, assessment.as_deref(), now, &names))
+            }
+            Kind::ReleasePolicy => {
+                let object = world.policies().find(|p| p.name() == name)?;
+                let (missing, conflicts) = crate::subjects::policy_problems(&world, object);
+                Some(status::policy(object, generation, &missing, &conflicts))
+            }
+            Kind::ModelRelease | Kind::ApprovalRole => None,
+        }
+    }
+
+    /// An object of ours as last seen.
+    pub fn raw(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        let raw = self.raw.lock().unwrap_or_else(PoisonError::into_inner);
+        raw.get(&(kind, namespace.to_owned(), name.to_owned())).cloned()
+    }
+}
+
+fn generation(object: &Value) -> Option<i64> {
+    object.pointer("/metadata/generation").and_then(Value::as_i64)
+}

@@ -1,0 +1,260 @@
+//! Putting the operator together: keys, log, memory, watches, servers; then waiting for the end.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use ed25519_dalek::SigningKey;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client};
+use placet_evidence::{Config as LogConfig, Digest, HeadStore, Log, LogKey, OpenError};
+use placet_gate::object::Reading;
+use placet_gate::people::PeopleKey;
+use placet_gate::stamp::ReceiptKeys;
+
+use crate::admission::{self, Admission};
+use crate::config::{Run, Uninstall};
+use crate::infra::cabundle::{Injector, Target, WebhookKind};
+use crate::infra::clock::{Clock, TestClock};
+use crate::infra::health::{self, Readiness};
+use crate::infra::lease::Claim;
+use crate::infra::pki_keeper::{PkiConfig, PkiKeeper, service_names};
+use crate::infra::secrets::ensure_secret_key;
+use crate::infra::server::{Server, ServerConfig};
+use crate::infra::supervisor::{Phase, Supervisor, stop_signals};
+use crate::infra::{client, telemetry, tls};
+use crate::ledger::Ledger;
+use crate::memory::Memory;
+use crate::reconcile::Reconciler;
+use crate::services::events::EventSink;
+use crate::services::heads::ConfigMapHeads;
+use crate::services::reading::{Readers, Token, evidence_router};
+use crate::services::{owner, packs, uninstall};
+use crate::state::State;
+use crate::stores::{self, Queue};
+
+/// How long stopping may take: below the 30 s that Kubernetes gives a pod.
+const STOP: Duration = Duration::from_secs(25);
+
+/// Runs the operator until a signal or a failure.
+///
+/// # Errors
+/// Why it could not start, or which task ended.
+pub async fn run(flags: Run) -> anyhow::Result<()> {
+    telemetry::init_logs(&flags.place.log_level, flags.place.log_format.into())?;
+    let stop = stop_signals()?;
+    let mut supervisor = Supervisor::new();
+    let (clock, test_clock) = TestClock::choose(flags.test_clock_file.clone(), flags.allow_test_clock)?;
+    if let Some(test) = &test_clock {
+        test.read().await;
+    }
+    let client = client::connect(&clock).await?;
+    let place = &flags.place;
+    let cluster = cluster_uid(&client).await?;
+    let secret = async |suffix: &str, length| ensure_secret_key(&client, &place.namespace, &place.name(suffix), length).await;
+    let seed = |key: &crate::infra::secrets::SecretKey| key.array::<32>().context("a seed has 32 bytes");
+    let log_key = LogKey::from_seed(&seed(&secret("log-key", 32).await?)?);
+    let receipts = SigningKey::from_bytes(&seed(&secret("receipt-key", 32).await?)?);
+    let people = PeopleKey::new(secret("people-key", 32).await?.bytes());
+    let readers = Readers {
+        log: Token::new(&secret("read-log", 32).await?, &place.name("read-log")),
+        names: Token::new(&secret("read-names", 32).await?, &place.name("read-names")),
+    };
+    let mut receipt_keys = ReceiptKeys::new();
+    receipt_keys.add(receipts.verifying_key());
+
+    let heads = Arc::new(ConfigMapHeads::new(client.clone(), &place.namespace, &place.release, tokio::runtime::Handle::current()));
+    let mut config = LogConfig::new(&flags.log_dir, &format!("placet.dev/{cluster}"), &cluster);
+    concat!("placet-operator/", env!("CARGO_PKG_VERSION")).clone_into(&mut config.software);
+    let (log, memory) = open_log(config, log_key, &heads, clock.now()).await?;
+    if let Some(newest) = log.newest() {
+        clock.observe_floor(newest);
+    }
+    heads.publish_keys(&log.verifier().to_string(), &receipt_keys.to_text()).await?;
+
+    let reading = Reading { cluster, keys: receipt_keys, people };
+    let state = Arc::new(State::new(reading, clock.clone()));
+    let decisions = {
+        let source = Arc::clone(&log);
+        let read = move |digest: &Digest| -> anyhow::Result<Vec<u8>> {
+            let object = placet_evidence::source::read_object(source.source(), digest)?;
+            Ok(object.with_context(|| format!("the log cites {digest}, which is not in its object store"))?.bytes().to_vec())
+        };
+        memory.recall(&mut state.world_mut(), &read)?
+    };
+    state.workloads_mut().admitted = memory.admitted;
+    let ledger = Arc::new(Ledger::new(Arc::clone(&log), decisions, clock.now()));
+
+    let (events, event_task) = EventSink::new(client.clone(), "placet-operator", &flags.pod_name);
+    supervise(&mut supervisor, Phase::Foundation, "events", |s| event_task.run(s));
+
+    let pki = PkiConfig::for_service(&place.namespace, &flags.service, &place.name("ca"));
+    let names = service_names(&place.namespace, &flags.service);
+    let keeper = PkiKeeper::start(&client, pki, clock.clone()).await?;
+    let serving = keeper.serving();
+    let targets = vec![
+        Target { kind: WebhookKind::Mutating, name: place.name("mutating") },
+        Target { kind: WebhookKind::Validating, name: place.name("validating") },
+    ];
+    let injector = Injector::new(
+        client.clone(),
+        targets,
+        keeper.bundle(),
+        Arc::clone(&serving),
+        names.first().cloned().unwrap_or_default(),
+        clock.clone(),
+    );
+    let trust = injector.trust();
+    let expiry = keeper.expiry();
+    supervise(&mut supervisor, Phase::Foundation, "certificates", |s| keeper.run(s));
+    supervise(&mut supervisor, Phase::Foundation, "caBundle", |s| injector.run(s));
+    let probe = clock.clone();
+    let probe_client = client.clone();
+    supervise(&mut supervisor, Phase::Foundation, "clock", |s| probe.run_probe(probe_client, s));
+    if let Some(test) = test_clock {
+        supervise(&mut supervisor, Phase::Foundation, "test clock", |s| test.run(s));
+    }
+
+    let queue = Arc::new(Queue::default());
+    let raw = Arc::new(Mutex::new(BTreeMap::new()));
+    let stores = stores::start(&client, &state, &raw, &queue, &mut supervisor);
+    let reconciler = Arc::new(Reconciler {
+        state: Arc::clone(&state),
+        raw,
+        queue,
+        ledger: Arc::clone(&ledger),
+        client: client.clone(),
+        events: events.clone(),
+        claim: Claim::sole(),
+        timers: Mutex::default(),
+    });
+    supervise(&mut supervisor, Phase::Work, "reconciler", |s| reconciler.run(s));
+
+    let user = flags.service_account.clone().unwrap_or_else(|| {
+        format!("system:serviceaccount:{}:{}", place.namespace, place.release)
+    });
+    let router = admission::router(Admission {
+        state: Arc::clone(&state),
+        ledger: Arc::clone(&ledger),
+        receipts: Arc::new(receipts),
+        client: client.clone(),
+        events,
+        operator_user: user.into(),
+    })
+    .merge(evidence_router(flags.log_dir.clone(), Arc::clone(&log), readers));
+    let address = SocketAddr::new(flags.bind_address, flags.port);
+    let admission_server =
+        Server::bind(ServerConfig::admission(address), Some(Arc::new(tls::server_config(serving)?))).await?;
+    supervise(&mut supervisor, Phase::Intake, "admission server", |s| admission_server.serve(router, s));
+
+    let mut readiness = Readiness::new();
+    let stores_state = Arc::clone(&state);
+    readiness.add("stores", move || match stores_state.store_problems() {
+        problems if problems.is_empty() => Ok(()),
+        problems => Err(format!("not yet read or not heard of: {}", problems.join(", "))),
+    });
+    let log_state = Arc::clone(&log);
+    readiness.add("evidence log", move || {
+        let health = log_state.health();
+        match (health.poisoned, health.full) {
+            (Some(why), _) => Err(why),
+            (None, true) => Err("its volume is full".into()),
+            (None, false) => Ok(()),
+        }
+    });
+    readiness.add("certificate", move || trust.check());
+    let registry = telemetry::registry(stores, clock.clone(), expiry);
+    let health_router = health::router(Arc::new(readiness), Arc::new(registry));
+    let health_server =
+        Server::bind(ServerConfig::health(SocketAddr::new(flags.bind_address, flags.health_port)), None).await?;
+    supervise(&mut supervisor, Phase::Foundation, "health server", |s| health_server.serve(health_router, s));
+
+    let owner_client = client.clone();
+    let (namespace, mutating, validating) =
+        (place.namespace.clone(), place.name("mutating"), place.name("validating"));
+    supervise(&mut supervisor, Phase::Work, "webhook owner", |s| async move {
+        owner::keep(owner_client, &namespace, &mutating, &validating, s).await
+    });
+    if let Some(dir) = flags.policies_dir.clone() {
+        let packs_client = client.clone();
+        let packs_state = Arc::clone(&state);
+        supervise(&mut supervisor, Phase::Work, "policy packs", |s| async move {
+            packs::apply_when(packs_client, dir, move || packs_state.store_problems().is_empty(), s).await
+        });
+    }
+    let removal = Arc::clone(&ledger);
+    let removal_clock = clock.clone();
+    let removal_heads = Arc::clone(&heads);
+    supervise(&mut supervisor, Phase::Work, "uninstall notice", |s| async move {
+        uninstall::record_removal(removal_heads, removal, removal_clock, s).await
+    });
+
+    tracing::info!(%address, log = %log.head(), "running");
+    let outcome = supervisor.run(stop, STOP).await;
+    let at = clock.now();
+    drop(ledger);
+    match Arc::try_unwrap(log) {
+        Ok(log) => {
+            tokio::task::spawn_blocking(move || log.close(at, "shutdown")).await??;
+        }
+        Err(log) => {
+            tokio::task::spawn_blocking(move || log.publish_now()).await??;
+        }
+    }
+    Ok(outcome?)
+}
+
+fn supervise<F, T>(supervisor: &mut Supervisor, phase: Phase, name: &str, task: F)
+where
+    F: FnOnce(crate::infra::supervisor::Shutdown) -> T,
+    T: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let shutdown = supervisor.shutdown(phase);
+    supervisor.spawn(phase, name, task(shutdown));
+}
+
+/// Opens the log, or begins the successor that somebody ordered. Reading a long log takes time and blocks, so it has a
+/// thread of its own.
+async fn open_log(
+    config: LogConfig,
+    key: LogKey,
+    heads: &Arc<ConfigMapHeads>,
+    now: jiff::Timestamp,
+) -> anyhow::Result<(Arc<Log>, Memory)> {
+    let order = heads.take_begin_order().await?;
+    let ordered = order.is_some();
+    let store: Arc<dyn HeadStore> = Arc::clone(heads) as Arc<dyn HeadStore>;
+    let opened = tokio::task::spawn_blocking(move || {
+        let mut memory = Memory::default();
+        let log = match order {
+            Some(order) => Log::begin_successor(&config, &key, store, now, &order.because)?,
+            None => Log::open_with(&config, &key, store, now, &mut |index, record| memory.visit(index, record))?,
+        };
+        Ok::<_, OpenError>((log, memory))
+    });
+    let (log, memory) = opened.await??;
+    if ordered {
+        heads.finish_begin_order().await?;
+    }
+    Ok((Arc::new(log), memory))
+}
+
+/// Uid of the kube-system namespace: names the cluster.
+async fn cluster_uid(client: &Client) -> anyhow::Result<String> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let namespace = tokio::time::timeout(Duration::from_secs(20), api.get("kube-system")).await??;
+    namespace.metadata.uid.context("the namespace kube-system has no uid")
+}
+
+/// Removes the webhooks, lifts holds, and has that recorded.
+///
+/// # Errors
+/// What could not be removed or lifted.
+pub async fn remove(flags: Uninstall) -> anyhow::Result<()> {
+    telemetry::init_logs(&flags.place.log_level, flags.place.log_format.into())?;
+    let clock = Clock::system();
+    let client = client::connect(&clock).await?;
+    uninstall::uninstall(&client, &flags.place.namespace, &flags.place.release, clock.now()).await
+}

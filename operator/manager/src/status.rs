@@ -1,0 +1,333 @@
+//! Status of our kinds, computed whole from what is decided: pure, so that tests compare values.
+
+use placet_api::common::Level;
+use placet_api::modelrelease::GateVerdict;
+use placet_gate::class::Derived;
+use placet_gate::object::Object;
+use placet_gate::people::with_names;
+use placet_gate::render::{self, Names};
+use placet_gate::risk::{Score, ScoreError};
+use placet_gate::{Cleared, Decision};
+use serde_json::{Value, json};
+
+use crate::ledger::Recorded;
+
+/// Findings per gate that fit a status; the total is given beside them.
+const MAX_FINDINGS: usize = 20;
+
+/// A condition, without its transition time.
+fn condition(type_: &str, status: &str, reason: &str, message: &str, generation: Option<i64>) -> Value {
+    let message: String = message.chars().take(2048).collect();
+    json!({"type": type_, "status": status, "reason": reason, "message": message, "observedGeneration": generation})
+}
+
+/// Adds transition times: kept from the old status where the condition's status is the same.
+pub fn with_times(mut status: Value, old: Option<&Value>, now: jiff::Timestamp) -> Value {
+    let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let old = old.and_then(|s| s.get("conditions")).and_then(Value::as_array);
+    if let Some(conditions) = status.get_mut("conditions").and_then(Value::as_array_mut) {
+        for condition in conditions {
+            let before = old.into_iter().flatten().find(|c| c["type"] == condition["type"]);
+            let kept = before.filter(|c| c["status"] == condition["status"]).map(|c| c["lastTransitionTime"].clone());
+            condition["lastTransitionTime"] = kept.unwrap_or_else(|| now.clone().into());
+        }
+    }
+    status
+}
+
+/// Ready=True: judged at this generation (invariant 10).
+fn ready(reason: &str, message: &str, generation: Option<i64>) -> Value {
+    condition("Ready", "True", reason, message, generation)
+}
+
+/// Status of a ModelRelease.
+pub fn release(
+    name: &str,
+    generation: Option<i64>,
+    decision: &Decision,
+    recorded: &Recorded,
+    cleared_until: Option<jiff::Timestamp>,
+    snapshot_digest: &str,
+    names: &Names,
+) -> Value {
+    let (status, reason) = match decision.cleared {
+        Cleared::True => ("True", "AllGatesMet"),
+        Cleared::False => ("False", "GatesOpen"),
+        Cleared::Unknown => ("Unknown", "NotYetKnown"),
+    };
+    let mut message = render::headline(name, decision);
+    let open = render::open_gates(decision);
+    if !open.is_empty() {
+        message = format!("{message}: {}", open.replace(',', ", "));
+    }
+    let gates: Vec<Value> = decision
+        .gates
+        .iter()
+        .map(|gate| {
+            let mut out = json!({"gate": gate.gate.as_str(), "verdict": verdict(gate.verdict)});
+            if let Some(first) = gate.findings.first() {
+                out["reason"] = first.reason.as_str().into();
+                out["total"] = gate.findings.len().into();
+                out["findings"] = gate.findings.iter().take(MAX_FINDINGS).map(|f| finding(f, names)).collect();
+            }
+            out
+        })
+        .collect();
+    let policies: Vec<Value> =
+        decision.policies.iter().map(|(name, digest)| json!({"name": name, "digest": digest})).collect();
+    let mut out = json!({
+        "observedGeneration": generation,
+        "open": cut(&open, 256),
+        "gates": gates,
+        "policies": policies,
+        "decision": {"record": recorded.index, "digest": snapshot_digest},
+        "conditions": [
+            ready("Judged", "judged at this generation", generation),
+            condition("Cleared", status, reason, &message, generation),
+        ],
+    });
+    if placet_api::scalar::is_digest(&decision.content) {
+        out["digests"] = json!({"content": decision.content});
+        if let Some(evidence) = &decision.evidence {
+            out["digests"]["evidence"] = evidence.clone().into();
+        }
+    }
+    if let Some(class) = decision.class {
+        out["class"] = class.to_string().into();
+    }
+    if let Some(until) = cleared_until {
+        out["validUntil"] = until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into();
+    }
+    out
+}
+
+fn finding(f: &placet_gate::finding::Finding, names: &Names) -> Value {
+    let text = |t: &str, max: usize| cut(&with_names(t, names), max);
+    let mut out = json!({
+        "reason": f.reason.as_str(),
+        "wanted": text(&f.wanted, 2048),
+        "found": text(&f.found, 2048),
+        "who": text(&f.who, 256),
+        "command": text(&f.command, 2048),
+    });
+    if !f.item.is_empty() {
+        out["item"] = text(&f.item, 256).into();
+    }
+    out
+}
+
+fn cut(text: &str, max: usize) -> String {
+    text.chars().take(max).collect()
+}
+
+fn verdict(verdict: GateVerdict) -> &'static str {
+    match verdict {
+        GateVerdict::Met => "Met",
+        GateVerdict::NotMet => "NotMet",
+        GateVerdict::Unknown => "Unknown",
+    }
+}
+
+/// What keeps an object from counting, as a Ready condition; Ready stays True, since it was judged.
+fn problem<S>(object: &Object<S>) -> Option<(&'static str, String)> {
+    object.problem().map(|p| match p {
+        placet_gate::object::Problem::NotStamped(why) => (
+            "NotStamped",
+            format!("it does not count: {why}; its author heals it by kubectl apply --server-side -f FILE"),
+        ),
+        placet_gate::object::Problem::NotUnderstood(why) => ("NotUnderstood", format!("it does not count: {why}")),
+    })
+}
+
+/// Status of an AISystem.
+pub fn system(
+    object: &Object<placet_api::aisystem::AISystemSpec>,
+    generation: Option<i64>,
+    derived: Option<&Derived>,
+    cleared: Option<&str>,
+    pending: usize,
+) -> Value {
+    let class = derived.and_then(|d| d.class);
+    let (reason, message) = match (problem(object), class, derived) {
+        (Some((reason, message)), ..) => (reason, message),
+        (None, Some(class), _) => ("Classified", format!("class {class}")),
+        (None, None, derived) => {
+            let missing = derived.map(|d| d.unanswered.join(", ")).unwrap_or_default();
+            ("TriggersNotAnswered", format!("the class is not known until these triggers are answered: {missing}"))
+        }
+    };
+    let mut out = json!({
+        "observedGeneration": generation,
+        "releases": {"pending": pending},
+        "conditions": [ready(reason, &message, generation)],
+    });
+    if let Some(class) = class {
+        out["class"] = class.to_string().into();
+    }
+    if let Some(derived) = derived.filter(|d| !d.basis.is_empty()) {
+        out["classBasis"] = derived.basis.iter().take(32).map(|b| cut(b, 256)).collect();
+    }
+    if let (Some(classification), Ok(content)) = (&object.classification, &object.record.digest) {
+        out["digests"] = json!({"content": content, "classification": classification});
+    }
+    if let Some(cleared) = cleared {
+        out["releases"]["cleared"] = cleared.into();
+    }
+    out
+}
+
+/// Status of an ImpactAssessment.
+pub fn assessment(
+    object: &Object<placet_api::impactassessment::ImpactAssessmentSpec>,
+    generation: Option<i64>,
+    scores: &[Result<Score, ScoreError>],
+) -> Value {
+    let good: Vec<&Score> = scores.iter().filter_map(|s| s.as_ref().ok()).collect();
+    let (reason, message) = match problem(object) {
+        Some((reason, message)) => (reason, message),
+        None if good.len() < scores.len() => {
+            let first = scores.iter().find_map(|s| s.as_ref().err());
+            ("ScoresNotComputable", format!("not every risk can be scored: {first:?}"))
+        }
+        None => ("Scored", "levels are computed".to_owned()),
+    };
+    let risks: Vec<Value> = good
+        .iter()
+        .map(|s| {
+            json!({
+                "id": s.id,
+                "inherent": s.inherent.to_string(),
+                "residual": s.residual.to_string(),
+                "arithmetic": cut(&s.arithmetic, 256),
+            })
+        })
+        .collect();
+    let mut out = json!({
+        "observedGeneration": generation,
+        "risks": risks,
+        "conditions": [ready(reason, &message, generation)],
+    });
+    let level: Option<Level> = good.iter().map(|s| s.residual).max().filter(|_| good.len() == scores.len());
+    if let Some(level) = level {
+        out["level"] = level.to_string().into();
+    }
+    if let Ok(digest) = &object.record.digest {
+        out["digest"] = digest.clone().into();
+    }
+    out
+}
+
+/// Status of a TestReport.
+pub fn report(object: &Object<placet_api::testreport::TestReportSpec>, generation: Option<i64>) -> Value {
+    let (reason, message) =
+        problem(object).unwrap_or(("Understood", "read; a policy's tests say what it comes to".to_owned()));
+    let mut out = json!({"observedGeneration": generation, "conditions": [ready(reason, &message, generation)]});
+    if let Ok(digest) = &object.record.digest {
+        out["digest"] = digest.clone().into();
+    }
+    out
+}
+
+/// Status of an Approval: who gave it, and whether its stamp and role let it count at all. Whether it counts for its
+/// subject now is said by the subject's findings.
+pub fn approval(
+    object: &Object<placet_api::approval::ApprovalSpec>,
+    generation: Option<i64>,
+    current_digest: Option<&str>,
+    names: &Names,
+) -> Value {
+    let standing = object.standing();
+    let typed = object.spec.as_ref().ok().map(|s| s.subject.digest.as_str());
+    let (status, reason, message) = match (problem(object), standing) {
+        (Some((reason, message)), _) => ("False", reason, message),
+        (None, Some(s)) if s.holds_role != Some(true) => {
+            ("False", "RoleNotHeld", format!("{} did not hold the role when it was made", s.creator))
+        }
+        (None, _) if current_digest.is_none() => {
+            ("Unknown", "SubjectNotFound", "its subject is not there, or cannot be digested".to_owned())
+        }
+        (None, _) if current_digest != typed => {
+            ("False", "ContentChanged", format!("it names {}, the content is {}", typed.unwrap_or(""), current_digest.unwrap_or("")))
+        }
+        _ => ("True", "Bound", "bound to its subject's content".to_owned()),
+    };
+    let message = with_names(&message, names);
+    let mut out = json!({
+        "observedGeneration": generation,
+        "conditions": [
+            ready("Judged", "judged at this generation", generation),
+            condition("Counts", status, reason, &message, generation),
+        ],
+    });
+    if let Some(standing) = standing {
+        out["by"] = with_names(&standing.creator.to_string(), names).into();
+    }
+    out
+}
+
+/// Status of a RiskAcceptance.
+pub fn acceptance(
+    object: &Object<placet_api::riskacceptance::RiskAcceptanceSpec>,
+    generation: Option<i64>,
+    assessment_digest: Option<&str>,
+    now: jiff::Timestamp,
+    names: &Names,
+) -> Value {
+    let standing = object.standing();
+    let spec = object.spec.as_ref().ok();
+    let ended = spec.and_then(|s| placet_gate::time::date_time(&s.expires_at)).is_none_or(|t| t <= now);
+    let (status, reason, message) = match (problem(object), standing) {
+        (Some((reason, message)), _) => ("False", reason, message),
+        (None, Some(s)) if s.holds_role != Some(true) => {
+            ("False", "RoleNotHeld", format!("{} did not hold the role when it was made", s.creator))
+        }
+        _ if ended => ("False", "Ended", "its term has ended".to_owned()),
+        _ if assessment_digest != spec.map(|s| s.assessment.digest.as_str()) => {
+            ("False", "ContentChanged", "the assessment is not, or no longer, of the digest that it names".to_owned())
+        }
+        _ => ("True", "InDate", "in date".to_owned()),
+    };
+    let message = with_names(&message, names);
+    let mut out = json!({
+        "observedGeneration": generation,
+        "conditions": [
+            ready("Judged", "judged at this generation", generation),
+            condition("Counts", status, reason, &message, generation),
+        ],
+    });
+    if let Some(standing) = standing {
+        out["by"] = with_names(&standing.creator.to_string(), names).into();
+    }
+    if let Ok(digest) = &object.record.digest {
+        out["digest"] = digest.clone().into();
+    }
+    out
+}
+
+/// Status of a ReleasePolicy.
+pub fn policy(
+    object: &Object<placet_api::releasepolicy::ReleasePolicySpec>,
+    generation: Option<i64>,
+    unknown_roles: &[String],
+    conflicts: &[String],
+) -> Value {
+    let ready = match problem(object) {
+        Some((reason, message)) => condition("Ready", "False", reason, &message, generation),
+        None if !conflicts.is_empty() => {
+            condition("Ready", "False", "Contradiction", &conflicts.join("; "), generation)
+        }
+        None if !unknown_roles.is_empty() => condition(
+            "Ready",
+            "False",
+            "UnknownRole",
+            &format!("these ApprovalRoles do not exist: {}", unknown_roles.join(", ")),
+            generation,
+        ),
+        None => ready("Understood", "it applies", generation),
+    };
+    let mut out = json!({"observedGeneration": generation, "conditions": [ready]});
+    if let Ok(digest) = &object.record.digest {
+        out["digest"] = digest.clone().into();
+    }
+    out
+}

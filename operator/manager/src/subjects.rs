@@ -1,0 +1,48 @@
+//! What approvals are about: the digest that one must name now, and what is wrong with a policy.
+
+use placet_api::approval::{Covers, Subject, SubjectKind};
+use placet_api::releasepolicy::ReleasePolicySpec;
+use placet_gate::evaluate;
+use placet_gate::object::Object;
+use placet_gate::policy;
+use placet_gate::world::{Clock, World};
+
+/// The digest that an approval of this subject must name now; None if the subject is not there.
+pub fn current_digest(world: &World, clock: &Clock, namespace: &str, subject: &Subject) -> Option<String> {
+    let name = subject.name.as_str();
+    let digest = match (subject.kind, subject.covers) {
+        (SubjectKind::ModelRelease, Covers::Evidence) => {
+            return evaluate(&world.snapshot(namespace, name, clock.clone())).evidence;
+        }
+        (SubjectKind::ModelRelease, _) => world.release(namespace, name)?.digest().to_owned(),
+        (SubjectKind::AISystem, Covers::Classification) => world.system(namespace, name)?.classification.clone()?,
+        (SubjectKind::AISystem, _) => world.system(namespace, name)?.digest().to_owned(),
+        (SubjectKind::ImpactAssessment, _) => world.assessment(namespace, name)?.digest().to_owned(),
+        (SubjectKind::RiskAcceptance, _) => world.acceptance(namespace, name)?.digest().to_owned(),
+    };
+    Some(digest).filter(|d| !d.is_empty())
+}
+
+/// Uid of an approval's subject.
+pub fn uid(world: &World, namespace: &str, subject: &Subject) -> Option<String> {
+    let name = subject.name.as_str();
+    let uid = match subject.kind {
+        SubjectKind::ModelRelease => &world.release(namespace, name)?.record.uid,
+        SubjectKind::AISystem => &world.system(namespace, name)?.record.uid,
+        SubjectKind::ImpactAssessment => &world.assessment(namespace, name)?.record.uid,
+        SubjectKind::RiskAcceptance => &world.acceptance(namespace, name)?.record.uid,
+    };
+    Some(uid.clone()).filter(|u| !u.is_empty())
+}
+
+/// Roles that a policy names and that do not exist, and ways in which it contradicts itself.
+pub fn policy_problems(world: &World, object: &Object<ReleasePolicySpec>) -> (Vec<String>, Vec<String>) {
+    let Ok(spec) = &object.spec else { return (Vec::new(), Vec::new()) };
+    let mut roles: Vec<String> = spec.approvals.iter().map(|a| a.role.to_string()).collect();
+    roles.extend(spec.classification.iter().map(|c| c.approved_by.to_string()));
+    roles.extend(spec.acceptance_authority.iter().flatten().flat_map(|a| a.roles.iter().map(ToString::to_string)));
+    roles.retain(|role| !world.has_role(role));
+    roles.sort();
+    roles.dedup();
+    (roles, policy::join(&[object]).err().unwrap_or_default())
+}
