@@ -1,4 +1,10 @@
 //! The judgement of admission requests: the cases in `tests/admission`, the words of a denial, and properties.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and reads its cases from files"
+)]
 
 #[path = "admission/props.rs"]
 mod props;
@@ -227,18 +233,18 @@ fn check(base: &Base, case: &Case) -> Result<(), String> {
             wrong.push(format!("{what}: wanted {wanted}, found {found}"));
         }
     };
-    let list = |l: &Vec<String>| l.join(", ");
+    let joined = |l: &Vec<String>| l.join(", ");
     let changes: Vec<String> = subject.changes.iter().map(|c| format!("{c:?}")).collect();
     let codes = |a: &Answer| a.reasons.iter().map(|r| r.as_str()).collect::<Vec<_>>().join(", ");
     same("passes", expect.passes.clone(), "judged".into());
-    same("changes", expect.changes.as_ref().map(list), list(&changes));
+    same("changes", expect.changes.as_ref().map(joined), joined(&changes));
     same("effect", expect.effect.clone(), answer.effect.as_str().into());
     same("cleared", expect.cleared.map(|c| c.to_string()), answer.cleared.to_string());
     same("replacement", expect.replacement.map(|c| c.to_string()), answer.replacement.to_string());
     same("release", expect.release.clone(), subject.release.clone().unwrap_or_default());
-    same("reasons", expect.reasons.as_ref().map(list), codes(&answer));
+    same("reasons", expect.reasons.as_ref().map(joined), codes(&answer));
     same("in validation", expect.in_validation.clone(), last.effect.as_str().into());
-    same("validation reasons", expect.validation_reasons.as_ref().map(list), codes(&last));
+    same("validation reasons", expect.validation_reasons.as_ref().map(joined), codes(&last));
     let text = |a: &Answer| format!("{}\n{}", a.message, a.warnings.join("\n"));
     for (wanted, answer) in
         expect.says.iter().map(|w| (w, &answer)).chain(expect.validation_says.iter().map(|w| (w, &last)))
