@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::args::{ApproveArgs, Covers, WriteOutput};
 use crate::cluster::{Cluster, Refused};
-use crate::{sys, target, text};
+use crate::{sys, target, text, yaml};
 
 /// Runs the command: `approve` or else reject.
 pub fn run(cluster: &Cluster, args: &ApproveArgs, approve: bool) -> anyhow::Result<u8> {
@@ -311,7 +311,7 @@ impl Made {
 
     /// Prints it and creates nothing.
     pub fn show(&self, cluster: &Cluster) -> anyhow::Result<u8> {
-        sys::print(&serde_saphyr::to_string(&self.object(cluster, &self.name))?)?;
+        sys::print(&yaml::document(&self.object(cluster, &self.name)))?;
         Ok(0)
     }
 

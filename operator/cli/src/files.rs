@@ -104,6 +104,8 @@ pub struct Input {
     pub notes: Vec<String>,
     /// What is wrong, each with file and line.
     errors: Vec<String>,
+    /// Whether the file at hand was found in a directory: strangers are no error there.
+    found: bool,
 }
 
 /// As [`load`], where no path at all gives nothing.
@@ -122,18 +124,20 @@ pub fn load(paths: &[PathBuf], default_namespace: Option<&str>) -> anyhow::Resul
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
-            let before = files.len();
-            below(path, 0, &mut files)?;
-            if files.len() == before {
+            let mut all = Vec::new();
+            below(path, 0, &mut all)?;
+            if all.is_empty() {
                 bail!("{}: wanted .yaml, .yml or .json files, found none", path.display());
             }
+            files.extend(all.into_iter().map(|file| (file, true)));
         } else {
-            files.push(path.clone());
+            files.push((path.clone(), false));
         }
     }
     let mut input = Input::default();
-    for path in &files {
+    for (path, found) in &files {
         let text = sys::read_text(path)?;
+        input.found = *found;
         input.file(&path.display().to_string(), &text, default_namespace);
     }
     input.duplicates();
@@ -213,7 +217,7 @@ impl Input {
                     self.object(found.value, file, line, default_namespace, Some((before, &document)));
                 }
                 Err(e) => {
-                    let said = said(file, before, &e);
+                    let said = said(file, before, &document, &e);
                     self.errors.push(format!("{said} (not YAML that can be read)"));
                 }
             }
@@ -235,7 +239,9 @@ impl Input {
         if value.is_null() {
             return;
         }
-        if kind.is_empty() || api_version.is_empty() {
+        if kind.is_empty() && api_version.is_empty() && self.found {
+            self.notes.push(format!("{place}: left aside, it is no Kubernetes object"));
+        } else if kind.is_empty() || api_version.is_empty() {
             self.errors
                 .push(format!("{place}: wanted an object with apiVersion and kind, found neither or one"));
         } else if kind.ends_with("List") && value.get("items").is_some() {
@@ -323,7 +329,7 @@ fn typed<S: DeserializeOwned>(object: &Loaded, source: Option<(u64, &str)>) -> O
     if let Some((before, text)) = source
         && let Err(e) = serde_saphyr::from_str::<Strict<S>>(text)
     {
-        return Some(format!("{} ({})", said(&object.file, before, &e), object.label()));
+        return Some(format!("{} ({})", said(&object.file, before, text, &e), object.label()));
     }
     // The value as JSON is what is digested and judged: a number where a text is wanted shows only here.
     serde_json::from_value::<Strict<S>>(object.value.clone())
@@ -332,9 +338,32 @@ fn typed<S: DeserializeOwned>(object: &Loaded, source: Option<(u64, &str)>) -> O
 }
 
 /// A parser's error with file, line and column.
-fn said(file: &str, before: u64, error: &serde_saphyr::Error) -> String {
-    let at = error.location().map_or_else(String::new, |l| format!(":{}:{}", before + l.line(), l.column()));
-    format!("{file}{at}: {}", words(error))
+fn said(file: &str, before: u64, document: &str, error: &serde_saphyr::Error) -> String {
+    let said = words(error);
+    let found = error.location().map(|l| (l.line(), l.column()));
+    let found = found.map(|at| unknown_field(document, at, &said).unwrap_or(at));
+    let at = found.map_or_else(String::new, |(line, column)| format!(":{}:{column}", before + line));
+    format!("{file}{at}: {said}")
+}
+
+/// Line and column of an unknown field: the parser names the map that it stands in, so that the field is looked for
+/// from there.
+fn unknown_field(document: &str, (line, column): (u64, u64), said: &str) -> Option<(u64, u64)> {
+    let field = said.strip_prefix("unknown field `")?.split('`').next().filter(|f| !f.is_empty())?;
+    let from = usize::try_from(line).ok()?.saturating_sub(1);
+    for (i, text) in document.lines().enumerate().skip(from) {
+        let start = if i == from { usize::try_from(column).ok()?.saturating_sub(1) } else { 0 };
+        let before = |at: usize| text[..at].trim_end().chars().next_back();
+        let key = text.match_indices(field).map(|(at, _)| at).filter(|at| *at >= start).find(|at| {
+            let rest = text[at + field.len()..].trim_start_matches(['"', '\'']).trim_start();
+            rest.starts_with(':') && before(*at).is_none_or(|c| "{,-\"'".contains(c))
+        });
+        if let Some(at) = key {
+            let column = text[..at].chars().count() + 1;
+            return Some((u64::try_from(i).ok()? + 1, u64::try_from(column).ok()?));
+        }
+    }
+    None
 }
 
 /// The error without the places that it repeats.
@@ -371,7 +400,7 @@ mod tests {
         );
         let input = read("f.yaml", &text);
         assert_eq!(input.errors.len(), 1, "{:?}", input.errors);
-        assert!(input.errors[0].starts_with("f.yaml:9:"), "{:?}", input.errors);
+        assert!(input.errors[0].starts_with("f.yaml:10:"), "{:?}", input.errors);
         assert!(input.errors[0].contains("colour"), "{:?}", input.errors);
     }
 
@@ -401,7 +430,7 @@ mod tests {
         let input = read("f.json", &serde_json::to_string_pretty(&list).unwrap());
         assert!(input.errors.is_empty(), "{:?}", input.errors);
         assert_eq!(input.objects.len(), 1);
-        assert_eq!(input.objects[0].line, 4);
+        assert_eq!(input.objects[0].line, 5);
         assert_eq!(input.notes.len(), 1);
         assert_eq!(input.namespaces["n"]["a"], "b");
     }

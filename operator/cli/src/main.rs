@@ -19,6 +19,7 @@ mod target;
 mod testing;
 mod text;
 mod why;
+mod yaml;
 
 use std::process::ExitCode;
 

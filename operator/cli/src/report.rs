@@ -10,7 +10,7 @@ use placet_gate::fairness::{Counts, Group, PositiveMeans, Table};
 use serde_json::{Value, json};
 
 use crate::args::{CountsArgs, Global, PositiveArg, ReportCommand};
-use crate::{sys, text};
+use crate::{sys, text, yaml};
 
 /// The columns that every table ends with.
 const COUNTS: [&str; 5] = ["n", "tp", "fp", "fn", "tn"];
@@ -22,7 +22,7 @@ pub fn run(global: &Global, command: &ReportCommand) -> anyhow::Result<u8> {
     let file = args.file.display().to_string();
     let now = args.ran_at.clone().unwrap_or_else(|| text::seconds(sys::now()));
     let report = counts(global, args, &table, &file, &now)?;
-    sys::print(&serde_saphyr::to_string(&report)?)?;
+    sys::print(&yaml::document(&report))?;
     Ok(0)
 }
 

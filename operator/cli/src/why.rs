@@ -234,6 +234,7 @@ impl Answer {
     }
 
     fn json(&self) -> Value {
+        let names = Names::new();
         let groups: Vec<Value> = self
             .by_who()
             .into_iter()
@@ -242,7 +243,7 @@ impl Answer {
                     .into_iter()
                     .map(|(gate, verdict, f)| {
                         json!({"gate": gate, "verdict": verdict, "reason": f.reason, "item": f.item,
-                               "wanted": f.wanted, "found": f.found, "command": f.command})
+                               "wanted": with_names(&f.wanted, &names), "found": with_names(&f.found, &names), "command": f.command})
                     })
                     .collect();
                 json!({"who": who, "findings": findings})

@@ -378,16 +378,21 @@ fn reword(decision: &mut Decision) {
         if finding.reason != Reason::StoreNotReady {
             continue;
         }
-        let (wanted, command) = match finding.item.as_str() {
-            HOLDINGS => ("who holds which role", "placet check --roles FILE (YAML: {role: [users]})"),
+        let (wanted, found, command) = match finding.item.as_str() {
+            HOLDINGS => (
+                "who holds which role",
+                "role holdings were not given",
+                "placet check --roles FILE (YAML: {role: [users]})",
+            ),
             LABELS => (
-                "the namespace's labels, by which a policy selects",
+                "the labels of the namespace, by which a policy selects",
+                "namespace labels were not given",
                 "placet check --namespace-labels KEY=VALUE",
             ),
             _ => continue,
         };
         wanted.clone_into(&mut finding.wanted);
-        "it was not given".clone_into(&mut finding.found);
+        found.clone_into(&mut finding.found);
         "you".clone_into(&mut finding.who);
         command.clone_into(&mut finding.command);
     }

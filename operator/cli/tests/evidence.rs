@@ -1,0 +1,272 @@
+//! `placet evidence` on a log in a directory, written as the operator writes it.
+
+mod common;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use common::{Ran, placet};
+use jiff::Timestamp;
+use placet_api::Kind;
+use placet_evidence::{
+    Admission, Config, Decision, Effect, FileHeads, GateOutcome, HoldLifted, Log, LogKey, NewRecord, Object,
+    ObjectSeen, Operation, Payload, Subject, Verdict,
+};
+use placet_gate::evaluate;
+use placet_gate::object::Reading;
+use placet_gate::people::PeopleKey;
+use placet_gate::stamp::{Identity, ReceiptKeys, StampText};
+use placet_gate::world::{Clock, World};
+use serde_json::{Value, json};
+
+const ORIGIN: &str = "placet.dev/test";
+
+fn at(time: &str) -> Timestamp {
+    time.parse().unwrap()
+}
+
+fn release() -> Value {
+    json!({"apiVersion": "placet.dev/v1alpha1", "kind": "ModelRelease", "metadata": {"name": "m-1", "namespace": "lending"},
+           "spec": {"system": "s", "version": "1", "change": {"kind": "Initial", "reason": "First"},
+                    "artifacts": [{"name": "w", "role": "Model", "kind": "OCI", "reference": "r.example/w",
+                                   "digest": format!("sha256:{}", "3".repeat(64))}]}})
+}
+
+fn approval() -> Value {
+    json!({"apiVersion": "placet.dev/v1alpha1", "kind": "Approval", "metadata": {"name": "a", "namespace": "lending"},
+           "spec": {"subject": {"kind": "ModelRelease", "name": "m-1", "covers": "Content", "digest": format!("sha256:{}", "9".repeat(64))},
+                    "role": "risk-officer", "decision": "Approve"}})
+}
+
+/// A log with the life of one release; `changed` makes the recorded decision another one than the gate's.
+fn write_log(dir: &Path, heads: &Path, changed: bool) -> LogKey {
+    let key = LogKey::from_seed(&[5; 32]);
+    let config = Config::new(dir, ORIGIN, "cluster-1");
+    let log = Log::open(&config, &key, Arc::new(FileHeads::new(heads)), at("2026-11-20T09:00:00Z")).unwrap();
+    let reading =
+        Reading { cluster: "cluster-1".into(), keys: ReceiptKeys::new(), people: PeopleKey::new(*b"people") };
+    let stamp = |user: &str| StampText {
+        creator: Identity { user: user.into(), uid: None },
+        created_at: at("2026-11-20T09:00:00Z"),
+        editors: vec![],
+        spec: String::new(),
+        uid: None,
+        subject_uid: None,
+        role: None,
+    };
+    let mut world = World::new();
+    let mut append = |record: NewRecord| log.append(record).wait().unwrap().index;
+    let mut stored = Vec::new();
+    for (object, user, time) in
+        [(release(), "alice", "2026-11-20T09:00:01Z"), (approval(), "erin", "2026-11-20T09:00:02Z")]
+    {
+        let (record, _) = reading.read_assuming(&object, &stamp(user)).unwrap();
+        let object = Object::new(serde_json::to_vec(&record).unwrap());
+        stored.push(object.digest());
+        let seen = ObjectSeen {
+            op: Operation::Create,
+            kind: record.kind.to_string(),
+            namespace: record.namespace.clone(),
+            name: record.name.clone(),
+            uid: None,
+            content: record.digest.clone().unwrap().parse().unwrap(),
+            stored: Some(object.digest()),
+            actor: Some(reading.people.person(user).token().to_owned()),
+            stamped: true,
+        };
+        let subject = Subject::new(record.kind.as_str(), record.namespace.as_deref(), &record.name);
+        append(
+            NewRecord::new(at(time), subject, Payload::Object(seen))
+                .with_object(object)
+                .with_personal("actor.name", user),
+        );
+        world.apply(record);
+    }
+    let now = at("2026-11-20T09:00:03Z");
+    let decision = evaluate(&world.snapshot("lending", "m-1", Clock::Trusted(now)));
+    let mut result = serde_json::to_vec(&decision).unwrap();
+    if changed {
+        result.push(b' ');
+    }
+    let rest = json!({"placet.dev/snapshot": "v1", "namespace": "lending", "name": "m-1", "labels": {}, "roles": [],
+                      "firstUse": null, "notReady": [], "clockUntrusted": null, "live": stored});
+    let rest = Object::new(serde_json::to_vec(&rest).unwrap());
+    let result = Object::new(result);
+    let body = Decision {
+        verdict: Verdict::NotMet,
+        class: None,
+        gates: decision
+            .gates
+            .iter()
+            .map(|g| GateOutcome { gate: g.gate.to_string(), verdict: Verdict::Unknown, reasons: vec![] })
+            .collect(),
+        snapshot: [stored.clone(), vec![rest.digest()]].concat(),
+        result: Some(result.digest()),
+        policies: vec![],
+        now,
+        valid_until: None,
+        engine: "placet-gate/test".into(),
+    };
+    let subject = Subject::new(Kind::ModelRelease.as_str(), Some("lending"), "m-1");
+    let record =
+        NewRecord::new(now, subject.clone(), Payload::Decision(body)).with_object(result).with_object(rest);
+    let index = append(record);
+    let admission = Admission {
+        effect: Effect::Hold,
+        mode: "hold".into(),
+        op: Operation::Create,
+        group: String::new(),
+        version: "v1".into(),
+        kind: "Pod".into(),
+        subresource: None,
+        namespace: "lending".into(),
+        name: "credit-*".into(),
+        request: "r-1".into(),
+        uid: None,
+        owner_uid: None,
+        owner_kind: None,
+        release: Some("m-1".into()),
+        decision: Some(index),
+        cleared: false,
+        pod_content: None,
+        replicas: None,
+        replacement: false,
+        reasons: vec!["ApprovalMissing".into()],
+        actor: None,
+        repeats: 0,
+    };
+    append(NewRecord::new(at("2026-11-20T09:00:04Z"), subject.clone(), Payload::Admission(admission)));
+    let lifted = HoldLifted {
+        namespace: "lending".into(),
+        pod: "credit-x".into(),
+        uid: "u".into(),
+        resource_version: "1".into(),
+        owner_uid: None,
+        release: Some("m-1".into()),
+        pod_content: None,
+        decision: Some(index),
+    };
+    append(NewRecord::new(at("2026-11-20T09:00:05.5Z"), subject, Payload::HoldLifted(lifted)));
+    log.close(at("2026-11-20T09:00:06Z"), "test").unwrap();
+    key
+}
+
+struct Fixture {
+    _dir: tempfile::TempDir,
+    log: String,
+    key: String,
+    root: std::path::PathBuf,
+}
+
+fn fixture(changed: bool) -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let key = write_log(&log, &dir.path().join("heads"), changed);
+    let root = dir.path().to_owned();
+    Fixture {
+        log: log.to_str().unwrap().to_owned(),
+        key: key.verifier(ORIGIN).unwrap().to_string(),
+        root,
+        _dir: dir,
+    }
+}
+
+fn verify(dir: &str, more: &[&str]) -> Ran {
+    placet(&[&["evidence", "verify", dir], more].concat())
+}
+
+/// A file of a kind below a directory.
+fn a_file(dir: &Path) -> std::path::PathBuf {
+    let mut entries: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    entries.sort();
+    let path = entries.remove(0);
+    if path.is_dir() { a_file(&path) } else { path }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test damages a file")]
+fn verification_has_four_answers() {
+    let f = fixture(false);
+    let good = verify(&f.log, &["--key", &f.key]);
+    assert_eq!(good.code, 0, "{}{}", good.out, good.err);
+    assert!(good.out.starts_with("verified: "), "{}", good.out);
+    let open = verify(&f.log, &[]);
+    assert_eq!(open.code, 3, "{}", open.out);
+    assert!(open.out.starts_with("consistent with itself, not authenticated"), "{}", open.out);
+    let other = LogKey::from_seed(&[6; 32]).verifier(ORIGIN).unwrap().to_string();
+    assert_eq!(verify(&f.log, &["--key", &other]).code, 1);
+    for (args, wanted) in [
+        (&["--key", "nonsense"][..], "no such file, and no key"),
+        (&["--head", "/nonexistent"], "wanted a readable text file"),
+    ] {
+        let ran = verify(&f.log, args);
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        assert!(ran.err.contains(wanted), "{}", ran.err);
+    }
+    assert_eq!(verify("/nonexistent", &[]).code, 2);
+
+    let object = a_file(&f.root.join("log/objects"));
+    let mut bytes = std::fs::read(&object).unwrap();
+    bytes[3] ^= 1;
+    std::fs::write(&object, &bytes).unwrap();
+    let bad = verify(&f.log, &["--key", &f.key]);
+    assert_eq!(bad.code, 1, "{}", bad.out);
+    assert!(bad.out.contains(object.file_name().unwrap().to_str().unwrap()), "{}", bad.out);
+    assert_eq!(placet(&["evidence", "show", "mr/m-1", "--dir", &f.log, "--key", &f.key]).code, 1);
+    std::fs::remove_file(&object).unwrap();
+    assert_eq!(verify(&f.log, &["--key", &f.key]).code, 2);
+}
+
+#[test]
+fn the_life_of_a_release() {
+    let f = fixture(false);
+    let ran = placet(&["evidence", "show", "mr/m-1", "--dir", &f.log, "--key", &f.key]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    // The root depends on random salts.
+    let cut = ran.out.rfind(", root ").unwrap();
+    common::golden("show.txt", &format!("{}\n", &ran.out[..cut]));
+    assert!(ran.out.contains("3.50 s after the last approval"), "{}", ran.out);
+    let json = placet(&["evidence", "show", "m-1", "--dir", &f.log, "--no-verify", "-o", "json"]);
+    let json: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json["events"].as_array().unwrap().len(), 5);
+    let none = placet(&["evidence", "show", "mr/m-2", "--dir", &f.log]);
+    assert_eq!(none.code, 2);
+    assert!(none.err.contains("wanted records about it, found none"), "{}", none.err);
+}
+
+#[test]
+fn the_newest_records() {
+    let f = fixture(false);
+    let ran = placet(&["evidence", "tail", "--last", "2", "--dir", &f.log]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", ran.out);
+    assert!(lines[0].contains("hold lifted") && lines[1].contains("log closed"), "{}", ran.out);
+}
+
+#[test]
+fn a_copy_verifies_as_the_log_does() {
+    let f = fixture(false);
+    let to = f.root.join("copy");
+    let to = to.to_str().unwrap();
+    for _ in 0..2 {
+        let ran = placet(&["evidence", "pull", "--dir", &f.log, "--to", to]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert_eq!(verify(to, &["--key", &f.key]).code, 0);
+    }
+    let names = placet(&["evidence", "show", "mr/m-1", "--dir", to, "--key", &f.key]);
+    assert!(names.out.contains("alice"), "{}", names.out);
+    assert_eq!(placet(&["evidence", "pull", "--dir", "high", "--to", to]).code, 2);
+}
+
+#[test]
+fn replay_gives_the_recorded_decision_or_says_so() {
+    let f = fixture(false);
+    let ran = placet(&["evidence", "replay", "--dir", &f.log]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(ran.out, "1 decisions: 1 come out as recorded, 0 differ, 0 could not be evaluated\n");
+    let f = fixture(true);
+    let ran = placet(&["evidence", "replay", "mr/m-1", "--dir", &f.log]);
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("1 differ"), "{}", ran.out);
+}
