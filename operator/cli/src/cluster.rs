@@ -201,9 +201,9 @@ impl Cluster {
     }
 
     /// Merges a patch into an object.
-    pub fn merge(&self, path: &str, patch: &Value) -> anyhow::Result<Value> {
+    pub fn merge(&self, path: &str, change: &Value) -> anyhow::Result<Value> {
         let path = format!("{path}?fieldManager={MANAGER_CLI}");
-        self.json(Method::PATCH, &path, Some(("application/merge-patch+json", patch)))
+        self.json(Method::PATCH, &path, Some(("application/merge-patch+json", change)))
     }
 
     /// The user name that the API server knows you by.
@@ -215,7 +215,7 @@ impl Cluster {
         user.map(str::to_owned).context("SelfSubjectReview: wanted status.userInfo.username, found none")
     }
 
-    /// The operator's ConfigMap with the head of its log and its public keys.
+    /// The operator's `ConfigMap` with the head of its log and its public keys.
     pub fn log_head(&self) -> anyhow::Result<Value> {
         let Operator { namespace, release } = &self.operator;
         let path = self.log_head_path();
@@ -227,7 +227,7 @@ impl Cluster {
         })
     }
 
-    /// Path of that ConfigMap.
+    /// Path of that `ConfigMap`.
     pub fn log_head_path(&self) -> String {
         let Operator { namespace, release } = &self.operator;
         format!("/api/v1/namespaces/{namespace}/configmaps/{release}-log-head")

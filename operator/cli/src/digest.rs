@@ -25,7 +25,11 @@ pub fn run(global: &Global, args: &DigestArgs) -> anyhow::Result<u8> {
         let text = match out.as_slice() {
             [] => bail!("{}: wanted an object of placet.dev, found none", args.target),
             [(digest, _)] => format!("{digest}\n"),
-            all => all.iter().map(|(digest, label)| format!("{digest}  {label}\n")).collect(),
+            all => {
+                let lines: Vec<String> =
+                    all.iter().map(|(digest, label)| format!("{digest}  {label}\n")).collect();
+                lines.concat()
+            }
         };
         sys::print(&text)?;
         return Ok(0);

@@ -1,5 +1,7 @@
 //! `placet why`: everything that keeps a release from running, grouped by who can act.
 
+use std::fmt::Write as _;
+
 use anyhow::Context as _;
 use placet_api::Kind;
 use placet_api::common::ConditionStatus;
@@ -190,11 +192,11 @@ impl Answer {
         }
         out.push_str(&wrap(&facts, width, "  ", "  "));
         for (who, findings) in self.by_who() {
-            out.push_str(&format!("\n{who}\n"));
+            let _ = writeln!(out, "\n{who}");
             for (gate, _, finding) in findings {
                 let item = finding.item.as_ref().filter(|i| !i.is_empty());
                 let item = item.map_or_else(String::new, |i| format!(", {}", i.as_str()));
-                out.push_str(&format!("  {gate}{item} ({})\n", finding.reason));
+                let _ = writeln!(out, "  {gate}{item} ({})", finding.reason);
                 out.push_str(&wrap(
                     &with_names(&finding.found, &names),
                     width,
@@ -210,18 +212,16 @@ impl Answer {
                 // A command is copied as a whole: it is never broken.
                 let command = finding.command.as_str();
                 let is_command = ["placet ", "kubectl "].iter().any(|p| command.starts_with(p));
-                out.push_str(&if is_command {
-                    format!("    $ {command}\n")
-                } else {
-                    wrap(command, width, "    do      ", "            ")
-                });
+                let first = if is_command { "    $ " } else { "    do      " };
+                let columns = if is_command { usize::MAX } else { width };
+                out.push_str(&wrap(command, columns, first, "            "));
             }
         }
         for gate in self.gates() {
             let shown = gate.findings.as_ref().map_or(0, Vec::len);
             let total = usize::try_from(gate.total.unwrap_or(0)).unwrap_or(0);
             if total > shown {
-                out.push_str(&format!("\n{}: {shown} of {total} findings are shown\n", gate.gate));
+                let _ = writeln!(out, "\n{}: {shown} of {total} findings are shown", gate.gate);
             }
         }
         let met: Vec<&str> =

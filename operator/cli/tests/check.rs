@@ -1,5 +1,7 @@
 //! `placet check` over fixture directories: the words, the formats, the exit codes.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 mod common;
 
 use common::{Ran, golden, placet};
@@ -276,8 +278,8 @@ fn an_export_is_decided_as_on_the_cluster_in_the_same_words() {
     let mut world = World::new();
     let mut names = render::Names::new();
     for object in all["items"].as_array().unwrap() {
-        let (record, named) = reading.read(object).unwrap();
-        names.extend(named);
+        let (record, people) = reading.read(object).unwrap();
+        names.extend(people);
         world.apply(record);
     }
     let decision = evaluate(&world.snapshot("lending", "scoring-2", Clock::Trusted(NOW.parse().unwrap())));

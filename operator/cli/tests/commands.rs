@@ -1,5 +1,7 @@
 //! The commands that need no cluster, and what is said where one is needed and not there.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 mod common;
 
 use common::{placet, run};

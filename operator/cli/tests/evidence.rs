@@ -1,5 +1,7 @@
 //! `placet evidence` on a log in a directory, written as the operator writes it.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod common;
 
 use std::path::Path;
@@ -38,6 +40,7 @@ fn approval() -> Value {
                     "role": "risk-officer", "decision": "Approve"}})
 }
 
+#[expect(clippy::too_many_lines, reason = "one record after the other, each with all its fields")]
 /// A log with the life of one release; `changed` makes the recorded decision another one than the gate's.
 fn write_log(dir: &Path, heads: &Path, changed: bool) -> LogKey {
     let key = LogKey::from_seed(&[5; 32]);
@@ -55,7 +58,7 @@ fn write_log(dir: &Path, heads: &Path, changed: bool) -> LogKey {
         role: None,
     };
     let mut world = World::new();
-    let mut append = |record: NewRecord| log.append(record).wait().unwrap().index;
+    let append = |record: NewRecord| log.append(record).wait().unwrap().index;
     let mut stored = Vec::new();
     for (object, user, time) in
         [(release(), "alice", "2026-11-20T09:00:01Z"), (approval(), "erin", "2026-11-20T09:00:02Z")]

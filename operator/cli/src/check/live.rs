@@ -101,3 +101,44 @@ pub fn fill(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command};
+    use crate::testing::{Answers, cluster};
+    use clap::Parser as _;
+    use serde_json::json;
+
+    #[test]
+    fn what_the_files_leave_out_comes_from_the_cluster() {
+        let base = "GET /apis/placet.dev/v1alpha1";
+        let named =
+            |name: &str| json!({"items": [{"metadata": {"name": name, "namespace": "lending"}, "spec": {}}]});
+        let mut answers = Answers::default()
+            .with("GET /api/v1/namespaces/lending", 200, &json!({"metadata": {"labels": {"tier": "prod"}}}))
+            .with("GET /api/v1/namespaces/kube-system", 200, &json!({"metadata": {"uid": "uid-1"}}));
+        for kind in Kind::ALL {
+            let path = crate::cluster::path_of(kind, "lending", None);
+            answers = answers.with(&format!("GET {path}"), 200, &named("one"));
+        }
+        let (cluster, asked) = cluster(answers);
+        let cli = Cli::parse_from(["placet", "check", "--from-cluster"]);
+        let Command::Check(args) = &cli.command else { panic!("wanted check") };
+        let mine = json!({"apiVersion": "placet.dev/v1alpha1", "kind": "AISystem",
+                          "metadata": {"name": "one", "namespace": "lending"}, "spec": {"title": "new"}});
+        let mut input = Input::default();
+        input.objects.push(Loaded::new(mine, "f.yaml", 1, None).unwrap());
+        let (mut replaced, mut keys, mut uid) = (Vec::new(), None, None);
+        fill(&cluster, args, &mut input, &mut replaced, &mut keys, &mut uid).unwrap();
+        assert_eq!(input.objects.len(), Kind::ALL.len());
+        assert_eq!(replaced.iter().map(|o| o.kind).collect::<Vec<_>>(), [Kind::AISystem]);
+        assert!(!is_live(&input.objects[0]) && is_live(&input.objects[1]));
+        assert_eq!(input.namespaces["lending"]["tier"], "prod");
+        assert_eq!(uid.as_deref(), Some("uid-1"));
+        // No operator there: nothing can be verified, and that is said.
+        assert!(keys.is_none());
+        assert!(input.notes.iter().any(|n| n.contains("give --receipt-keys")), "{:?}", input.notes);
+        assert!(asked.lock().unwrap().iter().any(|a| a.request == format!("{base}/releasepolicies")));
+    }
+}

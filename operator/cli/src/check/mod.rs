@@ -132,13 +132,12 @@ pub fn run(global: &Global, args: &CheckArgs) -> anyhow::Result<u8> {
 impl Question {
     fn new(global: &Global, args: &CheckArgs) -> anyhow::Result<Self> {
         let mut assumptions = Vec::new();
-        let now = match &args.now {
-            Some(time) => text::moment("--now", time)?,
-            None => {
-                let now = sys::now();
-                assumptions.push(format!("the time is {}, the current one (--now)", text::seconds(now)));
-                now
-            }
+        let now = if let Some(time) = &args.now {
+            text::moment("--now", time)?
+        } else {
+            let now = sys::now();
+            assumptions.push(format!("the time is {}, the current one (--now)", text::seconds(now)));
+            now
         };
         let mut input = files::load_all(&args.files, global.namespace.as_deref())?;
         let mut keys = match &args.receipt_keys {
@@ -337,8 +336,8 @@ impl Question {
                 .read_assuming(&object.value, &people::stamp(object, user, self.now, self.roles.as_ref())),
             None => self.reading.read(&object.value),
         };
-        let (record, named) = read.with_context(|| object.place())?;
-        names.extend(named);
+        let (record, people) = read.with_context(|| object.place())?;
+        names.extend(people);
         Ok(record)
     }
 

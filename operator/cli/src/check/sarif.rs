@@ -1,6 +1,7 @@
 //! Findings as SARIF 2.1.0 (OASIS), for code review: one result per finding at the file of its release.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use placet_api::modelrelease::GateVerdict;
 use placet_gate::people::with_names;
@@ -76,7 +77,7 @@ fn uri(path: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out

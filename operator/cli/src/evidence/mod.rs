@@ -110,7 +110,7 @@ fn key(text: &str) -> anyhow::Result<VerifierKey> {
     VerifierKey::parse(line).with_context(|| format!("--key {text}"))
 }
 
-/// The head that is kept outside the log's volume: a file, or the operator's ConfigMap.
+/// The head that is kept outside the log's volume: a file, or the operator's `ConfigMap`.
 fn known_head(log: &Log<'_>, file: Option<&Path>) -> anyhow::Result<Option<Head>> {
     let text = match (file, log) {
         (Some(path), _) => Some(sys::read_text(path)?),

@@ -1,6 +1,7 @@
 //! Replay: a recorded decision is evaluated again from the recorded snapshot and must come out the same, byte for byte.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
@@ -58,22 +59,24 @@ pub fn run(global: &Global, log: &Log<'_>, what: Option<&str>) -> anyhow::Result
             Ok(None) => same += 1,
             Ok(Some(found)) => {
                 differ += 1;
-                out.push_str(&format!(
-                    "record {index}, {subject}: recorded {} by {}, evaluated now {found}\n",
+                let _ = writeln!(
+                    out,
+                    "record {index}, {subject}: recorded {} by {}, evaluated now {found}",
                     body.result.map_or_else(|| "nothing".into(), |d| d.to_string()),
                     body.engine
-                ));
+                );
             }
             Err(e) => {
                 unknown += 1;
-                out.push_str(&format!("record {index}, {subject}: not evaluated: {e:#}\n"));
+                let _ = writeln!(out, "record {index}, {subject}: not evaluated: {e:#}");
             }
         }
     }
-    out.push_str(&format!(
-        "{} decisions: {same} come out as recorded, {differ} differ, {unknown} could not be evaluated\n",
+    let _ = writeln!(
+        out,
+        "{} decisions: {same} come out as recorded, {differ} differ, {unknown} could not be evaluated",
         decisions.len()
-    ));
+    );
     sys::print(&out)?;
     Ok(match (differ, unknown) {
         (0, 0) => 0,

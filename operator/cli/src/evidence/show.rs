@@ -74,7 +74,7 @@ pub fn tail(log: &Log<'_>, last: u64, follow: bool) -> anyhow::Result<u8> {
             let mut found = Vec::new();
             read_records(log.source(), from, size, &mut |index, record| found.push((index, record.clone())))?;
             let names = names(log.source(), &found);
-            let lines: String = found
+            let lines: Vec<String> = found
                 .iter()
                 .map(|(index, record)| {
                     let spec = spec_of(log.source(), record);
@@ -82,7 +82,7 @@ pub fn tail(log: &Log<'_>, last: u64, follow: bool) -> anyhow::Result<u8> {
                     format!("{}  {}\n", line(&event, [14, 0]), subject(&record.subject))
                 })
                 .collect();
-            sys::print(&lines)?;
+            sys::print(&lines.concat())?;
             from = size;
         }
         if !follow {
