@@ -30,7 +30,7 @@ use crate::scalar::{DateTime, Digest, Id, Line, Name, Paragraph, Reference, Titl
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[x_kube(validation = Rule::new("self.system == oldSelf.system && self.version == oldSelf.version && self.change == oldSelf.change && self.artifacts == oldSelf.artifacts")
-    .message("spec is immutable: create a new ModelRelease for a new version (only withdrawn may become true)").field_path(".system"))]
+    .message("spec is immutable: create a new ModelRelease for a new version (only withdrawn may become true)"))]
 #[x_kube(validation = Rule::new("has(self.datasets) == has(oldSelf.datasets) && (!has(self.datasets) || self.datasets == oldSelf.datasets)")
     .message("spec.datasets is immutable: create a new ModelRelease for a new version"))]
 #[x_kube(validation = Rule::new("has(self.developers) == has(oldSelf.developers) && (!has(self.developers) || self.developers == oldSelf.developers)")

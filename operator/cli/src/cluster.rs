@@ -242,12 +242,12 @@ impl Cluster {
         let name = format!("{release}-{suffix}");
         match self.get_path(&format!("/api/v1/namespaces/{namespace}/secrets/{name}")) {
             Ok(Some(secret)) => {
-                let token = secret.pointer("/data/token").and_then(Value::as_str);
+                let token = secret.pointer("/data/key").and_then(Value::as_str);
                 let decodes = |t: &&str| base64::engine::general_purpose::STANDARD.decode(t).is_ok();
                 Ok(token
                     .filter(decodes)
                     .map(str::to_owned)
-                    .ok_or_else(|| format!("Secret {name} in {namespace}: wanted data.token, found none")))
+                    .ok_or_else(|| format!("Secret {name} in {namespace}: wanted data.key, found none")))
             }
             Ok(None) => Ok(Err(format!("there is no Secret {name} in namespace {namespace}"))),
             Err(e) if e.downcast_ref::<Refused>().is_some() => Ok(Err(e.to_string())),

@@ -16,10 +16,11 @@ pub type Names = BTreeMap<String, String>;
 pub fn headline(release: &str, decision: &Decision) -> String {
     let open = decision.open().count();
     let of = decision.gates.len();
+    let are = if open == 1 { "is" } else { "are" };
     match decision.cleared {
         Cleared::True => format!("{release} is cleared"),
-        Cleared::False => format!("{release} is not cleared: {open} of {of} gates are open"),
-        Cleared::Unknown => format!("{release} is not yet cleared: {open} of {of} gates are not yet known"),
+        Cleared::False => format!("{release} is not cleared: {open} of {of} gates {are} open"),
+        Cleared::Unknown => format!("{release} is not yet cleared: {open} of {of} gates {are} not yet known"),
     }
 }
 

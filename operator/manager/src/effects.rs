@@ -143,7 +143,10 @@ async fn lift(
     };
     r.ledger.hold_lifted(r.state.now(), release, body).await?;
     if enforcing {
-        r.state.world_mut().used(&snapshot.release.as_ref().map(|o| o.digest().to_owned()).unwrap_or_default(), r.state.now());
+        r.state.world_mut().used(
+            &snapshot.release.as_ref().map(|o| o.digest().to_owned()).unwrap_or_default(),
+            r.state.now(),
+        );
         let pod = (release.to_owned(), content);
         r.state.workloads_mut().admit(owner.as_deref().unwrap_or(uid), pod, 1);
     }
@@ -159,7 +162,10 @@ async fn lift(
             Ok(())
         }
         Err(kube::Error::Api(e)) if e.is_not_found() => Ok(()),
-        Err(e) => Err(anyhow::Error::new(e).context(format!("lifting the hold of pod {}/{name}", snapshot.namespace))),
+        Err(e) => {
+            Err(anyhow::Error::new(e)
+                .context(format!("lifting the hold of pod {}/{name}", snapshot.namespace)))
+        }
     }
 }
 
@@ -182,7 +188,12 @@ fn pod_content(namespace: &str, pod: &Value) -> String {
 }
 
 /// Sends a JSON patch of a pod.
-async fn patch_pod(r: &Reconciler, namespace: &str, name: &str, patch: &[Value]) -> Result<Value, kube::Error> {
+async fn patch_pod(
+    r: &Reconciler,
+    namespace: &str,
+    name: &str,
+    patch: &[Value],
+) -> Result<Value, kube::Error> {
     let request = http::Request::patch(format!("/api/v1/namespaces/{namespace}/pods/{name}"))
         .header(http::header::CONTENT_TYPE, "application/json-patch+json")
         .body(serde_json::to_vec(patch).map_err(kube::Error::SerdeError)?)
@@ -216,13 +227,20 @@ async fn up_to_date(r: &Reconciler, namespace: &str) -> anyhow::Result<()> {
         let fresh: BTreeSet<_> = listed
             .items
             .iter()
-            .map(|item| Ok((item.metadata.name.clone().unwrap_or_default(), version(&serde_json::to_value(&item.metadata)?))))
+            .map(|item| {
+                Ok((
+                    item.metadata.name.clone().unwrap_or_default(),
+                    version(&serde_json::to_value(&item.metadata)?),
+                ))
+            })
             .collect::<anyhow::Result<_>>()?;
         let raw = r.raw.lock().unwrap_or_else(PoisonError::into_inner);
         let cached: BTreeSet<_> = raw
             .iter()
             .filter(|((k, ns, _), _)| *k == kind && (ns == namespace || !kind.namespaced()))
-            .map(|((_, _, name), object)| (name.clone(), version(object.get("metadata").unwrap_or(&Value::Null))))
+            .map(|((_, _, name), object)| {
+                (name.clone(), version(object.get("metadata").unwrap_or(&Value::Null)))
+            })
             .collect();
         if fresh != cached {
             anyhow::bail!("the cache of {kind} is behind; nothing is lifted before it has caught up");

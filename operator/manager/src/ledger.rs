@@ -9,8 +9,9 @@ use placet_api::Kind;
 use placet_api::modelrelease::GateVerdict;
 use placet_evidence::budget::{Budget, Limits, Refusal, Ruling};
 use placet_evidence::{
-    AppendError, Appended, Count, Decision as DecisionBody, Digest, Effect, Gap, GapReason, GateOutcome, HoldLifted, Log, NewRecord,
-    Object, ObjectSeen, Operation, Payload, PolicyChange, PolicyRef, Subject, Verdict, Withdrawal,
+    AppendError, Appended, Count, Decision as DecisionBody, Digest, Effect, Gap, GapReason, GateOutcome,
+    HoldLifted, Log, NewRecord, Object, ObjectSeen, Operation, Payload, PolicyChange, PolicyRef, Subject,
+    Verdict, Withdrawal,
 };
 use placet_gate::object::Record;
 use placet_gate::world::Snapshot;
@@ -103,7 +104,8 @@ impl Ledger {
         let objects: Vec<Object> = inputs(snapshot);
         let listed: Vec<Digest> = objects.iter().map(Object::digest).collect();
         let inputs = digest_of(&listed);
-        if let Some(mut known) = before.clone().filter(|k| k.inputs == inputs && k.result == result.digest()) {
+        if let Some(mut known) = before.clone().filter(|k| k.inputs == inputs && k.result == result.digest())
+        {
             known.snapshot = digest;
             self.decisions().insert(key, known.clone());
             return Ok((known, before));
@@ -132,14 +134,17 @@ impl Ledger {
             policies: decision
                 .policies
                 .iter()
-                .filter_map(|(name, digest)| Some(PolicyRef { name: name.clone(), digest: digest.parse().ok()? }))
+                .filter_map(|(name, digest)| {
+                    Some(PolicyRef { name: name.clone(), digest: digest.parse().ok()? })
+                })
                 .collect(),
             now: snapshot.clock.now(),
             valid_until: decision.valid_until,
             engine: concat!("placet-gate/", env!("CARGO_PKG_VERSION")).to_owned(),
         };
         let result_digest = result.digest();
-        let mut record = NewRecord::new(snapshot.clock.now(), subject, Payload::Decision(body)).with_object(result);
+        let mut record =
+            NewRecord::new(snapshot.clock.now(), subject, Payload::Decision(body)).with_object(result);
         record.objects.extend(objects);
         let appended = self.append(record).await?;
         let recorded = Recorded {
@@ -167,8 +172,12 @@ impl Ledger {
         subject.digest = record.digest.as_ref().ok().and_then(|d| d.parse().ok());
         let content = subject.digest.unwrap_or_else(|| stored.digest());
         let token = actor.map(|(token, _)| token.to_owned());
-        let withdrawn = |r: &Record| r.spec.get("withdrawn").and_then(serde_json::Value::as_bool) == Some(true);
-        let payload = if record.kind == Kind::ModelRelease && withdrawn(record) && !before.is_some_and(withdrawn) {
+        let withdrawn =
+            |r: &Record| r.spec.get("withdrawn").and_then(serde_json::Value::as_bool) == Some(true);
+        let payload = if record.kind == Kind::ModelRelease
+            && withdrawn(record)
+            && !before.is_some_and(withdrawn)
+        {
             Payload::Withdrawal(Withdrawal { digest: content, actor: token, stored: Some(stored.digest()) })
         } else if record.kind == Kind::ReleasePolicy || record.kind == Kind::ApprovalRole {
             let digest = |r: &Record| r.digest.as_ref().ok().and_then(|d| d.parse().ok());
@@ -211,9 +220,20 @@ impl Ledger {
     }
 
     /// Whether an answer is to be recorded, or counted as a repetition of one that was.
-    pub fn refusal(&self, namespace: &str, owner: &str, effect: Effect, reasons: &[String], now: Timestamp) -> (Repeat, u64) {
-        let refusal =
-            Refusal { namespace: namespace.to_owned(), owner: owner.to_owned(), effect, reasons: reasons.to_vec() };
+    pub fn refusal(
+        &self,
+        namespace: &str,
+        owner: &str,
+        effect: Effect,
+        reasons: &[String],
+        now: Timestamp,
+    ) -> (Repeat, u64) {
+        let refusal = Refusal {
+            namespace: namespace.to_owned(),
+            owner: owner.to_owned(),
+            effect,
+            reasons: reasons.to_vec(),
+        };
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
         match budget.refusal(&refusal, 700, now) {
             Ruling::Record { repeats } => (Repeat::Record, repeats),
@@ -253,7 +273,8 @@ impl Ledger {
             }
         }
         let bodies = {
-            let unchanged = std::mem::take(&mut *self.unchanged.lock().unwrap_or_else(PoisonError::into_inner));
+            let unchanged =
+                std::mem::take(&mut *self.unchanged.lock().unwrap_or_else(PoisonError::into_inner));
             let counts: Vec<Count> = (unchanged > 0)
                 .then(|| Count { what: "reconciles.unchanged".into(), count: unchanged })
                 .into_iter()

@@ -106,7 +106,9 @@ impl Reconciler {
         let until = next.map(|t| t.duration_since(self.state.now()));
         let second = Duration::from_secs(1);
         match until {
-            Some(until) => Duration::try_from(until).unwrap_or(Duration::ZERO).clamp(Duration::from_millis(20), second),
+            Some(until) => {
+                Duration::try_from(until).unwrap_or(Duration::ZERO).clamp(Duration::from_millis(20), second)
+            }
             None if waiting => Duration::from_millis(200),
             None => second,
         }
@@ -203,8 +205,12 @@ impl Reconciler {
                 let derived = object.spec.as_ref().ok().map(placet_gate::class::derive);
                 let mut cleared: Option<(u64, String)> = None;
                 let mut pending = 0;
-                for (ns, release) in world.names(Kind::ModelRelease).into_iter().filter(|(ns, _)| ns == namespace) {
-                    let Some(spec) = world.release(&ns, &release).and_then(|r| r.spec.as_ref().ok()) else { continue };
+                for (ns, release) in
+                    world.names(Kind::ModelRelease).into_iter().filter(|(ns, _)| ns == namespace)
+                {
+                    let Some(spec) = world.release(&ns, &release).and_then(|r| r.spec.as_ref().ok()) else {
+                        continue;
+                    };
                     if spec.system.as_str() != name || spec.withdrawn == Some(true) {
                         continue;
                     }
@@ -217,11 +223,18 @@ impl Reconciler {
                         _ => pending += 1,
                     }
                 }
-                Some(status::system(object, generation, derived.as_ref(), cleared.as_ref().map(|(_, n)| n.as_str()), pending))
+                Some(status::system(
+                    object,
+                    generation,
+                    derived.as_ref(),
+                    cleared.as_ref().map(|(_, n)| n.as_str()),
+                    pending,
+                ))
             }
             Kind::ImpactAssessment => {
                 let object = world.assessment(namespace, name)?;
-                let scores = object.spec.as_ref().map(|s| placet_gate::risk::scores(s, &placet_gate::risk::ISO_27005));
+                let scores =
+                    object.spec.as_ref().map(|s| placet_gate::risk::scores(s, &placet_gate::risk::ISO_27005));
                 Some(status::assessment(object, generation, &scores.unwrap_or_default()))
             }
             Kind::TestReport => Some(status::report(world.report(namespace, name)?, generation)),
@@ -237,7 +250,8 @@ impl Reconciler {
                 let assessment = object.spec.as_ref().ok().and_then(|s| {
                     world.assessment(namespace, &s.assessment.name).map(|a| a.digest().to_owned())
                 });
-                if let Some(ends) = object.spec.as_ref().ok().and_then(|s| placet_gate::time::date_time(&s.expires_at))
+                if let Some(ends) =
+                    object.spec.as_ref().ok().and_then(|s| placet_gate::time::date_time(&s.expires_at))
                     && ends > now
                 {
                     self.again(Work::Object(kind, namespace.to_owned(), name.to_owned()), ends);

@@ -53,7 +53,9 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
     let client = client::connect(&clock).await?;
     let place = &flags.place;
     let cluster = cluster_uid(&client).await?;
-    let secret = async |suffix: &str, length| ensure_secret_key(&client, &place.namespace, &place.name(suffix), length).await;
+    let secret = async |suffix: &str, length| {
+        ensure_secret_key(&client, &place.namespace, &place.name(suffix), length).await
+    };
     let seed = |key: &crate::infra::secrets::SecretKey| key.array::<32>().context("a seed has 32 bytes");
     let log_key = LogKey::from_seed(&seed(&secret("log-key", 32).await?)?);
     let receipts = SigningKey::from_bytes(&seed(&secret("receipt-key", 32).await?)?);
@@ -65,7 +67,12 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
     let mut receipt_keys = ReceiptKeys::new();
     receipt_keys.add(receipts.verifying_key());
 
-    let heads = Arc::new(ConfigMapHeads::new(client.clone(), &place.namespace, &place.release, tokio::runtime::Handle::current()));
+    let heads = Arc::new(ConfigMapHeads::new(
+        client.clone(),
+        &place.namespace,
+        &place.release,
+        tokio::runtime::Handle::current(),
+    ));
     let mut config = LogConfig::new(&flags.log_dir, &format!("placet.dev/{cluster}"), &cluster);
     concat!("placet-operator/", env!("CARGO_PKG_VERSION")).clone_into(&mut config.software);
     let (log, memory) = open_log(config, log_key, &heads, clock.now()).await?;
@@ -80,7 +87,10 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
         let source = Arc::clone(&log);
         let read = move |digest: &Digest| -> anyhow::Result<Vec<u8>> {
             let object = placet_evidence::source::read_object(source.source(), digest)?;
-            Ok(object.with_context(|| format!("the log cites {digest}, which is not in its object store"))?.bytes().to_vec())
+            Ok(object
+                .with_context(|| format!("the log cites {digest}, which is not in its object store"))?
+                .bytes()
+                .to_vec())
         };
         memory.recall(&mut state.world_mut(), &read)?
     };
@@ -132,9 +142,10 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
     });
     supervise(&mut supervisor, Phase::Work, "reconciler", |s| reconciler.run(s));
 
-    let user = flags.service_account.clone().unwrap_or_else(|| {
-        format!("system:serviceaccount:{}:{}", place.namespace, place.release)
-    });
+    let user = flags
+        .service_account
+        .clone()
+        .unwrap_or_else(|| format!("system:serviceaccount:{}:{}", place.namespace, place.release));
     let router = admission::router(Admission {
         state: Arc::clone(&state),
         ledger: Arc::clone(&ledger),
@@ -168,7 +179,8 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
     let registry = telemetry::registry(stores, clock.clone(), expiry);
     let health_router = health::router(Arc::new(readiness), Arc::new(registry));
     let health_server =
-        Server::bind(ServerConfig::health(SocketAddr::new(flags.bind_address, flags.health_port)), None).await?;
+        Server::bind(ServerConfig::health(SocketAddr::new(flags.bind_address, flags.health_port)), None)
+            .await?;
     supervise(&mut supervisor, Phase::Foundation, "health server", |s| health_server.serve(health_router, s));
 
     let owner_client = client.clone();
@@ -230,7 +242,9 @@ async fn open_log(
         let mut memory = Memory::default();
         let log = match order {
             Some(order) => Log::begin_successor(&config, &key, store, now, &order.because)?,
-            None => Log::open_with(&config, &key, store, now, &mut |index, record| memory.visit(index, record))?,
+            None => {
+                Log::open_with(&config, &key, store, now, &mut |index, record| memory.visit(index, record))?
+            }
         };
         Ok::<_, OpenError>((log, memory))
     });

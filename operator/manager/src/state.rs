@@ -57,7 +57,8 @@ impl Workloads {
     pub fn cleared_pods_run(&self, namespace: &str, uid: &str) -> bool {
         self.of(namespace).any(|pod| {
             let Some(owner) = pod.owner.as_deref().filter(|_| pod.live && !pod.held) else { return false };
-            self.admitted.contains_key(owner) && (owner == uid || self.controller_of(namespace, owner) == Some(uid))
+            self.admitted.contains_key(owner)
+                && (owner == uid || self.controller_of(namespace, owner) == Some(uid))
         })
     }
 

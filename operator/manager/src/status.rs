@@ -28,7 +28,9 @@ pub fn with_times(mut status: Value, old: Option<&Value>, now: jiff::Timestamp) 
     if let Some(conditions) = status.get_mut("conditions").and_then(Value::as_array_mut) {
         for condition in conditions {
             let before = old.into_iter().flatten().find(|c| c["type"] == condition["type"]);
-            let kept = before.filter(|c| c["status"] == condition["status"]).map(|c| c["lastTransitionTime"].clone());
+            let kept = before
+                .filter(|c| c["status"] == condition["status"])
+                .map(|c| c["lastTransitionTime"].clone());
             condition["lastTransitionTime"] = kept.unwrap_or_else(|| now.clone().into());
         }
     }
@@ -68,7 +70,8 @@ pub fn release(
             if let Some(first) = gate.findings.first() {
                 out["reason"] = first.reason.as_str().into();
                 out["total"] = gate.findings.len().into();
-                out["findings"] = gate.findings.iter().take(MAX_FINDINGS).map(|f| finding(f, names)).collect();
+                out["findings"] =
+                    gate.findings.iter().take(MAX_FINDINGS).map(|f| finding(f, names)).collect();
             }
             out
         })
@@ -135,7 +138,9 @@ fn problem<S>(object: &Object<S>) -> Option<(&'static str, String)> {
             "NotStamped",
             format!("it does not count: {why}; its author heals it by kubectl apply --server-side -f FILE"),
         ),
-        placet_gate::object::Problem::NotUnderstood(why) => ("NotUnderstood", format!("it does not count: {why}")),
+        placet_gate::object::Problem::NotUnderstood(why) => {
+            ("NotUnderstood", format!("it does not count: {why}"))
+        }
     })
 }
 
@@ -153,7 +158,10 @@ pub fn system(
         (None, Some(class), _) => ("Classified", format!("class {class}")),
         (None, None, derived) => {
             let missing = derived.map(|d| d.unanswered.join(", ")).unwrap_or_default();
-            ("TriggersNotAnswered", format!("the class is not known until these triggers are answered: {missing}"))
+            (
+                "TriggersNotAnswered",
+                format!("the class is not known until these triggers are answered: {missing}"),
+            )
         }
     };
     let mut out = json!({
@@ -221,7 +229,8 @@ pub fn assessment(
 pub fn report(object: &Object<placet_api::testreport::TestReportSpec>, generation: Option<i64>) -> Value {
     let (reason, message) =
         problem(object).unwrap_or(("Understood", "read; a policy's tests say what it comes to".to_owned()));
-    let mut out = json!({"observedGeneration": generation, "conditions": [ready(reason, &message, generation)]});
+    let mut out =
+        json!({"observedGeneration": generation, "conditions": [ready(reason, &message, generation)]});
     if let Ok(digest) = &object.record.digest {
         out["digest"] = digest.clone().into();
     }
@@ -246,9 +255,11 @@ pub fn approval(
         (None, _) if current_digest.is_none() => {
             ("Unknown", "SubjectNotFound", "its subject is not there, or cannot be digested".to_owned())
         }
-        (None, _) if current_digest != typed => {
-            ("False", "ContentChanged", format!("it names {}, the content is {}", typed.unwrap_or(""), current_digest.unwrap_or("")))
-        }
+        (None, _) if current_digest != typed => (
+            "False",
+            "ContentChanged",
+            format!("it names {}, the content is {}", typed.unwrap_or(""), current_digest.unwrap_or("")),
+        ),
         _ => ("True", "Bound", "bound to its subject's content".to_owned()),
     };
     let message = with_names(&message, names);
@@ -282,9 +293,11 @@ pub fn acceptance(
             ("False", "RoleNotHeld", format!("{} did not hold the role when it was made", s.creator))
         }
         _ if ended => ("False", "Ended", "its term has ended".to_owned()),
-        _ if assessment_digest != spec.map(|s| s.assessment.digest.as_str()) => {
-            ("False", "ContentChanged", "the assessment is not, or no longer, of the digest that it names".to_owned())
-        }
+        _ if assessment_digest != spec.map(|s| s.assessment.digest.as_str()) => (
+            "False",
+            "ContentChanged",
+            "the assessment is not, or no longer, of the digest that it names".to_owned(),
+        ),
         _ => ("True", "InDate", "in date".to_owned()),
     };
     let message = with_names(&message, names);

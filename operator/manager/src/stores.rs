@@ -143,7 +143,8 @@ fn own_kind(
             // Items of a list carry neither.
             object["apiVersion"] = format!("{}/{}", keys::GROUP, keys::VERSION).into();
             object["kind"] = kind.as_str().into();
-            let key = (text(&object, "/metadata/namespace").to_owned(), text(&object, "/metadata/name").to_owned());
+            let key =
+                (text(&object, "/metadata/namespace").to_owned(), text(&object, "/metadata/name").to_owned());
             // A change of status or of a label decides nothing; reading it again would cost a verification.
             let version = format!(
                 "{} {} {} {}",
@@ -161,7 +162,9 @@ fn own_kind(
                 versions.insert(key.clone(), version);
                 touched.extend(affected(&state, kind, &key.0, &key.1));
             }
-            raw.lock().unwrap_or_else(PoisonError::into_inner).insert((kind, key.0.clone(), key.1.clone()), Arc::new(object));
+            raw.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert((kind, key.0.clone(), key.1.clone()), Arc::new(object));
             key
         };
         match event {
@@ -177,7 +180,10 @@ fn own_kind(
                 }
             }
             Event::Deleted(object) => {
-                let key = (text(&object, "/metadata/namespace").to_owned(), text(&object, "/metadata/name").to_owned());
+                let key = (
+                    text(&object, "/metadata/namespace").to_owned(),
+                    text(&object, "/metadata/name").to_owned(),
+                );
                 versions.remove(&key);
                 forget(kind, &key, &state, &raw, &mut touched);
             }
@@ -201,8 +207,11 @@ fn annotation<'a>(object: &'a Value, key: &str) -> &'a str {
 /// What depends on an object: releases of its namespace (all, for cluster kinds), itself, and what shows it in status.
 fn affected(state: &State, kind: Kind, namespace: &str, name: &str) -> Vec<Work> {
     let world = state.world();
-    let mut work: Vec<Work> =
-        world.releases_touched(kind, Some(namespace)).into_iter().map(|(ns, n)| Work::Release(ns, n)).collect();
+    let mut work: Vec<Work> = world
+        .releases_touched(kind, Some(namespace))
+        .into_iter()
+        .map(|(ns, n)| Work::Release(ns, n))
+        .collect();
     let own = |kind: Kind, key: (String, String)| match kind {
         Kind::ModelRelease => Work::Release(key.0, key.1),
         _ => Work::Object(kind, key.0, key.1),
@@ -277,7 +286,8 @@ pub fn pod(object: &Value) -> Pod {
             .map(str::to_owned),
         held: gates.into_iter().flatten().any(|g| g["name"] == keys::HOLD_GATE),
         owner: controller(object).map(|o| text(o, "/uid").to_owned()),
-        live: !matches!(phase, "Succeeded" | "Failed") && object.pointer("/metadata/deletionTimestamp").is_none(),
+        live: !matches!(phase, "Succeeded" | "Failed")
+            && object.pointer("/metadata/deletionTimestamp").is_none(),
     }
 }
 
@@ -290,7 +300,8 @@ fn pod_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + Send + 
     move |event| {
         let mut touched = BTreeSet::new();
         let mut workloads = state.workloads_mut();
-        let key = |o: &Value| (text(o, "/metadata/namespace").to_owned(), text(o, "/metadata/name").to_owned());
+        let key =
+            |o: &Value| (text(o, "/metadata/namespace").to_owned(), text(o, "/metadata/name").to_owned());
         let mut apply = |object: &Value, workloads: &mut crate::state::Workloads| {
             let (key, pod) = (key(object), pod(object));
             if let Some(release) = pod.release.as_ref().filter(|_| pod.held) {

@@ -15,7 +15,9 @@ pub fn current_digest(world: &World, clock: &Clock, namespace: &str, subject: &S
             return evaluate(&world.snapshot(namespace, name, clock.clone())).evidence;
         }
         (SubjectKind::ModelRelease, _) => world.release(namespace, name)?.digest().to_owned(),
-        (SubjectKind::AISystem, Covers::Classification) => world.system(namespace, name)?.classification.clone()?,
+        (SubjectKind::AISystem, Covers::Classification) => {
+            world.system(namespace, name)?.classification.clone()?
+        }
         (SubjectKind::AISystem, _) => world.system(namespace, name)?.digest().to_owned(),
         (SubjectKind::ImpactAssessment, _) => world.assessment(namespace, name)?.digest().to_owned(),
         (SubjectKind::RiskAcceptance, _) => world.acceptance(namespace, name)?.digest().to_owned(),
@@ -40,7 +42,9 @@ pub fn policy_problems(world: &World, object: &Object<ReleasePolicySpec>) -> (Ve
     let Ok(spec) = &object.spec else { return (Vec::new(), Vec::new()) };
     let mut roles: Vec<String> = spec.approvals.iter().map(|a| a.role.to_string()).collect();
     roles.extend(spec.classification.iter().map(|c| c.approved_by.to_string()));
-    roles.extend(spec.acceptance_authority.iter().flatten().flat_map(|a| a.roles.iter().map(ToString::to_string)));
+    roles.extend(
+        spec.acceptance_authority.iter().flatten().flat_map(|a| a.roles.iter().map(ToString::to_string)),
+    );
     roles.retain(|role| !world.has_role(role));
     roles.sort();
     roles.dedup();

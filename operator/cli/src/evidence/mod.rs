@@ -208,7 +208,7 @@ mod tests {
         let base = "/api/v1/namespaces/placet-system";
         let proxy = format!("GET {base}/services/https:placet:8443/proxy/evidence");
         let answers = Answers::default()
-            .with(&format!("GET {base}/secrets/placet-read-log"), 200, &json!({"data": {"token": "YWJj"}}))
+            .with(&format!("GET {base}/secrets/placet-read-log"), 200, &json!({"data": {"key": "YWJj"}}))
             .bytes(&format!("{proxy}/checkpoint"), b"none".to_vec())
             .bytes(&format!("{proxy}/openings/000"), b"x".to_vec());
         let (cluster, asked) = cluster(answers);

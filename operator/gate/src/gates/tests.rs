@@ -422,10 +422,10 @@ fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>], confidence: f6
         });
         format!("{} {} / {} is {value} ({interval})", metric.words(), worst.a.label, worst.b.label)
     } else {
-        format!("{}: nothing to compare: {:?}", metric.words(), result.holds)
+        format!("{}: {}", metric.words(), held_by(&result))
     };
     let more = result.needed.first().map(|n| {
-        format!("{} more {} of {} would decide at the observed rates", n.more, unit(n.unit), n.group)
+        format!("{} more {} of {} would decide at the observed rates", n.more, unit(n.unit, n.more), n.group)
     });
     let notes = result
         .values
@@ -539,11 +539,19 @@ fn measured(spec: &TestReportSpec, name: &str, confidence: f64) -> Result<Measur
     })
 }
 
-fn unit(unit: fairness::NeededUnit) -> &'static str {
-    match unit {
-        fairness::NeededUnit::Rows => "rows",
-        fairness::NeededUnit::ActualPositives => "actual positives",
-        fairness::NeededUnit::ActualNegatives => "actual negatives",
+/// Why nothing was compared.
+fn held_by(result: &fairness::BiasResult) -> String {
+    let small: Vec<String> =
+        result.ineligible.iter().map(|g| format!("{} has too few rows ({})", g.group, g.rows)).collect();
+    if small.is_empty() { "fewer than two groups to compare".to_owned() } else { small.join("; ") }
+}
+
+fn unit(unit: fairness::NeededUnit, count: u64) -> &'static str {
+    match (unit, count) {
+        (fairness::NeededUnit::Rows, 1) => "row",
+        (fairness::NeededUnit::Rows, _) => "rows",
+        (fairness::NeededUnit::ActualPositives, _) => "actual positives",
+        (fairness::NeededUnit::ActualNegatives, _) => "actual negatives",
     }
 }
 

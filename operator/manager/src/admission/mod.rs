@@ -94,6 +94,8 @@ pub fn unwritable(error: &placet_evidence::AppendError) -> Answer {
     Answer::deny(
         503,
         "ServiceUnavailable",
-        format!("the evidence log cannot be written, so this is refused and nothing has changed: {error}; try again"),
+        format!(
+            "the evidence log cannot be written, so this is refused and nothing has changed: {error}; try again"
+        ),
     )
 }

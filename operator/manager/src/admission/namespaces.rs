@@ -34,7 +34,9 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     let mut answer = Answer::allow();
     if let Some(note) = after
         .as_ref()
-        .and_then(|value| Mode::of(&std::collections::BTreeMap::from([(keys::ENFORCE.to_owned(), value.clone())])))
+        .and_then(|value| {
+            Mode::of(&std::collections::BTreeMap::from([(keys::ENFORCE.to_owned(), value.clone())]))
+        })
         .and_then(|(_, note)| note)
     {
         answer.warnings.push(note);
@@ -57,7 +59,10 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
                 return Answer::deny(
                     503,
                     "ServiceUnavailable",
-                    format!("the API server did not say whether you may weaken {}: {error}; try again", keys::ENFORCE),
+                    format!(
+                        "the API server did not say whether you may weaken {}: {error}; try again",
+                        keys::ENFORCE
+                    ),
                 );
             }
         }

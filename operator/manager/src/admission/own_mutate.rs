@@ -47,7 +47,8 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
         let old_spec = old.get("spec").unwrap_or(&Value::Null);
         let old_content = digest::content(kind, namespace.as_deref(), &name, old_spec).ok()?;
         let keys = &a.state.reading.keys;
-        stamp::verify(keys, place, annotation(old, keys::STAMP), annotation(old, keys::RECEIPT), &old_content).ok()
+        stamp::verify(keys, place, annotation(old, keys::STAMP), annotation(old, keys::RECEIPT), &old_content)
+            .ok()
     });
     let unchanged = old.is_some_and(|old| old.get("spec") == object.get("spec"));
     if unchanged && old_stamp.is_some() {
@@ -107,15 +108,18 @@ async fn role(
     now: jiff::Timestamp,
 ) -> Result<(), Answer> {
     let name = spec.get("role").and_then(Value::as_str).unwrap_or_default();
-    let allowed = crate::access::holds_role(&a.client, &a.state, &request.user_info, name, &request.namespace)
-        .await
-        .map_err(|error| {
-            Answer::deny(
-                503,
-                "ServiceUnavailable",
-                format!("the API server did not say whether you hold the role {name}: {error}; try again"),
-            )
-        })?;
+    let allowed =
+        crate::access::holds_role(&a.client, &a.state, &request.user_info, name, &request.namespace)
+            .await
+            .map_err(|error| {
+                Answer::deny(
+                    503,
+                    "ServiceUnavailable",
+                    format!(
+                        "the API server did not say whether you hold the role {name}: {error}; try again"
+                    ),
+                )
+            })?;
     stamp.role = Some(RoleAnswer { name: name.to_owned(), allowed, at: now });
     Ok(())
 }

@@ -35,7 +35,9 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     let stamp: Option<StampText> =
         annotation(object, placet_api::keys::STAMP).and_then(|s| serde_json::from_str(s).ok());
     let Some(stamp) = stamp else {
-        return Answer::forbid("the object carries no stamp: the mutating webhook own.mutate.placet.dev was not called; see that its configuration is in place");
+        return Answer::forbid(
+            "the object carries no stamp: the mutating webhook own.mutate.placet.dev was not called; see that its configuration is in place",
+        );
     };
     if let Stamp::Invalid { why } = record.stamp
         && !request.dry()
@@ -90,7 +92,10 @@ fn judge(
             if !conflicts.is_empty() {
                 return Err(format!("the policy contradicts itself: {}", conflicts.join("; ")));
             }
-            Ok(missing.into_iter().map(|r| format!("there is no ApprovalRole {r} yet; releases stay Unknown until there is")).collect())
+            Ok(missing
+                .into_iter()
+                .map(|r| format!("there is no ApprovalRole {r} yet; releases stay Unknown until there is"))
+                .collect())
         }
         _ => Ok(Vec::new()),
     }
@@ -103,7 +108,10 @@ fn not_later(path: &str, typed: Option<&Value>, at: Timestamp) -> Result<(), Str
     let Some(moment) = parsed else { return Err(format!("{path}: wanted a day that exists, found {text}")) };
     let slack = if text.len() == 10 { SignedDuration::from_hours(24) } else { SignedDuration::ZERO };
     if moment > at + slack {
-        return Err(format!("{path}: wanted a time that has come, found {text}; it is {} now", at.strftime("%Y-%m-%dT%H:%M:%SZ")));
+        return Err(format!(
+            "{path}: wanted a time that has come, found {text}; it is {} now",
+            at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        ));
     }
     Ok(())
 }
@@ -114,7 +122,10 @@ fn later(path: &str, typed: Option<&Value>, at: Timestamp) -> Result<(), String>
     let parsed = DateTime::new(text).ok().as_ref().and_then(time::date_time);
     let Some(moment) = parsed else { return Err(format!("{path}: wanted a day that exists, found {text}")) };
     if moment <= at {
-        return Err(format!("{path}: wanted a time to come, found {text}; it is {} now", at.strftime("%Y-%m-%dT%H:%M:%SZ")));
+        return Err(format!(
+            "{path}: wanted a time to come, found {text}; it is {} now",
+            at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        ));
     }
     Ok(())
 }
@@ -122,7 +133,9 @@ fn later(path: &str, typed: Option<&Value>, at: Timestamp) -> Result<(), String>
 fn dates(kind: Kind, spec: &Value, at: Timestamp) -> Result<(), String> {
     match kind {
         Kind::AISystem => not_later("spec.oversight.lastDrill", spec.pointer("/oversight/lastDrill"), at)
-            .and_then(|()| not_later("spec.derogation.assessedAt", spec.pointer("/derogation/assessedAt"), at)),
+            .and_then(|()| {
+                not_later("spec.derogation.assessedAt", spec.pointer("/derogation/assessedAt"), at)
+            }),
         Kind::ImpactAssessment => not_later("spec.assessedAt", spec.get("assessedAt"), at),
         Kind::TestReport => not_later("spec.ranAt", spec.get("ranAt"), at),
         Kind::Approval | Kind::RiskAcceptance => later("spec.expiresAt", spec.get("expiresAt"), at),
@@ -143,17 +156,28 @@ fn holds(stamp: &StampText) -> Result<(), String> {
     ))
 }
 
-fn approval(a: &Admission, world: &World, namespace: &str, spec: &Value, stamp: &StampText) -> Result<Vec<String>, String> {
+fn approval(
+    a: &Admission,
+    world: &World,
+    namespace: &str,
+    spec: &Value,
+    stamp: &StampText,
+) -> Result<Vec<String>, String> {
     let spec: ApprovalSpec = serde_json::from_value(spec.clone()).map_err(|e| format!("spec: {e}"))?;
     if !world.has_role(&spec.role) {
-        return Err(format!("spec.role: wanted an ApprovalRole that exists, found {}; see kubectl get approvalroles", spec.role));
+        return Err(format!(
+            "spec.role: wanted an ApprovalRole that exists, found {}; see kubectl get approvalroles",
+            spec.role
+        ));
     }
     holds(stamp)?;
     let subject = &spec.subject;
     let what = format!("{} {}", subject.kind.as_str(), subject.name);
     let current = crate::subjects::current_digest(world, &a.state.gate_clock(), namespace, subject);
     let Some(current) = current else {
-        return Err(format!("spec.subject: wanted an object in namespace {namespace} whose digest is known, found no {what}"));
+        return Err(format!(
+            "spec.subject: wanted an object in namespace {namespace} whose digest is known, found no {what}"
+        ));
     };
     if current != subject.digest.as_str() {
         return Err(format!(
@@ -179,12 +203,19 @@ fn approval(a: &Admission, world: &World, namespace: &str, spec: &Value, stamp: 
     Ok(warnings)
 }
 
-fn acceptance(world: &World, namespace: &str, spec: &Value, stamp: &StampText) -> Result<Vec<String>, String> {
+fn acceptance(
+    world: &World,
+    namespace: &str,
+    spec: &Value,
+    stamp: &StampText,
+) -> Result<Vec<String>, String> {
     holds(stamp)?;
     let name = spec.pointer("/assessment/name").and_then(Value::as_str).unwrap_or_default();
     let typed = spec.pointer("/assessment/digest").and_then(Value::as_str).unwrap_or_default();
     let Some(assessment) = world.assessment(namespace, name) else {
-        return Err(format!("spec.assessment.name: wanted an ImpactAssessment in namespace {namespace}, found no {name}"));
+        return Err(format!(
+            "spec.assessment.name: wanted an ImpactAssessment in namespace {namespace}, found no {name}"
+        ));
     };
     if assessment.digest() != typed {
         return Err(format!(
@@ -192,18 +223,30 @@ fn acceptance(world: &World, namespace: &str, spec: &Value, stamp: &StampText) -
             assessment.digest()
         ));
     }
-    let known: Vec<&str> = assessment.spec.iter().flat_map(|s| s.risks.iter().map(|r| r.id.as_str())).collect();
-    let unknown: Vec<&str> =
-        spec["risks"].as_array().into_iter().flatten().filter_map(Value::as_str).filter(|r| !known.contains(r)).collect();
+    let known: Vec<&str> =
+        assessment.spec.iter().flat_map(|s| s.risks.iter().map(|r| r.id.as_str())).collect();
+    let unknown: Vec<&str> = spec["risks"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .filter(|r| !known.contains(r))
+        .collect();
     if !unknown.is_empty() {
-        return Err(format!("spec.risks: wanted risks of {name} ({}), found {}", known.join(", "), unknown.join(", ")));
+        return Err(format!(
+            "spec.risks: wanted risks of {name} ({}), found {}",
+            known.join(", "),
+            unknown.join(", ")
+        ));
     }
     Ok(Vec::new())
 }
 
 /// The groups of a report sum to its rows.
 fn counts(spec: &Value) -> Result<(), String> {
-    let (Some(groups), Some(rows)) = (spec["groups"].as_array(), spec["rows"].as_i64()) else { return Ok(()) };
+    let (Some(groups), Some(rows)) = (spec["groups"].as_array(), spec["rows"].as_i64()) else {
+        return Ok(());
+    };
     let sum = groups.iter().try_fold(0_i64, |sum, g| sum.checked_add(g["rows"].as_i64()?));
     if sum == Some(rows) {
         return Ok(());
@@ -233,7 +276,8 @@ async fn delete(a: &Admission, request: &Request) -> Answer {
     }
     let user = request.user_info.username.as_str();
     let token = a.state.reading.people.person(user);
-    match a.ledger.object(a.state.now(), Operation::Delete, &record, Some((token.token(), user)), None).await {
+    match a.ledger.object(a.state.now(), Operation::Delete, &record, Some((token.token(), user)), None).await
+    {
         Ok(_) => Answer::allow(),
         Err(error) => super::unwritable(&error),
     }
@@ -296,6 +340,10 @@ mod tests {
         let spec = |rows: i64| json!({"rows": rows, "groups": [{"rows": 2}, {"rows": 3}]});
         assert_eq!(counts(&spec(5)), Ok(()));
         assert!(counts(&spec(6)).unwrap_err().contains("found 5"));
-        assert!(counts(&json!({"rows": 1, "groups": [{"rows": i64::MAX}, {"rows": 1}]})).unwrap_err().contains("more than"));
+        assert!(
+            counts(&json!({"rows": 1, "groups": [{"rows": i64::MAX}, {"rows": 1}]}))
+                .unwrap_err()
+                .contains("more than")
+        );
     }
 }

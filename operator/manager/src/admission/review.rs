@@ -199,7 +199,8 @@ pub fn write(uid: &str, answer: &Answer) -> Vec<u8> {
         serde_json::json!({"status": "Failure", "code": code, "reason": reason, "message": message})
     });
     let patch = (!answer.patch.is_empty() && answer.denied.is_none()).then(|| {
-        base64::engine::general_purpose::STANDARD.encode(serde_json::to_vec(&answer.patch).unwrap_or_default())
+        base64::engine::general_purpose::STANDARD
+            .encode(serde_json::to_vec(&answer.patch).unwrap_or_default())
     });
     let wire = Wire {
         uid,
@@ -220,7 +221,12 @@ mod tests {
 
     #[test]
     fn what_is_no_review_is_refused_with_what_was_wanted() {
-        for bad in ["", "{}", r#"{"apiVersion":"v1","kind":"Pod"}"#, r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#] {
+        for bad in [
+            "",
+            "{}",
+            r#"{"apiVersion":"v1","kind":"Pod"}"#,
+            r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#,
+        ] {
             assert!(parse(bad.as_bytes()).unwrap_err().contains("wanted"), "{bad}");
         }
     }

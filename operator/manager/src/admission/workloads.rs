@@ -3,13 +3,17 @@
 
 use std::sync::Arc;
 
-use placet_evidence::{Admission as Body, Effect, NewRecord, Operation as Op, Payload, Subject as RecordSubject};
-use placet_gate::admission::{self, Effect as GateEffect, Facts, Judged, Mode, Operation, OwnerHistory, Subject, Workload};
+use placet_api::releasepolicy::ReleasePolicySpec;
+use placet_evidence::{
+    Admission as Body, Effect, NewRecord, Operation as Op, Payload, Subject as RecordSubject,
+};
+use placet_gate::admission::{
+    self, Effect as GateEffect, Facts, Judged, Mode, Operation, OwnerHistory, Subject, Workload,
+};
 use placet_gate::object::Object;
 use placet_gate::render::Names;
 use placet_gate::world::Snapshot;
 use placet_gate::{Cleared, Decision, evaluate};
-use placet_api::releasepolicy::ReleasePolicySpec;
 use serde_json::Value;
 
 use super::Admission;
@@ -215,8 +219,8 @@ async fn record(
         || RecordSubject::new(subject.kind.as_str(), Some(&request.namespace), &subject.name),
         |o| RecordSubject::new(&o.kind, Some(&request.namespace), &o.name),
     );
-    let record =
-        NewRecord::new(now, about, Payload::Admission(body)).with_personal("actor.name", &request.user_info.username);
+    let record = NewRecord::new(now, about, Payload::Admission(body))
+        .with_personal("actor.name", &request.user_info.username);
     let appended = a.ledger.append(record).await?;
     if effect == Effect::Allow && outcome.answer.cleared {
         admitted(a, subject, outcome, now);
@@ -232,7 +236,8 @@ fn admitted(a: &Admission, subject: &Subject, outcome: &Outcome, now: jiff::Time
     {
         a.state.world_mut().used(&decision.content, now);
     }
-    let owner = if subject.is_pod() { subject.owner.as_ref().map(|o| o.uid.clone()) } else { subject.uid.clone() };
+    let owner =
+        if subject.is_pod() { subject.owner.as_ref().map(|o| o.uid.clone()) } else { subject.uid.clone() };
     if let Some(owner) = owner {
         let pod = (release.clone(), subject.pod_content.clone());
         a.state.workloads_mut().admit(&owner, pod, subject.replicas);

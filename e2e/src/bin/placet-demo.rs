@@ -1,0 +1,539 @@
+//! `make demo`: the main job, told in the terminal with real commands and their real output, on a real control plane.
+//!
+//! Each step says what must come out; a step that does not ends the demo with exit code 1. The transcript, the pulled
+//! evidence and the log's public key are left under target/demo/. `DEMO_KEEP=0` stops the cluster at the end.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+use placet_e2e::{Cluster, Options, Output, own_images};
+
+/// Tells the story of one model on a real control plane.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// 0 stops the cluster at the end; anything else leaves it running and says how to look around.
+    #[arg(long, env = "DEMO_KEEP", default_value = "1")]
+    keep: String,
+    /// Where transcript, evidence and cluster go.
+    #[arg(long, default_value = "target/demo")]
+    dir: PathBuf,
+}
+
+const SAMPLES: &str = "e2e/samples/adult";
+const V1: &str = "credit-eligibility-1.0.0";
+const V2: &str = "credit-eligibility-2.0.0";
+const RULES: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-validations";
+
+/// The terminal and the transcript.
+struct Teller {
+    transcript: fs::File,
+    step: usize,
+}
+
+impl Teller {
+    fn say(&mut self, text: &str) -> anyhow::Result<()> {
+        println!("{text}");
+        writeln!(self.transcript, "{text}")?;
+        Ok(())
+    }
+
+    fn chapter(&mut self, text: &str) -> anyhow::Result<()> {
+        self.step += 1;
+        let step = self.step;
+        self.say(&format!("\n── {step}. {text}"))
+    }
+}
+
+/// What a command must come to.
+struct Told<'a> {
+    code: i32,
+    says: &'a [&'a str],
+}
+
+const DONE: Told<'static> = Told { code: 0, says: &[] };
+
+struct Demo {
+    cluster: Cluster,
+    teller: Teller,
+    placet: PathBuf,
+}
+
+impl Demo {
+    /// Runs a command as a person, shows it and its output, and holds it against what was told.
+    async fn run(
+        &mut self,
+        who: &str,
+        program: &str,
+        args: &[&str],
+        told: &Told<'_>,
+    ) -> anyhow::Result<Output> {
+        let quoted: Vec<String> = args.iter().map(|a| quote(a)).collect();
+        self.teller.say(&format!("\n{who}$ {program} {}", quoted.join(" ")))?;
+        let output = self.cluster.run(program, who, args.iter().copied(), None).await?;
+        self.show(&output)?;
+        check(&output, told)?;
+        Ok(output)
+    }
+
+    fn show(&mut self, output: &Output) -> anyhow::Result<()> {
+        for text in [&output.stderr, &output.stdout] {
+            let text = text.trim_end();
+            if !text.is_empty() {
+                self.teller.say(text)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn kubectl(&mut self, who: &str, args: &[&str], told: &Told<'_>) -> anyhow::Result<Output> {
+        self.run(who, "kubectl", args, told).await
+    }
+
+    async fn placet(&mut self, who: &str, args: &[&str], told: &Told<'_>) -> anyhow::Result<Output> {
+        self.run(who, "placet", args, told).await
+    }
+
+    /// Waits until a command's output holds a text, at most 30 s, and shows the last one.
+    async fn until(&mut self, who: &str, args: &[&str], text: &str) -> anyhow::Result<Duration> {
+        let begun = now();
+        loop {
+            let output = self.cluster.run("kubectl", who, args.iter().copied(), None).await?;
+            if output.stdout.contains(text) {
+                let quoted: Vec<String> = args.iter().map(|a| quote(a)).collect();
+                self.teller.say(&format!("\n{who}$ kubectl {}", quoted.join(" ")))?;
+                self.show(&output)?;
+                return Ok(begun.elapsed());
+            }
+            if begun.elapsed() > Duration::from_secs(30) {
+                self.show(&output)?;
+                bail!("wanted {text:?} within 30 s of `{}`", output.command);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Makes a TestReport from a table of counts and applies it.
+    async fn report(&mut self, version: &str, artifact: &str) -> anyhow::Result<()> {
+        let counts = format!("{SAMPLES}/counts-{version}.csv");
+        let name = format!("credit-eligibility-{version}-bias");
+        let args = [
+            "report",
+            "counts",
+            counts.as_str(),
+            "--artifact",
+            artifact,
+            "--dataset",
+            DATASET,
+            "--tool",
+            "fairlearn@0.15.0",
+            "--name",
+            name.as_str(),
+            "-n",
+            "lending",
+        ];
+        let quoted: Vec<String> = args.iter().map(|a| quote(a)).collect();
+        self.teller.say(&format!("\ndana$ placet {} | kubectl apply -n lending -f -", quoted.join(" ")))?;
+        let made = self.cluster.run("placet", "dana", args, None).await?.ok()?;
+        let applied =
+            self.cluster.kubectl_with_input("dana", ["apply", "-n", "lending", "-f", "-"], &made).await?;
+        self.show(&applied)?;
+        check(&applied, &DONE)
+    }
+
+    async fn approve(&mut self, who: &str, target: &str, role: &str, more: &[&str]) -> anyhow::Result<()> {
+        let mut args = vec!["approve", target, "--role", role, "-n", "lending", "--yes"];
+        args.extend(more);
+        self.placet(who, &args, &DONE).await.map(drop)
+    }
+}
+
+/// The evaluation dataset: `adult.test` of UCI Adult.
+const DATASET: &str = "sha256:a2a9044bc167a35b2361efbabec64e89d69ce82d9790d2980119aac5fd7e9c05";
+const WEIGHTS_1: &str = "sha256:3ecc933942d7d90aa05aaf3da6798f19d4af1815b0890de094d100d7feae14d7";
+const WEIGHTS_2: &str = "sha256:7f06e302437f15f850ca6cc36a5159a1d73ce72eff7a528abc8a973dbcd260a1";
+
+#[expect(clippy::disallowed_methods, reason = "the demo tells how long people would wait")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{text}'") }
+}
+
+fn check(output: &Output, told: &Told<'_>) -> anyhow::Result<()> {
+    if output.code != told.code {
+        bail!("wanted exit code {}, found {} from `{}`", told.code, output.code, output.command);
+    }
+    for text in told.says {
+        if !output.stdout.contains(text) && !output.stderr.contains(text) {
+            bail!("wanted {text:?} in the output of `{}`", output.command);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match tell(&arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nThe demo did not come out as told: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn tell(arguments: &Arguments) -> anyhow::Result<()> {
+    let keep = arguments.keep != "0";
+    let dir = &arguments.dir;
+    let cluster_dir = dir.join("cluster");
+    if let Ok(running) = Cluster::join(&cluster_dir) {
+        running.shut_down().await?;
+    }
+    if dir.exists() {
+        fs::remove_dir_all(dir).with_context(|| format!("emptying {}", dir.display()))?;
+    }
+    fs::create_dir_all(dir)?;
+    let transcript = fs::File::create(dir.join("transcript.txt"))?;
+    let options = Options {
+        dir: Some(cluster_dir.clone()),
+        images: own_images(),
+        progress: true,
+        ..Options::default()
+    };
+    let cluster =
+        if keep { Cluster::start_detached(options).await? } else { Cluster::start(options).await? };
+    let placet = std::env::current_exe()?.with_file_name("placet");
+    let mut demo = Demo { cluster, teller: Teller { transcript, step: 0 }, placet };
+    let told = story(&mut demo, dir).await;
+    if !keep {
+        demo.cluster.shut_down().await?;
+        return told;
+    }
+    told?;
+    let kubeconfig = demo.cluster.kubeconfig("root-admin")?;
+    let kubectl = demo.cluster.tools().binary("kubectl");
+    demo.teller.say(&format!(
+        "\nLook around (everything still runs):\n  export KUBECONFIG={}\n  {} get mr,ais,ia,tr,apv,ra -n lending\n  \
+         {} why mr/{V2} -n lending\n  stop it: target/debug/placet-cluster down --dir {}\n\
+         Left for you: {}/transcript.txt, {}/evidence (the log), {}/log.pub (its public key)",
+        kubeconfig.display(),
+        kubectl.display(),
+        demo.placet.display(),
+        cluster_dir.display(),
+        dir.display(),
+        dir.display(),
+        dir.display(),
+    ))
+}
+
+async fn story(demo: &mut Demo, dir: &Path) -> anyhow::Result<()> {
+    install(demo).await?;
+    refused(demo).await?;
+    biased(demo).await?;
+    released(demo).await?;
+    tampered(demo).await?;
+    verified(demo, dir).await
+}
+
+async fn install(demo: &mut Demo) -> anyhow::Result<()> {
+    demo.teller.chapter("The platform team installs Placet with Helm and opts a namespace in.")?;
+    let values = demo.cluster.real_node_values();
+    let values = values.to_string_lossy().into_owned();
+    demo.run("root-admin", "helm", &["install", "placet-crds", "charts/placet-crds"], &DONE).await?;
+    demo.kubectl("root-admin", &["create", "namespace", "lending"], &DONE).await?;
+    let install = [
+        "install",
+        "placet",
+        "charts/placet",
+        "-n",
+        "placet-system",
+        "--create-namespace",
+        "--wait",
+        "--timeout",
+        "120s",
+        "-f",
+        values.as_str(),
+        "-f",
+        "e2e/samples/demo-values.yaml",
+    ];
+    demo.teller.say(&format!("\nroot-admin$ helm {}", install.join(" ")))?;
+    let begun = now();
+    let output = demo.cluster.run("helm", "root-admin", install, None).await?;
+    check(&output, &DONE)?;
+    demo.teller.say(&format!("installed and ready after {:.1} s", begun.elapsed().as_secs_f64()))?;
+    demo.until("root-admin", &["get", "releasepolicies,approvalroles"], "high-risk").await?;
+    demo.until("root-admin", &["get", "approvalroles", "-o", "name"], "executive").await?;
+    demo.kubectl("root-admin", &["label", "namespace", "lending", "placet.dev/enforce=deny"], &DONE).await?;
+    let edit = [
+        "create",
+        "rolebinding",
+        "data-science-edit",
+        "--clusterrole=edit",
+        "--group=data-science",
+        "-n",
+        "lending",
+    ];
+    demo.kubectl("root-admin", &edit, &DONE).await?;
+    Ok(())
+}
+
+async fn refused(demo: &mut Demo) -> anyhow::Result<()> {
+    demo.teller.chapter(
+        "dana, a data scientist, registers a High-class system and its first release, and deploys it.",
+    )?;
+    let m = |name: &str| format!("{SAMPLES}/manifests/{name}.yaml");
+    let (system, assessment, release) = (m("system"), m("assessment"), m("release-v1"));
+    demo.kubectl(
+        "dana",
+        &["apply", "--server-side", "-f", &system, "-f", &assessment, "-f", &release],
+        &DONE,
+    )
+    .await?;
+    demo.until("dana", &["get", "mr", "-n", "lending"], "False").await?;
+    let all = ["is not cleared: 3 of 7 gates are open", "Bias", "R1 is High", "model-owner", "placet why"];
+    demo.kubectl("dana", &["apply", "-f", &m("deployment-v1")], &Told { code: 1, says: &all }).await?;
+    demo.teller.say("\nRefused, with everything that is missing at once. Grouped by who can act:")?;
+    demo.placet(
+        "dana",
+        &["why", &format!("mr/{V1}"), "-n", "lending"],
+        &Told { code: 1, says: &["executive"] },
+    )
+    .await?;
+    Ok(())
+}
+
+async fn biased(demo: &mut Demo) -> anyhow::Result<()> {
+    demo.teller.chapter("The findings are supplied by those entitled to. First what a bias test must look at: erin confirms it.")?;
+    demo.approve(
+        "erin",
+        "ais/credit-eligibility",
+        "risk-officer",
+        &["--covers", "Content", "--comment", "sex is the attribute to compare"],
+    )
+    .await?;
+    demo.teller.chapter("dana tests v1: counts by group from a logistic regression on UCI Adult. Placet computes the verdict.")?;
+    demo.report("v1", WEIGHTS_1).await?;
+    let performance = format!("{SAMPLES}/manifests/report-performance-v1.yaml");
+    demo.kubectl("dana", &["apply", "-f", &performance], &DONE).await?;
+    demo.until(
+        "dana",
+        &["get", "mr", V1, "-n", "lending", "-o", "jsonpath={.status.gates[?(@.gate==\"tests\")].reason}"],
+        "TestFailed",
+    )
+    .await?;
+    let deployment = format!("{SAMPLES}/manifests/deployment-v1.yaml");
+    let says = ["selection-rate ratio", "0.31", "at least 0.80"];
+    demo.kubectl("dana", &["apply", "-f", &deployment], &Told { code: 1, says: &says }).await?;
+    demo.teller.say(
+        "\nThe selection rate of women is 0.31 of that of men (the whole interval lies below 0.80), so the test fails: no \
+         approval changes that, and deleting the report does not either:",
+    )?;
+    let delete = ["delete", "testreport", "credit-eligibility-v1-bias", "-n", "lending"];
+    demo.kubectl("root-admin", &delete, &Told { code: 1, says: &["was read by the decision"] }).await?;
+    Ok(())
+}
+
+async fn released(demo: &mut Demo) -> anyhow::Result<()> {
+    demo.teller.chapter("v2, mitigated with Fairlearn (thresholds by sex). The namespace now holds instead of refusing, so that everything can be applied together.")?;
+    demo.kubectl(
+        "root-admin",
+        &["label", "namespace", "lending", "placet.dev/enforce=hold", "--overwrite"],
+        &DONE,
+    )
+    .await?;
+    let m = |name: &str| format!("{SAMPLES}/manifests/{name}.yaml");
+    demo.kubectl("dana", &["apply", "--server-side", "-f", &m("release-v2")], &DONE).await?;
+    demo.report("v2", WEIGHTS_2).await?;
+    demo.kubectl("dana", &["apply", "-f", &m("report-performance-v2")], &DONE).await?;
+    demo.until("dana", &["get", "mr", V2, "-n", "lending"], "riskAcceptance,approvals").await?;
+    demo.teller.say(
+        "\nThe bias test passes: only the selection-rate ratio binds (MinMax, 0.80, sex). Equal opportunity is computed and \
+         shown, not binding: with base rates of 0.11 and 0.30 (women, men), parity of selection and parity of error rates \
+         cannot both hold; a policy says which one binds, and why.",
+    )?;
+    let held = Told { code: 0, says: &["is not cleared"] };
+    demo.kubectl("dana", &["apply", "-f", &m("deployment-v2")], &held).await?;
+    demo.until("dana", &["get", "pods", "-n", "lending"], "SchedulingGated").await?;
+    demo.until("dana", &["get", "events", "-n", "lending", "--field-selector", "reason=PodHeld"], "PodHeld")
+        .await?;
+
+    demo.teller.chapter(
+        "The residual risk is accepted and the approvals arrive, each by the person who holds the role.",
+    )?;
+    let accept = [
+        "accept-risk",
+        "ia/credit-eligibility-2026",
+        "R1",
+        "--role",
+        "executive",
+        "--until",
+        "2027-03-31",
+        "--rationale",
+        "A person reviews each refusal within two days",
+        "-n",
+        "lending",
+        "--yes",
+    ];
+    demo.placet("frank", &accept, &DONE).await?;
+    let release = format!("mr/{V2}");
+    demo.placet(
+        "dana",
+        &["approve", &release, "--role", "model-owner", "-n", "lending", "--yes"],
+        &Told { code: 2, says: &["model-owner"] },
+    )
+    .await?;
+    demo.teller.say("\ndana wrote the release and holds no role: refused. The others:")?;
+    for (who, role) in [
+        ("bob", "model-owner"),
+        ("vera", "validator"),
+        ("erin", "risk-officer"),
+        ("sam", "security-officer"),
+        ("lena", "legal-compliance"),
+        ("piet", "privacy-officer"),
+    ] {
+        demo.approve(who, &release, role, &[]).await?;
+    }
+    demo.kubectl("dana", &["get", "pods", "-n", "lending"], &Told { code: 0, says: &["SchedulingGated"] })
+        .await?;
+    demo.approve("frank", &release, "executive", &[]).await?;
+    let waited = demo.until("dana", &["get", "pods", "-n", "lending"], "Running").await?;
+    demo.teller.say(&format!(
+        "\nThe last piece exists, and the held pod runs ({:.1} s after the last approval).",
+        waited.as_secs_f64()
+    ))?;
+    demo.until("dana", &["get", "mr", "-n", "lending"], "True").await?;
+    Ok(())
+}
+
+async fn tampered(demo: &mut Demo) -> anyhow::Result<()> {
+    demo.teller.chapter("dana tries to edit the released content.")?;
+    let edit =
+        ["patch", "mr", V2, "-n", "lending", "--type", "merge", "-p", r#"{"spec":{"version":"2.0.1"}}"#];
+    demo.kubectl("dana", &edit, &Told { code: 1, says: &["immutable"] }).await?;
+    demo.teller.chapter("A cluster-admin lifts the immutability rule of the definition, edits the release, and puts the rule back.")?;
+    let crd = "modelreleases.placet.dev";
+    let path = "jsonpath={.spec.versions[0].schema.openAPIV3Schema.properties.spec.x-kubernetes-validations}";
+    let rules =
+        demo.cluster.run("kubectl", "root-admin", ["get", "crd", crd, "-o", path], None).await?.ok()?;
+    let lift = format!(r#"[{{"op":"remove","path":"{RULES}"}}]"#);
+    demo.kubectl("root-admin", &["patch", "crd", crd, "--type", "json", "-p", &lift], &DONE).await?;
+    let begun = now();
+    // The API server takes a moment to use the changed definition.
+    while demo.cluster.run("kubectl", "root-admin", edit, None).await?.code != 0 {
+        if begun.elapsed() > Duration::from_secs(20) {
+            bail!("the definition without the rule was not in use after 20 s");
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let quoted: Vec<String> = edit.iter().map(|a| quote(a)).collect();
+    demo.teller
+        .say(&format!("\nroot-admin$ kubectl {}\nmodelrelease.placet.dev/{V2} patched", quoted.join(" ")))?;
+    let back = format!(r#"[{{"op":"add","path":"{RULES}","value":{rules}}}]"#);
+    let output = demo
+        .cluster
+        .run("kubectl", "root-admin", ["patch", "crd", crd, "--type", "json", "-p", &back], None)
+        .await?;
+    check(&output, &DONE)?;
+    demo.teller.say("\nroot-admin$ kubectl patch crd modelreleases.placet.dev --type json -p '[{\"op\":\"add\",…the rules, as they were…}]'")?;
+    demo.show(&output)?;
+    demo.until("dana", &["get", "mr", "-n", "lending"], "approvals").await?;
+    demo.placet(
+        "dana",
+        &["why", &format!("mr/{V2}"), "-n", "lending"],
+        &Told { code: 1, says: &["spec.version", "ContentChanged"] },
+    )
+    .await?;
+    demo.teller.say(
+        "\nNo longer cleared: every approval was for another content, and the finding names the field.",
+    )?;
+    Ok(())
+}
+
+async fn verified(demo: &mut Demo, dir: &Path) -> anyhow::Result<()> {
+    demo.teller
+        .chapter("audrey, an auditor, pulls the evidence and verifies it without trusting the operator.")?;
+    let evidence = dir.join("evidence");
+    let key_file = dir.join("log.pub");
+    let key = demo.placet("audrey", &["evidence", "key"], &DONE).await?;
+    fs::write(&key_file, &key.stdout)?;
+    let (evidence_text, key_text) =
+        (evidence.to_string_lossy().into_owned(), key_file.to_string_lossy().into_owned());
+    // What is durable is published, and can be pulled, after half a second.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    demo.placet("audrey", &["evidence", "pull", "--to", &evidence_text], &DONE).await?;
+    demo.placet("audrey", &["evidence", "verify", &evidence_text, "--key", &key_text], &DONE).await?;
+    demo.teller.say(
+        "\nWithout a key from elsewhere it says only that the log is consistent with itself, and exits 3:",
+    )?;
+    demo.placet(
+        "audrey",
+        &["evidence", "verify", &evidence_text],
+        &Told { code: 3, says: &["not authenticated"] },
+    )
+    .await?;
+    demo.teller.chapter("The life of the release.")?;
+    let release = format!("mr/{V2}");
+    let show =
+        ["evidence", "show", release.as_str(), "-n", "lending", "--dir", &evidence_text, "--key", &key_text];
+    demo.placet("audrey", &show, &Told { code: 0, says: &["cleared", "hold lifted"] }).await?;
+    demo.teller.chapter("One byte of a copy is flipped.")?;
+    let copy = dir.join("evidence-flipped");
+    copy_dir(&evidence, &copy)?;
+    let victim = first_bundle(&copy.join("tile/entries"))?.context("no entries in the pulled log")?;
+    let mut bytes = fs::read(&victim)?;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&victim, bytes)?;
+    demo.teller.say(&format!(
+        "flipped one bit of byte {middle} of {}",
+        victim.strip_prefix(dir).unwrap_or(&victim).display()
+    ))?;
+    let copy_text = copy.to_string_lossy().into_owned();
+    demo.placet(
+        "audrey",
+        &["evidence", "verify", &copy_text, "--key", &key_text],
+        &Told { code: 1, says: &[] },
+    )
+    .await?;
+    demo.teller.say("\nFound.")
+}
+
+fn copy_dir(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_dir(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// The first file below a directory.
+fn first_bundle(dir: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(dir)?.map(|e| Ok(e?.path())).collect::<std::io::Result<_>>()?;
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            if let Some(found) = first_bundle(&path)? {
+                return Ok(Some(found));
+            }
+        } else {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
