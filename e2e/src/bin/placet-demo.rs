@@ -3,6 +3,11 @@
 //! Each step says what must come out; a step that does not ends the demo with exit code 1. The transcript, the pulled
 //! evidence and the log's public key are left under target/demo/. `DEMO_KEEP=0` stops the cluster at the end.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a command-line program that tells a story: files and waiting are what it does"
+)]
+
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -157,7 +162,6 @@ const DATASET: &str = "sha256:a2a9044bc167a35b2361efbabec64e89d69ce82d9790d29801
 const WEIGHTS_1: &str = "sha256:3ecc933942d7d90aa05aaf3da6798f19d4af1815b0890de094d100d7feae14d7";
 const WEIGHTS_2: &str = "sha256:7f06e302437f15f850ca6cc36a5159a1d73ce72eff7a528abc8a973dbcd260a1";
 
-#[expect(clippy::disallowed_methods, reason = "the demo tells how long people would wait")]
 fn now() -> Instant {
     Instant::now()
 }

@@ -102,9 +102,9 @@ pub fn evaluate(snapshot: &Snapshot) -> Decision {
         _ => None,
     };
     let matrix = requirements.as_ref().map_or(risk::ISO_27005, |r| r.matrix);
-    let scored = assessment.map(|(_, spec)| risk::scores(spec, &matrix));
+    let attempts = assessment.map(|(_, spec)| risk::scores(spec, &matrix));
     let scores: Option<Vec<Score>> =
-        scored.as_ref().and_then(|all| all.iter().map(|s| s.as_ref().ok().cloned()).collect());
+        attempts.as_ref().and_then(|all| all.iter().map(|s| s.as_ref().ok().cloned()).collect());
     let cx = Context {
         snapshot,
         now: &now,
@@ -127,7 +127,7 @@ pub fn evaluate(snapshot: &Snapshot) -> Decision {
         let rest = [Gate::Assessment, Gate::Tests, Gate::RiskAcceptance, Gate::Approvals];
         outcomes.extend(rest.map(|g| (g, Outcome::default())));
     } else {
-        outcomes.push((Gate::Assessment, gates::assessment::evaluate(&cx, scored.as_deref())));
+        outcomes.push((Gate::Assessment, gates::assessment::evaluate(&cx, attempts.as_deref())));
         outcomes.push((Gate::Tests, gates::tests::evaluate(&cx)));
         outcomes.push((Gate::RiskAcceptance, gates::risk_acceptance::evaluate(&cx)));
         outcomes.push((Gate::Approvals, gates::approvals::evaluate(&cx, evidence.as_deref())));

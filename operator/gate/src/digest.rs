@@ -195,7 +195,9 @@ pub(crate) fn visit(value: &mut Value, path: &[&str], f: &mut dyn FnMut(&mut Val
     };
     if *first == "*" {
         if let Value::Array(items) = value {
-            items.iter_mut().for_each(|item| visit(item, rest, f));
+            for item in items {
+                visit(item, rest, f);
+            }
         }
     } else if let Some(next) = value.get_mut(*first) {
         visit(next, rest, f);

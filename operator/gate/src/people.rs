@@ -94,13 +94,12 @@ pub fn with_names(text: &str, names: &BTreeMap<String, String>) -> String {
             break;
         };
         let token = &mark["<person:".len()..end];
-        match names.get(token) {
-            Some(name) => out.push_str(name),
-            None => {
-                out.push_str("person ");
-                out.extend(token.chars().take(8));
-                out.push('…');
-            }
+        if let Some(name) = names.get(token) {
+            out.push_str(name);
+        } else {
+            out.push_str("person ");
+            out.extend(token.chars().take(8));
+            out.push('…');
         }
         rest = &mark[end + 1..];
     }

@@ -13,6 +13,7 @@ use crate::object::Object;
 use crate::risk::{self, Matrix};
 
 /// What all matching policies ask for together.
+#[expect(clippy::struct_excessive_bools, reason = "each is one yes-or-no field of the policy")]
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Requirements {

@@ -2,6 +2,7 @@
 //! from files; both take the same [`Snapshot`]s from it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -425,16 +426,16 @@ impl Snapshot {
             text.push('\n');
         }
         for (key, value) in self.namespace_labels.iter() {
-            text.push_str(&format!("label {key}={value}\n"));
+            let _ = writeln!(text, "label {key}={value}");
         }
         for role in self.roles.iter() {
-            text.push_str(&format!("role {role}\n"));
+            let _ = writeln!(text, "role {role}");
         }
         for kind in &self.not_ready {
-            text.push_str(&format!("not ready {kind}\n"));
+            let _ = writeln!(text, "not ready {kind}");
         }
         if let Some(at) = self.first_use {
-            text.push_str(&format!("first use {at}\n"));
+            let _ = writeln!(text, "first use {at}");
         }
         crate::digest::of_bytes(text.as_bytes())
     }

@@ -1,5 +1,13 @@
 //! Runs the YAML cases of `tests/cases/` and of `policies/packs/cases/`. The format is in `tests/cases/README.md`.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test reads its cases from files, and a case that cannot be read fails it"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -169,30 +177,27 @@ impl Run {
     fn add(&self, world: &mut World, given: &Given, remembered: bool) {
         let object = self.json(given);
         let holds = matches!(given.kind.as_str(), "Approval" | "RiskAcceptance");
-        let record = match &given.by {
-            Some(by) => {
-                let at = given.at.unwrap_or(self.now - SignedDuration::from_hours(24 * 30));
-                let identity = |user: &str| Identity { user: user.to_owned(), uid: None };
-                let stamp = StampText {
-                    creator: identity(by),
-                    created_at: at,
-                    editors: given.edited.iter().map(|e| Edit { by: identity(&e.by), at: e.at }).collect(),
-                    spec: String::new(),
-                    uid: None,
-                    subject_uid: None,
-                    role: holds.then(|| RoleAnswer {
-                        name: given.spec["role"].as_str().unwrap_or_default().to_owned(),
-                        allowed: given.holds_role.unwrap_or(true),
-                        at,
-                    }),
-                };
-                self.reading.read_assuming(&object, &stamp).unwrap().0
-            }
-            None => {
-                let record = self.reading.read(&object).unwrap().0;
-                assert_eq!(record.stamp, Stamp::Invalid { why: StampProblem::NeverSeen });
-                record
-            }
+        let record = if let Some(by) = &given.by {
+            let at = given.at.unwrap_or(self.now - SignedDuration::from_hours(24 * 30));
+            let identity = |user: &str| Identity { user: user.to_owned(), uid: None };
+            let stamp = StampText {
+                creator: identity(by),
+                created_at: at,
+                editors: given.edited.iter().map(|e| Edit { by: identity(&e.by), at: e.at }).collect(),
+                spec: String::new(),
+                uid: None,
+                subject_uid: None,
+                role: holds.then(|| RoleAnswer {
+                    name: given.spec["role"].as_str().unwrap_or_default().to_owned(),
+                    allowed: given.holds_role.unwrap_or(true),
+                    at,
+                }),
+            };
+            self.reading.read_assuming(&object, &stamp).unwrap().0
+        } else {
+            let record = self.reading.read(&object).unwrap().0;
+            assert_eq!(record.stamp, Stamp::Invalid { why: StampProblem::NeverSeen });
+            record
         };
         if remembered || given.deleted { world.remember(record) } else { world.apply(record) }
     }
@@ -230,7 +235,9 @@ fn resolve(run: &Run, case: &Case, objects: &mut [Given], base: &[Given]) {
             }
             if let Some(what) = text.strip_prefix("evidence of ") {
                 let mut world = World::new();
-                snapshot.iter().for_each(|g| run.add(&mut world, g, false));
+                for given in &snapshot {
+                    run.add(&mut world, given, false);
+                }
                 let name = what.split_once('/').unwrap().1;
                 return evaluate(&world.snapshot(&run.namespace, name, Clock::Trusted(run.now))).evidence;
             }

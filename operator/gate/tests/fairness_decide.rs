@@ -1,5 +1,6 @@
 //! The decision rule on cases that a risk officer could check by hand, and on bad input.
 
+#![expect(clippy::float_cmp, reason = "values are rounded to 1e-9 and compared bit for bit on purpose")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 //!
 //! Where the constants without another source come from: `fairness_oracle.py`.
 
+#![expect(clippy::float_cmp, reason = "values are rounded to 1e-9 and compared bit for bit on purpose")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
 use std::collections::BTreeMap;

@@ -291,7 +291,11 @@ impl Ledger {
 
 /// Digest over a list of digests, in order.
 pub fn digest_of(list: &[Digest]) -> Digest {
-    let text: String = list.iter().map(|d| format!("{d}\n")).collect();
+    let mut text = String::new();
+    for digest in list {
+        text.push_str(&digest.to_string());
+        text.push('\n');
+    }
     Digest::of(text.as_bytes())
 }
 

@@ -13,10 +13,11 @@ use placet_evidence::{Config as LogConfig, Digest, HeadStore, Log, LogKey, OpenE
 use placet_gate::object::Reading;
 use placet_gate::people::PeopleKey;
 use placet_gate::stamp::ReceiptKeys;
+use prometheus_client::registry::Registry;
 
 use crate::admission::{self, Admission};
 use crate::config::{Run, Uninstall};
-use crate::infra::cabundle::{Injector, Target, WebhookKind};
+use crate::infra::cabundle::{Injector, Target, TrustCheck, WebhookKind};
 use crate::infra::clock::{Clock, TestClock};
 use crate::infra::health::{self, Readiness};
 use crate::infra::lease::Claim;
@@ -42,6 +43,7 @@ const STOP: Duration = Duration::from_secs(25);
 ///
 /// # Errors
 /// Why it could not start, or which task ended.
+#[expect(clippy::too_many_lines, reason = "the order of starting is one story, told top to bottom")]
 pub async fn run(flags: Run) -> anyhow::Result<()> {
     telemetry::init_logs(&flags.place.log_level, flags.place.log_format.into())?;
     let stop = stop_signals()?;
@@ -160,48 +162,10 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
         Server::bind(ServerConfig::admission(address), Some(Arc::new(tls::server_config(serving)?))).await?;
     supervise(&mut supervisor, Phase::Intake, "admission server", |s| admission_server.serve(router, s));
 
-    let mut readiness = Readiness::new();
-    let stores_state = Arc::clone(&state);
-    readiness.add("stores", move || match stores_state.store_problems() {
-        problems if problems.is_empty() => Ok(()),
-        problems => Err(format!("not yet read or not heard of: {}", problems.join(", "))),
-    });
-    let log_state = Arc::clone(&log);
-    readiness.add("evidence log", move || {
-        let health = log_state.health();
-        match (health.poisoned, health.full) {
-            (Some(why), _) => Err(why),
-            (None, true) => Err("its volume is full".into()),
-            (None, false) => Ok(()),
-        }
-    });
-    readiness.add("certificate", move || trust.check());
     let registry = telemetry::registry(stores, clock.clone(), expiry);
-    let health_router = health::router(Arc::new(readiness), Arc::new(registry));
-    let health_server =
-        Server::bind(ServerConfig::health(SocketAddr::new(flags.bind_address, flags.health_port)), None)
-            .await?;
-    supervise(&mut supervisor, Phase::Foundation, "health server", |s| health_server.serve(health_router, s));
-
-    let owner_client = client.clone();
-    let (namespace, mutating, validating) =
-        (place.namespace.clone(), place.name("mutating"), place.name("validating"));
-    supervise(&mut supervisor, Phase::Work, "webhook owner", |s| async move {
-        owner::keep(owner_client, &namespace, &mutating, &validating, s).await
-    });
-    if let Some(dir) = flags.policies_dir.clone() {
-        let packs_client = client.clone();
-        let packs_state = Arc::clone(&state);
-        supervise(&mut supervisor, Phase::Work, "policy packs", |s| async move {
-            packs::apply_when(packs_client, dir, move || packs_state.store_problems().is_empty(), s).await
-        });
-    }
-    let removal = Arc::clone(&ledger);
-    let removal_clock = clock.clone();
-    let removal_heads = Arc::clone(&heads);
-    supervise(&mut supervisor, Phase::Work, "uninstall notice", |s| async move {
-        uninstall::record_removal(removal_heads, removal, removal_clock, s).await
-    });
+    let address_of_health = SocketAddr::new(flags.bind_address, flags.health_port);
+    serve_health(&mut supervisor, address_of_health, readiness(&state, &log, trust), registry).await?;
+    start_services(&mut supervisor, &flags, &client, &state, &ledger, &heads, &clock);
 
     tracing::info!(%address, log = %log.head(), "running");
     let outcome = supervisor.run(stop, STOP).await;
@@ -216,6 +180,72 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
         }
     }
     Ok(outcome?)
+}
+
+/// What must hold before the API server is asked to call us (invariant 9).
+fn readiness(state: &Arc<State>, log: &Arc<Log>, trust: TrustCheck) -> Readiness {
+    let mut readiness = Readiness::new();
+    let state = Arc::clone(state);
+    readiness.add("stores", move || match state.store_problems() {
+        problems if problems.is_empty() => Ok(()),
+        problems => Err(format!("not yet read or not heard of: {}", problems.join(", "))),
+    });
+    let log = Arc::downgrade(log);
+    readiness.add("evidence log", move || {
+        let health = log.upgrade().ok_or("the log is closed")?.health();
+        match (health.poisoned, health.full) {
+            (Some(why), _) => Err(why),
+            (None, true) => Err("its volume is full".into()),
+            (None, false) => Ok(()),
+        }
+    });
+    readiness.add("certificate", move || trust.check());
+    readiness
+}
+
+/// Serves /livez, /readyz and /metrics.
+async fn serve_health(
+    supervisor: &mut Supervisor,
+    address: SocketAddr,
+    readiness: Readiness,
+    registry: Registry,
+) -> anyhow::Result<()> {
+    let router = health::router(Arc::new(readiness), Arc::new(registry));
+    let server = Server::bind(ServerConfig::health(address), None).await?;
+    supervise(supervisor, Phase::Foundation, "health server", |s| server.serve(router, s));
+    Ok(())
+}
+
+/// Starts what serves beside the decisions.
+fn start_services(
+    supervisor: &mut Supervisor,
+    flags: &Run,
+    client: &Client,
+    state: &Arc<State>,
+    ledger: &Arc<Ledger>,
+    heads: &Arc<ConfigMapHeads>,
+    clock: &Clock,
+) {
+    let place = &flags.place;
+    let owner_client = client.clone();
+    let (namespace, mutating, validating) =
+        (place.namespace.clone(), place.name("mutating"), place.name("validating"));
+    supervise(supervisor, Phase::Work, "webhook owner", |s| async move {
+        owner::keep(owner_client, &namespace, &mutating, &validating, s).await
+    });
+    if let Some(dir) = flags.policies_dir.clone() {
+        let packs_client = client.clone();
+        let packs_state = Arc::clone(state);
+        supervise(supervisor, Phase::Work, "policy packs", |s| async move {
+            packs::apply_when(packs_client, dir, move || packs_state.store_problems().is_empty(), s).await
+        });
+    }
+    let removal = Arc::clone(ledger);
+    let removal_clock = clock.clone();
+    let removal_heads = Arc::clone(heads);
+    supervise(supervisor, Phase::Work, "uninstall notice", |s| async move {
+        uninstall::record_removal(removal_heads, removal, removal_clock, s).await
+    });
 }
 
 fn supervise<F, T>(supervisor: &mut Supervisor, phase: Phase, name: &str, task: F)

@@ -219,9 +219,8 @@ fn affected(state: &State, kind: Kind, namespace: &str, name: &str) -> Vec<Work>
     work.push(own(kind, (namespace.to_owned(), name.to_owned())));
     let shown: &[Kind] = match kind {
         Kind::ModelRelease => &[Kind::AISystem, Kind::Approval],
-        Kind::AISystem => &[Kind::Approval],
+        Kind::AISystem | Kind::RiskAcceptance => &[Kind::Approval],
         Kind::ImpactAssessment => &[Kind::Approval, Kind::RiskAcceptance],
-        Kind::RiskAcceptance => &[Kind::Approval],
         Kind::ApprovalRole => &[Kind::ReleasePolicy],
         _ => &[],
     };
@@ -239,12 +238,11 @@ fn affected(state: &State, kind: Kind, namespace: &str, name: &str) -> Vec<Work>
 
 fn namespace_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + Send + Sync + 'static {
     move |event| {
-        let (objects, deleted, all) = match event {
-            Event::Applied(object) => (vec![object], None, false),
-            Event::Restarted(objects) => (objects, None, true),
-            Event::Deleted(object) => (vec![], Some(object), false),
+        let (objects, deleted) = match event {
+            Event::Applied(object) => (vec![object], None),
+            Event::Restarted(objects) => (objects, None),
+            Event::Deleted(object) => (vec![], Some(object)),
         };
-        let _ = all;
         let mut world = state.world_mut();
         let mut touched = Vec::new();
         for object in objects {
@@ -313,7 +311,9 @@ fn pod_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + Send + 
             Event::Applied(object) => apply(&object, &mut workloads),
             Event::Restarted(objects) => {
                 workloads.pods.clear();
-                objects.iter().for_each(|o| apply(o, &mut workloads));
+                for object in &objects {
+                    apply(object, &mut workloads);
+                }
             }
             Event::Deleted(object) => {
                 workloads.pods.remove(&key(&object));

@@ -415,7 +415,7 @@ fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>], confidence: f6
         BiasTest { attribute_sets: sets.to_vec(), criteria: vec![criterion], accepted_groups: Vec::new() };
     let result = fairness::decide(&table, &question).map_err(|e| e.to_string())?;
     let percent = fairness::round9(confidence * 100.0);
-    let text = if let Some(worst) = result.worst.map(|i| &result.comparisons[i]) {
+    let shown = if let Some(worst) = result.worst.map(|i| &result.comparisons[i]) {
         let value = worst.estimate.map_or("undefined".to_owned(), extended);
         let interval = worst.interval.map_or("no interval".to_owned(), |i| {
             format!("{percent} %: {:.2} to {}", i.lower, extended(i.upper))
@@ -449,7 +449,7 @@ fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>], confidence: f6
             )
         })
         .collect();
-    Ok(Judged { verdict: result.verdict, text, more, notes })
+    Ok(Judged { verdict: result.verdict, text: shown, more, notes })
 }
 
 /// Judges a single value against its limits.
@@ -462,7 +462,7 @@ fn single(test: &Test, spec: &TestReportSpec, confidence: f64) -> Result<Judged,
         rule.at_most.as_ref().map(|v| Limit::AtMost(v.value())),
     ];
     let mut verdict = Verdict::Pass;
-    let mut text = String::new();
+    let mut shown = String::new();
     for limit in limits.into_iter().flatten() {
         let result = fairness::decide_single(measured, limit, confidence).map_err(|e| e.to_string())?;
         verdict = match (verdict, result.verdict) {
@@ -474,9 +474,9 @@ fn single(test: &Test, spec: &TestReportSpec, confidence: f64) -> Result<Judged,
         let interval = result.interval.map_or("without an interval".to_owned(), |i| {
             format!("{} %: {:.3} to {}", fairness::round9(confidence * 100.0), i.lower, extended(i.upper))
         });
-        text = format!("{name} {value} ({interval})");
+        shown = format!("{name} {value} ({interval})");
     }
-    Ok(Judged { verdict, text, more: None, notes: Vec::new() })
+    Ok(Judged { verdict, text: shown, more: None, notes: Vec::new() })
 }
 
 /// Balanced accuracy from raw counts: the mean of the true-positive and the true-negative rate, with the interval of the

@@ -79,10 +79,10 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     if request.operation == "UPDATE" {
         stamp.uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
     }
-    if matches!(kind, Kind::Approval | Kind::RiskAcceptance) {
-        if let Err(answer) = role(a, request, spec, &mut stamp, now).await {
-            return answer;
-        }
+    if matches!(kind, Kind::Approval | Kind::RiskAcceptance)
+        && let Err(answer) = role(a, request, spec, &mut stamp, now).await
+    {
+        return answer;
     }
     if kind == Kind::Approval
         && let Some(subject) = spec.get("subject").and_then(|s| serde_json::from_value(s.clone()).ok())
