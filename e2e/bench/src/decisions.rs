@@ -1,0 +1,59 @@
+//! e: the gate itself, in process, on the samples and on a release of which 20 things are asked.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use placet_gate::world::{Clock, Snapshot, World};
+use placet_gate::{Cleared, evaluate};
+
+use crate::report::{Aim, Report};
+use crate::samples::{self, Filler};
+use crate::stats::micros_each;
+
+const NAMESPACE: &str = "lending";
+
+fn world(twenty: bool) -> anyhow::Result<World> {
+    let reading = samples::reading();
+    let mut world = World::new();
+    let mut filler = Filler::new(&reading, samples::NOW.parse()?);
+    filler.policies(&mut world)?;
+    filler.namespace(&mut world, NAMESPACE, "deny")?;
+    if twenty {
+        filler.six_more_tests(&mut world)?;
+    }
+    Ok(world)
+}
+
+/// Measures decisions.
+///
+/// # Errors
+/// When a sample is not decided as it must be: a fast wrong decision is no result.
+pub fn measure(report: &mut Report, slice: Duration) -> anyhow::Result<()> {
+    let clock = Clock::Trusted(samples::NOW.parse::<Timestamp>()?);
+    let cases = [
+        ("samples, cleared", false, samples::CLEARED, Cleared::True, [].as_slice()),
+        ("samples, refused", false, samples::REFUSED, Cleared::False, [].as_slice()),
+        ("20 gates, cleared", true, samples::CLEARED, Cleared::True, [Aim::AtMost(20.0)].as_slice()),
+        ("20 gates, refused", true, samples::REFUSED, Cleared::False, [Aim::AtMost(20.0)].as_slice()),
+    ];
+    for (name, twenty, release, wanted, aims) in cases {
+        let world = world(twenty)?;
+        let snapshot: Snapshot = world.snapshot(NAMESPACE, release, clock.clone());
+        let decision = evaluate(&snapshot);
+        if decision.cleared != wanted {
+            let findings: Vec<_> = decision.findings().map(|f| format!("{}: {}; {}", f.reason, f.found, f.wanted)).collect();
+            anyhow::bail!("{name}: wanted {wanted:?}, found {:?}: {}", decision.cleared, findings.join("\n"));
+        }
+        let micros = micros_each(slice, || {
+            black_box(evaluate(black_box(&snapshot)));
+        });
+        report.add(format!("e {name}"), micros, "us", None, aims);
+        report.add(format!("e {name}, rate"), 1e6 / micros, "1/s", None, &[]);
+        let micros = micros_each(slice / 3, || {
+            black_box(world.snapshot(NAMESPACE, black_box(release), clock.clone()));
+        });
+        report.add(format!("e {name}, taking the snapshot"), micros, "us", None, &[]);
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! `make bench`: Placet beside a baseline that is measured in the same run, so that a figure means something on any
+//! machine. Prints a table and writes `target/bench.json`.
+//!
+//! | group | what |
+//! |---|---|
+//! | a | admission reviews over TLS, in process, beside a handler of the same server that decides nothing |
+//! | b | pods through a real API server: without a webhook, with one that decides nothing, with ours |
+//! | c | from the last approval to the released pod |
+//! | d | memory and idle requests with many governed workloads |
+//! | e | decisions of the gate |
+//! | f | durable appends to the evidence log, beside write and sync of the same bytes |
+//!
+//! The load generator counts latency from when a request was due, so that a server that stalls cannot hide it.
+
+mod appends;
+mod cluster;
+mod creation;
+mod decisions;
+mod idle;
+mod load;
+mod noop;
+mod release;
+mod report;
+mod reviews;
+mod samples;
+mod server;
+mod stats;
+mod webhook;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+use report::Report;
+
+/// A group of measurements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Group {
+    /// Admission reviews over TLS.
+    A,
+    /// Pods through the API server.
+    B,
+    /// Last approval to released pod.
+    C,
+    /// Memory and idle requests.
+    D,
+    /// Decisions of the gate.
+    E,
+    /// Evidence appends.
+    F,
+}
+
+/// Ratios against same-run baselines, as a table and as JSON.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Flags {
+    /// Which groups are measured; all without any.
+    groups: Vec<Group>,
+    /// Seconds that one slice of a measurement in process takes. Slices of subject and baseline alternate.
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// c: releases that are approved.
+    #[arg(long, default_value_t = 200)]
+    releases: usize,
+    /// b: pods that are created for each of the three.
+    #[arg(long, default_value_t = 200)]
+    pods: usize,
+    /// d: governed workloads.
+    #[arg(long, default_value_t = 1000)]
+    workloads: usize,
+    /// d: seconds that are watched while nothing happens.
+    #[arg(long, default_value_t = 120)]
+    idle: u64,
+    /// Where the evidence logs of a and f go: a directory on the disk that is to be measured.
+    #[arg(long, default_value = "target")]
+    dir: PathBuf,
+    /// Where the results go.
+    #[arg(long, default_value = "target/bench.json")]
+    output: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run(&Flags::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("placet-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: &Flags) -> anyhow::Result<()> {
+    placet_operator::infra::client::install_crypto_provider();
+    let wanted = |group| flags.groups.is_empty() || flags.groups.contains(&group);
+    let slice = Duration::try_from_secs_f64(flags.seconds)?;
+    std::fs::create_dir_all(&flags.dir)?;
+    let mut report = Report::default();
+    if wanted(Group::A) {
+        reviews::measure(&mut report, &flags.dir, slice)?;
+    }
+    if wanted(Group::E) {
+        decisions::measure(&mut report, slice)?;
+    }
+    if wanted(Group::F) {
+        appends::measure(&mut report, &flags.dir, slice)?;
+    }
+    if wanted(Group::B) || wanted(Group::C) || wanted(Group::D) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async {
+            // KWOK's nodes take 110 pods each.
+            let nodes = if wanted(Group::D) { flags.workloads / 100 + 2 } else { 2 };
+            let installed = cluster::Installed::start(nodes).await?;
+            if wanted(Group::B) {
+                creation::measure(&mut report, &installed, flags.pods).await?;
+            }
+            if wanted(Group::C) {
+                release::measure(&mut report, &installed, flags.releases).await?;
+            }
+            if wanted(Group::D) {
+                idle::measure(&mut report, &installed, flags.workloads, flags.idle).await?;
+            }
+            installed.end().await
+        })?;
+    }
+    report.write(&flags.output)?;
+    println!("{}", report.table());
+    println!("also in {}", flags.output.display());
+    Ok(())
+}
