@@ -368,6 +368,9 @@ fn names_are_joined_and_warnings_are_cut_when_shown() {
     let (_, answer, _) = judged(&base(), &denied, None).unwrap();
     assert!(answer.message.contains(token) && !answer.message.contains("rita"));
     assert!(answer.message_for(None, &names).contains("rejected by rita"));
+    let event = answer.event_for(&names);
+    assert!(event.starts_with("v1 is not cleared") && event.contains("rejected by rita"), "{event}");
+    assert!(answer.warnings.is_empty() && event.ends_with("placet why mr/v1 -n credit"), "{event}");
     let warned = case("{title: words, workload: deployment, mode: hold, decision: rejected, expect: {}}");
     let (_, mut answer, _) = judged(&base(), &warned, None).unwrap();
     assert!(answer.warnings_for(&names).iter().any(|w| w.contains("rejected by rita")));

@@ -48,7 +48,8 @@ fn api(reconciler: &Reconciler, kind: Kind, namespace: &str) -> Api<DynamicObjec
 pub async fn write_status(r: &Reconciler, kind: Kind, object: &Value, status: Value) -> anyhow::Result<()> {
     let old = object.get("status");
     let status = status::with_times(status, old, r.state.now());
-    if old == Some(&status) || !r.claim.is_current() {
+    let by_others = crate::stores::status_by_others(object);
+    if (old == Some(&status) && !by_others) || !r.claim.is_current() {
         return Ok(());
     }
     let (namespace, name) = (text(object, "/metadata/namespace"), text(object, "/metadata/name"));
@@ -58,6 +59,14 @@ pub async fn write_status(r: &Reconciler, kind: Kind, object: &Value, status: Va
         "metadata": {"name": name},
         "status": status,
     });
+    if by_others {
+        // Applying takes over the fields that we set; what somebody else added beside them goes with the whole status.
+        let none = Patch::Merge(json!({"status": null}));
+        match api(r, kind, namespace).patch_status(name, &PatchParams::default(), &none).await {
+            Err(kube::Error::Api(e)) if e.is_not_found() => return Ok(()),
+            other => other.map(drop)?,
+        }
+    }
     let params = PatchParams::apply(keys::MANAGER_STATUS).force();
     match api(r, kind, namespace).patch_status(name, &params, &Patch::Apply(&patch)).await {
         Ok(_) => Ok(()),

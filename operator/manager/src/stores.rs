@@ -75,7 +75,10 @@ pub fn start(
             plural: kind.plural().into(),
         };
         let sink = own_kind(kind, Arc::clone(state), Arc::clone(raw), Arc::clone(queue));
-        stores.push(run(client, WatchConfig::all(resource), state, supervisor, sink));
+        let mut config = WatchConfig::all(resource);
+        // They say who wrote a status; the sink drops them.
+        config.drop_managed_fields = false;
+        stores.push(run(client, config, state, supervisor, sink));
     }
     let mut namespaces = WatchConfig::all(core("", "v1", "Namespace", "namespaces"));
     namespaces.metadata_only = true;
@@ -145,6 +148,12 @@ fn own_kind(
             object["kind"] = kind.as_str().into();
             let key =
                 (text(&object, "/metadata/namespace").to_owned(), text(&object, "/metadata/name").to_owned());
+            // A status that somebody else wrote decides nothing either, but it misleads: it is written anew.
+            if status_by_others(&object) {
+                touched.insert(own(kind, key.clone()));
+            } else if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+                metadata.remove("managedFields");
+            }
             // A change of status or of a label decides nothing; reading it again would cost a verification.
             let version = format!(
                 "{} {} {} {}",
@@ -204,6 +213,19 @@ fn annotation<'a>(object: &'a Value, key: &str) -> &'a str {
     object.get("metadata").and_then(|m| m.get("annotations")?.get(key)?.as_str()).unwrap_or_default()
 }
 
+/// Whether the status holds fields that somebody else than the operator wrote.
+pub fn status_by_others(object: &Value) -> bool {
+    let managers = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+    managers.into_iter().flatten().any(|m| m["subresource"] == "status" && m["manager"] != keys::MANAGER_STATUS)
+}
+
+fn own(kind: Kind, key: (String, String)) -> Work {
+    match kind {
+        Kind::ModelRelease => Work::Release(key.0, key.1),
+        _ => Work::Object(kind, key.0, key.1),
+    }
+}
+
 /// What depends on an object: releases of its namespace (all, for cluster kinds), itself, and what shows it in status.
 fn affected(state: &State, kind: Kind, namespace: &str, name: &str) -> Vec<Work> {
     let world = state.world();
@@ -212,10 +234,6 @@ fn affected(state: &State, kind: Kind, namespace: &str, name: &str) -> Vec<Work>
         .into_iter()
         .map(|(ns, n)| Work::Release(ns, n))
         .collect();
-    let own = |kind: Kind, key: (String, String)| match kind {
-        Kind::ModelRelease => Work::Release(key.0, key.1),
-        _ => Work::Object(kind, key.0, key.1),
-    };
     work.push(own(kind, (namespace.to_owned(), name.to_owned())));
     let shown: &[Kind] = match kind {
         Kind::ModelRelease => &[Kind::AISystem, Kind::Approval],

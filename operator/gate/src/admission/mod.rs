@@ -144,4 +144,6 @@ pub struct Answer {
     pub message: String,
     /// Lines for the sender, most important first, the one that shows the rest last; not yet cut.
     pub warnings: Vec<String>,
+    /// The same lines for a denial, whose sender gets the message: for the event on the top owner.
+    pub denied: Vec<String>,
 }

@@ -111,25 +111,28 @@ pub(super) fn answer(
     let note = facts.mode_note.map(str::to_owned);
     let remark = remark(effect, request, subject, facts);
     let mut message = String::new();
-    let mut warnings = Vec::new();
+    let lines = |remark: Option<String>, note: Option<String>| {
+        let mut lines = vec![headline(&findings, subject, facts)];
+        lines.extend(remark.into_iter().chain(note));
+        lines.extend(render::lines(open()));
+        lines.push(last_line(request, subject));
+        lines
+    };
+    let (mut warnings, mut denied) = (Vec::new(), Vec::new());
     match effect {
         Effect::Audit => {}
         Effect::Deny => {
             message = headline(&findings, subject, facts);
             message.push_str(&render::body(open()));
-            for line in remark.into_iter().chain(note) {
+            for line in remark.iter().chain(&note) {
                 let _ = write!(message, "\n{line}");
             }
             let _ = write!(message, "\n{}", last_line(request, subject));
+            denied = lines(remark, note);
         }
-        Effect::Allow | Effect::Hold | Effect::Warn => {
-            warnings.push(headline(&findings, subject, facts));
-            warnings.extend(remark.into_iter().chain(note));
-            warnings.extend(render::lines(open()));
-            warnings.push(last_line(request, subject));
-        }
+        Effect::Allow | Effect::Hold | Effect::Warn => warnings = lines(remark, note),
     }
-    Answer { effect, cleared: false, replacement: false, reasons, findings, message, warnings }
+    Answer { effect, cleared: false, replacement: false, reasons, findings, message, warnings, denied }
 }
 
 /// The answer to a request that passes.
@@ -142,6 +145,7 @@ pub(super) fn allowed(cleared: bool, facts: &Facts<'_>) -> Answer {
         findings: Vec::new(),
         message: String::new(),
         warnings: facts.mode_note.map(str::to_owned).into_iter().collect(),
+        denied: Vec::new(),
     }
 }
 
@@ -202,8 +206,9 @@ impl Answer {
         render::fit_warnings(&self.warnings, names)
     }
 
-    /// The first warnings as the text of an event on the top owner.
+    /// The first lines as the text of an event on the top owner.
     pub fn event_for(&self, names: &Names) -> String {
-        render::note(&self.warnings_for(names))
+        let lines = if self.warnings.is_empty() { &self.denied } else { &self.warnings };
+        render::note(&render::fit_warnings(lines, names))
     }
 }

@@ -246,7 +246,8 @@ fn admitted(a: &Admission, subject: &Subject, outcome: &Outcome, now: jiff::Time
 
 /// Tells the object that people look at: when a controller's object was admitted and its pods are not, the top owner.
 fn notify(a: &Admission, request: &Request, subject: &Subject, outcome: &Outcome) {
-    if !subject.is_pod() || !matches!(outcome.answer.effect, GateEffect::Deny | GateEffect::Hold) {
+    let stopped = matches!(outcome.answer.effect, GateEffect::Deny | GateEffect::Hold);
+    if !subject.is_pod() || request.operation != "CREATE" || !stopped {
         return;
     }
     let Some(owner) = subject.owner.as_ref() else { return };
