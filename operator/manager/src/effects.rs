@@ -90,7 +90,11 @@ pub fn reference(api_version: &str, kind: &str, namespace: &str, name: &str, uid
 
 /// Lifts the holds of a release's pods. Before, everything that the decision reads is listed again consistently: if
 /// the caches are behind, nothing is lifted and the release is looked at again.
-pub async fn lift_holds(r: &Reconciler, snapshot: &Snapshot, recorded: &Recorded) -> anyhow::Result<()> {
+pub async fn lift_holds(
+    r: &Reconciler,
+    snapshot: &Snapshot,
+    recorded: Option<&Recorded>,
+) -> anyhow::Result<()> {
     let enforcing = enforcing(&snapshot.namespace_labels);
     let held: Vec<(String, String)> = r
         .state
@@ -124,7 +128,7 @@ pub async fn lift_holds(r: &Reconciler, snapshot: &Snapshot, recorded: &Recorded
 async fn lift(
     r: &Reconciler,
     snapshot: &Snapshot,
-    recorded: &Recorded,
+    recorded: Option<&Recorded>,
     name: &str,
     uid: &str,
     enforcing: bool,
@@ -138,6 +142,9 @@ async fn lift(
         return Ok(());
     }
     let Some(patch) = admission::unhold_patch(&pod) else { return Ok(()) };
+    if enforcing && !fits(r, snapshot, &pod) {
+        return Ok(());
+    }
     let content = pod_content(&snapshot.namespace, &pod);
     let owner = crate::stores::controller(&pod).map(|o| text(o, "/uid").to_owned());
     let body = HoldLifted {
@@ -148,7 +155,7 @@ async fn lift(
         owner_uid: owner.clone(),
         release: named.map(str::to_owned),
         pod_content: content.parse().ok(),
-        decision: enforcing.then_some(recorded.index),
+        decision: recorded.map(|r| r.index),
     };
     r.ledger.hold_lifted(r.state.now(), release, body).await?;
     if enforcing {
@@ -162,10 +169,11 @@ async fn lift(
     match patch_pod(r, &snapshot.namespace, name, &patch).await {
         Ok(_) => {
             let regarding = reference("v1", "Pod", &snapshot.namespace, name, uid);
-            let note = if enforcing {
-                format!("{release} is cleared (decision {}); the hold is lifted", recorded.index)
-            } else {
-                "the namespace no longer enforces; the hold is lifted".to_owned()
+            let note = match recorded {
+                Some(recorded) => {
+                    format!("{release} is cleared (decision {}); the hold is lifted", recorded.index)
+                }
+                None => "the namespace no longer enforces; the hold is lifted".to_owned(),
             };
             r.events.emit(regarding, crate::services::events::EventType::Normal, "HoldLifted", &note);
             Ok(())
@@ -178,9 +186,9 @@ async fn lift(
     }
 }
 
-/// The digest of what makes pods equal, as admission computes it.
-fn pod_content(namespace: &str, pod: &Value) -> String {
-    let request = admission::Request {
+/// A held pod as if it were created now.
+fn as_created<'a>(namespace: &'a str, pod: &'a Value) -> admission::Request<'a> {
+    admission::Request {
         kind: admission::Workload::Pod,
         subresource: None,
         operation: admission::Operation::Create,
@@ -189,8 +197,34 @@ fn pod_content(namespace: &str, pod: &Value) -> String {
         object: pod,
         old: None,
         user: "",
+    }
+}
+
+/// Whether the pod itself fits its cleared release, as admission judges it: a pod is held, too, for an image that the
+/// release does not list, and clearing the release does not clear that.
+fn fits(r: &Reconciler, snapshot: &Snapshot, pod: &Value) -> bool {
+    let request = as_created(&snapshot.namespace, pod);
+    let admission::Judged::Subject(subject) = admission::subject(&request, None) else { return false };
+    let policies: Vec<_> = r.state.world().policies().cloned().collect();
+    let decision = evaluate(snapshot);
+    let facts = admission::Facts {
+        mode: Mode::Hold,
+        mode_note: None,
+        namespace_labels: &snapshot.namespace_labels,
+        release: snapshot.release.as_deref(),
+        decision: Some(&decision),
+        policies: &policies,
+        history: None,
+        live_pods: 0,
+        cleared_pods_running: false,
+        operator_user: "",
     };
-    match admission::subject(&request, None) {
+    admission::judge(&request, &subject, &facts).cleared
+}
+
+/// The digest of what makes pods equal, as admission computes it.
+fn pod_content(namespace: &str, pod: &Value) -> String {
+    match admission::subject(&as_created(namespace, pod), None) {
         admission::Judged::Subject(subject) => subject.pod_content,
         admission::Judged::Passes(_) => String::new(),
     }
