@@ -269,7 +269,7 @@ async fn install(demo: &mut Demo) -> anyhow::Result<()> {
         "-f",
         "e2e/samples/demo-values.yaml",
     ];
-    demo.teller.say(&format!("\nroot-admin$ helm {}", install.join(" ")))?;
+    demo.teller.say("\nroot-admin$ helm install placet charts/placet -n placet-system --create-namespace --wait -f e2e/samples/demo-values.yaml")?;
     let begun = now();
     let output = demo.cluster.run("helm", "root-admin", install, None).await?;
     check(&output, &DONE)?;

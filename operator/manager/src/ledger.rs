@@ -17,6 +17,8 @@ use placet_gate::object::Record;
 use placet_gate::world::Snapshot;
 use placet_gate::{Cleared, Decision};
 
+use crate::state::Decided;
+
 /// A recorded decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
@@ -92,10 +94,29 @@ impl Ledger {
         snapshot: &Snapshot,
         decision: &Decision,
     ) -> Result<(Recorded, Option<Recorded>), AppendError> {
+        let stored = Object::new(serde_json::to_vec(decision).unwrap_or_default());
+        self.record(snapshot.clock.now(), snapshot, decision, snapshot.digest(), stored).await
+    }
+
+    /// The same for a decision that was taken earlier, still stands, and whose stored form is at hand.
+    pub async fn decided(
+        &self,
+        now: Timestamp,
+        decided: &Decided,
+    ) -> Result<(Recorded, Option<Recorded>), AppendError> {
+        let Decided { snapshot, decision, digest, stored } = decided;
+        self.record(now, snapshot, decision, digest.clone(), stored.clone()).await
+    }
+
+    async fn record(
+        &self,
+        now: Timestamp,
+        snapshot: &Snapshot,
+        decision: &Decision,
+        digest: String,
+        result: Object,
+    ) -> Result<(Recorded, Option<Recorded>), AppendError> {
         let key = (snapshot.namespace.clone(), snapshot.name.clone());
-        let bytes = serde_json::to_vec(decision).unwrap_or_default();
-        let result = Object::new(bytes);
-        let digest = snapshot.digest();
         let before = self.decisions().get(&key).cloned();
         if let Some(known) = before.as_ref().filter(|k| k.snapshot == digest && k.result == result.digest()) {
             *self.unchanged.lock().unwrap_or_else(PoisonError::into_inner) += 1;
@@ -143,8 +164,7 @@ impl Ledger {
             engine: concat!("placet-gate/", env!("CARGO_PKG_VERSION")).to_owned(),
         };
         let result_digest = result.digest();
-        let mut record =
-            NewRecord::new(snapshot.clock.now(), subject, Payload::Decision(body)).with_object(result);
+        let mut record = NewRecord::new(now, subject, Payload::Decision(body)).with_object(result);
         record.objects.extend(objects);
         let appended = self.append(record).await?;
         let recorded = Recorded {

@@ -151,6 +151,9 @@ impl Reconciler {
     async fn release(&self, namespace: &str, name: &str) -> anyhow::Result<()> {
         let work = Work::Release(namespace.to_owned(), name.to_owned());
         let snapshot = self.state.snapshot(namespace, name);
+        if !effects::enforcing(&snapshot.namespace_labels) {
+            effects::lift_holds(self, &snapshot, None).await?;
+        }
         let Some(release) = snapshot.release.clone() else { return Ok(()) };
         let decision = evaluate(&snapshot);
         let (recorded, before) = self.ledger.decision(&snapshot, &decision).await?;
@@ -160,8 +163,8 @@ impl Reconciler {
                 self.timers.lock().unwrap_or_else(PoisonError::into_inner).remove(&work);
             }
         }
-        if decision.cleared == Cleared::True || !effects::enforcing(&snapshot.namespace_labels) {
-            effects::lift_holds(self, &snapshot, &recorded).await?;
+        if decision.cleared == Cleared::True {
+            effects::lift_holds(self, &snapshot, Some(&recorded)).await?;
         }
         let until = decision::cleared_until(&snapshot, &decision);
         let Some(object) = self.raw(Kind::ModelRelease, namespace, name) else { return Ok(()) };

@@ -1,11 +1,14 @@
 //! What every part of the operator reads: the world, the people's names, the workloads, the clock.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
+use placet_evidence::Object as Stored;
 use placet_gate::object::Reading;
 use placet_gate::world::{Clock as GateClock, Snapshot, World};
+use placet_gate::{Decision, evaluate};
 use serde_json::Value;
 
 use crate::infra::clock::{Clock, Trust};
@@ -87,10 +90,47 @@ impl Workloads {
     }
 }
 
+/// A decision with what it was made from and what its record needs.
+#[derive(Debug)]
+pub struct Decided {
+    /// What was judged.
+    pub snapshot: Snapshot,
+    /// The decision.
+    pub decision: Decision,
+    /// Digest of the snapshot.
+    pub digest: String,
+    /// The decision as the log stores it.
+    pub stored: Stored,
+}
+
+impl Decided {
+    /// Decides.
+    pub fn new(snapshot: Snapshot) -> Self {
+        let decision = evaluate(&snapshot);
+        let digest = snapshot.digest();
+        let stored = Stored::new(serde_json::to_vec(&decision).unwrap_or_default());
+        Self { snapshot, decision, digest, stored }
+    }
+
+    /// Whether the decision still stands at `now`, the world being the same.
+    fn stands(&self, now: Timestamp) -> bool {
+        self.snapshot.clock.now() <= now && self.decision.valid_until.is_none_or(|until| now < until)
+    }
+}
+
+/// Decisions that are kept at most. Beyond, all are forgotten and made again when asked for.
+const MAX_DECIDED: usize = 10_000;
+
+/// Decisions by namespace and release, with the number of the world's change that they were made at.
+type Decisions = HashMap<(String, String), (u64, Arc<Decided>)>;
+
 /// State that all replicas' parts share.
 #[derive(Debug)]
 pub struct State {
     world: RwLock<World>,
+    /// Counts what may have changed the world.
+    changes: AtomicU64,
+    decided: Mutex<Decisions>,
     names: RwLock<BTreeMap<String, String>>,
     workloads: RwLock<Workloads>,
     /// How objects are read: cluster, receipt keys, people key.
@@ -105,6 +145,8 @@ impl State {
     pub fn new(reading: Reading, clock: Clock) -> Self {
         Self {
             world: RwLock::default(),
+            changes: AtomicU64::new(0),
+            decided: Mutex::default(),
             names: RwLock::default(),
             workloads: RwLock::default(),
             reading,
@@ -118,9 +160,12 @@ impl State {
         self.world.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The world, for writing.
+    /// The world, for writing. Decisions that were made before are made again.
     pub fn world_mut(&self) -> RwLockWriteGuard<'_, World> {
-        self.world.write().unwrap_or_else(PoisonError::into_inner)
+        let world = self.world.write().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock: whoever reads the number under it reads that of the world that they see.
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        world
     }
 
     /// Names of people by token.
@@ -177,5 +222,102 @@ impl State {
         let mut snapshot = self.world().snapshot(namespace, name, self.gate_clock());
         snapshot.not_ready.extend(self.store_problems());
         snapshot
+    }
+
+    /// The decision on a release now. The same one as before while nothing has changed, time and all stores can be
+    /// trusted, and it has not run out: a gate is a function of its snapshot, so a second evaluation would say the same.
+    pub fn decided(&self, namespace: &str, name: &str) -> Arc<Decided> {
+        let (clock, problems) = (self.gate_clock(), self.store_problems());
+        let trusted = match &clock {
+            GateClock::Trusted(now) if problems.is_empty() => Some(*now),
+            _ => None,
+        };
+        let key = (namespace.to_owned(), name.to_owned());
+        let world = self.world();
+        let change = self.changes.load(Ordering::Acquire);
+        if let Some(now) = trusted {
+            let known = self.decided.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+            if let Some((_, known)) = known.filter(|(at, known)| *at == change && known.stands(now)) {
+                return known;
+            }
+        }
+        let mut snapshot = world.snapshot(namespace, name, clock);
+        drop(world);
+        snapshot.not_ready.extend(problems);
+        let decided = Arc::new(Decided::new(snapshot));
+        // Anybody can name releases that do not exist; they are not worth keeping.
+        if trusted.is_some() && decided.snapshot.release.is_some() {
+            let mut all = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
+            if all.len() >= MAX_DECIDED {
+                all.clear();
+            }
+            all.insert(key, (change, Arc::clone(&decided)));
+        }
+        decided
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::SignedDuration;
+    use placet_gate::people::PeopleKey;
+    use placet_gate::stamp::ReceiptKeys;
+
+    use super::*;
+
+    fn state(trusted: bool) -> State {
+        let clock = Clock::system();
+        if trusted {
+            let now = (clock.now(), Duration::ZERO);
+            clock.record_date(now.0, now, now);
+        }
+        let people = PeopleKey::new(*b"state");
+        let state = State::new(Reading { cluster: "c".into(), keys: ReceiptKeys::new(), people }, clock);
+        let release = serde_json::json!({
+            "apiVersion": "placet.dev/v1alpha1", "kind": "ModelRelease",
+            "metadata": {"name": "v1", "namespace": "credit"}, "spec": {"system": "scoring"},
+        });
+        let record = state.reading.read(&release).unwrap().0;
+        state.world_mut().apply(record);
+        state
+    }
+
+    #[test]
+    fn a_decision_is_taken_again_when_the_world_may_have_changed() {
+        let state = state(true);
+        let first = state.decided("credit", "v1");
+        assert_eq!(first.decision, evaluate(&state.snapshot("credit", "v1")));
+        assert!(Arc::ptr_eq(&first, &state.decided("credit", "v1")));
+        state.world_mut().set_namespace("credit", [("tier".to_owned(), "prod".to_owned())].into());
+        let second = state.decided("credit", "v1");
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert_ne!(first.digest, second.digest);
+    }
+
+    #[test]
+    fn a_store_that_is_not_heard_of_is_in_the_decision_at_once() {
+        let state = state(true);
+        let before = state.decided("credit", "v1");
+        state.add_store(Freshness::new("approvals", Duration::from_secs(1)));
+        let after = state.decided("credit", "v1");
+        assert_eq!(after.snapshot.not_ready, ["approvals"]);
+        assert!(before.snapshot.not_ready.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_kept_that_time_or_a_stranger_could_make_wrong() {
+        let untrusted = state(false);
+        assert!(!Arc::ptr_eq(&untrusted.decided("credit", "v1"), &untrusted.decided("credit", "v1")));
+        let state = state(true);
+        assert!(!Arc::ptr_eq(&state.decided("credit", "v2"), &state.decided("credit", "v2")));
+        let mut decided = Decided::new(state.snapshot("credit", "v1"));
+        let made = decided.snapshot.clock.now();
+        let second = SignedDuration::from_secs(1);
+        decided.decision.valid_until = None;
+        assert!(decided.stands(made) && decided.stands(made + second) && !decided.stands(made - second));
+        decided.decision.valid_until = Some(made + second);
+        assert!(decided.stands(made) && !decided.stands(made + second));
     }
 }

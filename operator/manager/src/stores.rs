@@ -216,7 +216,10 @@ fn annotation<'a>(object: &'a Value, key: &str) -> &'a str {
 /// Whether the status holds fields that somebody else than the operator wrote.
 pub fn status_by_others(object: &Value) -> bool {
     let managers = object.pointer("/metadata/managedFields").and_then(Value::as_array);
-    managers.into_iter().flatten().any(|m| m["subresource"] == "status" && m["manager"] != keys::MANAGER_STATUS)
+    managers
+        .into_iter()
+        .flatten()
+        .any(|m| m["subresource"] == "status" && m["manager"] != keys::MANAGER_STATUS)
 }
 
 fn own(kind: Kind, key: (String, String)) -> Work {
@@ -268,6 +271,8 @@ fn namespace_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + S
             let labels = labels(&object, "/metadata/labels");
             if *world.namespace_labels(&name) != labels {
                 world.set_namespace(&name, labels);
+                // Looked at even without a release: holds are lifted when a namespace no longer enforces.
+                touched.push((name.clone(), String::new()));
                 touched.extend(world.releases_touched(Kind::ModelRelease, Some(&name)));
             }
         }

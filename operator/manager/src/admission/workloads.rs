@@ -7,19 +7,19 @@ use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_evidence::{
     Admission as Body, Effect, NewRecord, Operation as Op, Payload, Subject as RecordSubject,
 };
+use placet_gate::Cleared;
 use placet_gate::admission::{
     self, Effect as GateEffect, Facts, Judged, Mode, Operation, OwnerHistory, Subject, Workload,
 };
 use placet_gate::object::Object;
 use placet_gate::render::Names;
-use placet_gate::world::Snapshot;
-use placet_gate::{Cleared, Decision, evaluate};
 use serde_json::Value;
 
 use super::Admission;
 use super::review::{Answer, Request};
 use crate::ledger::Repeat;
 use crate::services::events::EventType;
+use crate::state::Decided;
 
 /// Adds the hold to a pod that may not run yet.
 pub fn mutate(a: &Admission, request: &Request) -> Answer {
@@ -36,8 +36,7 @@ pub fn mutate(a: &Admission, request: &Request) -> Answer {
 struct Outcome {
     mode: Mode,
     answer: admission::Answer,
-    snapshot: Option<Snapshot>,
-    decision: Option<Decision>,
+    decided: Option<Arc<Decided>>,
 }
 
 /// The request as the gate reads it, and its subject; None where nothing is judged.
@@ -75,6 +74,8 @@ fn read<'a>(a: &Admission, request: &'a Request) -> Option<(admission::Request<'
 
 /// Gathers the facts and judges.
 fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, validating: bool) -> Outcome {
+    let decided = subject.release.as_ref().map(|release| a.state.decided(review.namespace, release));
+    let decision = decided.as_ref().map(|d| &d.decision);
     let world = a.state.world();
     let labels = world.namespace_labels(review.namespace);
     let policies: Vec<Arc<Object<ReleasePolicySpec>>> = world.policies().cloned().collect();
@@ -82,28 +83,30 @@ fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, vali
     // The API server matched the entry by the labels that it knows; where our store has not heard of them yet, the
     // strictest mode holds.
     let (mode, note) = Mode::of(&labels).unwrap_or((Mode::Deny, None));
-    let snapshot = subject.release.as_ref().map(|release| a.state.snapshot(review.namespace, release));
-    let decision = snapshot.as_ref().map(evaluate);
     let workloads = a.state.workloads();
-    let owner = subject.owner.as_ref().map(|o| o.uid.as_str());
-    let history = owner.and_then(|uid| workloads.admitted.get(uid)).map(|admitted| OwnerHistory {
+    // Whether a pod is a replacement is asked only where its release is not cleared.
+    let owner = subject.owner.as_ref().filter(|_| decision.is_none_or(|d| d.cleared != Cleared::True));
+    let history = owner.and_then(|owner| workloads.admitted.get(&owner.uid)).map(|admitted| OwnerHistory {
         admitted: admitted.pods.clone(),
-        highest_replicas: if subject.owner.as_ref().is_some_and(|o| o.kind == "DaemonSet") {
+        highest_replicas: if owner.is_some_and(|o| o.kind == "DaemonSet") {
             i64::MAX
         } else {
             admitted.replicas
         },
     });
-    let live_pods = owner.map_or(0, |uid| workloads.live_pods(review.namespace, uid));
-    let cleared_pods_running =
-        subject.uid.as_deref().is_some_and(|uid| workloads.cleared_pods_run(review.namespace, uid));
+    // Counting takes a walk over the namespace's pods.
+    let live_pods = owner
+        .filter(|_| history.is_some())
+        .map_or(0, |owner| workloads.live_pods(review.namespace, &owner.uid));
+    let cleared_pods_running = !subject.is_pod()
+        && subject.uid.as_deref().is_some_and(|uid| workloads.cleared_pods_run(review.namespace, uid));
     drop(workloads);
     let facts = Facts {
         mode,
         mode_note: note.as_deref(),
         namespace_labels: &labels,
-        release: snapshot.as_ref().and_then(|s| s.release.as_deref()),
-        decision: decision.as_ref(),
+        release: decided.as_ref().and_then(|d| d.snapshot.release.as_deref()),
+        decision,
         policies: &policies,
         history: history.as_ref(),
         live_pods,
@@ -114,30 +117,31 @@ fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, vali
     if validating {
         answer = answer.in_validation(review, subject, &facts);
     }
-    Outcome { mode, answer, snapshot, decision }
+    Outcome { mode, answer, decided }
 }
 
 /// Judges the final object, records the answer, gives it.
 pub async fn validate(a: &Admission, request: &Request, watching: bool) -> Answer {
     let Some((review, subject)) = read(a, request) else { return Answer::allow() };
     let outcome = judge(a, &review, &subject, true);
-    let mut answer = respond(&outcome, None, &a.state.names());
     if request.dry() {
-        return answer;
+        return respond(&outcome, None, &a.state.names());
     }
-    match record(a, request, &subject, &outcome).await {
-        Ok(Some(index)) => {
-            answer = respond(&outcome, Some(index), &a.state.names());
-            answer.audit.insert("record", index.to_string());
+    let answer = match record(a, request, &subject, &outcome).await {
+        Ok(index) => {
+            let mut answer = respond(&outcome, index, &a.state.names());
+            answer.audit.extend(index.map(|index| ("record", index.to_string())));
+            answer
         }
-        Ok(None) => {}
         // In namespaces that warn or audit a log that cannot be written lets the request pass, and leaves a gap.
         Err(error) if watching || !outcome.mode.enforces() => {
             a.ledger.missed(&error);
+            let mut answer = respond(&outcome, None, &a.state.names());
             answer.warnings.insert(0, format!("the evidence log cannot be written: {error}"));
+            answer
         }
         Err(error) => return super::unwritable(&error),
-    }
+    };
     notify(a, request, &subject, &outcome);
     answer
 }
@@ -183,9 +187,9 @@ async fn record(
     } else if a.ledger.effective(&request.namespace, now) == Repeat::Exhausted {
         return Err(placet_evidence::AppendError::Busy);
     }
-    let decision = match (&outcome.snapshot, &outcome.decision) {
-        (Some(snapshot), Some(decision)) if snapshot.release.is_some() => {
-            Some(a.ledger.decision(snapshot, decision).await?.0.index)
+    let decision = match &outcome.decided {
+        Some(decided) if decided.snapshot.release.is_some() => {
+            Some(a.ledger.decided(now, decided).await?.0.index)
         }
         _ => None,
     };
@@ -232,9 +236,11 @@ async fn record(
 fn admitted(a: &Admission, subject: &Subject, outcome: &Outcome, now: jiff::Timestamp) {
     let Some(release) = &subject.release else { return };
     if subject.is_pod()
-        && let Some(decision) = outcome.decision.as_ref().filter(|d| d.cleared == Cleared::True)
+        && let Some(decided) = outcome.decided.as_ref().filter(|d| d.decision.cleared == Cleared::True)
+        // The world changes for the first pod only.
+        && decided.snapshot.first_use.is_none_or(|first| now < first)
     {
-        a.state.world_mut().used(&decision.content, now);
+        a.state.world_mut().used(&decided.decision.content, now);
     }
     let owner =
         if subject.is_pod() { subject.owner.as_ref().map(|o| o.uid.clone()) } else { subject.uid.clone() };
