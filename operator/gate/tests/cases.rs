@@ -8,19 +8,21 @@
     reason = "a test reads its cases from files, and a case that cannot be read fails it"
 )]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use jiff::{SignedDuration, Timestamp};
-use placet_api::Kind;
+use common::{Base, Edited, Given, Run, policy_objects, resolve, yaml};
+use jiff::Timestamp;
 use placet_gate::finding::{Gate, Reason};
-use placet_gate::object::{Reading, Stamp};
+use placet_gate::object::Reading;
 use placet_gate::people::PeopleKey;
-use placet_gate::stamp::{Edit, Identity, ReceiptKeys, RoleAnswer, StampProblem, StampText};
+use placet_gate::stamp::ReceiptKeys;
 use placet_gate::world::{Clock, World};
 use placet_gate::{Decision, evaluate};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -44,38 +46,6 @@ struct Case {
     #[serde(default)]
     remove: Vec<String>,
     expect: Expect,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Base {
-    release: Option<String>,
-    #[serde(default)]
-    policies: Vec<String>,
-    objects: Vec<Given>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Given {
-    by: Option<String>,
-    at: Option<Timestamp>,
-    #[serde(default)]
-    edited: Vec<Edited>,
-    holds_role: Option<bool>,
-    #[serde(default)]
-    deleted: bool,
-    kind: String,
-    name: String,
-    namespace: Option<String>,
-    spec: Value,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Edited {
-    by: String,
-    at: Timestamp,
 }
 
 #[derive(Debug, Deserialize)]
@@ -119,30 +89,6 @@ struct ExpectedFinding {
     says: Option<String>,
 }
 
-fn yaml<T: serde::de::DeserializeOwned>(path: &Path) -> T {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
-fn policy_objects(path: &Path) -> Vec<Given> {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    serde_saphyr::from_multiple::<Value>(&text)
-        .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-        .into_iter()
-        .map(|v| Given {
-            by: Some("platform".into()),
-            at: Some("2026-01-01T00:00:00Z".parse().unwrap()),
-            edited: vec![],
-            holds_role: None,
-            deleted: false,
-            kind: v["kind"].as_str().unwrap().to_owned(),
-            name: v["metadata"]["name"].as_str().unwrap().to_owned(),
-            namespace: None,
-            spec: v["spec"].clone(),
-        })
-        .collect()
-}
-
 fn merge(target: &mut Value, patch: &Value) {
     match (target, patch) {
         (Value::Object(t), Value::Object(p)) => {
@@ -155,110 +101,6 @@ fn merge(target: &mut Value, patch: &Value) {
             }
         }
         (target, patch) => *target = patch.clone(),
-    }
-}
-
-struct Run {
-    namespace: String,
-    reading: Reading,
-    now: Timestamp,
-}
-
-impl Run {
-    fn json(&self, given: &Given) -> Value {
-        let kind = Kind::parse(&given.kind).unwrap_or_else(|| panic!("no kind {}", given.kind));
-        let mut metadata = json!({"name": given.name, "uid": format!("uid-{}-{}", given.kind, given.name)});
-        if kind.namespaced() {
-            metadata["namespace"] = given.namespace.clone().unwrap_or_else(|| self.namespace.clone()).into();
-        }
-        json!({"apiVersion": "placet.dev/v1alpha1", "kind": given.kind, "metadata": metadata, "spec": given.spec})
-    }
-
-    fn add(&self, world: &mut World, given: &Given, remembered: bool) {
-        let object = self.json(given);
-        let holds = matches!(given.kind.as_str(), "Approval" | "RiskAcceptance");
-        let record = if let Some(by) = &given.by {
-            let at = given.at.unwrap_or(self.now - SignedDuration::from_hours(24 * 30));
-            let identity = |user: &str| Identity { user: user.to_owned(), uid: None };
-            let stamp = StampText {
-                creator: identity(by),
-                created_at: at,
-                editors: given.edited.iter().map(|e| Edit { by: identity(&e.by), at: e.at }).collect(),
-                spec: String::new(),
-                uid: None,
-                subject_uid: None,
-                role: holds.then(|| RoleAnswer {
-                    name: given.spec["role"].as_str().unwrap_or_default().to_owned(),
-                    allowed: given.holds_role.unwrap_or(true),
-                    at,
-                }),
-            };
-            self.reading.read_assuming(&object, &stamp).unwrap().0
-        } else {
-            let record = self.reading.read(&object).unwrap().0;
-            assert_eq!(record.stamp, Stamp::Invalid { why: StampProblem::NeverSeen });
-            record
-        };
-        if remembered || given.deleted { world.remember(record) } else { world.apply(record) }
-    }
-}
-
-/// Replaces `content of KIND/NAME` and its like by digests, until none is left (digests may depend on digests).
-fn resolve(run: &Run, case: &Case, objects: &mut [Given], base: &[Given]) {
-    for _ in 0..4 {
-        let snapshot = objects.to_vec();
-        let find = |list: &[Given], what: &str| -> Given {
-            let (kind, name) = what.split_once('/').unwrap();
-            list.iter()
-                .rev()
-                .find(|o| o.kind == kind && o.name == name)
-                .unwrap_or_else(|| panic!("{}: no {what}", case.title))
-                .clone()
-        };
-        let digest = |text: &str| -> Option<String> {
-            if let Some(what) = text.strip_prefix("content before change of ") {
-                return run.reading.read(&run.json(&find(base, what))).unwrap().0.digest.ok();
-            }
-            if let Some(what) = text.strip_prefix("content of ") {
-                let given = find(&snapshot, what);
-                // An object that itself still names a digest this way has to be resolved first.
-                let open =
-                    [" of AISystem/", " of ImpactAssessment/", " of ModelRelease/", " of RiskAcceptance/"];
-                if open.iter().any(|o| given.spec.to_string().contains(o)) {
-                    return None;
-                }
-                return run.reading.read(&run.json(&given)).unwrap().0.digest.ok();
-            }
-            if let Some(what) = text.strip_prefix("classification of ") {
-                let g = find(&snapshot, what);
-                return placet_gate::digest::classification(&run.namespace, &g.name, &g.spec).ok();
-            }
-            if let Some(what) = text.strip_prefix("evidence of ") {
-                let mut world = World::new();
-                for given in &snapshot {
-                    run.add(&mut world, given, false);
-                }
-                let name = what.split_once('/').unwrap().1;
-                return evaluate(&world.snapshot(&run.namespace, name, Clock::Trusted(run.now))).evidence;
-            }
-            None
-        };
-        for given in objects.iter_mut() {
-            walk(&mut given.spec, &digest);
-        }
-    }
-}
-
-fn walk(value: &mut Value, digest: &dyn Fn(&str) -> Option<String>) {
-    match value {
-        Value::String(text) => {
-            if let Some(found) = digest(text) {
-                *text = found;
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|i| walk(i, digest)),
-        Value::Object(map) => map.values_mut().for_each(|i| walk(i, digest)),
-        _ => {}
     }
 }
 
@@ -328,9 +170,9 @@ fn run(path: &Path) -> Result<(), String> {
         }
     }
     let originals = before.clone();
-    resolve(&run, &case, &mut before, &originals);
-    resolve(&run, &case, &mut objects, &before);
-    resolve(&run, &case, &mut remembered, &before);
+    resolve(&run, &case.title, &mut before, &originals);
+    resolve(&run, &case.title, &mut objects, &before);
+    resolve(&run, &case.title, &mut remembered, &before);
     let mut world = World::new();
     for given in &remembered {
         run.add(&mut world, given, true);

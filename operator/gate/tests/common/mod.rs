@@ -1,0 +1,185 @@
+//! What the case runner and the properties share: objects as a case gives them, and the digests that they name.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test reads its cases from files, and a case that cannot be read fails it"
+)]
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use placet_api::Kind;
+use placet_gate::evaluate;
+use placet_gate::object::{Reading, Record, Stamp};
+use placet_gate::stamp::{Edit, Identity, RoleAnswer, StampProblem, StampText};
+use placet_gate::world::{Clock, World};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Base {
+    pub release: Option<String>,
+    #[serde(default)]
+    pub policies: Vec<String>,
+    pub objects: Vec<Given>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Given {
+    pub by: Option<String>,
+    pub at: Option<Timestamp>,
+    #[serde(default)]
+    pub edited: Vec<Edited>,
+    pub holds_role: Option<bool>,
+    #[serde(default)]
+    pub deleted: bool,
+    pub kind: String,
+    pub name: String,
+    pub namespace: Option<String>,
+    pub spec: Value,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edited {
+    pub by: String,
+    pub at: Timestamp,
+}
+
+pub fn yaml<T: serde::de::DeserializeOwned>(path: &Path) -> T {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+pub fn policy_objects(path: &Path) -> Vec<Given> {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_saphyr::from_multiple::<Value>(&text)
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+        .into_iter()
+        .map(|v| Given {
+            by: Some("platform".into()),
+            at: Some("2026-01-01T00:00:00Z".parse().unwrap()),
+            edited: vec![],
+            holds_role: None,
+            deleted: false,
+            kind: v["kind"].as_str().unwrap().to_owned(),
+            name: v["metadata"]["name"].as_str().unwrap().to_owned(),
+            namespace: None,
+            spec: v["spec"].clone(),
+        })
+        .collect()
+}
+
+pub struct Run {
+    pub namespace: String,
+    pub reading: Reading,
+    pub now: Timestamp,
+}
+
+impl Run {
+    pub fn json(&self, given: &Given) -> Value {
+        let kind = Kind::parse(&given.kind).unwrap_or_else(|| panic!("no kind {}", given.kind));
+        let mut metadata = json!({"name": given.name, "uid": format!("uid-{}-{}", given.kind, given.name)});
+        if kind.namespaced() {
+            metadata["namespace"] = given.namespace.clone().unwrap_or_else(|| self.namespace.clone()).into();
+        }
+        json!({"apiVersion": "placet.dev/v1alpha1", "kind": given.kind, "metadata": metadata, "spec": given.spec})
+    }
+
+    pub fn record(&self, given: &Given) -> Record {
+        let object = self.json(given);
+        let holds = matches!(given.kind.as_str(), "Approval" | "RiskAcceptance");
+        if let Some(by) = &given.by {
+            let at = given.at.unwrap_or(self.now - SignedDuration::from_hours(24 * 30));
+            let identity = |user: &str| Identity { user: user.to_owned(), uid: None };
+            let stamp = StampText {
+                creator: identity(by),
+                created_at: at,
+                editors: given.edited.iter().map(|e| Edit { by: identity(&e.by), at: e.at }).collect(),
+                spec: String::new(),
+                uid: None,
+                subject_uid: None,
+                role: holds.then(|| RoleAnswer {
+                    name: given.spec["role"].as_str().unwrap_or_default().to_owned(),
+                    allowed: given.holds_role.unwrap_or(true),
+                    at,
+                }),
+            };
+            self.reading.read_assuming(&object, &stamp).unwrap().0
+        } else {
+            let record = self.reading.read(&object).unwrap().0;
+            assert_eq!(record.stamp, Stamp::Invalid { why: StampProblem::NeverSeen });
+            record
+        }
+    }
+
+    /// Puts an object into a world.
+    pub fn add(&self, world: &mut World, given: &Given, remembered: bool) {
+        let record = self.record(given);
+        if remembered || given.deleted { world.remember(record) } else { world.apply(record) }
+    }
+}
+
+/// Replaces `content of KIND/NAME` and its like by digests, until none is left (digests may depend on digests).
+pub fn resolve(run: &Run, title: &str, objects: &mut [Given], base: &[Given]) {
+    for _ in 0..4 {
+        let snapshot = objects.to_vec();
+        let find = |list: &[Given], what: &str| -> Given {
+            let (kind, name) = what.split_once('/').unwrap();
+            list.iter()
+                .rev()
+                .find(|o| o.kind == kind && o.name == name)
+                .unwrap_or_else(|| panic!("{title}: no {what}"))
+                .clone()
+        };
+        let digest = |text: &str| -> Option<String> {
+            if let Some(what) = text.strip_prefix("content before change of ") {
+                return run.reading.read(&run.json(&find(base, what))).unwrap().0.digest.ok();
+            }
+            if let Some(what) = text.strip_prefix("content of ") {
+                let given = find(&snapshot, what);
+                // An object that itself still names a digest this way has to be resolved first.
+                let open =
+                    [" of AISystem/", " of ImpactAssessment/", " of ModelRelease/", " of RiskAcceptance/"];
+                if open.iter().any(|o| given.spec.to_string().contains(o)) {
+                    return None;
+                }
+                return run.reading.read(&run.json(&given)).unwrap().0.digest.ok();
+            }
+            if let Some(what) = text.strip_prefix("classification of ") {
+                let g = find(&snapshot, what);
+                return placet_gate::digest::classification(&run.namespace, &g.name, &g.spec).ok();
+            }
+            if let Some(what) = text.strip_prefix("evidence of ") {
+                let mut world = World::new();
+                for given in &snapshot {
+                    run.add(&mut world, given, false);
+                }
+                let name = what.split_once('/').unwrap().1;
+                return evaluate(&world.snapshot(&run.namespace, name, Clock::Trusted(run.now))).evidence;
+            }
+            None
+        };
+        for given in objects.iter_mut() {
+            walk(&mut given.spec, &digest);
+        }
+    }
+}
+
+pub fn walk(value: &mut Value, digest: &dyn Fn(&str) -> Option<String>) {
+    match value {
+        Value::String(text) => {
+            if let Some(found) = digest(text) {
+                *text = found;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|i| walk(i, digest)),
+        Value::Object(map) => map.values_mut().for_each(|i| walk(i, digest)),
+        _ => {}
+    }
+}
