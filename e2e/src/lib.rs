@@ -20,6 +20,7 @@ mod node;
 mod outcome;
 mod people;
 mod pki;
+pub mod placet;
 mod process;
 mod protocol;
 mod scenario;

@@ -1,0 +1,176 @@
+//! What happens to pods when a clearance ends: by its term, or taken back.
+
+use std::time::Duration;
+
+use placet_e2e::placet::{DEPLOYMENT, Lending, RELEASE, in_seconds};
+use placet_e2e::{SOON, eventually};
+use serde_json::json;
+
+use super::common::refused_with;
+use super::lending;
+
+/// Everything but the executive's approval, which ends after so many seconds; then two pods.
+async fn two_pods(lending: &Lending<'_>, ends_in: Option<i64>) {
+    lending.all_documents().await.unwrap();
+    lending.settings_and_risk().await.unwrap();
+    lending.approvals(&["executive"]).await.unwrap();
+    let until = ends_in.map(in_seconds);
+    lending.approve("frank", "executive", until.as_deref()).await.unwrap();
+    lending.cleared("True").await.unwrap();
+    let deployment = lending.manifest("deployment-v2").unwrap().replace("replicas: 1", "replicas: 2");
+    lending.apply("dana", &deployment).await.unwrap().ok().unwrap();
+    lending.running(2).await.unwrap();
+}
+
+async fn evict(lending: &Lending<'_>, pod: &str) {
+    let ns = lending.ns;
+    let body = json!({ "apiVersion": "policy/v1", "kind": "Eviction", "metadata": { "name": pod, "namespace": ns } });
+    let path = format!("/api/v1/namespaces/{ns}/pods/{pod}/eviction");
+    let args = ["create", "--raw", &path, "-f", "-"];
+    lending.cluster.kubectl_with_input("root-admin", args, &body.to_string()).await.unwrap().ok().unwrap();
+}
+
+#[tokio::test]
+async fn after_expiry_replacements_start_and_nothing_new_does() {
+    let Some(lending) = lending("expiry", Some("deny")).await else { return };
+    two_pods(&lending, Some(20)).await;
+    eventually("the term's end", Duration::from_secs(60), async || {
+        lending.cleared("False").await.map_err(|e| e.to_string())
+    })
+    .await
+    .unwrap();
+    let before = lending.running(2).await.unwrap();
+
+    // A crash or a drain: the replacement starts.
+    lending.kubectl("root-admin", &["delete", "pod", &before[0].name]).await.unwrap().ok().unwrap();
+    lending
+        .pods_become("a replacement", |pods| {
+            pods.len() == 2 && pods.iter().all(|pod| pod.name != before[0].name)
+        })
+        .await
+        .unwrap();
+    lending.running(2).await.unwrap();
+    evict(&lending, &before[1].name).await;
+    lending
+        .pods_become("a replacement", |pods| {
+            pods.len() == 2 && pods.iter().all(|pod| pod.name != before[1].name)
+        })
+        .await
+        .unwrap();
+    lending.running(2).await.unwrap();
+
+    // More pods, or others: refused.
+    let refusal = lending.kubectl("dana", &["scale", DEPLOYMENT, "--replicas=3"]).await.unwrap();
+    refused_with(&refusal, &["frank's approval ended", "executive: placet approve"]);
+    let refusal = lending.kubectl("dana", &["set", "env", DEPLOYMENT, "A=b"]).await.unwrap();
+    refused_with(&refusal, &["frank's approval ended"]);
+    // Somebody's own pod is nobody's replacement, even with the controller's reference typed.
+    let owner = lending
+        .kubectl("dana", &["get", "rs", "-o", "jsonpath={.items[0].metadata.name} {.items[0].metadata.uid}"])
+        .await
+        .unwrap()
+        .ok()
+        .unwrap();
+    let (name, uid) = owner.split_once(' ').unwrap();
+    let mut typed = lending.pod("typed", RELEASE);
+    typed["metadata"]["ownerReferences"] = json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": uid, "controller": true }]);
+    refused_with(&lending.apply("mallory", &typed.to_string()).await.unwrap(), &["frank's approval ended"]);
+
+    // Down is always possible; up again to what was admitted while cleared is scale-up.
+    lending.kubectl("dana", &["scale", DEPLOYMENT, "--replicas=1"]).await.unwrap().ok().unwrap();
+    lending.running(1).await.unwrap();
+    let refusal = lending.kubectl("dana", &["scale", DEPLOYMENT, "--replicas=2"]).await.unwrap();
+    refused_with(&refusal, &["frank's approval ended"]);
+}
+
+#[tokio::test]
+async fn after_expiry_in_hold_replacements_start_unheld() {
+    let Some(lending) = lending("expiry-hold", Some("hold")).await else { return };
+    two_pods(&lending, Some(20)).await;
+    eventually("the term's end", Duration::from_secs(60), async || {
+        lending.cleared("False").await.map_err(|e| e.to_string())
+    })
+    .await
+    .unwrap();
+    let before = lending.running(2).await.unwrap();
+    lending.kubectl("root-admin", &["delete", "pod", &before[0].name]).await.unwrap().ok().unwrap();
+    lending.running(2).await.unwrap();
+    // A third pod is held, the two run on.
+    let scaled = lending.kubectl("dana", &["scale", DEPLOYMENT, "--replicas=3"]).await.unwrap();
+    assert_eq!(scaled.code, 0, "{scaled:?}");
+    lending
+        .pods_become("two that run and one that is held", |pods| {
+            pods.len() == 3 && pods.iter().filter(|pod| pod.held).count() == 1
+        })
+        .await
+        .unwrap();
+}
+
+/// After this, running pods stay, and the replacement of one that goes is not started.
+async fn replacements_stay_out(lending: &Lending<'_>, why: &str) {
+    lending.cleared("False").await.unwrap();
+    let before = lending.running(2).await.unwrap();
+    lending.kubectl("root-admin", &["delete", "pod", &before[0].name]).await.unwrap().ok().unwrap();
+    let event = eventually("the refusal of the replacement", SOON, async || {
+        let args =
+            ["get", "events", "--field-selector=reason=FailedCreate", "-o", "jsonpath={.items[*].message}"];
+        let found = lending
+            .kubectl("admin", &args)
+            .await
+            .and_then(placet_e2e::Output::ok)
+            .map_err(|e| e.to_string())?;
+        if found.contains("is not cleared") { Ok(found) } else { Err(found) }
+    })
+    .await
+    .unwrap();
+    assert!(event.contains("workloads.placet.dev"), "{event}");
+    let told = lending.event("Deployment/credit-eligibility", "PodRefused").await.unwrap();
+    assert!(told.contains(why) && told.contains("placet why"), "{told}");
+    let after = lending.running(1).await.unwrap();
+    assert_eq!(after[0].name, before[1].name, "what runs is left alone");
+}
+
+#[tokio::test]
+async fn after_a_withdrawal_replacements_stay_out() {
+    let Some(lending) = lending("taken-back", Some("deny")).await else { return };
+    two_pods(&lending, None).await;
+    let withdraw =
+        ["patch", &format!("mr/{RELEASE}"), "--type=merge", "-p", r#"{"spec":{"withdrawn":true}}"#];
+    lending.kubectl("dana", &withdraw).await.unwrap().ok().unwrap();
+    replacements_stay_out(&lending, "withdrawn").await;
+    // Scale-down and the namespace's end work all the same.
+    lending.kubectl("dana", &["scale", DEPLOYMENT, "--replicas=0"]).await.unwrap().ok().unwrap();
+    lending.running(0).await.unwrap();
+    let delete = ["delete", "namespace", "taken-back", "--timeout=60s"];
+    lending.cluster.kubectl("root-admin", delete).await.unwrap().ok().unwrap();
+}
+
+#[tokio::test]
+async fn after_a_reject_replacements_stay_out() {
+    let Some(lending) = lending("rejected", Some("deny")).await else { return };
+    two_pods(&lending, None).await;
+    let digest = lending.digest(&format!("mr/{RELEASE}")).await.unwrap();
+    let mut reject = lending.approval("stop", "legal-compliance", "ModelRelease", RELEASE, &digest);
+    reject["spec"]["decision"] = json!("Reject");
+    lending.apply("lena", &reject.to_string()).await.unwrap().ok().unwrap();
+    replacements_stay_out(&lending, "rejected").await;
+}
+
+#[tokio::test]
+async fn a_job_ends_after_a_withdrawal() {
+    let Some(lending) = lending("jobs", Some("deny")).await else { return };
+    lending.clear().await.unwrap();
+    let labels = json!({ "app": "credit-eligibility", "placet.dev/release": RELEASE });
+    let job = json!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": { "name": "scoring", "namespace": "jobs", "labels": labels },
+        "spec": { "template": { "metadata": { "labels": labels }, "spec": {
+            "restartPolicy": "Never", "containers": [{ "name": "server", "image": placet_e2e::placet::IMAGE }] } } },
+    });
+    lending.apply("dana", &job.to_string()).await.unwrap().ok().unwrap();
+    lending.cluster.becomes("jobs", "job/scoring", "{.status.succeeded}", "1").await.unwrap();
+    let withdraw =
+        ["patch", &format!("mr/{RELEASE}"), "--type=merge", "-p", r#"{"spec":{"withdrawn":true}}"#];
+    lending.kubectl("dana", &withdraw).await.unwrap().ok().unwrap();
+    lending.kubectl("root-admin", &["delete", "job/scoring", "--timeout=30s"]).await.unwrap().ok().unwrap();
+}
