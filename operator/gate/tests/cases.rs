@@ -3,8 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
     reason = "a test reads its cases from files, and a case that cannot be read fails it"
 )]
 
