@@ -10,7 +10,9 @@ use std::time::Duration;
 use futures::executor::block_on;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
-use placet_evidence::{Admission, Config, Digest, Effect, Log, LogKey, MemoryHeads, NewRecord, Operation, Payload, Subject};
+use placet_evidence::{
+    Admission, Config, Digest, Effect, Log, LogKey, MemoryHeads, NewRecord, Operation, Payload, Subject,
+};
 
 use crate::report::{Aim, Report};
 use crate::stats::{Run, nanos, now};
@@ -41,7 +43,9 @@ fn record(n: u64) -> NewRecord {
         replicas: None,
         replacement: false,
         // Fills the leaf up to its size.
-        reasons: (0..13).map(|i| format!("ApprovalMissing/role-of-responsible-officer/for-gate-{i:03}/v1")).collect(),
+        reasons: (0..13)
+            .map(|i| format!("ApprovalMissing/role-of-responsible-officer/for-gate-{i:03}/v1"))
+            .collect(),
         actor: Some(digest.hex()),
         repeats: 0,
     };

@@ -42,7 +42,8 @@ pub fn measure(report: &mut Report, slice: Duration) -> anyhow::Result<()> {
         let snapshot: Snapshot = world.snapshot(NAMESPACE, release, clock.clone());
         let decision = evaluate(&snapshot);
         if decision.cleared != wanted {
-            let findings: Vec<_> = decision.findings().map(|f| format!("{}: {}; {}", f.reason, f.found, f.wanted)).collect();
+            let findings: Vec<_> =
+                decision.findings().map(|f| format!("{}: {}; {}", f.reason, f.found, f.wanted)).collect();
             anyhow::bail!("{name}: wanted {wanted:?}, found {:?}: {}", decision.cleared, findings.join("\n"));
         }
         let micros = micros_each(slice, || {

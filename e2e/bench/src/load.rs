@@ -86,7 +86,11 @@ impl Connection {
     }
 }
 
-async fn connections(target: &Target, count: usize, drivers: &mut JoinSet<()>) -> anyhow::Result<Vec<Connection>> {
+async fn connections(
+    target: &Target,
+    count: usize,
+    drivers: &mut JoinSet<()>,
+) -> anyhow::Result<Vec<Connection>> {
     let mut all = Vec::new();
     for _ in 0..count {
         all.push(target.connect(drivers).await?);
@@ -117,7 +121,13 @@ pub async fn closed(target: &Target, count: usize, duration: Duration, first: u6
 
 /// `rate` requests a second over `count` connections for a duration. A request that finds every connection busy waits,
 /// and its wait counts.
-pub async fn open(target: &Target, count: usize, rate: u32, duration: Duration, first: u64) -> anyhow::Result<Run> {
+pub async fn open(
+    target: &Target,
+    count: usize,
+    rate: u32,
+    duration: Duration,
+    first: u64,
+) -> anyhow::Result<Run> {
     let mut drivers = JoinSet::new();
     let mut workers = JoinSet::new();
     let connections = connections(target, count, &mut drivers).await?;
@@ -125,7 +135,9 @@ pub async fn open(target: &Target, count: usize, rate: u32, duration: Duration, 
     let receiver = Arc::new(Mutex::new(receiver));
     let start = now() + Duration::from_millis(20);
     // A thread of its own, since the runtime's timers tick in whole milliseconds.
-    let pacer = std::thread::Builder::new().name("pace".into()).spawn(move || pace(start, rate, duration, first, &sender))?;
+    let pacer = std::thread::Builder::new()
+        .name("pace".into())
+        .spawn(move || pace(start, rate, duration, first, &sender))?;
     for mut connection in connections {
         let receiver = Arc::clone(&receiver);
         workers.spawn(async move {
@@ -143,7 +155,13 @@ pub async fn open(target: &Target, count: usize, rate: u32, duration: Duration, 
     run
 }
 
-fn pace(start: Instant, rate: u32, duration: Duration, first: u64, sender: &mpsc::UnboundedSender<(u64, Instant)>) {
+fn pace(
+    start: Instant,
+    rate: u32,
+    duration: Duration,
+    first: u64,
+    sender: &mpsc::UnboundedSender<(u64, Instant)>,
+) {
     let interval = Duration::from_secs(1) / rate.max(1);
     let mut due = start;
     for n in first.. {

@@ -33,7 +33,8 @@ fn uid(body: &[u8]) -> Option<&[u8]> {
 mod tests {
     #[test]
     fn the_uid_is_that_of_the_request() {
-        let body = br#"{"kind":"AdmissionReview","request":{"uid":"u-1","object":{"metadata":{"uid":"u-2"}}}}"#;
+        let body =
+            br#"{"kind":"AdmissionReview","request":{"uid":"u-1","object":{"metadata":{"uid":"u-2"}}}}"#;
         assert_eq!(super::uid(body), Some(b"u-1".as_slice()));
         assert_eq!(super::uid(b"{}"), None);
     }

@@ -65,7 +65,14 @@ pub struct Report {
 
 impl Report {
     /// Adds a figure. Without aims it is shown for what it is.
-    pub fn add(&mut self, name: impl Into<String>, value: f64, unit: &'static str, baseline: Option<f64>, aims: &[Aim]) {
+    pub fn add(
+        &mut self,
+        name: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+        baseline: Option<f64>,
+        aims: &[Aim],
+    ) {
         let ratio = baseline.filter(|b| *b > 0.0).map(|b| value / b);
         let mut line = Line { name: name.into(), value, unit, baseline, ratio, aim: None, met: None };
         if !aims.is_empty() {

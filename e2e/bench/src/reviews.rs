@@ -21,12 +21,12 @@ use placet_operator::state::{Pod, State};
 use tokio::runtime::Runtime;
 
 use crate::load::{self, Target};
+use crate::noop;
 use crate::report::{Aim, Report};
 use crate::samples::{self, Filler};
 use crate::server::{self, Certificates, HOST, Running};
 use crate::stats::{Run, now};
 use crate::webhook::{self, Case};
-use crate::noop;
 
 /// Namespaces of each mode. A namespace may write 4,096 records at once and 200 a second; so many namespaces write more
 /// than any of these measurements.
@@ -173,10 +173,28 @@ impl Bench {
             } else {
                 &[]
             };
-            report.add(format!("a {name} closed {count}"), ours.run.rate(), "1/s", Some(noop.run.rate()), aims);
-            report.add(format!("a {name} closed {count} p99"), ours.run.millis(990), "ms", Some(noop.run.millis(990)), &[]);
+            report.add(
+                format!("a {name} closed {count}"),
+                ours.run.rate(),
+                "1/s",
+                Some(noop.run.rate()),
+                aims,
+            );
+            report.add(
+                format!("a {name} closed {count} p99"),
+                ours.run.millis(990),
+                "ms",
+                Some(noop.run.millis(990)),
+                &[],
+            );
             if case.recorded() {
-                report.add(format!("a {name} closed {count} records per answer"), ours.per_answer(), "1", None, &[Aim::AtLeast(0.99)]);
+                report.add(
+                    format!("a {name} closed {count} records per answer"),
+                    ours.per_answer(),
+                    "1",
+                    None,
+                    &[Aim::AtLeast(0.99)],
+                );
             }
         }
         Ok(())
@@ -196,10 +214,15 @@ impl Bench {
     }
 
     fn noop(&mut self, case: Case, load: Load, slice: Duration) -> anyhow::Result<Run> {
-        let server = self.client.block_on(Running::start(&self.certificates, noop::router(), self.servers.handle()))?;
+        let server = self.client.block_on(Running::start(
+            &self.certificates,
+            noop::router(),
+            self.servers.handle(),
+        ))?;
         let mut target = self.target(&server, case)?;
         target.allowed = true;
-        let run = self.drive(&target, load, slice)?;
+        let first = self.warm_up(&target, slice)?;
+        let run = self.drive(&target, load, slice, first)?;
         self.client.block_on(server.end())?;
         Ok(run)
     }
@@ -224,10 +247,15 @@ impl Bench {
                 operator_user: "system:serviceaccount:placet-system:placet".into(),
             }
         };
-        let server = self.client.block_on(Running::start(&self.certificates, router(admission), self.servers.handle()))?;
+        let server = self.client.block_on(Running::start(
+            &self.certificates,
+            router(admission),
+            self.servers.handle(),
+        ))?;
         let target = self.target(&server, case)?;
+        let first = self.warm_up(&target, slice)?;
         let before = self.log.head().size;
-        let run = self.drive(&target, load, slice)?;
+        let run = self.drive(&target, load, slice, first)?;
         let after = self.log.head().size;
         self.client.block_on(server.end())?;
         stop.fire();
@@ -249,14 +277,17 @@ impl Bench {
         })
     }
 
-    /// Warms up, then measures.
-    fn drive(&mut self, target: &Target, load: Load, slice: Duration) -> anyhow::Result<Run> {
+    /// Asks for a while without measuring. Gives the number of the first request that is measured: none is used
+    /// again, since an owner that was refused once is not refused anew.
+    fn warm_up(&mut self, target: &Target, slice: Duration) -> anyhow::Result<u64> {
         let first = self.next;
-        // Numbers are never used again: an owner that was refused once is not refused anew.
         self.next += 1 << 32;
+        self.client.block_on(load::closed(target, 4, slice / 10, first)).context("warming up")?;
+        Ok(first + (1 << 31))
+    }
+
+    fn drive(&self, target: &Target, load: Load, slice: Duration, first: u64) -> anyhow::Result<Run> {
         self.client.block_on(async {
-            load::closed(target, 4, slice / 10, first).await.context("warming up")?;
-            let first = first + (1 << 31);
             match load {
                 Load::Open => load::open(target, CONNECTIONS, RATE, slice, first).await,
                 Load::Closed(count) => load::closed(target, count, slice, first).await,

@@ -29,8 +29,10 @@ pub const APPROVERS: [(&str, &str); 7] = [
     ("executive", "frank"),
 ];
 
-const POLICIES: [&str; 2] =
-    [include_str!("../../../policies/packs/high-risk.yaml"), include_str!("../../../policies/packs/roles.yaml")];
+const POLICIES: [&str; 2] = [
+    include_str!("../../../policies/packs/high-risk.yaml"),
+    include_str!("../../../policies/packs/roles.yaml"),
+];
 const SYSTEM: &str = include_str!("../../samples/adult/manifests/system.yaml");
 const ASSESSMENT: &str = include_str!("../../samples/adult/manifests/assessment.yaml");
 const RELEASES: [&str; 2] = [
@@ -60,7 +62,11 @@ fn one(text: &str) -> anyhow::Result<Value> {
 /// How objects are read: as in a cluster, with the people key of this bench. Stamps are assumed, since nothing that is
 /// measured verifies one.
 pub fn reading() -> Reading {
-    Reading { cluster: "bench".into(), keys: ReceiptKeys::new(), people: PeopleKey::new(*b"people key of the bench") }
+    Reading {
+        cluster: "bench".into(),
+        keys: ReceiptKeys::new(),
+        people: PeopleKey::new(*b"people key of the bench"),
+    }
 }
 
 /// Names behind tokens, for answers.

@@ -71,7 +71,11 @@ impl Running {
     ///
     /// # Errors
     /// When no port can be had.
-    pub async fn start(certificates: &Certificates, router: Router, runtime: &tokio::runtime::Handle) -> anyhow::Result<Self> {
+    pub async fn start(
+        certificates: &Certificates,
+        router: Router,
+        runtime: &tokio::runtime::Handle,
+    ) -> anyhow::Result<Self> {
         let config = ServerConfig {
             drain: std::time::Duration::ZERO,
             ..ServerConfig::admission(SocketAddr::from(([127, 0, 0, 1], 0)))
