@@ -1,6 +1,6 @@
 //! The operator's memory is the log (invariant 13): what was seen once is read back from it at every start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use placet_evidence::{Digest, Effect, Payload, Record as LogRecord};
 use placet_gate::object::Record;
@@ -12,8 +12,9 @@ use crate::state::Admitted;
 /// What the log tells.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// Stored versions of objects of ours that were seen.
-    pub objects: Vec<Digest>,
+    /// Everything that a decision ever read, once. What was only asked for at the webhook's door is not among it: our
+    /// stores confirm what exists, and only what they held was read.
+    pub read: BTreeSet<Digest>,
     /// The last decision on each release.
     pub decisions: BTreeMap<(String, String), LastDecision>,
     /// What was admitted while cleared, by owner's uid.
@@ -37,9 +38,8 @@ impl Memory {
     pub fn visit(&mut self, index: u64, record: &LogRecord) {
         let namespace = || record.subject.namespace.clone().unwrap_or_default();
         match &record.payload {
-            Payload::Object(body) => self.objects.extend(body.stored),
-            Payload::Withdrawal(body) => self.objects.extend(body.stored),
             Payload::Decision(body) => {
+                self.read.extend(&body.snapshot);
                 let last = LastDecision {
                     index,
                     snapshot: body.snapshot.clone(),
@@ -93,8 +93,17 @@ impl Memory {
         world: &mut World,
         read: &dyn Fn(&Digest) -> anyhow::Result<Vec<u8>>,
     ) -> anyhow::Result<BTreeMap<(String, String), Recorded>> {
-        for digest in &self.objects {
-            let record: Record = serde_json::from_slice(&read(digest)?)?;
+        for digest in &self.read {
+            let bytes = read(digest)?;
+            let Ok(record) = serde_json::from_slice::<Record>(&bytes) else {
+                // Beside objects, a decision stores what is none: labels, roles, the first use.
+                let rest: serde_json::Value = serde_json::from_slice(&bytes)?;
+                anyhow::ensure!(
+                    rest.get("placet.dev/snapshot").is_some(),
+                    "the log's object {digest} is neither an object of ours nor the rest of a snapshot"
+                );
+                continue;
+            };
             if matches!(record.stamp, placet_gate::object::Stamp::Valid(_)) {
                 world.remember(record);
             }
