@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use placet_api::Kind;
 use placet_api::aisystem::AISystemSpec;
-use placet_api::approval::{ApprovalDecision, ApprovalSpec};
+use placet_api::approval::{ApprovalDecision, ApprovalSpec, SubjectKind};
 use placet_api::approvalrole::ApprovalRoleSpec;
 use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_api::modelrelease::ModelReleaseSpec;
@@ -369,7 +369,18 @@ impl World {
             .approvals
             .in_namespace(namespace)
             .filter(|a| match &a.spec {
-                Ok(spec) => a.live || spec.decision == ApprovalDecision::Reject,
+                Ok(spec) => {
+                    // One about something else decides nothing here; with it in view, an approval of any release of the
+                    // namespace would be a new input of all of them: a record and a status for each.
+                    let named = spec.subject.name.as_str();
+                    let about = match spec.subject.kind {
+                        SubjectKind::ModelRelease => named == name,
+                        SubjectKind::AISystem => system_name.as_deref() == Some(named),
+                        SubjectKind::ImpactAssessment => assessments.iter().any(|i| i.name() == named),
+                        SubjectKind::RiskAcceptance => acceptances.iter().any(|r| r.name() == named),
+                    };
+                    about && (a.live || spec.decision == ApprovalDecision::Reject)
+                }
                 Err(_) => a.live,
             })
             .cloned()
