@@ -1,6 +1,6 @@
 //! A real control plane with Placet installed, for everything that needs one.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -54,7 +54,7 @@ impl Installed {
         let cluster = Cluster::start(options).await?;
         let values_file = cluster.dir().join("bench-values.json");
         tokio::fs::write(&values_file, values().to_string()).await?;
-        let (node, own) = (path(cluster.real_node_values()), path(values_file));
+        let (node, own) = (text(&cluster.real_node_values()), text(&values_file));
         cluster.helm(["install", "placet-crds", "charts/placet-crds"]).await?.ok()?;
         let install = [
             "install",
@@ -216,7 +216,7 @@ pub const IMAGE: (&str, &str) = (
     "sha256:dec91d0ccd77540bc5d3af5596675233892920d1dce9c6c1434ee51a0374556b",
 );
 
-fn path(path: PathBuf) -> String {
+fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 

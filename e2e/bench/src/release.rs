@@ -45,7 +45,7 @@ pub async fn measure(report: &mut Report, installed: &Installed, releases: usize
     for (name, digest) in names.iter().zip(&digests) {
         let since = now();
         installed.approve(NAMESPACE, name, digest).await?;
-        let released = async {
+        let gone = async {
             while let Some(event) = watch.try_next().await? {
                 if let Event::Apply(pod) = event
                     && pod.metadata.name.as_ref() == Some(name)
@@ -56,7 +56,7 @@ pub async fn measure(report: &mut Report, installed: &Installed, releases: usize
             }
             anyhow::bail!("the watch on pods ended")
         };
-        tokio::time::timeout(PATIENCE, released)
+        tokio::time::timeout(PATIENCE, gone)
             .await
             .with_context(|| format!("{name} was not released in time"))??;
         run.extend(Run::new(vec![nanos(since)], 0.0));
