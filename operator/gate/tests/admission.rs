@@ -350,7 +350,7 @@ fn a_denial_reads_like_this() {
     );
     let (_, answer, _) = judged(&base(), &case, None).unwrap();
     let wanted = support::digests(
-        "v1 is not cleared: 1 of 7 gates are open; Deployment scorer: 1 finding (record 41)
+        "v1 is not cleared: 1 of 7 gates is open; Deployment scorer: 1 finding (record 41)
   workload        registry.example/credit/scorer:1 is named by a tag, which can be moved to another image; wanted: an image named by its digest: registry.example/credit/scorer@sha256:MODEL
                     data scientist: set spec.template.spec.containers[0].image to registry.example/credit/scorer@sha256:MODEL
   tests           no report of bias; minimum wants it
