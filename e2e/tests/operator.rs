@@ -10,6 +10,8 @@ mod common;
 mod deletions;
 #[path = "operator/identity.rs"]
 mod identity;
+#[path = "operator/inputs.rs"]
+mod inputs;
 #[path = "operator/lapses.rs"]
 mod lapses;
 #[path = "operator/modes.rs"]

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use placet_api::Kind;
 use placet_gate::render;
+use placet_gate::world::Clock;
 use placet_gate::{Cleared, decision, evaluate};
 use serde_json::Value;
 
@@ -62,6 +63,7 @@ impl Reconciler {
     /// The log takes no more records: the process must end and start again.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) -> anyhow::Result<()> {
         let mut beat = self.state.now();
+        let mut trusted = true;
         loop {
             let pause = self.pause();
             tokio::select! {
@@ -88,6 +90,13 @@ impl Reconciler {
             }
             let mut work = self.queue.take();
             work.extend(self.due(now));
+            // A clock that is no longer trusted, or is again, changes every decision.
+            let trusts = matches!(self.state.gate_clock(), Clock::Trusted(_));
+            if trusts != trusted {
+                trusted = trusts;
+                let releases = self.state.world().names(Kind::ModelRelease);
+                work.extend(releases.into_iter().map(|(namespace, name)| Work::Release(namespace, name)));
+            }
             futures::stream::iter(work)
                 .for_each_concurrent(AT_ONCE, |work| {
                     let this = Arc::clone(&self);

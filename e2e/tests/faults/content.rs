@@ -1,0 +1,55 @@
+//! A cluster administrator changes what was approved, behind the definition's back.
+
+use placet_e2e::placet::{Lending, RELEASE};
+use placet_e2e::{Output, SOON, eventually};
+use serde_json::Value;
+
+use super::alone;
+use super::common::{holds, refused_with};
+
+const DEFINITION: &str = "crd/modelreleases.placet.dev";
+
+#[tokio::test]
+async fn content_that_is_changed_voids_its_approvals() {
+    let Some((cluster, _guard)) = alone().await else { return };
+    let lending = Lending::open(cluster, "changed", Some("deny")).await.unwrap();
+    lending.clear().await.unwrap();
+    lending.apply("dana", &lending.manifest("deployment-v2").unwrap()).await.unwrap().ok().unwrap();
+    let before = lending.running(1).await.unwrap();
+
+    let text = cluster.kubectl("root-admin", ["get", DEFINITION, "-o", "json"]).await.unwrap().ok().unwrap();
+    let mut definition: Value = serde_json::from_str(&text).unwrap();
+    definition["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+    let mut lifted = definition.clone();
+    let spec = lifted.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec").unwrap();
+    spec.as_object_mut().unwrap().remove("x-kubernetes-validations").unwrap();
+    let replace = ["replace", "-f", "-"];
+    cluster.kubectl_with_input("root-admin", replace, &lifted.to_string()).await.unwrap().ok().unwrap();
+    let release = format!("mr/{RELEASE}");
+    eventually("the definition without its rule", SOON, async || {
+        let patch =
+            ["patch", &release, "--type=merge", "-p", r#"{"spec":{"developers":["alice","mallory"]}}"#];
+        lending.kubectl("root-admin", &patch).await.and_then(Output::ok).map_err(|error| error.to_string())
+    })
+    .await
+    .unwrap();
+    cluster.kubectl_with_input("root-admin", replace, &definition.to_string()).await.unwrap().ok().unwrap();
+
+    lending.cleared("False").await.unwrap();
+    let refusal =
+        lending.kubectl("dana", &["set", "env", "deployment/credit-eligibility", "A=b"]).await.unwrap();
+    refused_with(&refusal, &["bob approved an earlier content; changed since: spec.developers"]);
+    // What runs stays, its replacement does not start.
+    assert_eq!(lending.running(1).await.unwrap(), before);
+    lending.kubectl("root-admin", &["delete", "pod", &before[0].name]).await.unwrap().ok().unwrap();
+    let told = lending.event("Deployment/credit-eligibility", "PodRefused").await.unwrap();
+    holds(&told, &["is not cleared", "changed since: spec.developers"]);
+    lending.running(0).await.unwrap();
+    // Approved anew, it runs.
+    for (who, role) in placet_e2e::placet::APPROVERS {
+        let digest = lending.digest(&release).await.unwrap();
+        let approval = lending.approval(&format!("again-{role}"), role, "ModelRelease", RELEASE, &digest);
+        lending.apply(who, &approval.to_string()).await.unwrap().ok().unwrap();
+    }
+    lending.cleared("True").await.unwrap();
+}

@@ -1,0 +1,100 @@
+//! Installing, upgrading, uninstalling, and the namespace that goes.
+
+use placet_e2e::placet::{INSTALLED_IN, Lending, RELEASE};
+use placet_e2e::{Cluster, Options, SOON, eventually, own_images};
+use serde_json::{Value, json};
+
+use super::alone;
+use super::common::holds;
+
+async fn head(cluster: &Cluster) -> Value {
+    let text = cluster.field(INSTALLED_IN, "configmap/placet-log-head", "{.data.head}").await.unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+async fn webhooks(cluster: &Cluster) -> String {
+    let kinds = "validatingwebhookconfigurations,mutatingwebhookconfigurations";
+    cluster.kubectl("admin", ["get", kinds, "-o", "name"]).await.unwrap().ok().unwrap()
+}
+
+#[tokio::test]
+async fn uninstalling_lifts_holds_and_keeps_keys_and_log() {
+    let Some((cluster, _guard)) = alone().await else { return };
+    let lending = Lending::open(cluster, "uninstall", Some("hold")).await.unwrap();
+    lending.all_documents().await.unwrap();
+    lending.apply("dana", &lending.manifest("deployment-v2").unwrap()).await.unwrap().ok().unwrap();
+    lending.pods_become("one held pod", |pods| pods.len() == 1 && pods[0].held).await.unwrap();
+
+    // An upgrade that changes something keeps the CA that the operator put in.
+    let bundle = "{.webhooks[*].clientConfig.caBundle}";
+    let before = cluster.field("", "validatingwebhookconfiguration/placet-validating", bundle).await.unwrap();
+    assert!(before.len() > 100, "{before}");
+    cluster.install_placet(&json!({ "podLabels": { "upgraded": "yes" } })).await.unwrap();
+    cluster.placet_ready().await.unwrap();
+    let after = cluster.field("", "validatingwebhookconfiguration/placet-validating", bundle).await.unwrap();
+    assert_eq!(before, after);
+    lending.pods_become("the hold after an upgrade", |pods| pods.len() == 1 && pods[0].held).await.unwrap();
+
+    let before = head(cluster).await;
+    let key = cluster.field(INSTALLED_IN, "secret/placet-receipt-key", "{.data}").await.unwrap();
+    cluster
+        .helm(["uninstall", "placet", "-n", INSTALLED_IN, "--wait", "--timeout", "90s"])
+        .await
+        .unwrap()
+        .ok()
+        .unwrap();
+    assert_eq!(webhooks(cluster).await, "");
+    lending.running(1).await.unwrap();
+    assert_eq!(cluster.field(INSTALLED_IN, "secret/placet-receipt-key", "{.data}").await.unwrap(), key);
+    cluster.field(INSTALLED_IN, "pvc/log-placet-0", "{.metadata.name}").await.unwrap();
+    lending.apply("dana", &lending.manifest("deployment-v2").unwrap()).await.unwrap().ok().unwrap();
+    lending.kubectl("root-admin", &["get", "mr", RELEASE]).await.unwrap().ok().unwrap();
+
+    // Installed again it goes on with the same log and the same keys: what was signed still counts.
+    cluster.install_placet(&json!({})).await.unwrap();
+    let after = head(cluster).await;
+    assert_eq!(before["origin"], after["origin"]);
+    assert!(after["size"].as_i64() > before["size"].as_i64(), "{before} {after}");
+    let removed =
+        cluster.field(INSTALLED_IN, "configmap/placet-log-head", "{.data.webhooksRemoved}").await.unwrap();
+    holds(&removed, &["\"names\":[\"placet-mutating\",\"placet-validating\"]", "\"lifted\":1"]);
+    lending.settings_and_risk().await.unwrap();
+    lending.approvals(&[]).await.unwrap();
+    lending.cleared("True").await.unwrap();
+}
+
+#[tokio::test]
+async fn the_namespace_of_the_installation_may_be_deleted() {
+    let Some((cluster, _guard)) = alone().await else { return };
+    let lending = Lending::open(cluster, "orphaned", Some("deny")).await.unwrap();
+    lending.all_documents().await.unwrap();
+    let delete = ["delete", "namespace", INSTALLED_IN, "--timeout=90s"];
+    cluster.kubectl("root-admin", delete).await.unwrap().ok().unwrap();
+    eventually("the webhook configurations to go", SOON, async || {
+        let found = webhooks(cluster).await;
+        if found.is_empty() { Ok(()) } else { Err(found) }
+    })
+    .await
+    .unwrap();
+    lending.apply("dana", &lending.manifest("deployment-v2").unwrap()).await.unwrap().ok().unwrap();
+    lending.running(1).await.unwrap();
+    lending.kubectl("root-admin", &["delete", "mr", RELEASE]).await.unwrap().ok().unwrap();
+    let delete = ["delete", "namespace", "orphaned", "--timeout=60s"];
+    cluster.kubectl("root-admin", delete).await.unwrap().ok().unwrap();
+    // What Helm still remembers of it goes by an installation over it.
+    cluster.install_placet(&json!({})).await.unwrap();
+}
+
+#[tokio::test]
+async fn without_its_definitions_the_operator_waits_for_them() {
+    let Some((_, _guard)) = alone().await else { return };
+    let cluster = Cluster::start(Options { images: own_images(), ..Options::default() }).await.unwrap();
+    let refused = cluster.helm_placet_within(&json!({}), "10s").await.unwrap();
+    assert_ne!(refused.code, 0, "ready without definitions: {refused:?}");
+    let logs = cluster.pod_logs(INSTALLED_IN, "placet-0").await.unwrap();
+    holds(&logs, &["modelreleases"]);
+    cluster.install_definitions().await.unwrap();
+    cluster.install_placet(&json!({})).await.unwrap();
+    cluster.placet_ready().await.unwrap();
+    cluster.shut_down().await.unwrap();
+}
