@@ -1,7 +1,7 @@
 # The only commands a newcomer needs. Everything else is under `cargo`, `helm` and `kubectl`.
 CLUSTER := target/debug/placet-cluster
 
-.PHONY: demo test lint crds bench image cluster cluster-down
+.PHONY: demo test faults lint crds bench image cluster cluster-down
 
 demo: ## A model is refused, reviewed and released on a real control plane, in your terminal
 	@.ci/steps build
@@ -9,6 +9,9 @@ demo: ## A model is refused, reviewed and released on a real control plane, in y
 
 test: ## Everything that CI runs
 	@.ci/steps test
+
+faults: ## Scenarios that break the installation: kills, outages, lost volumes, uninstalls; about 5 minutes
+	@.ci/steps faults
 
 lint: ## Format, clippy, cargo-deny, charts
 	@.ci/steps lint
