@@ -92,7 +92,8 @@ fn no_answered_record_is_lost_when_power_fails() {
         let heads = Arc::new(MemoryHeads::default());
         let (mut sim, mut answered) = (Sim::default(), Vec::new());
         for _ in 0..4 {
-            sim.fail_power_after(1 + rng.below(500));
+            // Most runs are cut early, where opening is; some get past the first full tile of 256 records.
+            sim.fail_power_after(1 + rng.below(if seed % 8 == 0 { 6000 } else { 500 }));
             match open(&sim, &heads, &mut |_, _| {}) {
                 Ok(log) => {
                     let _ = append(&log, &mut rng, 300, &mut answered);
