@@ -74,6 +74,24 @@ capabilities:
 {{- end -}}
 
 {{/*
+Namespaces of `access` that do not exist yet, separated by spaces: a role binding into one of them would fail the whole
+installation. Without a cluster to ask (`helm template`) none is missing.
+*/}}
+{{- define "placet.missingNamespaces" -}}
+{{- $missing := list -}}
+{{- if lookup "v1" "Namespace" "" "kube-system" -}}
+{{- range .Values.access -}}
+{{- range .namespaces -}}
+{{- if not (lookup "v1" "Namespace" "" .) -}}
+{{- $missing = append $missing . -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- join " " (uniq $missing) -}}
+{{- end -}}
+
+{{/*
 Webhook configurations go with the release's namespace, also when it is deleted without `helm uninstall`: otherwise they
 would refuse pods for good, with nobody to answer. Without a cluster to ask (`helm template`) the operator adds it.
 */}}
