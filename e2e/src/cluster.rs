@@ -10,12 +10,14 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdin, Command};
 
+use crate::binaries;
 use crate::component::Component;
 use crate::error::{Error, Result};
 use crate::kubeconfig::client_from;
 use crate::layout::Layout;
 use crate::outcome::record_skip;
 use crate::people::{PEOPLE, person};
+use crate::process::EXEC_GUARDED;
 use crate::protocol::{Answer, PodSignal, Report, Request, State};
 use crate::supervisor::{Config, DETACH, TEMPORARY_PREFIX};
 use crate::toolchain::Toolchain;
@@ -93,6 +95,8 @@ pub struct Cluster {
     kind: Kind,
     /// Put before PATH for commands, so that `kubectl placet` finds its plugin.
     path: Vec<PathBuf>,
+    /// `placet-cluster`, by which commands end with this process.
+    guard: PathBuf,
 }
 
 #[derive(Debug)]
@@ -136,11 +140,12 @@ impl Cluster {
         files::make_dir(&dir)?;
         let dir = std::path::absolute(&dir).map_err(Error::io("finding the cluster's directory"))?;
         let layout = Layout::new(dir.clone())?;
+        let (binary, images) = binaries::place(&layout, options.images)?;
         let config = Config {
             dir: dir.clone(),
             tools: tools.dir().to_path_buf(),
             nodes: options.nodes,
-            images: options.images,
+            images,
             keep: options.keep && !temporary,
         };
         files::write(&layout.config(), serde_json::to_string_pretty(&config).unwrap_or_default(), 0o644)?;
@@ -150,7 +155,6 @@ impl Cluster {
             .append(true)
             .open(&log_path)
             .map_err(Error::io(format!("opening {}", log_path.display())))?;
-        let binary = files::sibling("placet-cluster")?;
         let mut supervisor = Command::new(&binary)
             .arg("serve")
             .arg(&dir)
@@ -222,11 +226,8 @@ impl Cluster {
         let text = files::read(&layout.state())?;
         let state: State = serde_json::from_str(&text)
             .map_err(|error| Error::unmet("the facts about a cluster", error.to_string(), "start it anew"))?;
-        let mut path = state.binaries;
-        path.extend(
-            files::sibling("placet-cluster").ok().and_then(|file| file.parent().map(Path::to_path_buf)),
-        );
-        Ok(Self { layout, tools: Toolchain::at(state.tools), kind, path })
+        let guard = layout.binaries(0).join("placet-cluster");
+        Ok(Self { layout, tools: Toolchain::at(state.tools), kind, path: state.binaries, guard })
     }
 
     /// Somebody else's cluster, by an administrator's kubeconfig that may impersonate. The people become impersonated
@@ -284,6 +285,7 @@ impl Cluster {
             tools,
             kind: Kind::Foreign { _lifeline: lifeline },
             path: path.into_iter().collect(),
+            guard: binary,
         };
         let client = cluster.client("admin").await?;
         client
@@ -378,7 +380,7 @@ impl Cluster {
     }
 
     /// Runs a program as a person: `KUBECONFIG` is theirs, `PATH` begins with our binaries and the tools. `program` is
-    /// a tool of the control plane, or anything that PATH finds.
+    /// a tool of the control plane, or anything that PATH finds; it ends when this process does, however that ends.
     pub async fn run<A: AsRef<OsStr>>(
         &self,
         program: &str,
@@ -387,7 +389,9 @@ impl Cluster {
         input: Option<&str>,
     ) -> Result<Output> {
         let tool = self.tools.binary(program);
-        let mut command = Command::new(if tool.is_file() { tool } else { self.in_path(program) });
+        let mut command = Command::new(&self.guard);
+        command.arg(EXEC_GUARDED).arg(std::process::id().to_string());
+        command.arg(if tool.is_file() { tool } else { self.in_path(program) });
         let mut shown = program.to_owned();
         for arg in args {
             shown.push(' ');

@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::mounts;
 
 /// Reads a whole text file.
 pub(crate) fn read(path: &Path) -> Result<String> {
@@ -30,11 +31,31 @@ pub(crate) fn make_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(Error::io(format!("making the directory {}", path.display())))
 }
 
-/// Removes a directory with all that is in it. Processes that were just killed may still hold a name for a moment, so
-/// it is tried for up to 2 s.
+/// Makes a file appear in a directory too: by a second name of the same file, which costs nothing, or where the file
+/// systems differ by a copy. Builds replace a binary or remove it first; they do not write into the old file.
+pub(crate) fn link(file: &Path, dir: &Path) -> Result<()> {
+    let to = dir.join(file.file_name().unwrap_or_default());
+    if to.exists() {
+        fs::remove_file(&to).map_err(Error::io(format!("removing {}", to.display())))?;
+    }
+    if fs::hard_link(file, &to).is_ok() {
+        return Ok(());
+    }
+    fs::copy(file, &to).map(drop).map_err(Error::io(format!(
+        "copying {} to {}",
+        file.display(),
+        to.display()
+    )))
+}
+
+/// Removes a directory with all that is in it, and unmounts what a scenario has mounted there. Processes that were just
+/// killed may still hold a name for a moment, so it is tried for up to 2 s.
 pub(crate) async fn remove_dir(path: &Path) -> Result<()> {
     let mut tries = 0;
     loop {
+        if let Err(error) = mounts::detach_below(path).await {
+            tracing::warn!(%error, "a mount stays");
+        }
         match tokio::fs::remove_dir_all(path).await {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),

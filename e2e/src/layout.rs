@@ -49,6 +49,11 @@ impl Layout {
         self.root.join("logs").join("audit.jsonl")
     }
 
+    /// A directory of binaries that this cluster starts; there is one for each directory that they come from.
+    pub(crate) fn binaries(&self, number: usize) -> PathBuf {
+        self.root.join("bin").join(number.to_string())
+    }
+
     pub(crate) fn etcd_data(&self) -> PathBuf {
         self.root.join("etcd")
     }

@@ -9,6 +9,7 @@
 //! every process and removes the directory. Should the supervisor itself be killed, the kernel ends its children
 //! (parent death signal), and the next start removes the directory.
 
+mod binaries;
 mod cluster;
 mod component;
 mod error;
@@ -16,6 +17,7 @@ mod files;
 mod http_probe;
 mod kubeconfig;
 mod layout;
+mod mounts;
 mod node;
 mod outcome;
 mod people;
@@ -31,6 +33,7 @@ mod toolchain;
 pub use cluster::{Cluster, Did, Options, Output};
 pub use component::Component;
 pub use error::{Error, Result};
+pub use mounts::Mount;
 pub use node::{REAL_NODE, REAL_NODE_LABEL, REAL_NODE_VALUES};
 pub use outcome::{SKIPPED_FILE, record_skip};
 pub use people::{PEOPLE, Person, person};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::OnceCell;
 
+use crate::binaries;
 use crate::cluster::{Cluster, Options};
 use crate::error::Result;
 use crate::files;
@@ -15,10 +16,7 @@ static SHARED: OnceCell<Cluster> = OnceCell::const_new();
 pub fn own_images() -> Vec<(String, PathBuf)> {
     let dir = files::sibling("placet-cluster").ok().and_then(|file| file.parent().map(Path::to_path_buf));
     let dir = dir.unwrap_or_default();
-    ["placet-operator", "placet", "placet-cluster"]
-        .into_iter()
-        .map(|name| (format!("placet.dev/{name}"), dir.join(name)))
-        .collect()
+    binaries::OWN.into_iter().map(|name| (format!("placet.dev/{name}"), dir.join(name))).collect()
 }
 
 /// The cluster that all tests of this binary share, started by the first that asks (or the one of `E2E_KUBECONFIG`).

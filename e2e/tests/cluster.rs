@@ -389,6 +389,73 @@ async fn components_die_and_come_back() {
     assert_eq!(processes_of(&dir), Vec::<String>::new());
 }
 
+/// The process id of a component.
+async fn pid_of(cluster: &Cluster, component: Component) -> Result<i32, String> {
+    let lines = cluster.status().await.map_err(|error| error.to_string())?;
+    let line = lines.into_iter().find(|line| line.starts_with(component.name())).unwrap();
+    let pid = line.split_once("process ").and_then(|(_, rest)| rest.split(',').next()?.parse().ok());
+    pid.ok_or(line)
+}
+
+fn kill(pid: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+#[tokio::test]
+async fn a_cluster_mends_itself() {
+    // Its binaries come from a directory that goes away, as when they are built anew.
+    let built = std::env::temp_dir().join(format!("placet-built-{}", std::process::id()));
+    std::fs::create_dir_all(&built).unwrap();
+    let binary = built.join("placet-cluster");
+    std::fs::copy(env!("CARGO_BIN_EXE_placet-cluster"), &binary).unwrap();
+    let images = vec![("placet.dev/placet-cluster".to_owned(), binary)];
+    let cluster = Cluster::start(Options { images, ..Options::default() }).await.unwrap();
+    std::fs::remove_dir_all(&built).unwrap();
+    let spec = on_our_node(&json!([server(&[])]), &json!({}));
+    cluster.apply("root-admin", &[pod("default", "server", &spec)]).await.unwrap();
+    let ready = "{.status.conditions[?(@.type=='Ready')].status}";
+    cluster.becomes("default", "pod/server", ready, "True").await.unwrap();
+
+    // What the controller manager writes of a node whose lease it did not see renewed while the API server was away.
+    for (object, status) in [("node/placet-node", "Unknown"), ("pod/server", "False")] {
+        let conditions = json!({ "status": { "conditions": [{ "type": "Ready", "status": status }] } });
+        let args = ["patch", object, "--subresource=status", "-p", &conditions.to_string()];
+        get(&cluster, &args).await.unwrap();
+        cluster.becomes("default", object, ready, "True").await.unwrap();
+    }
+    get(&cluster, &["delete", "node/placet-node", "--wait=false"]).await.unwrap();
+    eventually("our node to be registered again", SOON, async || {
+        cluster.field("", "node/placet-node", ready).await.and_then(|found| match found.as_str() {
+            "True" => Ok(()),
+            _ => Err(found),
+        })
+    })
+    .await
+    .unwrap();
+
+    // A component that ends by itself is started again, each time, and works.
+    let mut before = pid_of(&cluster, Component::ControllerManager).await.unwrap();
+    for _ in 0..2 {
+        kill(before);
+        before = eventually("another controller manager", SOON, async || {
+            let pid = pid_of(&cluster, Component::ControllerManager).await?;
+            if pid == before { Err("the same one".to_owned()) } else { Ok(pid) }
+        })
+        .await
+        .unwrap();
+    }
+    get(&cluster, &["create", "deployment", "works", "--image=registry.example/x"]).await.unwrap();
+    get(&cluster, &["rollout", "status", "deployment/works", "--timeout=60s"]).await.unwrap();
+
+    // One that waits for its turn when the API server comes back runs once that has.
+    assert_eq!(cluster.kill(Component::ApiServer).await.unwrap(), Did::Done);
+    kill(before);
+    assert_eq!(cluster.start_component(Component::ApiServer).await.unwrap(), Did::Done);
+    pid_of(&cluster, Component::ControllerManager).await.unwrap();
+    cluster.shut_down().await.unwrap();
+}
+
 /// The command lines of all processes that name the directory or run in it.
 fn processes_of(dir: &Path) -> Vec<String> {
     let text = dir.to_str().unwrap();
@@ -414,6 +481,54 @@ async fn nothing_left(dir: &Path, within: Duration) {
     })
     .await
     .unwrap();
+}
+
+/// Says to this test that it is the process that is killed, and where to write what it started.
+const VICTIM: &str = "PLACET_E2E_VICTIM";
+
+#[tokio::test]
+async fn nothing_stays_of_a_test_that_is_killed() {
+    #[expect(clippy::disallowed_methods, reason = "this test runs itself in another process and kills that")]
+    let victim = std::env::var(VICTIM).ok();
+    if let Some(file) = victim {
+        let cluster = Cluster::start(Options { nodes: 1, ..Options::default() }).await.unwrap();
+        tokio::fs::write(file, cluster.dir().to_str().unwrap()).await.unwrap();
+        let kubeconfig = cluster.kubeconfig("admin").unwrap();
+        let named = format!("--kubeconfig={}", kubeconfig.display());
+        // It never ends by itself.
+        cluster.kubectl("admin", ["get", "events", "-A", "--watch", &named]).await.unwrap();
+        unreachable!("the watch ended before the process");
+    }
+    let file = std::env::temp_dir().join(format!("placet-victim-{}", std::process::id()));
+    let mut running = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "nothing_stays_of_a_test_that_is_killed"])
+        .env(VICTIM, &file)
+        .stdout(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let dir = eventually("the other process's cluster", Duration::from_secs(120), async || {
+        let dir = tokio::fs::read_to_string(&file).await.map_err(|error| error.to_string())?;
+        let left = processes_of(Path::new(&dir));
+        let asks = left.iter().any(|line| line.contains("--watch"));
+        if asks { Ok(std::path::PathBuf::from(dir)) } else { Err(left.join("\n")) }
+    })
+    .await
+    .unwrap();
+    std::fs::remove_file(&file).unwrap();
+    // A volume of a scenario is mounted below it.
+    let volume = dir.join("volumes/mounted");
+    std::fs::create_dir_all(&volume).unwrap();
+    let mounted = placet_e2e::Mount::small(&volume, 1 << 20).await.unwrap();
+    running.kill().await.unwrap();
+    nothing_left(&dir, Duration::from_secs(10)).await;
+    eventually("the directory to go", Duration::from_secs(10), async || {
+        if dir.exists() { Err("it is there".into()) } else { Ok(()) }
+    })
+    .await
+    .unwrap();
+    // It went with the directory.
+    drop(mounted);
 }
 
 #[tokio::test]

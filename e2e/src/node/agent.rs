@@ -135,6 +135,7 @@ impl Agent {
         let inner = self.inner;
         tasks.spawn(kubelet::serve(Arc::clone(&inner), kubelet));
         tasks.spawn(heartbeat::beat(inner.client.clone()));
+        tasks.spawn(heartbeat::keep(inner.client.clone(), inner.net.third_byte()));
         tasks.spawn(claims::provision(inner.client.clone(), inner.layout.volumes()));
         tasks.spawn(claims::reclaim(inner.client.clone(), inner.layout.volumes()));
         tasks.spawn(tell_changes::<Secret>(Arc::clone(&inner), |namespace, name| Changed::Secret {

@@ -1,20 +1,25 @@
-//! The Node object of our node, and the lease that shows it alive.
+//! The Node object of our node, its status, and the lease that shows it alive.
 
 use std::time::Duration;
 
+use futures::{StreamExt as _, pin_mut};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::json;
 
 use super::addresses::node_address;
 use super::book::now;
-use super::{AGENT_USER, REAL_NODE, REAL_NODE_LABEL, status};
-use crate::error::{Error, Result};
+use super::{AGENT_USER, REAL_NODE, REAL_NODE_LABEL, SteadyBackoff, status};
+use crate::error::{Error, Result, is_status};
 
 /// As kubelets do; the controller manager calls a node unknown after 50 s.
 const BEAT: Duration = Duration::from_secs(10);
+/// Pause before a status that the API server did not take is sent again.
+const AGAIN: Duration = Duration::from_millis(300);
 
 /// Makes the Node and its status.
 pub(crate) async fn register(client: &kube::Client, third_byte: u8) -> Result<()> {
@@ -37,6 +42,12 @@ pub(crate) async fn register(client: &kube::Client, third_byte: u8) -> Result<()
     api.patch(REAL_NODE, &parameters, &Patch::Apply(node))
         .await
         .map_err(Error::api("registering our node"))?;
+    report(client, third_byte).await.map_err(Error::api("reporting our node's status"))
+}
+
+/// Sends the node's status.
+async fn report(client: &kube::Client, third_byte: u8) -> kube::Result<()> {
+    let api: Api<Node> = Api::all(client.clone());
     let resources = json!({ "cpu": "64", "memory": "64Gi", "pods": "250", "ephemeral-storage": "100Gi" });
     let time = status::second(now());
     let condition = |kind: &str, value: &str, reason: &str| {
@@ -67,11 +78,37 @@ pub(crate) async fn register(client: &kube::Client, third_byte: u8) -> Result<()
             },
         },
     });
-    let parameters = PatchParams::default();
-    api.patch_status(REAL_NODE, &parameters, &Patch::Strategic(status))
-        .await
-        .map(drop)
-        .map_err(Error::api("reporting our node's status"))
+    api.patch_status(REAL_NODE, &PatchParams::default(), &Patch::Strategic(status)).await.map(drop)
+}
+
+/// Keeps the status true. When the lease could not be renewed for a while, because the API server was away, the
+/// controller manager writes that nothing is known of the node; it is for the node to say that it is ready again. A
+/// Node that was deleted is registered again, as kubelets do.
+pub(crate) async fn keep(client: kube::Client, third_byte: u8) -> Result<()> {
+    let own = watcher::Config::default().fields(&format!("metadata.name={REAL_NODE}"));
+    let events = watcher(Api::<Node>::all(client.clone()), own).backoff(SteadyBackoff);
+    pin_mut!(events);
+    while let Some(event) = events.next().await {
+        let Ok(Event::Apply(node) | Event::InitApply(node) | Event::Delete(node)) = &event else { continue };
+        if matches!(event, Ok(Event::Delete(_))) || !is_ready(node) {
+            tracing::info!("our node is said not to be ready; reporting it anew");
+            while let Err(error) = report(&client, third_byte).await {
+                tracing::debug!(%error, "the node's status was not taken");
+                if is_status(&error, 404)
+                    && let Err(error) = register(&client, third_byte).await
+                {
+                    tracing::debug!(%error, "the node was not registered");
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+    Err(Error::unmet("a watch that goes on", "its end", "this is a defect of the harness"))
+}
+
+fn is_ready(node: &Node) -> bool {
+    let mut conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// Renews the lease for ever. An API server that is away is asked again with the next beat.

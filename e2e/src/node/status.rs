@@ -103,6 +103,15 @@ pub(crate) fn patch(pod: &Pod, pages: &mut Pages, facts: Facts) -> Value {
     json!({ "metadata": { "uid": pod.metadata.uid }, "status": status })
 }
 
+/// Whether the API server shows a condition otherwise than it was reported last.
+pub(crate) fn is_untrue(pod: &Pod, pages: &Pages) -> bool {
+    let shown = |kind: &str| {
+        let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        conditions.find(|condition| condition.type_ == kind).map(|condition| condition.status == "True")
+    };
+    pages.conditions.iter().any(|(kind, (holds, _))| shown(kind) != Some(*holds))
+}
+
 fn container_status(container: &Container, entry: &Entry, init: bool) -> Value {
     let done = init && matches!(&entry.state, ContainerState::Terminated(end) if end.code == 0);
     let mut status = json!({
@@ -186,6 +195,24 @@ mod tests {
         let mut refused = pages(&[(waiting, false)]);
         refused.refused = Some(("NotSupported", "hostNetwork".into()));
         assert_eq!(phase(&refused), "Failed");
+    }
+
+    #[test]
+    fn a_condition_that_somebody_else_changed_is_untrue() {
+        let pod = |ready: &str| -> Pod {
+            let conditions = json!([
+                { "type": "Initialized", "status": "True" },
+                { "type": "Ready", "status": ready },
+            ]);
+            serde_json::from_value(json!({ "status": { "conditions": conditions } })).unwrap()
+        };
+        let mut pages = Pages::default();
+        assert!(!is_untrue(&pod("False"), &pages), "nothing was reported yet");
+        pages.conditions.insert("Initialized", (true, Timestamp::UNIX_EPOCH));
+        pages.conditions.insert("Ready", (true, Timestamp::UNIX_EPOCH));
+        assert!(!is_untrue(&pod("True"), &pages));
+        assert!(is_untrue(&pod("False"), &pages));
+        assert!(is_untrue(&Pod::default(), &pages));
     }
 
     #[test]

@@ -172,6 +172,14 @@ pub(crate) async fn run(parts: Arc<Inner>, mut seen: watch::Receiver<Option<Pod>
                     break;
                 }
                 deleting = note_deletion(&seen, &stop);
+                // After an outage the controller manager says of a node's pods that they are not ready.
+                let untrue = seen
+                    .borrow()
+                    .as_ref()
+                    .is_some_and(|pod| status::is_untrue(pod, &context.book.pages()));
+                if untrue {
+                    context.book.changed.notify_one();
+                }
             }
             Some(_) = life.join_next() => {}
         }

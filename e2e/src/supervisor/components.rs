@@ -22,6 +22,13 @@ use crate::process::{Ended, Processes, Running, signal_group};
 /// How long a component may take until it is ready. On an idle machine it is 2 s; a loaded one gets its chance.
 const READY_WITHIN: Duration = Duration::from_secs(90);
 
+/// The longest pause before a component that ended by itself is started again; the first is a second. Kubelets go up to
+/// 5 min; tests need not wait that long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// A run of this length makes the next pause the shortest again.
+const LONG_RUN: Duration = Duration::from_secs(60);
+
 /// What needs an API server.
 const CLIENTS: [Component; 3] = [Component::ControllerManager, Component::Scheduler, Component::Kwok];
 
@@ -51,6 +58,19 @@ pub(crate) struct State {
     pub(crate) failures: u32,
     /// How it ended last.
     pub(crate) ended: Option<Ended>,
+    /// When it was started last.
+    began: Option<Instant>,
+    /// How often it ended by itself since it last ran for long.
+    in_a_row: u32,
+}
+
+/// What the end of a component means to who waits for it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// The start has failed.
+    None,
+    /// It is started again.
+    Restarts,
 }
 
 #[derive(Clone, Copy)]
@@ -94,8 +114,8 @@ impl Components {
     pub(crate) async fn start_control_plane(&self) -> Result<()> {
         self.spawn(Component::Etcd).await?;
         self.spawn(Component::ApiServer).await?;
-        self.ready(Component::Etcd).await?;
-        self.ready(Component::ApiServer).await
+        self.ready(Component::Etcd, Patience::None).await?;
+        self.ready(Component::ApiServer, Patience::None).await
     }
 
     /// Starts what needs an API server.
@@ -104,7 +124,7 @@ impl Components {
             self.spawn(component).await?;
         }
         for component in CLIENTS {
-            self.ready(component).await?;
+            self.ready(component, Patience::None).await?;
         }
         Ok(())
     }
@@ -117,24 +137,25 @@ impl Components {
 
     /// Starts a component and waits until it is ready. One that runs is left alone.
     ///
-    /// With the API server, those that only watch it are started again: without it a real controller manager and
-    /// scheduler lose their lease after 10 s, end, and are started by the kubelet. Without leases they would go on, with
-    /// watches that try again up to a minute later.
+    /// With the API server, those that only watch it are started again, also those that ended meanwhile and wait for
+    /// their turn: without it a real controller manager and scheduler lose their lease after 10 s, end, and are started
+    /// by the kubelet. Without leases they would go on, with watches that try again up to a minute later.
     pub(crate) async fn start(&self, component: Component) -> Result<()> {
         let before = self.states().await?;
-        let runs = |component| before.get(&component).is_some_and(|state: &State| state.pid.is_some());
+        let is = |component, what: fn(&State) -> bool| before.get(&component).is_some_and(what);
         self.spawn(component).await?;
-        self.ready(component).await?;
-        if component != Component::ApiServer || runs(component) {
+        self.ready(component, Patience::Restarts).await?;
+        if component != Component::ApiServer || is(component, |state| state.pid.is_some()) {
             return Ok(());
         }
-        let clients: Vec<Component> = CLIENTS.into_iter().filter(|client| runs(*client)).collect();
+        let clients: Vec<Component> =
+            CLIENTS.into_iter().filter(|client| is(*client, |state| state.wanted)).collect();
         for client in &clients {
             self.kill(*client).await?;
             self.spawn(*client).await?;
         }
         for client in clients {
-            self.ready(client).await?;
+            self.ready(client, Patience::Restarts).await?;
         }
         Ok(())
     }
@@ -175,7 +196,7 @@ impl Components {
         }
     }
 
-    async fn ready(&self, component: Component) -> Result<()> {
+    async fn ready(&self, component: Component, patience: Patience) -> Result<()> {
         let Some(prepared) = self.programs.get(&component) else { return Err(stopped()) };
         let deadline = Instant::now() + READY_WITHIN;
         let failures_before = self.states().await?.get(&component).map_or(0, |state| state.failures);
@@ -188,7 +209,7 @@ impl Components {
             };
             let state = self.states().await?.remove(&component).unwrap_or_default();
             let died = state.failures > failures_before || (state.pid.is_none() && state.failures > 0);
-            if died && state.ended.is_some() {
+            if patience == Patience::None && died && state.ended.is_some() {
                 let code = state.ended.map_or(-1, |ended| ended.code);
                 return Err(self.failed(component, format!("ended with code {code} before it was ready")));
             }
@@ -257,6 +278,7 @@ impl Actor {
                 self.settled = true;
                 for state in self.states.values_mut() {
                     state.failures = 0;
+                    state.in_a_row = 0;
                 }
             }
         }
@@ -271,6 +293,7 @@ impl Actor {
         let Some(prepared) = self.programs.get(&component) else { return Err(stopped()) };
         let mut running: Running = self.processes.start(&prepared.program)?;
         state.pid = Some(running.pid());
+        state.began = Some(Instant::now());
         tracing::info!(%component, pid = running.pid(), "started");
         self.events.spawn(async move { Event::Ended(component, running.wait().await) });
         Ok(())
@@ -284,9 +307,13 @@ impl Actor {
                 state.ended = Some(ended);
                 if state.wanted {
                     state.failures += 1;
+                    state.in_a_row += 1;
+                    if state.began.is_some_and(|began| began.elapsed() > LONG_RUN) {
+                        state.in_a_row = 1;
+                    }
                     tracing::warn!(%component, code = ended.code, "ended by itself");
                     if self.settled {
-                        let pause = Duration::from_millis(500 << state.failures.min(4));
+                        let pause = Duration::from_millis(500 << state.in_a_row.min(10)).min(LONGEST_PAUSE);
                         self.events.spawn(async move {
                             tokio::time::sleep(pause).await;
                             Event::Again(component)

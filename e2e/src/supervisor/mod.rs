@@ -114,8 +114,8 @@ async fn run(
     agent.spawn(settings.kubelet, tasks);
     bootstrap::wait(&client, config.nodes + 1).await?;
 
-    let mut binaries: Vec<PathBuf> =
-        config.images.iter().filter_map(|(_, binary)| binary.parent().map(Path::to_path_buf)).collect();
+    let mut binaries = vec![layout.binaries(0)];
+    binaries.extend(config.images.iter().filter_map(|(_, binary)| binary.parent().map(Path::to_path_buf)));
     binaries.dedup();
     let state = State {
         supervisor: std::process::id(),
@@ -269,7 +269,10 @@ fn lock(layout: &Layout) -> Result<std::fs::File> {
     Ok(file)
 }
 
-/// Removes the temporary directories of clusters whose supervisor was killed.
+/// How old a temporary directory without a lock must be: its supervisor would long have taken it.
+const ABANDONED: Duration = Duration::from_secs(600);
+
+/// Removes the temporary directories of clusters whose supervisor was killed, or never began.
 async fn sweep(own: &Layout) {
     let Some(parent) = own.root().parent() else { return };
     let Ok(mut entries) = tokio::fs::read_dir(parent).await else { return };
@@ -279,10 +282,18 @@ async fn sweep(own: &Layout) {
         if !ours || path == own.root() {
             continue;
         }
-        let Ok(file) = std::fs::File::open(path.join("lock")) else { continue };
-        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        let file = std::fs::File::open(path.join("lock"));
+        let abandoned = match &file {
+            Ok(file) => rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive).is_ok(),
+            Err(_) => entry.metadata().await.is_ok_and(|data| {
+                data.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ABANDONED))
+            }),
+        };
+        if abandoned {
             tracing::info!(path = %path.display(), "removing what a killed cluster left");
-            let _ = files::remove_dir(&path).await;
+            if let Err(error) = files::remove_dir(&path).await {
+                tracing::warn!(%error, "what a killed cluster left stays");
+            }
         }
     }
 }
