@@ -47,7 +47,7 @@ pub struct Config {
     pub publish_interval: Duration,
     /// As soon as this many records wait, they are published earlier …
     pub publish_entries: u64,
-    /// … but not closer to the publish before than this: each costs about ten syncs.
+    /// … but not closer to the publish before than this: each costs some ten files, and four times the wait for a sync.
     pub publish_gap: Duration,
     /// The head is stored outside the volume no more often than this: each is a write to etcd.
     pub head_interval: Duration,
@@ -73,7 +73,7 @@ impl Config {
             software: concat!("placet-evidence/", env!("CARGO_PKG_VERSION")).to_owned(),
             publish_interval: Duration::from_millis(500),
             publish_entries: 256,
-            publish_gap: Duration::from_millis(250),
+            publish_gap: Duration::from_millis(500),
             head_interval: Duration::from_secs(1),
             segment_bytes: 16 << 20,
             queue: 4096,
@@ -315,6 +315,11 @@ impl Log {
 
     /// How the log is.
     pub fn health(&self) -> Health {
+        if self.shared.is_full() && !self.shared.is_behind() {
+            // Nobody may append while this says full; so it is here that room is found again. An error is one of the
+            // volume, and the next append meets it.
+            let _ = self.shared.refresh_space(&*self.vfs, 0);
+        }
         let status = self.shared.status();
         Health {
             poisoned: self.shared.poisoned().map(str::to_owned),

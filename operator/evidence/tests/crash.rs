@@ -163,6 +163,26 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
 }
 
 #[test]
+fn room_on_a_full_disk_is_found_without_an_append() {
+    let (sim, heads) = (Sim::default(), Arc::new(MemoryHeads::default()));
+    let log = open(&sim, &heads, &mut |_, _| {}).unwrap();
+    let mut answered = Vec::new();
+    append(&log, &mut Rng::new(1), 10, &mut answered).unwrap();
+    sim.set_full(true);
+    assert_eq!(append(&log, &mut Rng::new(2), 3000, &mut answered), Err(AppendError::DiskFull));
+    assert!(log.health().full);
+    sim.set_full(false);
+    // The publisher tries again once a second.
+    let found = (0..500).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        !log.health().full
+    });
+    assert!(found, "{:?}", log.health());
+    log.close(now(), "shutdown").unwrap();
+    check(1, &sim, &heads, &answered);
+}
+
+#[test]
 fn a_read_only_volume_is_refused() {
     let heads = Arc::new(MemoryHeads::default());
     let sim = Sim::default();

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::time::Duration;
 
 use futures::channel::oneshot;
 use jiff::Timestamp;
@@ -24,6 +25,8 @@ use crate::wal::{self, BLOCK};
 const MAX_BATCH: usize = 1024;
 /// Bytes in one batch, at most.
 const MAX_BATCH_BYTES: usize = 2 << 20;
+/// How long to wait before looking again whether the publisher has taken what lies there.
+const CROWDED: Duration = Duration::from_millis(1);
 /// Objects remembered as being in the log; older ones are looked up in the directory.
 const MAX_KNOWN: usize = 16_384;
 
@@ -128,9 +131,7 @@ impl Committer {
                     // The caller may have given up waiting; the record stands.
                     let _ = reply.send(Ok(appended));
                 }
-                if self.publisher.send(Ask::Take(durable)).is_err() {
-                    self.shared.poison("the publisher ended".into());
-                }
+                self.hand_over(durable);
             }
             Err(error) => {
                 self.shared.poison(format!("the write-ahead log could not be written: {error}"));
@@ -138,6 +139,18 @@ impl Committer {
                     let _ = reply.send(Err(self.shared.poison_error()));
                 }
             }
+        }
+    }
+
+    /// Leaves a batch for the publisher, which is woken only if it must know: a thread that is woken for each batch
+    /// takes the time of those that answer.
+    fn hand_over(&mut self, durable: Durable) {
+        if self.shared.inbox().put(durable) && self.publisher.send(Ask::Look).is_err() {
+            self.shared.poison("the publisher ended".into());
+        }
+        while self.shared.inbox().is_crowded() && self.shared.poisoned().is_none() {
+            // The disk does not keep up; nor may memory then.
+            std::thread::sleep(CROWDED);
         }
     }
 
@@ -198,7 +211,9 @@ impl Committer {
                 self.publisher.send(sealed).map_err(|_| poison("the publisher ended".into()))
             }
             Ok(Err(error)) if no_room(&error) => {
+                // There may be bytes and no inodes, which only trying again shows.
                 self.shared.set_full(true);
+                self.shared.set_behind(true);
                 Err(AppendError::DiskFull)
             }
             Ok(Err(error)) => Err(poison(format!("the next segment could not be made: {error}"))),
@@ -282,6 +297,6 @@ fn answer_lost(ask: Ask, shared: &Shared) {
         Ask::Erase { reply, .. } => {
             let _ = reply.send(Err(shared.poison_error()));
         }
-        Ask::Take(_) | Ask::Spare(_) | Ask::Sealed { .. } => {}
+        Ask::Look | Ask::Spare(_) | Ask::Sealed { .. } => {}
     }
 }
