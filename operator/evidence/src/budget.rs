@@ -29,8 +29,8 @@ pub struct Limits {
     pub burst_records: u64,
     /// Records that a namespace gains a second.
     pub records_per_second: u64,
-    /// Refusals that are told apart; beyond, repeats are counted per namespace only. Bounds memory: about 200 bytes
-    /// each.
+    /// Refusals that are told apart; beyond, repeats are counted per namespace only. Bounds memory: about 100 bytes
+    /// each, and as many again for one that repeats.
     pub max_refusals: usize,
 }
 
@@ -45,7 +45,7 @@ impl Default for Limits {
             bytes_per_second: 256 << 10,
             burst_records: 4096,
             records_per_second: 200,
-            max_refusals: 10_000,
+            max_refusals: 100_000,
         }
     }
 }
@@ -64,6 +64,18 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Stands for the whole: 16 bytes of the SHA-256 over all of it.
+    fn key(&self) -> Key {
+        use std::fmt::Write as _;
+        let mut text = format!("{:?}\n{}\n{}", self.effect, self.namespace, self.owner);
+        for reason in &self.reasons {
+            let _ = write!(text, "\n{reason}");
+        }
+        let mut key = Key::default();
+        key.copy_from_slice(&Digest::of(text.as_bytes()).as_bytes()[..16]);
+        key
+    }
+
     /// First 16 hex digits of the SHA-256 over effect and reasons.
     pub fn code(&self) -> String {
         let text = format!("{:?}\n{}", self.effect, self.reasons.join("\n"));
@@ -86,6 +98,8 @@ pub enum Ruling {
     Exhausted,
 }
 
+type Key = [u8; 16];
+
 #[derive(Debug)]
 struct Seen {
     /// Until when repeats are counted only.
@@ -94,6 +108,8 @@ struct Seen {
     count: u64,
     first: Timestamp,
     last: Timestamp,
+    /// What it is, from its first repeat on: most refusals do not repeat, and need no words.
+    what: Option<Box<Refusal>>,
 }
 
 #[derive(Debug)]
@@ -107,12 +123,17 @@ struct Bucket {
 #[derive(Debug)]
 pub struct Budget {
     limits: Limits,
-    refusals: HashMap<Refusal, Seen>,
+    refusals: HashMap<Key, Seen>,
     /// Repeats that are no longer told apart, per namespace.
     others: HashMap<String, Seen>,
     namespaces: HashMap<String, Bucket>,
     since: Timestamp,
+    /// When room was last made: it takes a walk over everything.
+    tidied: Timestamp,
 }
+
+/// Between two attempts to make room.
+const TIDY: Duration = Duration::from_secs(1);
 
 /// Refusals in one heartbeat: about 250 bytes each, so that the record stays well below its cap.
 const PER_HEARTBEAT: usize = 80;
@@ -130,18 +151,22 @@ impl Budget {
             others: HashMap::new(),
             namespaces: HashMap::new(),
             since: now,
+            tidied: Timestamp::MIN,
         }
     }
 
     /// Judges a refusal (or another answer that repeats without taking effect) whose record has `bytes` bytes.
     pub fn refusal(&mut self, refusal: &Refusal, bytes: u64, now: Timestamp) -> Ruling {
-        if let Some(seen) = self.refusals.get_mut(refusal)
+        let key = refusal.key();
+        let what = || Some(Box::new(refusal.clone()));
+        if let Some(seen) = self.refusals.get_mut(&key)
             && now < seen.until
         {
+            seen.what = seen.what.take().or_else(what);
             seen.repeat(now);
             return Ruling::Count;
         }
-        let known = self.refusals.contains_key(refusal);
+        let known = self.refusals.contains_key(&key);
         if !known && self.refusals.len() >= self.limits.max_refusals {
             self.forget_old(now);
         }
@@ -150,15 +175,17 @@ impl Budget {
             return Ruling::Count;
         }
         if !self.spend(&refusal.namespace, bytes, now) {
-            match self.refusals.get_mut(refusal) {
-                Some(seen) => seen.repeat(now),
+            match self.refusals.get_mut(&key) {
+                Some(seen) => {
+                    seen.what = seen.what.take().or_else(what);
+                    seen.repeat(now);
+                }
                 None => self.other(&refusal.namespace, now),
             }
             return Ruling::Exhausted;
         }
         let limits = self.limits;
-        let fresh = || Seen { until: now, window: Duration::ZERO, count: 0, first: now, last: now };
-        let seen = self.refusals.entry(refusal.clone()).or_insert_with(fresh);
+        let seen = self.refusals.entry(key).or_insert_with(|| Seen::new(now));
         // It comes again and again, fast or slowly: the next time is longer.
         let goes_on = now < after(seen.last, limits.window_max);
         seen.window = if goes_on { (seen.window * 2).min(limits.window_max) } else { limits.window };
@@ -195,13 +222,38 @@ impl Budget {
         true
     }
 
+    /// Namespaces that have used `percent` or more of what they may write at once, sorted.
+    pub fn nearly_used(&self, percent: u8, now: Timestamp) -> Vec<String> {
+        let limits = self.limits;
+        let left = 100 - u64::from(percent.min(100));
+        let mut names: Vec<String> = self
+            .namespaces
+            .iter()
+            .filter(|(_, bucket)| {
+                let seconds = u64::try_from(now.duration_since(bucket.filled).as_secs()).unwrap_or(0);
+                let nearly = |have: u64, rate: u64, most: u64| {
+                    let have = have.saturating_add(rate.saturating_mul(seconds)).min(most);
+                    u128::from(have) * 100 <= u128::from(most) * u128::from(left)
+                };
+                nearly(bucket.bytes, limits.bytes_per_second, limits.burst_bytes)
+                    || nearly(bucket.records, limits.records_per_second, limits.burst_records)
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.sort();
+        names
+    }
+
     fn other(&mut self, namespace: &str, now: Timestamp) {
-        let fresh = || Seen { until: now, window: Duration::ZERO, count: 0, first: now, last: now };
-        self.others.entry(namespace.to_owned()).or_insert_with(fresh).repeat(now);
+        self.others.entry(namespace.to_owned()).or_insert_with(|| Seen::new(now)).repeat(now);
     }
 
     /// Makes room: forgets refusals that may be recorded again and have nothing left to count.
     fn forget_old(&mut self, now: Timestamp) {
+        if now < after(self.tidied, TIDY) && now >= self.tidied {
+            return;
+        }
+        self.tidied = now;
         self.refusals.retain(|_, seen| seen.count > 0 || now < seen.until);
         let limits = self.limits;
         self.namespaces.retain(|_, bucket| {
@@ -221,8 +273,8 @@ impl Budget {
     pub fn flush(&mut self, counts: Vec<Count>, now: Timestamp) -> Vec<Heartbeat> {
         let since = std::mem::replace(&mut self.since, now);
         let mut refusals: Vec<RefusalCount> = Vec::new();
-        for (refusal, seen) in &mut self.refusals {
-            if seen.count > 0 {
+        for seen in self.refusals.values_mut() {
+            if let Some(refusal) = seen.what.take().filter(|_| seen.count > 0) {
                 refusals.push(seen.take(&refusal.namespace, &refusal.owner, refusal.code()));
             }
         }
@@ -233,6 +285,7 @@ impl Budget {
             .sort_by(|a, b| (&a.namespace, &a.owner, &a.refusal).cmp(&(&b.namespace, &b.owner, &b.refusal)));
         let window_max = self.limits.window_max;
         self.refusals.retain(|_, seen| now < after(seen.last, window_max));
+        self.refusals.shrink_to(2 * self.refusals.len());
         let mut bodies: Vec<Heartbeat> = refusals
             .chunks(PER_HEARTBEAT)
             .map(|part| Heartbeat { since, counts: Vec::new(), refusals: part.to_vec() })
@@ -249,6 +302,10 @@ impl Budget {
 }
 
 impl Seen {
+    fn new(now: Timestamp) -> Self {
+        Self { until: now, window: Duration::ZERO, count: 0, first: now, last: now, what: None }
+    }
+
     fn repeat(&mut self, now: Timestamp) {
         if self.count == 0 {
             self.first = now;
@@ -372,6 +429,23 @@ mod tests {
         assert_eq!(budget.record("quiet", BYTES, start()), Ruling::Record { repeats: 0 });
         let later = after(start(), Duration::from_secs(10));
         assert_eq!(budget.record("noisy", BYTES, later), Ruling::Record { repeats: 0 });
+    }
+
+    #[test]
+    fn a_namespace_that_has_used_four_fifths_is_named_until_it_has_refilled() {
+        let mut budget = Budget::new(Limits::default(), start());
+        let burst = Limits::default().burst_records;
+        let mut spend = |budget: &mut Budget, records: u64| {
+            for _ in 0..records {
+                assert_eq!(budget.record("noisy", 1, start()), Ruling::Record { repeats: 0 });
+            }
+        };
+        budget.record("quiet", 1, start());
+        spend(&mut budget, burst * 4 / 5 - 1);
+        assert!(budget.nearly_used(80, start()).is_empty());
+        spend(&mut budget, 2);
+        assert_eq!(budget.nearly_used(80, start()), ["noisy"]);
+        assert!(budget.nearly_used(80, after(start(), Duration::from_secs(1))).is_empty(), "200 a second");
     }
 
     #[test]

@@ -42,6 +42,11 @@ pub trait Vfs: Send + Sync + 'static {
     fn read(&self, path: &str) -> io::Result<Vec<u8>>;
     /// Makes or replaces a file; its bytes are durable, its name not yet.
     fn write_synced(&self, path: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Makes or replaces several files: as [`Vfs::write_synced`] of each. Synced together they cost the disk, and what
+    /// else waits for it, a few journal commits rather than one for each.
+    fn write_all_synced(&self, files: &[(String, &[u8])]) -> io::Result<()> {
+        files.iter().try_for_each(|(path, bytes)| self.write_synced(path, bytes))
+    }
     /// Renames, replacing what is there.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
@@ -50,6 +55,10 @@ pub trait Vfs: Send + Sync + 'static {
     fn remove_dir(&self, path: &str) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
+    /// Makes the names in several directories durable.
+    fn sync_dirs(&self, dirs: &[String]) -> io::Result<()> {
+        dirs.iter().try_for_each(|dir| self.sync_dir(dir))
+    }
     /// Makes a file of `len` bytes: `header`, then zeros, all written (no holes) and durable.
     fn allocate(&self, path: &str, header: &[u8], len: u64) -> io::Result<Box<dyn WalFile>>;
     /// Opens a file for writing at places.
@@ -144,6 +153,19 @@ impl Vfs for DirFs {
         file.sync_all()
     }
 
+    fn write_all_synced(&self, files: &[(String, &[u8])]) -> io::Result<()> {
+        // Bounds the number of open files.
+        for some in files.chunks(MAX_OPEN) {
+            let open = some.iter().map(|(path, bytes)| {
+                let file = File::create(self.at(path))?;
+                file.write_all_at(bytes, 0)?;
+                Ok(file)
+            });
+            sync_together(&open.collect::<io::Result<Vec<_>>>()?)?;
+        }
+        Ok(())
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         std::fs::rename(self.at(from), self.at(to))
     }
@@ -158,6 +180,14 @@ impl Vfs for DirFs {
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         File::open(self.at(dir))?.sync_all()
+    }
+
+    fn sync_dirs(&self, dirs: &[String]) -> io::Result<()> {
+        for some in dirs.chunks(MAX_OPEN) {
+            let open = some.iter().map(|dir| File::open(self.at(dir)));
+            sync_together(&open.collect::<io::Result<Vec<_>>>()?)?;
+        }
+        Ok(())
     }
 
     fn allocate(&self, path: &str, header: &[u8], len: u64) -> io::Result<Box<dyn WalFile>> {
@@ -183,6 +213,28 @@ impl Vfs for DirFs {
         let stat = rustix::fs::statvfs(&self.root)?;
         Ok(Space { free: stat.f_bavail * stat.f_frsize, total: stat.f_blocks * stat.f_frsize })
     }
+}
+
+/// Files that are open at once, at most.
+const MAX_OPEN: usize = 128;
+/// Threads that sync at once. File systems with a journal let all that wait share one commit.
+const SYNCERS: usize = 8;
+
+/// Syncs files so that they wait together and not one after the other.
+fn sync_together(files: &[File]) -> io::Result<()> {
+    if files.len() < 2 {
+        return files.iter().try_for_each(File::sync_all);
+    }
+    std::thread::scope(|scope| {
+        let mut threads = Vec::with_capacity(SYNCERS);
+        for some in files.chunks(files.len().div_ceil(SYNCERS)) {
+            let sync = || some.iter().try_for_each(File::sync_all);
+            threads.push(std::thread::Builder::new().name("evidence-sync".into()).spawn_scoped(scope, sync)?);
+        }
+        threads.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread that syncs files panicked")))
+        })
+    })
 }
 
 struct RealFile(File);

@@ -56,12 +56,33 @@ impl Files {
         Ok(())
     }
 
+    /// Makes or replaces files, as [`Self::put`] of each, in order.
+    pub(super) fn put_all(&mut self, files: &[(&str, &[u8])]) -> io::Result<()> {
+        let mut temporary = Vec::with_capacity(files.len());
+        for (path, bytes) in files {
+            self.directory(parent(path))?;
+            temporary.push((format!("{TEMPORARY}/{}", self.next), *bytes));
+            self.next += 1;
+        }
+        if let Err(error) = self.vfs.write_all_synced(&temporary) {
+            // It will be tried again, perhaps often: what lies there must not take the room that is wanted.
+            for (path, _) in &temporary {
+                let _ = self.vfs.remove_file(path);
+            }
+            return Err(error);
+        }
+        for ((from, _), (to, _)) in temporary.iter().zip(files) {
+            self.vfs.rename(from, to)?;
+            self.dirty.insert(parent(to).to_owned());
+        }
+        Ok(())
+    }
+
     /// Makes all names durable.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        while let Some(dir) = self.dirty.first().cloned() {
-            self.vfs.sync_dir(&dir)?;
-            self.dirty.remove(&dir);
-        }
+        let dirs: Vec<String> = self.dirty.iter().cloned().collect();
+        self.vfs.sync_dirs(&dirs)?;
+        self.dirty.clear();
         Ok(())
     }
 

@@ -29,7 +29,7 @@ use crate::wal::{self, BLOCK, Frame};
 
 /// Segments of the write-ahead log that are kept though all of them is published.
 const KEEP_SEGMENTS: usize = 2;
-/// Frames that the publisher may lag behind before the committer waits for it.
+/// Questions that may wait for the publisher before the committer waits for it.
 const PUBLISHER_QUEUE: usize = 256;
 
 /// The log was not opened.

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use jiff::Timestamp;
 
 use crate::head::Head;
+use crate::log::publish::Durable;
 use crate::log::{AppendError, Config, Usage};
 use crate::vfs::Vfs;
 
@@ -27,8 +28,46 @@ pub(super) struct Status {
     pub(super) usage: Usage,
 }
 
+/// Unpublished bytes above which a publish does not wait: bounds memory.
+pub(super) const MAX_UNPUBLISHED: usize = 8 << 20;
+
+/// What is durable and lies there for the publisher.
+#[derive(Default)]
+pub(super) struct Inbox {
+    batches: Vec<Durable>,
+    pub(super) records: u64,
+    pub(super) bytes: usize,
+    /// Records at which the publisher wants to be told.
+    enough: u64,
+}
+
+impl Inbox {
+    /// Whether the publisher must look: it is the first batch, or with it there are enough.
+    pub(super) fn put(&mut self, batch: Durable) -> bool {
+        let before = (self.records, self.bytes);
+        self.records += batch.leaves.len() as u64;
+        self.bytes += batch.bytes();
+        self.batches.push(batch);
+        before.0 == 0
+            || (before.0 < self.enough && self.records >= self.enough)
+            || (before.1 <= MAX_UNPUBLISHED && self.bytes > MAX_UNPUBLISHED)
+    }
+
+    /// Everything, in order.
+    pub(super) fn take(&mut self) -> Vec<Durable> {
+        (self.records, self.bytes) = (0, 0);
+        std::mem::take(&mut self.batches)
+    }
+
+    /// Whether so much lies there that nothing more may be put.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.bytes > 4 * MAX_UNPUBLISHED
+    }
+}
+
 pub(super) struct Shared {
     status: Mutex<Status>,
+    inbox: Mutex<Inbox>,
     storing: Mutex<()>,
     full: AtomicBool,
     /// Publishing met a full volume and has not succeeded since.
@@ -51,6 +90,7 @@ impl Shared {
         };
         Self {
             status: Mutex::new(status),
+            inbox: Mutex::new(Inbox { enough: config.publish_entries, ..Inbox::default() }),
             storing: Mutex::new(()),
             full: AtomicBool::new(false),
             behind: AtomicBool::new(false),
@@ -63,6 +103,11 @@ impl Shared {
     pub(super) fn status(&self) -> MutexGuard<'_, Status> {
         // A holder that panicked left plain values behind: they are still true.
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What lies there for the publisher.
+    pub(super) fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Held while the head is stored outside.
