@@ -187,8 +187,7 @@ more than the operator does.
 
 {{- define "placet.client" -}}
 service:
-  name: {{ include "placet.fullname" .root }}
-  namespace: {{ .root.Release.Namespace }}
+  name: {{ include "placet.fullname" . }}
+  namespace: {{ .Release.Namespace }}
   port: 8443
-  path: {{ .path }}
 {{- end -}}

@@ -33,7 +33,7 @@ pub struct Target {
     /// The server's name in its certificate.
     pub host: &'static str,
     /// Path of the endpoint.
-    pub path: &'static str,
+    pub path: String,
     /// Bodies.
     pub bodies: Bodies,
     /// Whether the answers allow.
@@ -63,7 +63,7 @@ impl Target {
 impl Connection {
     /// One request. An answer that says anything but what is expected is an error: a fast wrong answer is no result.
     async fn ask(&mut self, n: u64) -> anyhow::Result<()> {
-        let request = http::Request::post(self.target.path)
+        let request = http::Request::post(self.target.path.as_str())
             .header(http::header::HOST, self.target.host)
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(Full::new((self.target.bodies)(n)))?;

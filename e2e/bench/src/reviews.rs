@@ -14,6 +14,7 @@ use kube::client::Body;
 use placet_evidence::{Config, Log, LogKey, MemoryHeads};
 use placet_operator::admission::{Admission, router};
 use placet_operator::infra::clock::{Clock, TimeSource};
+use placet_operator::infra::door::Door;
 use placet_operator::infra::supervisor::Shutdown;
 use placet_operator::ledger::Ledger;
 use placet_operator::services::events::EventSink;
@@ -219,7 +220,7 @@ impl Bench {
             noop::router(),
             self.servers.handle(),
         ))?;
-        let mut target = self.target(&server, case)?;
+        let mut target = self.target(&server, case, case.path().to_owned())?;
         target.allowed = true;
         let first = self.warm_up(&target, slice)?;
         let run = self.drive(&target, load, slice, first)?;
@@ -248,11 +249,13 @@ impl Bench {
             }
         };
         let server = self.client.block_on(Running::start(
+        let door = Door::new(&["/evidence/"])?;
             &self.certificates,
             router(admission),
             self.servers.handle(),
+            Some(Arc::clone(&door)),
         ))?;
-        let target = self.target(&server, case)?;
+        let target = self.target(&server, case, door.path(case.path()))?;
         let first = self.warm_up(&target, slice)?;
         let before = self.log.head().size;
         let run = self.drive(&target, load, slice, first)?;
@@ -266,12 +269,12 @@ impl Bench {
         Ok(Taken { run, records: after.saturating_sub(before) })
     }
 
-    fn target(&self, server: &Running, case: Case) -> anyhow::Result<Target> {
+    fn target(&self, server: &Running, case: Case, path: String) -> anyhow::Result<Target> {
         Ok(Target {
             address: server.address,
             tls: Arc::clone(&self.certificates.client),
             host: HOST,
-            path: case.path(),
+            path,
             bodies: webhook::bodies(case, NAMESPACES)?,
             allowed: case.allowed(),
         })

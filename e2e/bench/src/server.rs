@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use axum::Router;
 use jiff::Timestamp;
+use placet_operator::infra::door::Door;
 use placet_operator::infra::pki::{self, Leaf, Lifetimes};
 use placet_operator::infra::server::{Server, ServerConfig};
 use placet_operator::infra::supervisor::{Shutdown, Trigger};
@@ -67,13 +68,15 @@ pub struct Running {
 }
 
 impl Running {
-    /// Serves `router` with the settings of the operator's admission server, without its drain time.
+    /// Serves `router` with the settings of the operator's admission server, without its drain time, behind a door if
+    /// there is one.
     ///
     /// # Errors
     /// When no port can be had.
     pub async fn start(
         certificates: &Certificates,
         router: Router,
+        door: Option<Arc<Door>>,
         runtime: &tokio::runtime::Handle,
     ) -> anyhow::Result<Self> {
         let config = ServerConfig {
@@ -85,7 +88,10 @@ impl Running {
         // Bound on the runtime that serves: a socket belongs to the runtime in which it was made.
         let (told, heard) = tokio::sync::oneshot::channel();
         let task = runtime.spawn(async move {
-            let server = Server::bind(config, Some(tls)).await?;
+            let mut server = Server::bind(config, Some(tls)).await?;
+            if let Some(door) = door {
+                server = server.behind(door);
+            }
             let _ = told.send(server.local_addr()?);
             server.serve(router, shutdown).await
         });

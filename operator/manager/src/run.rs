@@ -17,8 +17,9 @@ use prometheus_client::registry::Registry;
 
 use crate::admission::{self, Admission};
 use crate::config::{Run, Uninstall};
-use crate::infra::cabundle::{Injector, Target, TrustCheck, WebhookKind};
+use crate::infra::cabundle::{Injector, InjectorConfig, Target, TrustCheck, WebhookKind};
 use crate::infra::clock::{Clock, TestClock};
+use crate::infra::door::Door;
 use crate::infra::health::{self, Readiness};
 use crate::infra::lease::Claim;
 use crate::infra::pki_keeper::{PkiConfig, PkiKeeper, service_names};
@@ -110,14 +111,15 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
         Target { kind: WebhookKind::Mutating, name: place.name("mutating") },
         Target { kind: WebhookKind::Validating, name: place.name("validating") },
     ];
-    let injector = Injector::new(
-        client.clone(),
+    let door = Door::new(&["/evidence/"])?;
+    let injection = InjectorConfig {
         targets,
-        keeper.bundle(),
-        Arc::clone(&serving),
-        names.first().cloned().unwrap_or_default(),
-        clock.clone(),
-    );
+        entries: admission::ENTRIES,
+        dns_name: names.first().cloned().unwrap_or_default(),
+    };
+    let (bundle, serving_now) = (keeper.bundle(), Arc::clone(&serving));
+    let injector =
+        Injector::new(client.clone(), injection, bundle, serving_now, Arc::clone(&door), clock.clone());
     let trust = injector.trust();
     let expiry = keeper.expiry();
     supervise(&mut supervisor, Phase::Foundation, "certificates", |s| keeper.run(s));
@@ -159,12 +161,16 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
     .merge(evidence_router(flags.log_dir.clone(), Arc::clone(&log), readers));
     let address = SocketAddr::new(flags.bind_address, flags.port);
     let admission_server =
-        Server::bind(ServerConfig::admission(address), Some(Arc::new(tls::server_config(serving)?))).await?;
+        Server::bind(ServerConfig::admission(address), Some(Arc::new(tls::server_config(serving)?)))
+            .await?
+            .behind(Arc::clone(&door));
     supervise(&mut supervisor, Phase::Intake, "admission server", |s| admission_server.serve(router, s));
 
-    let registry = telemetry::registry(stores, clock.clone(), expiry);
+    let mut registry = telemetry::registry(stores, clock.clone(), expiry);
+    packs::register(&mut registry);
+    door.register(&mut registry);
     let address_of_health = SocketAddr::new(flags.bind_address, flags.health_port);
-    serve_health(&mut supervisor, address_of_health, readiness(&state, &log, trust), registry).await?;
+    serve_health(&mut supervisor, address_of_health, readiness(&state, &log, trust, door), registry).await?;
     start_services(&mut supervisor, &flags, &client, &state, &ledger, &heads, &clock);
 
     tracing::info!(%address, log = %log.head(), "running");
@@ -183,7 +189,7 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
 }
 
 /// What must hold before the API server is asked to call us (invariant 9).
-fn readiness(state: &Arc<State>, log: &Arc<Log>, trust: TrustCheck) -> Readiness {
+fn readiness(state: &Arc<State>, log: &Arc<Log>, trust: TrustCheck, door: Arc<Door>) -> Readiness {
     let mut readiness = Readiness::new();
     let state = Arc::clone(state);
     readiness.add("stores", move || match state.store_problems() {
@@ -199,7 +205,8 @@ fn readiness(state: &Arc<State>, log: &Arc<Log>, trust: TrustCheck) -> Readiness
             (None, false) => Ok(()),
         }
     });
-    readiness.add("certificate", move || trust.check());
+    readiness.add("certificate and paths", move || trust.check());
+    readiness.on_probe(move |ready| door.probed(ready));
     readiness
 }
 

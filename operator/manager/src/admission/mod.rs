@@ -1,12 +1,8 @@
 //! Answering the API server: one endpoint a file.
 //!
-//! | path | webhook | judges |
-//! |---|---|---|
-//! | `/mutate/own` | own kinds | stamps who wrote it |
-//! | `/validate/own` | own kinds | verifies the stamp over the final object, records it |
-//! | `/mutate/workloads` | pods | adds the scheduling gate where a release is not cleared |
-//! | `/validate/workloads` | workloads | refuses what must not run |
-//! | `/validate/namespaces` | namespaces | who may weaken the label |
+//! Only requests that the server's door let in are answered (`infra/door.rs`): it takes the token off their path and marks
+//! them. What each entry of the webhook configurations leads to is said here, for the routes and for the paths that are
+//! put into the configurations alike.
 
 pub mod namespaces;
 pub mod own_mutate;
@@ -18,12 +14,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State as Shared;
+use axum::extract::{Request as HttpRequest, State as Shared};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use ed25519_dalek::SigningKey;
 use kube::Client;
 
 use crate::ledger::Ledger;
+use crate::infra::cabundle::Entries;
+use crate::infra::door::Admitted;
 use crate::services::events::EventSink;
 use crate::state::State;
 use review::{Answer, Request};
@@ -51,21 +51,55 @@ impl std::fmt::Debug for Admission {
     }
 }
 
-/// The routes.
+/// Own kinds: stamps who wrote it.
+const MUTATE_OWN: &str = "/mutate/own";
+/// Own kinds: verifies the stamp over the final object, records it.
+const VALIDATE_OWN: &str = "/validate/own";
+/// Pods: adds the scheduling gate where a release is not cleared.
+const MUTATE_WORKLOADS: &str = "/mutate/workloads";
+/// Workloads: refuses what must not run.
+const VALIDATE_WORKLOADS: &str = "/validate/workloads";
+/// The same two for namespaces that warn or audit: the API server passes no query on, so they are paths.
+const MUTATE_WATCHING: &str = "/mutate/workloads/watching";
+const VALIDATE_WATCHING: &str = "/validate/workloads/watching";
+/// Namespaces: who may weaken the label.
+const VALIDATE_NAMESPACES: &str = "/validate/namespaces";
+
+/// Each entry of the chart's webhook configurations, and the endpoint that it leads to.
+pub const ENTRIES: Entries = &[
+    ("own.mutate.placet.dev", MUTATE_OWN),
+    ("enforcing.mutate.placet.dev", MUTATE_WORKLOADS),
+    ("watching.mutate.placet.dev", MUTATE_WATCHING),
+    ("own.validate.placet.dev", VALIDATE_OWN),
+    ("workloads.placet.dev", VALIDATE_WORKLOADS),
+    ("watching.placet.dev", VALIDATE_WATCHING),
+    ("namespaces.placet.dev", VALIDATE_NAMESPACES),
+];
+
+/// The routes, for requests that the door let in.
 pub fn router(admission: Admission) -> Router {
     Router::new()
-        .route("/mutate/own", post(mutate_own))
-        .route("/validate/own", post(validate_own))
-        .route("/mutate/workloads", post(mutate_workloads))
-        .route("/validate/workloads", post(validate_workloads))
-        // The entries for namespaces that warn or audit: the API server passes no query on, so they are paths.
-        .route("/mutate/workloads/watching", post(mutate_workloads))
-        .route("/validate/workloads/watching", post(watch_workloads))
-        .route("/validate/namespaces", post(validate_namespaces))
+        .route(MUTATE_OWN, post(mutate_own))
+        .route(VALIDATE_OWN, post(validate_own))
+        .route(MUTATE_WORKLOADS, post(mutate_workloads))
+        .route(VALIDATE_WORKLOADS, post(validate_workloads))
+        .route(MUTATE_WATCHING, post(mutate_workloads))
+        .route(VALIDATE_WATCHING, post(watch_workloads))
+        .route(VALIDATE_NAMESPACES, post(validate_namespaces))
+        .route_layer(middleware::from_fn(admitted))
         .with_state(admission)
 }
 
 async fn mutate_own(Shared(a): Shared<Admission>, body: Bytes) -> axum::response::Response {
+/// A server that forgot the door answers nothing.
+async fn admitted(request: HttpRequest, next: Next) -> Response {
+    if request.extensions().get::<Admitted>().is_some() {
+        next.run(request).await
+    } else {
+        http::StatusCode::NOT_FOUND.into_response()
+    }
+}
+
     review::serve(&body, async |request: Request| own_mutate::answer(&a, &request).await).await
 }
 
@@ -99,3 +133,6 @@ pub fn unwritable(error: &placet_evidence::AppendError) -> Answer {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ use super::super::supervisor::Trigger;
 use super::*;
 
 const DNS: &str = "placet.placet-system.svc";
+const ENTRIES: Entries =
+    &[("w0.placet.dev", "/mutate/a"), ("w1.placet.dev", "/b"), ("w2.placet.dev", "/b/c")];
 
 fn encode(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
@@ -29,26 +31,58 @@ fn configuration(bundles: &[Option<&str>]) -> Value {
            "metadata": {"name": "placet", "uid": "u1", "resourceVersion": "1"}, "webhooks": webhooks})
 }
 
-#[test]
-fn the_patch_touches_bundles_that_differ_and_nothing_else() {
-    let patch = patch_for(&configuration(&[Some("new"), Some("old"), None]), "new").unwrap();
+/// What a configuration looks like once `door` leads through it.
+fn with_paths(mut configuration: Value, door: &Door) -> Value {
+    for (index, (_, endpoint)) in ENTRIES.iter().enumerate() {
+        if let Some(webhook) = configuration["webhooks"].get_mut(index) {
+            webhook["clientConfig"]["service"]["path"] = json!(door.path(endpoint));
+        }
+    }
+    configuration
+}
+
+fn trust(door: &Arc<Door>) -> TrustCheck {
+    let (client, _) = fake_api::client(async |_| fake_api::failure(404, "NotFound"));
+    let (_, bundle) = watch::channel::<Bundle>(Arc::from(""));
+    let config = InjectorConfig { targets: Vec::new(), entries: ENTRIES, dns_name: DNS.to_owned() };
+    Injector::new(client, config, bundle, Serving::new(), Arc::clone(door), Clock::system()).trust()
+}
+
+#[tokio::test]
+async fn the_patch_touches_bundles_and_paths_that_differ_and_nothing_else() {
+    let door = Door::new(&[]).unwrap();
+    let mut found = with_paths(configuration(&[Some("new"), Some("old"), None]), &door);
+    found["webhooks"][2]["clientConfig"]["service"]["path"] = json!("/b/c");
     assert_eq!(
-        patch,
+        trust(&door).patch_for(&found, "new").unwrap(),
         json!([
             {"op": "test", "path": "/metadata/uid", "value": "u1"},
             {"op": "test", "path": "/webhooks/1/name", "value": "w1.placet.dev"},
             {"op": "add", "path": "/webhooks/1/clientConfig/caBundle", "value": encode("new")},
             {"op": "test", "path": "/webhooks/2/name", "value": "w2.placet.dev"},
             {"op": "add", "path": "/webhooks/2/clientConfig/caBundle", "value": encode("new")},
+            {"op": "add", "path": "/webhooks/2/clientConfig/service/path", "value": door.path("/b/c")},
         ])
     );
 }
 
-#[test]
-fn nothing_is_applied_when_nothing_differs_or_nothing_is_known() {
-    assert_eq!(patch_for(&configuration(&[Some("new"), Some("new")]), "new"), None);
-    assert_eq!(patch_for(&configuration(&[]), "new"), None);
-    assert_eq!(patch_for(&configuration(&[None]), ""), None, "no bundle to inject yet");
+#[tokio::test]
+async fn nothing_is_applied_when_nothing_differs_or_nothing_is_known() {
+    let door = Door::new(&[]).unwrap();
+    let trust = trust(&door);
+    let ours = with_paths(configuration(&[Some("new"), Some("new")]), &door);
+    assert_eq!(trust.patch_for(&ours, "new"), None);
+    assert_eq!(trust.patch_for(&configuration(&[]), "new"), None);
+    assert_eq!(trust.patch_for(&configuration(&[None]), ""), None, "no bundle to inject yet");
+}
+
+#[tokio::test]
+async fn a_webhook_of_another_version_or_without_a_service_is_left_alone() {
+    let door = Door::new(&[]).unwrap();
+    let mut found = configuration(&[None, None]);
+    found["webhooks"][0]["name"] = json!("future.placet.dev");
+    found["webhooks"][1]["clientConfig"] = json!({"url": "https://example.com/b"});
+    assert_eq!(trust(&door).patch_for(&found, "new"), None);
 }
 
 /// An API server with one validating configuration: applies change it and are told to the watch.
@@ -57,6 +91,7 @@ struct Bench {
     feed: Arc<Mutex<Option<Feed>>>,
     asked: Arc<Mutex<Vec<Seen>>>,
     trust: TrustCheck,
+    door: Arc<Door>,
     bundle: watch::Sender<Bundle>,
     _stop: Trigger,
     task: tokio::task::JoinHandle<anyhow::Result<()>>,
@@ -105,11 +140,13 @@ fn start(initial: Option<Value>, set: &CaSet, refuse: bool) -> Bench {
     let target = Target { kind: WebhookKind::Validating, name: "placet".to_owned() };
     let clock = Clock::system();
     clock.observe_floor(now());
-    let injector = Injector::new(client, vec![target], receiver, serving, DNS.to_owned(), clock);
+    let door = Door::new(&[]).unwrap();
+    let config = InjectorConfig { targets: vec![target], entries: ENTRIES, dns_name: DNS.to_owned() };
+    let injector = Injector::new(client, config, receiver, serving, Arc::clone(&door), clock);
     let trust = injector.trust();
     let (stop, shutdown) = Shutdown::pair();
     let task = tokio::spawn(injector.run(shutdown));
-    Bench { stored, feed, asked, trust, bundle, _stop: stop, task }
+    Bench { stored, feed, asked, trust, door, bundle, _stop: stop, task }
 }
 
 fn answer(
@@ -150,6 +187,15 @@ impl Bench {
         self.feed.lock().unwrap().as_ref().unwrap().send(json!({"type": kind, "object": told})).unwrap();
     }
 
+    fn stored(&self) -> Value {
+        self.stored.lock().unwrap().clone().unwrap()
+    }
+
+    /// The path of the first webhook in force.
+    fn path(&self) -> String {
+        path_of(&self.stored()["webhooks"][0]).unwrap_or_default().to_owned()
+    }
+
     fn patches(&self) -> Vec<Seen> {
         self.asked.lock().unwrap().iter().filter(|seen| seen.method == "PATCH").cloned().collect()
     }
@@ -179,6 +225,102 @@ async fn an_overwritten_bundle_is_put_back() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(bench.patches().len(), 2);
     assert_eq!(bench.trust.check(), Ok(()));
+    assert_eq!(bench.door.due(), None, "nobody was told our path");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overwritten_path_is_put_back() {
+    let set = ca();
+    let bench = start(Some(configuration(&[None, None])), &set, false);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let ours = bench.stored();
+    assert_eq!(bench.path(), bench.door.path("/mutate/a"));
+    for path in ["/mutate/a", "/0000/mutate/a", &bench.door.path("/b")] {
+        let mut theirs = ours.clone();
+        theirs["webhooks"][0]["clientConfig"]["service"]["path"] = json!(path);
+        bench.write(Some(theirs));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(bench.stored(), ours, "{path}");
+    }
+    let patches = bench.patches();
+    assert_eq!(patches.len(), 4);
+    assert_eq!(
+        patches[3].body,
+        json!([
+            {"op": "test", "path": "/metadata/uid", "value": "u1"},
+            {"op": "test", "path": "/webhooks/0/name", "value": "w0.placet.dev"},
+            {"op": "add", "path": "/webhooks/0/clientConfig/service/path", "value": bench.door.path("/mutate/a")},
+        ])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_is_who_has_bundle_and_paths_in_force() {
+    let set = ca();
+    let bench = start(Some(configuration(&[None, None])), &set, true);
+    let check = |object: &Value| {
+        bench.trust.set(0, in_force(object));
+        bench.trust.check()
+    };
+    let ours = with_paths(configuration(&[Some(&set.bundle()), Some(&set.bundle())]), &bench.door);
+    assert_eq!(check(&ours), Ok(()));
+    let mut other = ours.clone();
+    other["webhooks"][1]["clientConfig"]["service"]["path"] = json!("/secret/b");
+    let reason = check(&other).unwrap_err();
+    assert!(reason.ends_with("the path of w1.placet.dev is not ours"), "{reason}");
+    let mut other = ours.clone();
+    other["webhooks"][1]["name"] = json!("future.placet.dev");
+    let reason = check(&other).unwrap_err();
+    assert!(reason.contains("future.placet.dev is no webhook of this version"), "{reason}");
+    let debug = format!("{:?}", bench.trust);
+    assert!(!debug.contains(bench.door.path("").trim_start_matches('/')), "{debug}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_changes_the_path_in_force_and_requests_pass_all_the_while() {
+    let set = ca();
+    let bench = start(Some(configuration(&[None, None])), &set, false);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let before = bench.path();
+    bench.door.doubt("test");
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    assert_eq!(bench.path(), before, "at most once a minute");
+    for _ in 0..60 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(bench.door.leads(&bench.path(), "/mutate/a"));
+        assert_eq!(bench.trust.check(), Ok(()));
+    }
+    assert_ne!(bench.path(), before);
+    assert!(!bench.door.leads(&before, "/mutate/a"), "the one before has ended");
+    assert_eq!(bench.patches().len(), 2);
+    // Nothing is written while nothing happens.
+    tokio::time::sleep(Duration::from_secs(86_400)).await;
+    assert_eq!(bench.patches().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bundle_overwritten_under_our_path_changes_the_path() {
+    let set = ca();
+    let bench = start(Some(configuration(&[None])), &set, false);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let before = bench.path();
+    let mut theirs = bench.stored();
+    theirs["webhooks"][0]["clientConfig"]["caBundle"] = json!(encode("somebody else's"));
+    bench.write(Some(theirs));
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    assert_ne!(bench.path(), before);
+    assert_eq!(bench.trust.check(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nothing_can_be_put_in_force_the_token_stays() {
+    let set = ca();
+    let bench = start(Some(configuration(&[None])), &set, true);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let before = bench.door.path("/b");
+    bench.door.doubt("test");
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(bench.door.path("/b"), before);
 }
 
 #[tokio::test(start_paused = true)]

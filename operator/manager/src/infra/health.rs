@@ -14,10 +14,14 @@ use tracing::error;
 /// One condition of readiness: `Err` says what is missing.
 type Check = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 
+/// Hears what each probe was told.
+type Listener = Box<dyn Fn(bool) + Send + Sync>;
+
 /// What must hold before we ask to be called. Filled at start, then shared.
 #[derive(Default)]
 pub struct Readiness {
     checks: Vec<(&'static str, Check)>,
+    listeners: Vec<Listener>,
 }
 
 impl fmt::Debug for Readiness {
@@ -38,6 +42,14 @@ impl Readiness {
         C: Fn() -> Result<(), String> + Send + Sync + 'static,
     {
         self.checks.push((name, Box::new(check)));
+    }
+
+    /// Tells each answer to a probe: whether we are ready. Must not block.
+    pub fn on_probe<L>(&mut self, listener: L)
+    where
+        L: Fn(bool) + Send + Sync + 'static,
+    {
+        self.listeners.push(Box::new(listener));
     }
 
     /// The result of each condition, in the order in which they were added.
@@ -65,6 +77,7 @@ pub fn router(readiness: Arc<Readiness>, registry: Arc<Registry>) -> Router {
 async fn ready(State(shared): State<Shared>) -> Response {
     let results = shared.readiness.results();
     let ok = results.iter().all(|(_, result)| result.is_ok());
+    shared.readiness.listeners.iter().for_each(|listener| listener(ok));
     let text: String = results
         .iter()
         .map(|(name, result)| match result {
@@ -123,6 +136,9 @@ mod tests {
                 if flag.load(Ordering::Relaxed) { Ok(()) } else { Err("not open".to_owned()) }
             },
         );
+        let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let listener = Arc::clone(&heard);
+        readiness.on_probe(move |ready| listener.lock().unwrap().push(ready));
         let router = router(Arc::new(readiness), Arc::new(Registry::default()));
         assert_eq!(
             ask(&router, "/readyz").await,
@@ -131,6 +147,7 @@ mod tests {
         assert_eq!(ask(&router, "/livez").await, (200, "ok\n".to_owned()));
         open.store(true, Ordering::Relaxed);
         assert_eq!(ask(&router, "/readyz").await, (200, "[+] certificate\n[+] log\nready\n".to_owned()));
+        assert_eq!(*heard.lock().unwrap(), [false, true], "liveness is not told");
     }
 
     #[tokio::test]

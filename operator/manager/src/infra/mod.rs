@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod cabundle;
 pub mod client;
 pub mod clock;
+pub mod door;
 pub mod freshness;
 pub mod health;
 pub mod lease;
@@ -17,6 +18,7 @@ pub mod server;
 pub mod supervisor;
 pub mod telemetry;
 pub mod tls;
+pub mod token;
 pub mod watch;
 
 #[cfg(test)]

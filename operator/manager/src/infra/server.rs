@@ -6,7 +6,7 @@
 //! requests in flight finish, then cut what is left.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -22,12 +22,16 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
+use super::door::{Door, Knock};
 use super::supervisor::Shutdown;
+
+/// A connection that breaks off so soon after an answer may have lost it: webhooks are waited for at most 30 s.
+const LOST: Duration = Duration::from_secs(30);
 
 /// Limits and times of a server.
 #[derive(Debug, Clone)]
@@ -95,6 +99,7 @@ pub struct Server {
     config: ServerConfig,
     listener: TcpListener,
     tls: Option<Arc<rustls::ServerConfig>>,
+    door: Option<Arc<Door>>,
 }
 
 /// What all connections share.
@@ -103,8 +108,12 @@ struct Shared {
     config: ServerConfig,
     requests: Semaphore,
     tls: Option<TlsAcceptorDebug>,
+    door: Option<Arc<Door>>,
     router: Router,
 }
+
+/// When a request that the door let in was last answered on a connection.
+type LastAnswer = Arc<Mutex<Option<Instant>>>;
 
 struct TlsAcceptorDebug(TlsAcceptor);
 
@@ -126,7 +135,14 @@ impl Server {
                 format!("the {} server cannot listen on {}: {error}", config.name, config.address),
             )
         })?;
-        Ok(Self { config, listener, tls })
+        Ok(Self { config, listener, tls, door: None })
+    }
+
+    /// Requests are answered only if this door lets them in.
+    #[must_use]
+    pub fn behind(mut self, door: Arc<Door>) -> Self {
+        self.door = Some(door);
+        self
     }
 
     /// Where it listens.
@@ -142,13 +158,14 @@ impl Server {
     /// # Errors
     /// None: a connection that fails is only its client's problem. The type is that of a task.
     pub async fn serve(self, router: Router, shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { config, listener, tls } = self;
+        let Self { config, listener, tls, door } = self;
         let (name, drain, finish) = (config.name, config.drain, config.finish);
         info!(server = name, address = ?listener.local_addr().ok(), tls = tls.is_some(), "serving");
         let connections = Arc::new(Semaphore::new(config.max_connections));
         let shared = Arc::new(Shared {
             requests: Semaphore::new(config.max_requests),
             tls: tls.map(|tls| TlsAcceptorDebug(TlsAcceptor::from(tls))),
+            door,
             router,
             config,
         });
@@ -228,25 +245,52 @@ where
         .max_concurrent_streams(250)
         .keep_alive_interval(Some(Duration::from_secs(60)))
         .keep_alive_timeout(Duration::from_secs(20));
-    let for_requests = Arc::clone(shared);
-    let service = service_fn(move |request| answer(request, Arc::clone(&for_requests)));
+    let last = LastAnswer::default();
+    let for_requests = (Arc::clone(shared), Arc::clone(&last));
+    let service =
+        service_fn(move |request| answer(request, Arc::clone(&for_requests.0), Arc::clone(&for_requests.1)));
     let connection = builder.serve_connection(TokioIo::new(io), service).into_owned();
     if let Err(problem) = watcher.watch(connection).await {
         debug!(server = shared.config.name, %problem, "connection ended");
+        let last = *last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(door), Some(last)) = (&shared.door, last)
+            && last.elapsed() < LOST
+        {
+            door.doubt("a connection broke off after an answer");
+        }
     }
 }
 
 async fn answer(
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     shared: Arc<Shared>,
+    last: LastAnswer,
 ) -> Result<Response<Body>, std::convert::Infallible> {
+    let visit = match shared.door.as_ref().map(|door| door.knock(request.uri())) {
+        None | Some(Knock::Unguarded) => None,
+        Some(Knock::Stranger) => return Ok(refuse(StatusCode::NOT_FOUND, String::new())),
+        Some(Knock::Admitted(visit, inside)) => {
+            *request.uri_mut() = inside;
+            request.extensions_mut().insert(visit.mark());
+            Some(visit)
+        }
+    };
+    let response = respond(request, &shared).await;
+    if let Some(visit) = visit {
+        visit.answered(response.status());
+        *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+    Ok(response)
+}
+
+async fn respond(request: Request<Incoming>, shared: &Shared) -> Response<Body> {
     let max = shared.config.max_body;
     let declared = request.headers().get(header::CONTENT_LENGTH);
     if declared
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
         .is_some_and(|length| length > max)
     {
-        return Ok(refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {max} bytes")));
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {max} bytes"));
     }
     // Also holds for bodies that do not declare their length, or lie.
     let request = request.map(|body| Body::new(Limited::new(body, max)));
@@ -259,9 +303,9 @@ async fn answer(
         }
     };
     let limit = shared.config.request_timeout;
-    Ok(timeout(limit, work).await.unwrap_or_else(|_| {
+    timeout(limit, work).await.unwrap_or_else(|_| {
         refuse(StatusCode::SERVICE_UNAVAILABLE, format!("no answer within {} s", limit.as_secs_f32()))
-    }))
+    })
 }
 
 fn refuse(status: StatusCode, reason: String) -> Response<Body> {

@@ -275,6 +275,78 @@ async fn http_2_is_negotiated_and_a_server_without_a_certificate_refuses() {
     assert_eq!(frame[3], 4);
 }
 
+/// A server behind a door, which it also gives.
+#[expect(clippy::disallowed_methods, reason = "a test owns its tasks and ends them")]
+async fn guarded(router: Router) -> (Running, Arc<Door>) {
+    let door = Door::new(&["/open/"]).unwrap();
+    let server = Server::bind(config(), None).await.unwrap().behind(Arc::clone(&door));
+    let address = server.local_addr().unwrap();
+    let (stop, shutdown) = Shutdown::pair();
+    (Running { address, stop, task: tokio::spawn(server.serve(router, shutdown)) }, door)
+}
+
+/// Waits until the door wants another token, at most two seconds.
+async fn doubts(door: &Door) -> bool {
+    for _ in 0..100 {
+        if door.due().is_some() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    false
+}
+
+#[tokio::test]
+async fn strangers_get_404_before_their_body_is_read_and_the_router_never_sees_the_token() {
+    let router = Router::new().route("/open/x", get(|| async { "open" })).fallback(
+        async |uri: http::Uri, marked: Option<axum::Extension<super::super::door::Admitted>>| {
+            format!("{uri} {}", marked.is_some())
+        },
+    );
+    let (running, door) = guarded(router).await;
+    let mut io = plain(&running).await;
+    // The body is announced and never sent.
+    io.write_all(b"POST /validate/own HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\n\r\n").await.unwrap();
+    let answer = timeout(Duration::from_secs(2), read(&mut io)).await.unwrap().unwrap();
+    assert_eq!(answer, (404, String::new()));
+    let ask_new = async |head: String| ask(&mut plain(&running).await, &head, b"").await.unwrap();
+    assert_eq!(ask_new("GET /0123/validate/own".to_owned()).await, (404, String::new()));
+    assert_eq!(ask_new("GET /open/x".to_owned()).await, (200, "open".to_owned()));
+    let inside = format!("POST {}?timeout=10s", door.path("/validate/own"));
+    assert_eq!(ask_new(inside).await, (200, "/validate/own true".to_owned()));
+    assert_eq!(door.due(), None, "all were answered");
+}
+
+async fn panics() -> &'static str {
+    panic!("a defect")
+}
+
+#[tokio::test]
+async fn a_call_that_ends_without_an_answer_or_too_late_is_a_doubt() {
+    for (path, wait) in [("/never", 100), ("/slow", 600), ("/panics", 600)] {
+        let router = router().route(
+            "/panics",
+            get(panics),
+        );
+        let (running, door) = guarded(router).await;
+        let mut io = plain(&running).await;
+        let head = format!("GET {}?timeout={}", door.path(path), if path == "/slow" { "0s" } else { "10s" });
+        let asked = timeout(Duration::from_millis(wait), ask(&mut io, &head, b"")).await;
+        drop((asked, io));
+        assert!(doubts(&door).await, "{path}");
+    }
+    // The answer is larger than what fits on the way, and nobody takes it.
+    let large = Router::new().route("/large", get(|| async { vec![b'x'; 64 << 20] }));
+    let (running, door) = guarded(large).await;
+    let mut io = plain(&running).await;
+    io.write_all(format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", door.path("/large")).as_bytes())
+        .await
+        .unwrap();
+    assert!(io.read(&mut [0; 100]).await.unwrap() > 0);
+    drop(io);
+    assert!(doubts(&door).await, "a lost answer");
+}
+
 #[tokio::test]
 async fn an_address_in_use_is_named() {
     let running = run(config(), None, router()).await;

@@ -31,9 +31,22 @@ pub mod names {
     /// When the served certificate ends.
     pub const CERTIFICATE_EXPIRY: &str = "certificate_expiry_timestamp_seconds";
 
+    /// Requests on the webhook port that did not know the token.
+    pub const REQUESTS_REFUSED: &str = "webhook_requests_refused";
+    /// Changes of the token in the webhooks' paths.
+    pub const PATH_CHANGES: &str = "webhook_path_changes";
+
     /// All of them.
-    pub const ALL: [&str; 6] =
-        [BUILD, STORE_LIVE, STORE_QUIET, CLOCK_TRUSTED, CLOCK_SKEW, CERTIFICATE_EXPIRY];
+    pub const ALL: [&str; 8] = [
+        BUILD,
+        STORE_LIVE,
+        STORE_QUIET,
+        CLOCK_TRUSTED,
+        CLOCK_SKEW,
+        CERTIFICATE_EXPIRY,
+        REQUESTS_REFUSED,
+        PATH_CHANGES,
+    ];
 }
 
 /// The prefix of all metrics.

@@ -36,10 +36,10 @@ use placet_evidence::source::{object_path, openings_path};
 use placet_evidence::tile::{TilePath, parse_index_path};
 use placet_evidence::{Digest, Log};
 use serde_json::json;
-use subtle::ConstantTimeEq as _;
 use tokio::task::spawn_blocking;
 
 use crate::infra::secrets::SecretKey;
+use crate::infra::token;
 
 /// The header that carries the token for the log.
 pub const READER_HEADER: &str = "x-placet-reader";
@@ -53,28 +53,22 @@ const MAX_FILE: u64 = 32 << 20;
 const CHUNK: u64 = 256 << 10;
 
 /// A token and the Secret that holds it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Token {
-    bytes: Vec<u8>,
+    token: token::Token,
     secret: String,
-}
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Token(of Secret {})", self.secret)
-    }
 }
 
 impl Token {
     /// The token in `key`, the value of the Secret `secret` in the operator's namespace.
     pub fn new(key: &SecretKey, secret: &str) -> Self {
-        Self { bytes: key.bytes().to_vec(), secret: secret.to_owned() }
+        Self { token: token::Token::new(key.bytes()), secret: secret.to_owned() }
     }
 
-    /// Whether the header holds this token. Takes the same time wherever they differ.
+    /// Whether the header holds this token.
     fn allows(&self, headers: &HeaderMap, name: &str) -> bool {
         let sent = headers.get(name).and_then(|value| BASE64.decode(value.as_bytes()).ok());
-        sent.is_some_and(|sent| !self.bytes.is_empty() && bool::from(sent.ct_eq(&self.bytes)))
+        sent.is_some_and(|sent| self.token.matches(&sent))
     }
 
     /// The answer to somebody who did not send it.
