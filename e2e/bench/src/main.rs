@@ -61,6 +61,9 @@ struct Flags {
     /// Seconds that one slice of a measurement in process takes. Slices of subject and baseline alternate.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
+    /// a: which cases are measured; all without any.
+    #[arg(long)]
+    case: Vec<webhook::Case>,
     /// c: releases that are approved.
     #[arg(long, default_value_t = 200)]
     releases: usize,
@@ -98,7 +101,7 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
     std::fs::create_dir_all(&flags.dir)?;
     let mut report = Report::default();
     if wanted(Group::A) {
-        reviews::measure(&mut report, &flags.dir, slice)?;
+        reviews::measure(&mut report, &flags.dir, slice, &flags.case)?;
     }
     if wanted(Group::E) {
         decisions::measure(&mut report, slice)?;

@@ -117,11 +117,11 @@ struct Bench {
     next: u64,
 }
 
-/// Measures all cases.
+/// Measures these cases, or all.
 ///
 /// # Errors
 /// When an answer is not what it must be, or a server fails.
-pub fn measure(report: &mut Report, dir: &Path, slice: Duration) -> anyhow::Result<()> {
+pub fn measure(report: &mut Report, dir: &Path, slice: Duration, cases: &[Case]) -> anyhow::Result<()> {
     let dir = tempfile::Builder::new().prefix("bench-a-").tempdir_in(dir)?;
     let config = Config::new(dir.path(), "placet.dev/bench", "bench");
     let begin: Timestamp = samples::NOW.parse()?;
@@ -135,7 +135,7 @@ pub fn measure(report: &mut Report, dir: &Path, slice: Duration) -> anyhow::Resu
         client: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
         next: 0,
     };
-    for case in Case::ALL {
+    for case in Case::ALL.into_iter().filter(|case| cases.is_empty() || cases.contains(case)) {
         bench.case(report, case, slice)?;
     }
     // Waits for nothing: what still runs is measured no more.

@@ -13,7 +13,7 @@ const NAMESPACE: &str = "@NAMESPACE@";
 const NUMBER: &str = "@NUMBER@";
 
 /// What a review is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Case {
     /// A pod of a cleared release; its owner has many.
     Cleared,

@@ -34,6 +34,22 @@ pub fn why_line(namespace: &str, release: &str) -> String {
     format!("everything, with who can do what: placet why mr/{release} -n {namespace}")
 }
 
+/// What is said of a decision's open gates wherever it is answered with, made once for all answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Words {
+    /// As [`body`].
+    pub body: String,
+    /// As [`lines`].
+    pub lines: Vec<String>,
+}
+
+impl Words {
+    /// The words of a decision.
+    pub fn of(decision: &Decision) -> Self {
+        Self { body: body(decision.open()), lines: lines(decision.open()) }
+    }
+}
+
 /// Widest gate name and two spaces.
 const COLUMN: usize = 16;
 

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use placet_gate::admission::{
     self, Answer, Facts, Judged, Mode, Operation, OwnerHistory, Request, Subject, Workload, hold_patch,
 };
+use placet_gate::render::Words;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -202,6 +203,7 @@ fn judged(
             .filter(|_| subject.release.as_deref() == Some("v1"))
             .filter(|_| !matches!(word, "not found" | "cleared without release")),
         decision: decision.as_ref(),
+        words: None,
         policies: &policies,
         history: history.as_ref(),
         live_pods: case.history.as_ref().map_or(0, |h| h.live),
@@ -210,6 +212,12 @@ fn judged(
     };
     let answer = admission::judge(&request, &subject, &facts);
     let last = answer.clone().in_validation(&request, &subject, &facts);
+    // Words that were made before are the same words.
+    let words = decision.as_ref().map(Words::of);
+    let facts = Facts { words: words.as_ref(), ..facts };
+    let again = admission::judge(&request, &subject, &facts);
+    assert_eq!(again, answer);
+    assert_eq!(again.in_validation(&request, &subject, &facts), last);
     Ok((subject, answer, last))
 }
 

@@ -164,7 +164,7 @@ async fn lift(
             r.state.now(),
         );
         let pod = (release.to_owned(), content);
-        r.state.workloads_mut().admit(owner.as_deref().unwrap_or(uid), pod, 1);
+        r.state.admit(owner.as_deref().unwrap_or(uid), pod, 1, r.state.now());
     }
     match patch_pod(r, &snapshot.namespace, name, &patch).await {
         Ok(_) => {
@@ -213,6 +213,7 @@ fn fits(r: &Reconciler, snapshot: &Snapshot, pod: &Value) -> bool {
         namespace_labels: &snapshot.namespace_labels,
         release: snapshot.release.as_deref(),
         decision: Some(&decision),
+        words: None,
         policies: &policies,
         history: None,
         live_pods: 0,

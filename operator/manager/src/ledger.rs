@@ -104,7 +104,7 @@ impl Ledger {
         now: Timestamp,
         decided: &Decided,
     ) -> Result<(Recorded, Option<Recorded>), AppendError> {
-        let Decided { snapshot, decision, digest, stored } = decided;
+        let Decided { snapshot, decision, digest, stored, .. } = decided;
         self.record(now, snapshot, decision, digest.clone(), stored.clone()).await
     }
 

@@ -15,6 +15,7 @@ pub mod memory;
 pub mod reconcile;
 pub mod run;
 pub mod services;
+pub mod slim;
 pub mod state;
 pub mod status;
 pub mod stores;

@@ -54,17 +54,15 @@ impl Memory {
                 if body.kind == "Pod" {
                     self.used(&body.namespace, release, record.time.wall);
                 }
-                if let Some(owner) = &body.owner_uid {
-                    self.admit(owner, release, content, body.replicas);
-                } else if let Some(uid) = &body.uid {
-                    self.admit(uid, release, content, body.replicas);
+                if let Some(owner) = body.owner_uid.as_ref().or(body.uid.as_ref()) {
+                    self.admit(owner, release, content, body.replicas, record.time.wall);
                 }
             }
             Payload::HoldLifted(body) => {
                 if let (Some(release), Some(content)) = (&body.release, body.pod_content) {
                     self.used(&body.namespace, release, record.time.wall);
                     if let Some(owner) = &body.owner_uid {
-                        self.admit(owner, release, content, None);
+                        self.admit(owner, release, content, None, record.time.wall);
                     }
                 }
             }
@@ -78,10 +76,18 @@ impl Memory {
         }
     }
 
-    fn admit(&mut self, owner: &str, release: &str, content: Digest, replicas: Option<i64>) {
+    fn admit(
+        &mut self,
+        owner: &str,
+        release: &str,
+        content: Digest,
+        replicas: Option<i64>,
+        at: jiff::Timestamp,
+    ) {
         let admitted = self.admitted.entry(owner.to_owned()).or_default();
         admitted.pods.insert((release.to_owned(), content.to_string()));
         admitted.replicas = admitted.replicas.max(replicas.unwrap_or(1));
+        admitted.last = admitted.last.max(at);
     }
 
     /// Fills a world with what is remembered, reading stored objects with `read`. Returns the last decisions.

@@ -1,11 +1,12 @@
 //! The one worker: takes what waits, decides, records, and lets effects follow, in this order: evidence, holds, status,
 //! event. It also keeps the timers at which a decision must be taken again although nothing changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use placet_api::Kind;
@@ -25,6 +26,8 @@ use crate::stores::{Queue, RawObjects, Work};
 
 /// Releases that are worked on at once. Each waits for the API server most of the time.
 const AT_ONCE: usize = 8;
+/// How long new work is taken up before everything else that is due is looked at again.
+const TURN: Duration = Duration::from_secs(1);
 /// How long one piece of work may take before it is given up and tried again.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often counts are written, if there are any.
@@ -97,12 +100,7 @@ impl Reconciler {
                 let releases = self.state.world().names(Kind::ModelRelease);
                 work.extend(releases.into_iter().map(|(namespace, name)| Work::Release(namespace, name)));
             }
-            futures::stream::iter(work)
-                .for_each_concurrent(AT_ONCE, |work| {
-                    let this = Arc::clone(&self);
-                    async move { this.work(work).await }
-                })
-                .await;
+            self.work_all(work).await;
         }
     }
 
@@ -135,6 +133,39 @@ impl Reconciler {
 
     fn again(&self, work: Work, at: Timestamp) {
         self.timers.lock().unwrap_or_else(PoisonError::into_inner).insert(work, at);
+    }
+
+    /// Does all of this work, and for a while what comes meanwhile: who waits for a hold to be lifted does not wait for
+    /// the status of a hundred other objects. The same work is never done twice at once.
+    async fn work_all(&self, mut waiting: BTreeSet<Work>) {
+        let until = tokio::time::Instant::now() + TURN;
+        let (mut busy, mut running) = (BTreeSet::new(), FuturesUnordered::new());
+        loop {
+            while running.len() < AT_ONCE
+                && let Some(next) = waiting.iter().find(|work| !busy.contains(*work)).cloned()
+            {
+                waiting.remove(&next);
+                busy.insert(next.clone());
+                running.push(async move {
+                    self.work(next.clone()).await;
+                    next
+                });
+            }
+            if running.is_empty() {
+                return;
+            }
+            tokio::select! {
+                Some(done) = running.next() => {
+                    busy.remove(&done);
+                }
+                () = self.queue.ring(), if tokio::time::Instant::now() < until => {
+                    // What comes while a store is not live waits for the next turn, which knows what to do then.
+                    if self.state.store_problems().is_empty() {
+                        waiting.extend(self.queue.take());
+                    }
+                }
+            }
+        }
     }
 
     async fn work(&self, work: Work) {

@@ -1,18 +1,22 @@
 //! What every part of the operator reads: the world, the people's names, the workloads, the clock.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
 use placet_evidence::Object as Stored;
+use placet_gate::admission::Owner;
 use placet_gate::object::Reading;
+use placet_gate::render::Words;
 use placet_gate::world::{Clock as GateClock, Snapshot, World};
 use placet_gate::{Decision, evaluate};
+use serde::de::DeserializeSeed as _;
 use serde_json::Value;
 
 use crate::infra::clock::{Clock, Trust};
 use crate::infra::freshness::Freshness;
+use crate::slim;
 
 /// A pod as far as holds and replacements need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,15 +40,54 @@ pub struct Admitted {
     pub pods: BTreeSet<(String, String)>,
     /// Highest number of replicas.
     pub replicas: i64,
+    /// When something was last admitted.
+    pub last: Timestamp,
 }
+
+/// A controller's object as far as it is kept: who controls it, and what a Scale request of it is judged by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    /// Uid.
+    pub uid: String,
+    /// What controls it.
+    pub controller: Option<Owner>,
+    /// JSON text of the object: a tenth of the memory that the value would take, and seldom read.
+    text: Box<str>,
+}
+
+impl Parent {
+    /// Of an object as the API server gave it.
+    pub fn new(object: &Value) -> Self {
+        let slim = slim::PARENT.deserialize(object).unwrap_or_default();
+        let text = |o: &Value, key: &str| o.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let controller = crate::stores::controller(object).map(|o| Owner {
+            api_version: text(o, "apiVersion"),
+            kind: text(o, "kind"),
+            name: text(o, "name"),
+            uid: text(o, "uid"),
+        });
+        let uid = crate::stores::text(object, "/metadata/uid").to_owned();
+        Self { uid, controller, text: slim.to_string().into_boxed_str() }
+    }
+
+    /// The object, without what no judgement reads.
+    pub fn object(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+}
+
+/// Kind, namespace and name.
+type ParentKey = (String, String, String);
 
 /// Workloads in the cluster, and what the log knows of their owners.
 #[derive(Debug, Default)]
 pub struct Workloads {
     /// Pods by namespace and name.
     pub pods: BTreeMap<(String, String), Pod>,
-    /// Controllers' objects by kind, namespace and name: the parents of Scale requests.
-    pub parents: BTreeMap<(String, String, String), Arc<Value>>,
+    /// Controllers' objects.
+    parents: BTreeMap<ParentKey, Parent>,
+    /// The same by uid.
+    uids: HashMap<String, ParentKey>,
     /// What was admitted while cleared, by owner's uid.
     pub admitted: BTreeMap<String, Admitted>,
 }
@@ -65,11 +108,59 @@ impl Workloads {
         })
     }
 
+    /// A controller's object, if it exists.
+    pub fn parent(&self, kind: &str, namespace: &str, name: &str) -> Option<&Parent> {
+        self.parents.get(&(kind.to_owned(), namespace.to_owned(), name.to_owned()))
+    }
+
+    /// A controller's object exists, in this version.
+    pub fn set_parent(&mut self, kind: &str, namespace: &str, name: &str, parent: Parent) {
+        let key = (kind.to_owned(), namespace.to_owned(), name.to_owned());
+        let uid = parent.uid.clone();
+        if let Some(before) = self.parents.insert(key.clone(), parent).filter(|before| before.uid != uid) {
+            self.uids.remove(&before.uid);
+        }
+        self.uids.insert(uid, key);
+    }
+
+    /// A controller's object is gone.
+    pub fn remove_parent(&mut self, kind: &str, namespace: &str, name: &str) {
+        let key = (kind.to_owned(), namespace.to_owned(), name.to_owned());
+        if let Some(gone) = self.parents.remove(&key) {
+            self.uids.remove(&gone.uid);
+        }
+    }
+
+    /// All controllers' objects of a kind are gone.
+    pub fn clear_parents(&mut self, kind: &str) {
+        self.parents.retain(|(k, _, _), _| k != kind);
+        self.uids.retain(|_, (k, _, _)| k != kind);
+    }
+
     /// Remembers what was admitted while cleared.
-    pub fn admit(&mut self, owner: &str, pod: (String, String), replicas: i64) {
+    pub fn admit(&mut self, owner: &str, pod: (String, String), replicas: i64, at: Timestamp) {
         let admitted = self.admitted.entry(owner.to_owned()).or_default();
         admitted.pods.insert(pod);
         admitted.replicas = admitted.replicas.max(replicas);
+        admitted.last = admitted.last.max(at);
+    }
+
+    /// Whether [`Workloads::admit`] would tell nothing new.
+    fn knows(&self, owner: &str, pod: &(String, String), replicas: i64) -> bool {
+        self.admitted.get(owner).is_some_and(|a| a.replicas >= replicas && a.pods.contains(pod))
+    }
+
+    /// Forgets what was admitted for owners that are gone and have no pods: whatever comes has another uid, and is no
+    /// replacement of theirs. What was admitted at `since` or later is kept, since the stores may not have heard of its
+    /// owner yet. To be called with all stores live only. How many were forgotten.
+    pub fn forget(&mut self, since: Timestamp) -> usize {
+        let before = self.admitted.len();
+        let with_pods: HashSet<&str> = self.pods.values().filter_map(|p| p.owner.as_deref()).collect();
+        let uids = &self.uids;
+        self.admitted.retain(|uid, admitted| {
+            admitted.last >= since || uids.contains_key(uid) || with_pods.contains(uid.as_str())
+        });
+        before - self.admitted.len()
     }
 
     fn of<'a>(&'a self, namespace: &str) -> impl Iterator<Item = &'a Pod> + use<'a> {
@@ -82,11 +173,8 @@ impl Workloads {
 
     /// Uid of what controls a parent with this uid.
     fn controller_of(&self, namespace: &str, uid: &str) -> Option<&str> {
-        self.parents
-            .iter()
-            .filter(|((_, ns, _), _)| ns == namespace)
-            .find(|(_, o)| o.pointer("/metadata/uid").and_then(Value::as_str) == Some(uid))
-            .and_then(|(_, o)| crate::stores::controller(o)?.get("uid")?.as_str())
+        let key = self.uids.get(uid).filter(|(_, ns, _)| ns == namespace)?;
+        Some(self.parents.get(key)?.controller.as_ref()?.uid.as_str())
     }
 }
 
@@ -101,6 +189,8 @@ pub struct Decided {
     pub digest: String,
     /// The decision as the log stores it.
     pub stored: Stored,
+    /// What is said of its open gates.
+    pub words: Words,
 }
 
 impl Decided {
@@ -109,7 +199,8 @@ impl Decided {
         let decision = evaluate(&snapshot);
         let digest = snapshot.digest();
         let stored = Stored::new(serde_json::to_vec(&decision).unwrap_or_default());
-        Self { snapshot, decision, digest, stored }
+        let words = Words::of(&decision);
+        Self { snapshot, decision, digest, stored, words }
     }
 
     /// Whether the decision still stands at `now`, the world being the same.
@@ -181,6 +272,19 @@ impl State {
     /// Workloads, for writing.
     pub fn workloads_mut(&self) -> RwLockWriteGuard<'_, Workloads> {
         self.workloads.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers what was admitted while cleared.
+    pub fn admit(&self, owner: &str, pod: (String, String), replicas: i64, at: Timestamp) {
+        // Nearly always the next pod of an owner that has some.
+        if !self.workloads().knows(owner, &pod, replicas) {
+            self.workloads_mut().admit(owner, pod, replicas, at);
+        }
+    }
+
+    /// Forgets what was admitted before `since` for owners of which nothing is left, if all stores are live.
+    pub fn forget(&self, since: Timestamp) -> usize {
+        if self.store_problems().is_empty() { self.workloads_mut().forget(since) } else { 0 }
     }
 
     /// Remembers the names that an object brought.
@@ -258,66 +362,5 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use jiff::SignedDuration;
-    use placet_gate::people::PeopleKey;
-    use placet_gate::stamp::ReceiptKeys;
-
-    use super::*;
-
-    fn state(trusted: bool) -> State {
-        let clock = Clock::system();
-        if trusted {
-            let now = (clock.now(), Duration::ZERO);
-            clock.record_date(now.0, now, now);
-        }
-        let people = PeopleKey::new(*b"state");
-        let state = State::new(Reading { cluster: "c".into(), keys: ReceiptKeys::new(), people }, clock);
-        let release = serde_json::json!({
-            "apiVersion": "placet.dev/v1alpha1", "kind": "ModelRelease",
-            "metadata": {"name": "v1", "namespace": "credit"}, "spec": {"system": "scoring"},
-        });
-        let record = state.reading.read(&release).unwrap().0;
-        state.world_mut().apply(record);
-        state
-    }
-
-    #[test]
-    fn a_decision_is_taken_again_when_the_world_may_have_changed() {
-        let state = state(true);
-        let first = state.decided("credit", "v1");
-        assert_eq!(first.decision, evaluate(&state.snapshot("credit", "v1")));
-        assert!(Arc::ptr_eq(&first, &state.decided("credit", "v1")));
-        state.world_mut().set_namespace("credit", [("tier".to_owned(), "prod".to_owned())].into());
-        let second = state.decided("credit", "v1");
-        assert!(!Arc::ptr_eq(&first, &second));
-        assert_ne!(first.digest, second.digest);
-    }
-
-    #[test]
-    fn a_store_that_is_not_heard_of_is_in_the_decision_at_once() {
-        let state = state(true);
-        let before = state.decided("credit", "v1");
-        state.add_store(Freshness::new("approvals", Duration::from_secs(1)));
-        let after = state.decided("credit", "v1");
-        assert_eq!(after.snapshot.not_ready, ["approvals"]);
-        assert!(before.snapshot.not_ready.is_empty());
-    }
-
-    #[test]
-    fn nothing_is_kept_that_time_or_a_stranger_could_make_wrong() {
-        let untrusted = state(false);
-        assert!(!Arc::ptr_eq(&untrusted.decided("credit", "v1"), &untrusted.decided("credit", "v1")));
-        let state = state(true);
-        assert!(!Arc::ptr_eq(&state.decided("credit", "v2"), &state.decided("credit", "v2")));
-        let mut decided = Decided::new(state.snapshot("credit", "v1"));
-        let made = decided.snapshot.clock.now();
-        let second = SignedDuration::from_secs(1);
-        decided.decision.valid_until = None;
-        assert!(decided.stands(made) && decided.stands(made + second) && !decided.stands(made - second));
-        decided.decision.valid_until = Some(made + second);
-        assert!(decided.stands(made) && !decided.stands(made + second));
-    }
-}
+#[path = "state_tests.rs"]
+mod tests;

@@ -2,18 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use kube::Client;
 use kube::discovery::ApiResource;
 use placet_api::Kind;
+use placet_api::approval::{ApprovalSpec, SubjectKind};
 use placet_api::keys;
+use placet_api::modelrelease::ModelReleaseSpec;
+use placet_gate::world::World;
 use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::infra::freshness::Freshness;
-use crate::infra::supervisor::{Phase, Supervisor};
+use crate::infra::supervisor::{Phase, Shutdown, Supervisor};
 use crate::infra::watch::{Event, Watch, WatchConfig};
-use crate::state::{Pod, State};
+use crate::state::{Parent, Pod, State, Workloads};
 
 /// What a change makes necessary to look at again.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,16 +91,43 @@ pub fn start(
     stores.push(run(client, namespaces, state, supervisor, sink));
     let pods = WatchConfig::all(core("", "v1", "Pod", "pods"));
     stores.push(run(client, pods, state, supervisor, pod_sink(Arc::clone(state), Arc::clone(queue))));
-    for (group, kind, plural) in [
-        ("apps", "Deployment", "deployments"),
-        ("apps", "StatefulSet", "statefulsets"),
-        ("apps", "ReplicaSet", "replicasets"),
-        ("", "ReplicationController", "replicationcontrollers"),
+    for (group, kind, plural, scales) in [
+        ("apps", "Deployment", "deployments", true),
+        ("apps", "StatefulSet", "statefulsets", true),
+        ("apps", "ReplicaSet", "replicasets", true),
+        ("", "ReplicationController", "replicationcontrollers", true),
+        ("apps", "DaemonSet", "daemonsets", false),
+        ("batch", "Job", "jobs", false),
     ] {
         let sink = parent_sink(kind, Arc::clone(state));
-        stores.push(run(client, WatchConfig::all(core(group, "v1", kind, plural)), state, supervisor, sink));
+        let mut config = WatchConfig::all(core(group, "v1", kind, plural));
+        // Of what no Scale request names it matters only that it exists.
+        config.metadata_only = !scales;
+        stores.push(run(client, config, state, supervisor, sink));
     }
+    let shutdown = supervisor.shutdown(Phase::Work);
+    supervisor.spawn(Phase::Work, "forgetting".to_owned(), forget_admitted(Arc::clone(state), shutdown));
     stores
+}
+
+/// How often what was admitted for owners that are gone is forgotten.
+const FORGET: Duration = Duration::from_secs(600);
+/// How old it must be: a request that was admitted becomes an object that the stores know of within a few minutes (the
+/// API server's own timeout of a request is one, a store that hears nothing for 90 s is not live), or never.
+const OLD: SignedDuration = SignedDuration::from_hours(1);
+
+/// Keeps the memory of what was admitted from growing with every workload that ever was.
+async fn forget_admitted(state: Arc<State>, shutdown: Shutdown) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            () = shutdown.wait() => return Ok(()),
+            () = tokio::time::sleep(FORGET) => {}
+        }
+        let owners = state.forget(state.now() - OLD);
+        if owners > 0 {
+            tracing::debug!(owners, "forgot what was admitted for owners that are gone");
+        }
+    }
 }
 
 fn run<S>(
@@ -166,6 +198,10 @@ fn own_kind(
             if !same {
                 if let Ok((record, names)) = state.reading.read(&object) {
                     state.learn(names);
+                    // What it takes the place of may have been about something else.
+                    if versions.contains_key(&key) {
+                        touched.extend(affected(&state, kind, &key.0, &key.1));
+                    }
                     state.world_mut().apply(record);
                 }
                 versions.insert(key.clone(), version);
@@ -229,11 +265,38 @@ fn own(kind: Kind, key: (String, String)) -> Work {
     }
 }
 
-/// What depends on an object: releases of its namespace (all, for cluster kinds), itself, and what shows it in status.
+/// Releases whose decision may read an object as it is now: those of its namespace (all, for cluster kinds), and where
+/// the object says what it is about, those only. An approval of one release is no work for a thousand others.
+fn releases_about(world: &World, kind: Kind, namespace: &str, name: &str) -> Vec<(String, String)> {
+    let all = world.releases_touched(kind, Some(namespace)).into_iter();
+    let spec = |key: &(String, String)| world.release(&key.0, &key.1).and_then(|r| r.spec.as_ref().ok());
+    match kind {
+        Kind::Approval => match world.approval(namespace, name).and_then(|a| a.spec.as_ref().ok()) {
+            Some(ApprovalSpec { subject, .. }) if subject.kind == SubjectKind::ModelRelease => {
+                all.filter(|key| key.1 == subject.name.as_str()).collect()
+            }
+            Some(ApprovalSpec { subject, .. }) if subject.kind == SubjectKind::AISystem => all
+                .filter(|key| spec(key).is_some_and(|s| s.system.as_str() == subject.name.as_str()))
+                .collect(),
+            _ => all.collect(),
+        },
+        Kind::TestReport => match world.report(namespace, name) {
+            Some(report) => {
+                let artifact = report.record.spec.get("artifact").and_then(Value::as_str);
+                let has =
+                    |s: &ModelReleaseSpec| s.artifacts.iter().any(|a| Some(a.digest.as_str()) == artifact);
+                all.filter(|key| spec(key).is_some_and(has)).collect()
+            }
+            None => all.collect(),
+        },
+        _ => all.collect(),
+    }
+}
+
+/// What depends on an object: releases, itself, and what shows it in status.
 fn affected(state: &State, kind: Kind, namespace: &str, name: &str) -> Vec<Work> {
     let world = state.world();
-    let mut work: Vec<Work> = world
-        .releases_touched(kind, Some(namespace))
+    let mut work: Vec<Work> = releases_about(&world, kind, namespace, name)
         .into_iter()
         .map(|(ns, n)| Work::Release(ns, n))
         .collect();
@@ -323,10 +386,11 @@ fn pod_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + Send + 
         let mut workloads = state.workloads_mut();
         let key =
             |o: &Value| (text(o, "/metadata/namespace").to_owned(), text(o, "/metadata/name").to_owned());
-        let mut apply = |object: &Value, workloads: &mut crate::state::Workloads| {
+        let mut apply = |object: &Value, workloads: &mut Workloads| {
             let (key, pod) = (key(object), pod(object));
-            if let Some(release) = pod.release.as_ref().filter(|_| pod.held) {
-                touched.insert(Work::Release(key.0.clone(), release.clone()));
+            // One that names no release waits for a policy.
+            if pod.held {
+                touched.insert(Work::Release(key.0.clone(), pod.release.clone().unwrap_or_default()));
             }
             workloads.pods.insert(key, pod);
         };
@@ -352,30 +416,97 @@ fn pod_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + Send + 
 fn parent_sink(kind: &'static str, state: Arc<State>) -> impl FnMut(Event) + Send + Sync + 'static {
     move |event| {
         let mut workloads = state.workloads_mut();
-        let key = |o: &Value| {
-            (kind.to_owned(), text(o, "/metadata/namespace").to_owned(), text(o, "/metadata/name").to_owned())
-        };
-        // What a Scale request needs to be judged: labels, owners, replicas and the template.
-        let slim = |o: Value| {
-            Arc::new(serde_json::json!({
-                "metadata": {
-                    "name": o["metadata"]["name"], "namespace": o["metadata"]["namespace"], "uid": o["metadata"]["uid"],
-                    "labels": o["metadata"]["labels"], "ownerReferences": o["metadata"]["ownerReferences"],
-                },
-                "spec": o["spec"],
-            }))
+        let place =
+            |o: &'_ Value| (text(o, "/metadata/namespace").to_owned(), text(o, "/metadata/name").to_owned());
+        let apply = |object: &Value, workloads: &mut Workloads| {
+            let (namespace, name) = place(object);
+            workloads.set_parent(kind, &namespace, &name, Parent::new(object));
         };
         match event {
-            Event::Applied(object) => {
-                workloads.parents.insert(key(&object), slim(object));
-            }
+            Event::Applied(object) => apply(&object, &mut workloads),
             Event::Restarted(objects) => {
-                workloads.parents.retain(|(k, _, _), _| k != kind);
-                workloads.parents.extend(objects.into_iter().map(|o| (key(&o), slim(o))));
+                workloads.clear_parents(kind);
+                for object in &objects {
+                    apply(object, &mut workloads);
+                }
             }
             Event::Deleted(object) => {
-                workloads.parents.remove(&key(&object));
+                let (namespace, name) = place(&object);
+                workloads.remove_parent(kind, &namespace, &name);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use placet_gate::object::Reading;
+    use placet_gate::people::PeopleKey;
+    use placet_gate::stamp::ReceiptKeys;
+    use placet_gate::world::Clock;
+    use serde_json::json;
+
+    use super::*;
+
+    fn digest(n: usize) -> String {
+        format!("sha256:{}", n.to_string().repeat(64))
+    }
+
+    /// Two systems, three releases, each with an artefact of its own, and approvals and reports about all of them.
+    fn world() -> (World, Vec<(Kind, String)>) {
+        let people = PeopleKey::new(*b"stores");
+        let reading = Reading { cluster: "c".into(), keys: ReceiptKeys::new(), people };
+        let (mut world, mut objects) = (World::new(), Vec::new());
+        let mut put = |kind: Kind, name: String, spec: Value| {
+            let metadata = json!({"name": name, "namespace": "credit"});
+            let object = json!({
+                "apiVersion": "placet.dev/v1alpha1", "kind": kind.as_str(), "metadata": metadata, "spec": spec,
+            });
+            world.apply(reading.read(&object).unwrap().0);
+            objects.push((kind, name));
+        };
+        for n in 0..3 {
+            let spec = json!({
+                "system": format!("system-{}", n / 2), "version": "1", "change": {"kind": "Retrain", "reason": "New"},
+                "artifacts": [{"name": "a", "role": "Model", "kind": "OCI", "reference": "r", "digest": digest(n)}],
+                "datasets": [{"name": "d", "digest": digest(9), "use": "Training"}],
+            });
+            put(Kind::ModelRelease, format!("release-{n}"), spec);
+            put(Kind::TestReport, format!("report-{n}"), json!({"artifact": digest(n)}));
+        }
+        put(Kind::ImpactAssessment, "assessment".into(), json!({"system": "system-0"}));
+        put(Kind::Approval, "not-understood".into(), json!({"subject": {"kind": "ModelRelease"}}));
+        let subjects =
+            ["release-0", "release-1", "release-2", "gone"].map(|n| ("ModelRelease", "Content", n));
+        let systems = ["system-0", "system-1", "gone"].map(|n| ("AISystem", "Classification", n));
+        let others = [("ImpactAssessment", "Content", "assessment")];
+        for (kind, covers, name) in subjects.into_iter().chain(systems).chain(others) {
+            let subject = json!({"kind": kind, "name": name, "covers": covers, "digest": digest(1)});
+            let spec = json!({"subject": subject, "role": "risk-officer", "decision": "Approve"});
+            put(Kind::Approval, format!("of-{name}"), spec);
+        }
+        (world, objects)
+    }
+
+    #[test]
+    fn a_change_reaches_every_release_that_reads_it_and_few_others() {
+        let (world, objects) = world();
+        for (kind, name) in &objects {
+            let touched = releases_about(&world, *kind, "credit", name);
+            for key in world.names(Kind::ModelRelease) {
+                let snapshot = world.snapshot(&key.0, &key.1, Clock::Trusted(jiff::Timestamp::UNIX_EPOCH));
+                let reads = snapshot.records().iter().any(|(r, _)| r.kind == *kind && r.name == *name);
+                assert!(!reads || touched.contains(&key), "{kind} {name} is read by {}", key.1);
+            }
+        }
+        let names = |kind, name| -> Vec<String> {
+            releases_about(&world, kind, "credit", name).into_iter().map(|(_, name)| name).collect()
+        };
+        assert_eq!(names(Kind::Approval, "of-release-1"), ["release-1"]);
+        assert_eq!(names(Kind::Approval, "of-system-0"), ["release-0", "release-1"]);
+        assert!(names(Kind::Approval, "of-gone").is_empty());
+        assert_eq!(names(Kind::TestReport, "report-2"), ["release-2"]);
+        assert_eq!(names(Kind::Approval, "not-understood").len(), 3);
+        assert_eq!(names(Kind::Approval, "not-there").len(), 3);
     }
 }

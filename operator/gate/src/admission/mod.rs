@@ -25,6 +25,7 @@ use serde_json::Value;
 use crate::decision::Decision;
 use crate::finding::{Finding, Reason};
 use crate::object::Object;
+use crate::render::Words;
 
 pub use content::{ImageUse, Part};
 pub use judge::judge;
@@ -77,6 +78,8 @@ pub struct Facts<'a> {
     /// The decision on that release, made from the same snapshot that `release` is from. One on a release that does not
     /// exist says so.
     pub decision: Option<&'a Decision>,
+    /// The words of that decision, where they are at hand; otherwise they are made for the answer.
+    pub words: Option<&'a Words>,
     /// All policies.
     pub policies: &'a [Arc<Object<ReleasePolicySpec>>],
     /// What was admitted for the pod's owner ([`Subject::owner`], by uid) while it was cleared, according to the log.

@@ -11,7 +11,7 @@ use crate::decision::{Cleared, Decision, Lapse};
 use crate::finding::{Finding, Gate, GateOutcome, Reason};
 use crate::gates::Outcome;
 use crate::people::with_names;
-use crate::render::{self, Names};
+use crate::render::{self, Names, Words};
 
 /// How a workload names a release, and what else would do.
 pub(super) fn name_a_release(kind: Workload, namespace: &str) -> String {
@@ -107,14 +107,19 @@ pub(super) fn answer(
         }
     }
     let own = gates(&findings);
-    let open = || own.iter().chain(decision.into_iter().flat_map(Decision::open));
+    let made = match (decision, facts.words) {
+        (Some(decision), None) => Some(Words::of(decision)),
+        _ => None,
+    };
+    let words = made.as_ref().or(facts.words.filter(|_| decision.is_some()));
     let note = facts.mode_note.map(str::to_owned);
     let remark = remark(effect, request, subject, facts);
     let mut message = String::new();
     let lines = |remark: Option<String>, note: Option<String>| {
         let mut lines = vec![headline(&findings, subject, facts)];
         lines.extend(remark.into_iter().chain(note));
-        lines.extend(render::lines(open()));
+        lines.extend(render::lines(own.iter()));
+        lines.extend(words.iter().flat_map(|w| w.lines.iter().cloned()));
         lines.push(last_line(request, subject));
         lines
     };
@@ -123,7 +128,8 @@ pub(super) fn answer(
         Effect::Audit => {}
         Effect::Deny => {
             message = headline(&findings, subject, facts);
-            message.push_str(&render::body(open()));
+            message.push_str(&render::body(own.iter()));
+            message.push_str(words.map_or("", |w| &w.body));
             for line in remark.iter().chain(&note) {
                 let _ = write!(message, "\n{line}");
             }

@@ -125,6 +125,7 @@ fn every_mode(
                 namespace_labels: &labels,
                 release: Some(&release).filter(|_| with_release),
                 decision: decision.as_ref(),
+                words: None,
                 policies: &policies,
                 history: history.as_ref(),
                 live_pods: 1,

@@ -4,6 +4,7 @@
 //! them. What each entry of the webhook configurations leads to is said here, for the routes and for the paths that are
 //! put into the configurations alike.
 
+mod body;
 pub mod namespaces;
 pub mod own_mutate;
 pub mod own_validate;
@@ -108,15 +109,17 @@ async fn validate_own(Shared(a): Shared<Admission>, body: Bytes) -> axum::respon
 }
 
 async fn mutate_workloads(Shared(a): Shared<Admission>, body: Bytes) -> axum::response::Response {
-    review::serve(&body, async |request: Request| workloads::mutate(&a, &request)).await
+    review::serve_read(body::parse(&body), async |request: Request| workloads::mutate(&a, &request)).await
 }
 
 async fn validate_workloads(Shared(a): Shared<Admission>, body: Bytes) -> axum::response::Response {
-    review::serve(&body, async |request: Request| workloads::validate(&a, &request, false).await).await
+    let read = body::parse(&body);
+    review::serve_read(read, async |request: Request| workloads::validate(&a, &request, false).await).await
 }
 
 async fn watch_workloads(Shared(a): Shared<Admission>, body: Bytes) -> axum::response::Response {
-    review::serve(&body, async |request: Request| workloads::validate(&a, &request, true).await).await
+    let read = body::parse(&body);
+    review::serve_read(read, async |request: Request| workloads::validate(&a, &request, true).await).await
 }
 
 async fn validate_namespaces(Shared(a): Shared<Admission>, body: Bytes) -> axum::response::Response {

@@ -168,7 +168,15 @@ pub async fn serve<F>(body: &[u8], answer: F) -> Response
 where
     F: AsyncFnOnce(Request) -> Answer,
 {
-    let request = match parse(body) {
+    serve_read(parse(body), answer).await
+}
+
+/// Has a review that was read answered, writes the answer. What was no review gets 400 with what was wanted.
+pub async fn serve_read<F>(read: Result<Request, String>, answer: F) -> Response
+where
+    F: AsyncFnOnce(Request) -> Answer,
+{
+    let request = match read {
         Ok(request) => request,
         Err(why) => return (StatusCode::BAD_REQUEST, why).into_response(),
     };
@@ -184,13 +192,20 @@ where
 pub fn parse(body: &[u8]) -> Result<Request, String> {
     let review: ReviewIn = serde_json::from_slice(body)
         .map_err(|e| format!("wanted an AdmissionReview of admission.k8s.io/v1 as JSON: {e}\n"))?;
-    if review.api_version != "admission.k8s.io/v1" || review.kind != "AdmissionReview" {
+    checked(&review.api_version, &review.kind, review.request)
+}
+
+/// The request of a review, if it is one of the version that is spoken.
+///
+/// # Errors
+/// What was wanted and what was found.
+pub fn checked<T>(api_version: &str, kind: &str, request: Option<T>) -> Result<T, String> {
+    if api_version != "admission.k8s.io/v1" || kind != "AdmissionReview" {
         return Err(format!(
-            "wanted AdmissionReview of admission.k8s.io/v1, found {} of {}\n",
-            review.kind, review.api_version
+            "wanted AdmissionReview of admission.k8s.io/v1, found {kind} of {api_version}\n"
         ));
     }
-    review.request.ok_or_else(|| "wanted an AdmissionReview with a request, found none\n".to_owned())
+    request.ok_or_else(|| "wanted an AdmissionReview with a request, found none\n".to_owned())
 }
 
 /// The bytes of an answer.

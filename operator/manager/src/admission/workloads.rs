@@ -9,17 +9,16 @@ use placet_evidence::{
 };
 use placet_gate::Cleared;
 use placet_gate::admission::{
-    self, Effect as GateEffect, Facts, Judged, Mode, Operation, OwnerHistory, Subject, Workload,
+    self, Effect as GateEffect, Facts, Judged, Mode, Operation, Owner, OwnerHistory, Subject, Workload,
 };
 use placet_gate::object::Object;
 use placet_gate::render::Names;
-use serde_json::Value;
 
 use super::Admission;
 use super::review::{Answer, Request};
 use crate::ledger::Repeat;
 use crate::services::events::EventType;
-use crate::state::Decided;
+use crate::state::{Decided, Parent};
 
 /// Adds the hold to a pod that may not run yet.
 pub fn mutate(a: &Admission, request: &Request) -> Answer {
@@ -63,10 +62,10 @@ fn read<'a>(a: &Admission, request: &'a Request) -> Option<(admission::Request<'
         user: &request.user_info.username,
     };
     let parent = scale.then(|| {
-        let key = (kind.as_str().to_owned(), request.namespace.clone(), request.name.clone());
-        a.state.workloads().parents.get(&key).cloned()
+        let workloads = a.state.workloads();
+        workloads.parent(kind.as_str(), &request.namespace, &request.name).map(Parent::object)
     });
-    match admission::subject(&review, parent.flatten().as_deref()) {
+    match admission::subject(&review, parent.flatten().as_ref()) {
         Judged::Passes(_) => None,
         Judged::Subject(subject) => Some((review, subject)),
     }
@@ -107,6 +106,7 @@ fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, vali
         namespace_labels: &labels,
         release: decided.as_ref().and_then(|d| d.snapshot.release.as_deref()),
         decision,
+        words: decided.as_ref().map(|d| &d.words),
         policies: &policies,
         history: history.as_ref(),
         live_pods,
@@ -246,7 +246,7 @@ fn admitted(a: &Admission, subject: &Subject, outcome: &Outcome, now: jiff::Time
         if subject.is_pod() { subject.owner.as_ref().map(|o| o.uid.clone()) } else { subject.uid.clone() };
     if let Some(owner) = owner {
         let pod = (release.clone(), subject.pod_content.clone());
-        a.state.workloads_mut().admit(&owner, pod, subject.replicas);
+        a.state.admit(&owner, pod, subject.replicas, now);
     }
 }
 
@@ -257,21 +257,17 @@ fn notify(a: &Admission, request: &Request, subject: &Subject, outcome: &Outcome
         return;
     }
     let Some(owner) = subject.owner.as_ref() else { return };
-    let (kind, name, uid, api_version) = top_owner(a, &request.namespace, owner);
-    let regarding = crate::effects::reference(&api_version, &kind, &request.namespace, &name, &uid);
-    let note = outcome.answer.event_for(&a.state.names());
     let reason = if outcome.answer.effect == GateEffect::Hold { "PodHeld" } else { "PodRefused" };
-    a.events.emit(regarding, EventType::Warning, reason, &note);
+    a.events.emit_if_room(EventType::Warning, reason, || {
+        let Owner { api_version, kind, name, uid } = top_owner(a, &request.namespace, owner);
+        let regarding = crate::effects::reference(&api_version, &kind, &request.namespace, &name, &uid);
+        (regarding, outcome.answer.event_for(&a.state.names()))
+    });
 }
 
 /// Follows owners from a ReplicaSet to its Deployment, as far as our stores know them.
-fn top_owner(a: &Admission, namespace: &str, owner: &admission::Owner) -> (String, String, String, String) {
-    let direct = (owner.kind.clone(), owner.name.clone(), owner.uid.clone(), owner.api_version.clone());
-    let key = (owner.kind.clone(), namespace.to_owned(), owner.name.clone());
-    let parent = a.state.workloads().parents.get(&key).cloned();
-    let above = parent.as_deref().and_then(crate::stores::controller).map(|o: &Value| {
-        let text = |k: &str| o.get(k).and_then(Value::as_str).unwrap_or_default().to_owned();
-        (text("kind"), text("name"), text("uid"), text("apiVersion"))
-    });
-    above.unwrap_or(direct)
+fn top_owner(a: &Admission, namespace: &str, owner: &Owner) -> Owner {
+    let workloads = a.state.workloads();
+    let parent = workloads.parent(&owner.kind, namespace, &owner.name);
+    parent.and_then(|p| p.controller.clone()).unwrap_or_else(|| owner.clone())
 }

@@ -33,6 +33,10 @@ const SERIES_SPACING: Duration = Duration::from_secs(10);
 /// New events that one object may have at once, and how long it takes until it may have one more.
 const BURST: f64 = 10.0;
 const REFILL: Duration = Duration::from_secs(30);
+/// New events of all objects that are written at once, and in a second from then on: what the API server is spared when
+/// thousands of objects have something to say.
+const BURST_ALL: f64 = 200.0;
+const PER_SECOND: f64 = 50.0;
 /// Series and objects that are remembered; beyond, the oldest are forgotten.
 const REMEMBERED: usize = 4096;
 /// How long writing may go on after the stop signal.
@@ -87,6 +91,7 @@ impl EventSink {
             said,
             series: HashMap::new(),
             allowance: HashMap::new(),
+            all: Allowance { left: BURST_ALL, since: Instant::now() },
         };
         (Self(sender), task)
     }
@@ -99,6 +104,22 @@ impl EventSink {
         if let Err(error) = self.0.try_send(said) {
             debug!(%error, "an event was dropped");
         }
+    }
+
+    /// As [`EventSink::emit`], for what others can have said without end: takes half of the queue at most, and the
+    /// words are made only if there is room.
+    pub fn emit_if_room(
+        &self,
+        type_: EventType,
+        reason: &str,
+        words: impl FnOnce() -> (ObjectReference, String),
+    ) {
+        if self.0.capacity() * 2 < self.0.max_capacity() {
+            debug!(reason, "an event was left out: too many wait");
+            return;
+        }
+        let (regarding, note) = words();
+        self.emit(regarding, type_, reason, &note);
     }
 }
 
@@ -135,6 +156,8 @@ pub struct EventTask {
     said: mpsc::Receiver<Said>,
     series: HashMap<Key, Series>,
     allowance: HashMap<String, Allowance>,
+    /// Of all objects together.
+    all: Allowance,
 }
 
 impl std::fmt::Debug for EventTask {
@@ -187,6 +210,7 @@ impl EventTask {
             debug!(object, reason = said.reason, "an event was left out: too many about this object");
             return;
         }
+        self.pace(now).await;
         let (path, event) = self.event(&said);
         match call::create(&self.client, &path, &event).await {
             Ok(_) => {
@@ -239,6 +263,15 @@ impl EventTask {
         }
         bucket.left -= 1.0;
         true
+    }
+
+    /// Waits until one more event of all may be written.
+    async fn pace(&mut self, now: Instant) {
+        let gained = (now - self.all.since).as_secs_f64() * PER_SECOND;
+        self.all = Allowance { left: (self.all.left + gained).min(BURST_ALL) - 1.0, since: now };
+        if self.all.left < 0.0 {
+            tokio::time::sleep(Duration::from_secs_f64(-self.all.left / PER_SECOND)).await;
+        }
     }
 
     /// Keeps what is remembered bounded.
