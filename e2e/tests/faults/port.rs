@@ -56,8 +56,13 @@ async fn a_path_that_was_told_leads_nowhere() {
     .unwrap();
     eventually("the path of the start to end", Duration::from_secs(60), async || {
         cluster.apply("root-admin", &[role(&started[9..17])]).await.map_err(|error| error.to_string())?;
-        let output = send(cluster, &namespaces(&started), &review("on-its-way")).await;
+        let output = send(cluster, &namespaces(&started), &review("made-up")).await;
         if output.code != 0 { Ok(()) } else { Err("it still leads to us".to_owned()) }
+    })
+    .await
+    .unwrap();
+    eventually("the log to say what was made up", SOON, async || {
+        if log_says(cluster, "made-up").await { Ok(()) } else { Err("it is not published yet".to_owned()) }
     })
     .await
     .unwrap();

@@ -1,5 +1,6 @@
 //! Somebody who reaches the webhook port.
 
+use placet_e2e::{SOON, eventually};
 use serde_json::json;
 
 use super::lending;
@@ -20,7 +21,11 @@ async fn the_port_answers_nobody_but_the_api_server() {
     // Who knows it is heard: that is what the token guards. It may change by itself meanwhile, and stays good then.
     let output = send(cluster, &namespaces(&path), &review("made-up")).await;
     assert!(output.ok().unwrap().contains("\"allowed\":true"));
-    assert!(log_says(cluster, "made-up").await);
+    eventually("the log to say what was made up", SOON, async || {
+        if log_says(cluster, "made-up").await { Ok(()) } else { Err("it is not published yet".to_owned()) }
+    })
+    .await
+    .unwrap();
     assert!(!log_says(cluster, "never-heard-of").await);
 }
 

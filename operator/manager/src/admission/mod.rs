@@ -91,7 +91,6 @@ pub fn router(admission: Admission) -> Router {
         .with_state(admission)
 }
 
-async fn mutate_own(Shared(a): Shared<Admission>, body: Bytes) -> axum::response::Response {
 /// A server that forgot the door answers nothing.
 async fn admitted(request: HttpRequest, next: Next) -> Response {
     if request.extensions().get::<Admitted>().is_some() {
@@ -101,6 +100,7 @@ async fn admitted(request: HttpRequest, next: Next) -> Response {
     }
 }
 
+async fn mutate_own(Shared(a): Shared<Admission>, body: Bytes) -> axum::response::Response {
     review::serve(&body, async |request: Request| own_mutate::answer(&a, &request).await).await
 }
 
