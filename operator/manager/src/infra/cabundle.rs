@@ -260,7 +260,6 @@ impl Injector {
                             tokio::time::sleep(SPACING).await;
                         }
                         Err(problem) => {
-                            let problem = door.hide(&problem);
                             warn!(%target, %problem, "caBundle and path could not be injected, trying again");
                             failed = true;
                         }

@@ -6,6 +6,7 @@ use kube::client::ClientBuilder;
 use kube::{Client, Config};
 
 use super::clock::Clock;
+use super::token::without_tokens;
 
 /// How long connecting may take before the attempt counts as failed.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -24,7 +25,7 @@ pub enum ConnectError {
 }
 
 /// An error with its causes on one line: kube's own text often ends at "client error (Connect)". A cause that is already
-/// part of the text is not repeated.
+/// part of the text is not repeated. Tokens in quoted paths are left out.
 pub fn explain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -35,7 +36,7 @@ pub fn explain(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    text
+    without_tokens(&text).into_owned()
 }
 
 /// Makes rustls use ring. Call it first in `main`: with two providers in one build rustls panics at first use. Calling

@@ -170,16 +170,6 @@ impl Door {
         current | former
     }
 
-    /// The text without any token.
-    pub fn hide(&self, text: &str) -> String {
-        let keys = self.keys.load();
-        let mut text = text.replace(keys.current.text(), "…");
-        if let Some((former, _)) = &keys.former {
-            text = text.replace(former.text(), "…");
-        }
-        text
-    }
-
     /// A request arrives. Looks at nothing but its address.
     pub fn knock(self: &Arc<Self>, uri: &Uri) -> Knock {
         if self.open.iter().any(|open| uri.path().starts_with(open)) {

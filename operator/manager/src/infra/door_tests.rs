@@ -53,8 +53,7 @@ async fn only_the_token_opens_and_it_goes_no_further() {
     assert_eq!(door.refused.get(), 8);
     assert!(matches!(knock(&door, "/evidence/head"), Knock::Unguarded));
     assert_eq!(door.due(), None, "strangers change nothing");
-    let (text, debug) = (door.hide(&format!("at {path}: no")), format!("{door:?}"));
-    assert_eq!(text, format!("at /…{TO}: no"));
+    let debug = format!("{door:?}");
     assert!(!debug.contains(door.path("").trim_start_matches('/')), "{debug}");
 }
 

@@ -14,6 +14,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::clock::{Clock, Trust};
 use super::freshness::{Freshness, StoreState};
+use super::token::without_tokens;
 
 /// The names of all metrics of this module; no label of theirs holds a name or free text of a user. Without the prefix
 /// `placet_`, which the registry adds.
@@ -86,12 +87,27 @@ pub enum TelemetryError {
 /// When the filter does not parse, or logging was set up before.
 pub fn init_logs(filter: &str, format: LogFormat) -> Result<(), TelemetryError> {
     let filter = parse_filter(filter)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Discreet(std::io::stderr()));
     let done = match format {
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
         LogFormat::Text => builder.with_ansi(false).finish().try_init(),
     };
     done.map_err(|error| TelemetryError::Twice(error.to_string()))
+}
+
+/// Writes lines without the token of our webhooks' paths, whoever quotes it. A line comes in one piece.
+struct Discreet<W>(W);
+
+impl<W: std::io::Write> std::io::Write for Discreet<W> {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.write_all(without_tokens(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }
 
 fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
@@ -196,6 +212,21 @@ mod tests {
 
     use super::super::freshness::STALE_AFTER;
     use super::*;
+
+    #[test]
+    fn no_line_of_the_log_holds_a_token() {
+        use std::io::Write as _;
+        let token = super::super::token::Token::random_hex().unwrap();
+        let line = format!(
+            "{{\"problem\":\"Post \\\"https://placet.ns.svc:8443/{}/mutate/own\\\": EOF\"}}\n",
+            token.text()
+        );
+        let mut written = Discreet(Vec::new());
+        written.write_all(line.as_bytes()).unwrap();
+        written.write_all(b"more\n").unwrap();
+        let text = String::from_utf8(written.0).unwrap();
+        assert_eq!(text, line.replace(token.text(), "…") + "more\n");
+    }
 
     #[test]
     fn names_are_unique() {

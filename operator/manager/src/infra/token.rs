@@ -1,5 +1,6 @@
 //! A secret that somebody must show to be let in.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use subtle::ConstantTimeEq as _;
@@ -45,6 +46,23 @@ impl Token {
     }
 }
 
+/// The text with `…` for each part of a path that looks like [`Token::random_hex`]: an API server that fails to call us
+/// quotes our path to whoever asked, and that may be ourselves.
+pub fn without_tokens(text: &str) -> Cow<'_, str> {
+    const LENGTH: usize = 64;
+    let mut parts: Vec<&str> = text.split('/').collect();
+    let last = parts.len() - 1;
+    let mut found = false;
+    for (index, part) in parts.iter_mut().enumerate() {
+        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if index > 0 && index < last && part.len() == LENGTH && part.bytes().all(hex) {
+            *part = "…";
+            found = true;
+        }
+    }
+    if found { Cow::Owned(parts.join("/")) } else { Cow::Borrowed(text) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +88,21 @@ mod tests {
             one.text()
         );
         assert!(!one.matches(other.text().as_bytes()));
+    }
+
+    #[test]
+    fn tokens_in_quoted_paths_are_hidden_and_digests_are_not() {
+        let token = Token::random_hex().unwrap();
+        let quoted =
+            format!("Post \"https://placet.ns.svc:8443/{}/mutate/own?timeout=10s\": EOF", token.text());
+        assert_eq!(
+            without_tokens(&quoted),
+            "Post \"https://placet.ns.svc:8443/…/mutate/own?timeout=10s\": EOF"
+        );
+        for other in
+            [format!("a/b@sha256:{}/c", token.text()), format!("objects/ab/{}", token.text()), String::new()]
+        {
+            assert_eq!(without_tokens(&other), other);
+        }
     }
 }

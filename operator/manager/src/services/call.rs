@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::infra::client::explain;
+use crate::infra::token::without_tokens;
 
 /// How long one call may take. The API server's own limit on a request is 60 s; one that is not answered in this time
 /// is better tried again.
@@ -40,7 +41,7 @@ impl PatchKind {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The API server refused.
-    #[error("{what}: the API server answered {}: {}", status.code, status.message)]
+    #[error("{what}: the API server answered {}: {}", status.code, without_tokens(&status.message))]
     Refused {
         /// Method and path.
         what: String,
