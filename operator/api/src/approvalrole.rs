@@ -19,7 +19,7 @@ use crate::scalar::{Paragraph, Title};
     derive = "PartialEq",
     validation = Rule::new("size(self.metadata.name) <= 63").message("metadata.name: at most 63 characters, since names become label values"),
     printcolumn = r#"{"name":"Title","type":"string","jsonPath":".spec.title"}"#,
-    printcolumn = r#"{"name":"Answers For","type":"string","jsonPath":".spec.answersFor"}"#,
+    printcolumn = r#"{"name":"Answers For","type":"string","jsonPath":".spec.answersFor","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

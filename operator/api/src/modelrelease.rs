@@ -207,7 +207,8 @@ pub struct ModelReleaseStatus {
     /// The recorded decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<DecisionRef>,
-    /// Conditions: Ready (judged at this generation) and Cleared (all gates are met).
+    /// Conditions: Ready (judged at this generation) and Cleared (all gates are met); TimeTrusted is there, and False,
+    /// while decisions are Unknown because the operator's clock differs from the API server's by more than 30 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

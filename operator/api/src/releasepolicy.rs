@@ -24,9 +24,12 @@ use crate::testreport::TestType;
     status = "ReleasePolicyStatus",
     derive = "PartialEq",
     validation = Rule::new("size(self.metadata.name) <= 63").message("metadata.name: at most 63 characters, since names become label values"),
-    printcolumn = r#"{"name":"Classes","type":"string","jsonPath":".spec.appliesTo.classes"}"#,
+    printcolumn = r#"{"name":"Applies To","type":"string","jsonPath":".status.appliesTo","description":"Classes, and the namespaces if not all"}"#,
     printcolumn = r#"{"name":"Appetite","type":"string","jsonPath":".spec.riskAppetite"}"#,
-    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Usable","type":"string","jsonPath":".status.conditions[?(@.type==\"Usable\")].status"}"#,
+    printcolumn = r#"{"name":"Time-Trusted","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type==\"TimeTrusted\")].status"}"#,
+    printcolumn = r#"{"name":"Evidence-Writable","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type==\"EvidenceWritable\")].status"}"#,
+    printcolumn = r#"{"name":"Evidence-Space","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type==\"EvidenceSpace\")].status"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -93,6 +96,35 @@ pub struct AppliesTo {
     /// Namespaces, by label. Left out or empty: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
+}
+
+impl AppliesTo {
+    /// As lists show it: `High`, or `Minimal, Limited; namespaces with tier=prod`.
+    pub fn in_words(&self) -> String {
+        let classes: Vec<String> = self.classes.iter().map(ToString::to_string).collect();
+        let mut out = classes.join(", ");
+        let selector = self.namespace_selector.as_ref();
+        let mut wanted: Vec<String> = selector
+            .and_then(|s| s.match_labels.as_ref())
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| format!("{key}={}", value.as_str()))
+            .collect();
+        wanted.extend(selector.and_then(|s| s.match_expressions.as_ref()).into_iter().flatten().map(|one| {
+            let values: Vec<&str> = one.values.iter().flatten().map(|value| value.as_str()).collect();
+            match one.operator {
+                LabelOperator::In => format!("{} in ({})", one.key, values.join(", ")),
+                LabelOperator::NotIn => format!("{} not in ({})", one.key, values.join(", ")),
+                LabelOperator::Exists => one.key.to_string(),
+                LabelOperator::DoesNotExist => format!("no {}", one.key),
+            }
+        }));
+        if !wanted.is_empty() {
+            out.push_str("; namespaces with ");
+            out.push_str(&wanted.join(", "));
+        }
+        out
+    }
 }
 
 /// Selects objects by their labels; all requirements must hold.
@@ -310,9 +342,38 @@ pub struct ReleasePolicyStatus {
     /// Digest of the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// Conditions, among them Ready (understood at this generation, and every role that it names exists).
+    /// Classes, and the namespaces where not all, as lists show them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applies_to: Option<Line>,
+    /// Conditions: Ready (judged at this generation), Usable (understood, without contradiction, and every role that it
+    /// names exists), and three that are the same on every policy and speak of the whole installation: TimeTrusted (the
+    /// operator's clock is within 30 s of the API server's; otherwise every decision is Unknown), EvidenceWritable (the
+    /// evidence log takes records; otherwise enforcing namespaces start no pods) and EvidenceSpace (neither the log's
+    /// volume nor a namespace's write budget is 80 % used).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Option<Vec<Condition>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_policy_applies_to_reads_as_words() {
+        let words = |json: &str| serde_json::from_str::<AppliesTo>(json).unwrap().in_words();
+        assert_eq!(words(r#"{"classes": ["High"]}"#), "High");
+        assert_eq!(
+            words(r#"{"classes": ["Minimal", "Limited"], "namespaceSelector": {}}"#),
+            "Minimal, Limited"
+        );
+        assert_eq!(
+            words(
+                r#"{"classes": ["High"], "namespaceSelector": {"matchLabels": {"tier": "prod"}, "matchExpressions": [
+                    {"key": "team", "operator": "In", "values": ["a", "b"]}, {"key": "test", "operator": "DoesNotExist"}]}}"#
+            ),
+            "High; namespaces with tier=prod, team in (a, b), no test"
+        );
+    }
 }

@@ -22,9 +22,12 @@ use crate::scalar::{DateTime, Digest, Id, Line, Name, Paragraph};
     derive = "PartialEq",
     validation = Rule::new("size(self.metadata.name) <= 63").message("metadata.name: at most 63 characters, since names become label values"),
     printcolumn = r#"{"name":"Assessment","type":"string","jsonPath":".spec.assessment.name"}"#,
-    printcolumn = r#"{"name":"Risks","type":"string","jsonPath":".spec.risks"}"#,
+    printcolumn = r#"{"name":"Risks","type":"string","jsonPath":".status.risks"}"#,
     printcolumn = r#"{"name":"Level","type":"string","jsonPath":".spec.level"}"#,
     printcolumn = r#"{"name":"Role","type":"string","jsonPath":".spec.role"}"#,
+    printcolumn = r#"{"name":"By","type":"string","jsonPath":".status.by"}"#,
+    printcolumn = r#"{"name":"Counts","type":"string","jsonPath":".status.conditions[?(@.type==\"Counts\")].status"}"#,
+    printcolumn = r#"{"name":"Why","type":"string","jsonPath":".status.conditions[?(@.type==\"Counts\")].reason","priority":1}"#,
     printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".spec.expiresAt"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
@@ -73,6 +76,9 @@ pub struct RiskAcceptanceStatus {
     /// Who accepted, from the request that created it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Line>,
+    /// Ids of the accepted risks, joined by commas, as lists show them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risks: Option<Line>,
     /// Digest of the content; a Reject of it names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,

@@ -28,7 +28,7 @@ use crate::scalar::{Decimal, Digest, Id, Line, Moment, Name, Title};
     printcolumn = r#"{"name":"Dataset","type":"string","jsonPath":".spec.dataset","priority":1}"#,
     printcolumn = r#"{"name":"Tool","type":"string","jsonPath":".spec.tool.name"}"#,
     printcolumn = r#"{"name":"Ran","type":"string","jsonPath":".spec.ranAt"}"#,
-    printcolumn = r#"{"name":"Counts","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable: create a new TestReport; to replace one, name it in spec.supersedes"))]

@@ -44,6 +44,14 @@ pub fn run(cluster: &Cluster, args: &WhyArgs) -> anyhow::Result<u8> {
             ))?;
             return Ok(1);
         }
+        Err(e) if e.downcast_ref::<crate::cluster::Refused>().is_some_and(|r| r.code == 403) => {
+            anyhow::bail!(
+                "{e}; who may read releases is said by a role binding in namespace {}, for example to \
+                 {}-data-scientist: ask the platform team",
+                cluster.namespace,
+                cluster.operator.release
+            )
+        }
         Err(e) => return Err(e),
     };
     let answer = Answer::new(&object, &name, &cluster.namespace)?;
@@ -348,5 +356,20 @@ $ placet approve mr/m-2 --role validator -n lending\n\nmet: release\n"
         let e = run(&cluster, &args("mr/none")).unwrap_err().to_string();
         assert!(e.contains("wanted the ModelRelease none in namespace lending, found none"), "{e}");
         assert_eq!(asked.lock().unwrap().len(), 4);
+    }
+
+    #[test]
+    fn who_may_not_read_is_told_who_decides_that() {
+        let said = json!({"kind": "Status", "reason": "Forbidden", "message": "modelreleases.placet.dev \"m-2\" is forbidden"});
+        let path = "GET /apis/placet.dev/v1alpha1/namespaces/lending/modelreleases/m-2";
+        let (cluster, _) = cluster(Answers::default().with(path, 403, &said));
+        let args = WhyArgs { target: "mr/m-2".into(), output: TableOrJson::Table };
+        let e = run(&cluster, &args).unwrap_err().to_string();
+        assert!(
+            e.contains("is forbidden")
+                && e.contains("a role binding in namespace lending")
+                && e.contains("placet-data-scientist"),
+            "{e}"
+        );
     }
 }
