@@ -71,6 +71,10 @@ pub fn values() -> Value {
     })
 }
 
+/// The variable that names Helm values for the cluster of `E2E_KUBECONFIG`, as a path from the repository: which image of
+/// the operator its nodes can run, and on which of them.
+const VALUES: &str = "E2E_VALUES";
+
 static INSTALLED: OnceCell<&'static Cluster> = OnceCell::const_new();
 
 /// The shared cluster of this test binary with Placet installed, by the first test that asks.
@@ -98,6 +102,12 @@ pub fn in_seconds(seconds: i64) -> String {
 }
 
 impl Cluster {
+    /// Whether the operator of this build can be installed here: on a cluster of our own, or on one of somebody else with
+    /// values of theirs.
+    pub fn can_install(&self) -> bool {
+        !self.is_foreign() || files::environment(VALUES).is_some()
+    }
+
     /// Installs the custom resource definitions with their chart, or upgrades them.
     ///
     /// # Errors
@@ -115,7 +125,7 @@ impl Cluster {
     pub async fn install_placet(&self, more: &Value) -> Result<()> {
         self.helm_placet(more).await?.ok()?;
         eventually("the policy packs to be ready", SOON, async || {
-            let ready = "{.status.conditions[?(@.type=='Ready')].status}";
+            let ready = "{.status.conditions[?(@.type=='Usable')].status}";
             for policy in ["high-risk", "limited", "minimal"] {
                 let found = self.field("", &format!("releasepolicy/{policy}"), ready).await?;
                 if found != "True" {
@@ -145,7 +155,8 @@ impl Cluster {
         let (own, added) = (dir.join("placet-values.json"), dir.join("placet-more-values.json"));
         files::write(&own, values().to_string(), 0o644)?;
         files::write(&added, more.to_string(), 0o644)?;
-        let node = self.real_node_values();
+        let given = files::environment(VALUES).filter(|_| self.is_foreign());
+        let node = given.map_or_else(|| self.real_node_values(), |file| repository().join(file));
         let chart = chart.to_string_lossy();
         let (node, own, added) = (node.to_string_lossy(), own.to_string_lossy(), added.to_string_lossy());
         self.helm([

@@ -2,6 +2,8 @@
 //! namespace for each.
 #![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
+#[path = "operator/access.rs"]
+mod access;
 #[path = "operator/attacks.rs"]
 mod attacks;
 #[path = "operator/common.rs"]
@@ -16,17 +18,26 @@ mod inputs;
 mod lapses;
 #[path = "operator/modes.rs"]
 mod modes;
+#[path = "operator/port.rs"]
+mod port;
+#[path = "operator/refusals.rs"]
+mod refusals;
+#[path = "operator/webhooks.rs"]
+mod webhooks;
 
 use placet_e2e::placet::{Lending, shared_installation};
-use placet_e2e::record_skip;
+use placet_e2e::{record_skip, shared_cluster};
 
-/// The shared installation, and a namespace of its own for the scenario. None where the cluster has no node of ours to
-/// run the operator on; the skip has been noted.
+/// The shared installation, and a namespace of its own for the scenario. None where the operator cannot be installed; the
+/// skip has been noted.
 async fn lending(ns: &'static str, mode: Option<&str>) -> Option<Lending<'static>> {
-    let cluster = shared_installation().await.unwrap();
-    if cluster.is_foreign() {
-        record_skip("install Placet from this build", "the cluster of E2E_KUBECONFIG has no node of ours");
+    if !shared_cluster().await.unwrap().can_install() {
+        record_skip(
+            "install Placet from this build",
+            "E2E_VALUES does not say which image of the operator the cluster of E2E_KUBECONFIG can run",
+        );
         return None;
     }
+    let cluster = shared_installation().await.unwrap();
     Some(Lending::open(cluster, ns, mode).await.unwrap())
 }
