@@ -218,6 +218,7 @@ impl Bench {
         let server = self.client.block_on(Running::start(
             &self.certificates,
             noop::router(),
+            None,
             self.servers.handle(),
         ))?;
         let mut target = self.target(&server, case, case.path().to_owned())?;
@@ -248,12 +249,12 @@ impl Bench {
                 operator_user: "system:serviceaccount:placet-system:placet".into(),
             }
         };
-        let server = self.client.block_on(Running::start(
         let door = Door::new(&["/evidence/"])?;
+        let server = self.client.block_on(Running::start(
             &self.certificates,
             router(admission),
-            self.servers.handle(),
             Some(Arc::clone(&door)),
+            self.servers.handle(),
         ))?;
         let target = self.target(&server, case, door.path(case.path()))?;
         let first = self.warm_up(&target, slice)?;
