@@ -8,15 +8,22 @@
     reason = "a command-line program that tells a story: files and waiting are what it does"
 )]
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
 use placet_e2e::{Cluster, Options, Output, own_images};
+
+#[path = "placet-demo/kills.rs"]
+mod kills;
+#[path = "placet-demo/telling.rs"]
+mod telling;
+
+use telling::{DONE, Teller, Told, check, now, quote};
 
 /// Tells the story of one model on a real control plane.
 #[derive(Debug, Parser)]
@@ -27,6 +34,9 @@ struct Arguments {
     /// Where transcript, evidence and cluster go.
     #[arg(long, default_value = "target/demo")]
     dir: PathBuf,
+    /// Kill the operator during each command; the story must come out the same. For tests.
+    #[arg(long, hide = true)]
+    kill_operator: bool,
 }
 
 const SAMPLES: &str = "e2e/samples/adult";
@@ -34,38 +44,13 @@ const V1: &str = "credit-eligibility-1.0.0";
 const V2: &str = "credit-eligibility-2.0.0";
 const RULES: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-validations";
 
-/// The terminal and the transcript.
-struct Teller {
-    transcript: fs::File,
-    step: usize,
-}
-
-impl Teller {
-    fn say(&mut self, text: &str) -> anyhow::Result<()> {
-        println!("{text}");
-        writeln!(self.transcript, "{text}")?;
-        Ok(())
-    }
-
-    fn chapter(&mut self, text: &str) -> anyhow::Result<()> {
-        self.step += 1;
-        let step = self.step;
-        self.say(&format!("\n── {step}. {text}"))
-    }
-}
-
-/// What a command must come to.
-struct Told<'a> {
-    code: i32,
-    says: &'a [&'a str],
-}
-
-const DONE: Told<'static> = Told { code: 0, says: &[] };
-
 struct Demo {
     cluster: Cluster,
     teller: Teller,
     placet: PathBuf,
+    kills: Option<kills::Kills>,
+    /// What `placet approve` said of each object that was approved.
+    described: BTreeMap<String, String>,
 }
 
 impl Demo {
@@ -79,10 +64,23 @@ impl Demo {
     ) -> anyhow::Result<Output> {
         let quoted: Vec<String> = args.iter().map(|a| quote(a)).collect();
         self.teller.say(&format!("\n{who}$ {program} {}", quoted.join(" ")))?;
-        let output = self.cluster.run(program, who, args.iter().copied(), None).await?;
+        let doing = async || Ok(self.cluster.run(program, who, args.iter().copied(), None).await?);
+        let output = self.attempt(told, doing).await?;
         self.show(&output)?;
         check(&output, told)?;
         Ok(output)
+    }
+
+    /// Does something once; where the operator is killed meanwhile, until it comes out as told.
+    async fn attempt(
+        &self,
+        told: &Told<'_>,
+        doing: impl AsyncFn() -> anyhow::Result<Output>,
+    ) -> anyhow::Result<Output> {
+        match &self.kills {
+            Some(kills) => kills.during(&self.cluster, told, doing).await,
+            None => doing().await,
+        }
     }
 
     fn show(&mut self, output: &Output) -> anyhow::Result<()> {
@@ -95,6 +93,18 @@ impl Demo {
         Ok(())
     }
 
+    /// Shows output whose first lines were shown before: they are left out in the terminal.
+    fn show_in_short(&mut self, output: &Output, again: &str) -> anyhow::Result<()> {
+        let all = format!("{}{}", output.stderr, output.stdout);
+        let all = all.trim_end();
+        let Some(rest) = all.strip_prefix(again) else { return self.teller.say(all) };
+        let left_out = again.lines().count();
+        self.teller.say_in_short(
+            all,
+            &format!("  … ({left_out} lines, as above)\n{}", rest.trim_start_matches('\n')),
+        )
+    }
+
     async fn kubectl(&mut self, who: &str, args: &[&str], told: &Told<'_>) -> anyhow::Result<Output> {
         self.run(who, "kubectl", args, told).await
     }
@@ -103,20 +113,28 @@ impl Demo {
         self.run(who, "placet", args, told).await
     }
 
-    /// Waits until a command's output holds a text, at most 30 s, and shows the last one.
+    /// Waits until a command's output holds a text, at most a minute, and shows the last one.
     async fn until(&mut self, who: &str, args: &[&str], text: &str) -> anyhow::Result<Duration> {
+        let begun = now();
+        let output = self.until_quietly(who, args, text).await?;
+        let waited = begun.elapsed();
+        let quoted: Vec<String> = args.iter().map(|a| quote(a)).collect();
+        self.teller.say(&format!("\n{who}$ kubectl {}", quoted.join(" ")))?;
+        self.show(&output)?;
+        Ok(waited)
+    }
+
+    /// The same without a word.
+    async fn until_quietly(&mut self, who: &str, args: &[&str], text: &str) -> anyhow::Result<Output> {
         let begun = now();
         loop {
             let output = self.cluster.run("kubectl", who, args.iter().copied(), None).await?;
             if output.stdout.contains(text) {
-                let quoted: Vec<String> = args.iter().map(|a| quote(a)).collect();
-                self.teller.say(&format!("\n{who}$ kubectl {}", quoted.join(" ")))?;
-                self.show(&output)?;
-                return Ok(begun.elapsed());
+                return Ok(output);
             }
-            if begun.elapsed() > Duration::from_secs(30) {
+            if begun.elapsed() > Duration::from_secs(60) {
                 self.show(&output)?;
-                bail!("wanted {text:?} within 30 s of `{}`", output.command);
+                bail!("wanted {text:?} within 60 s of `{}`", output.command);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -144,8 +162,9 @@ impl Demo {
         let quoted: Vec<String> = args.iter().map(|a| quote(a)).collect();
         self.teller.say(&format!("\ndana$ placet {} | kubectl apply -n lending -f -", quoted.join(" ")))?;
         let made = self.cluster.run("placet", "dana", args, None).await?.ok()?;
-        let applied =
-            self.cluster.kubectl_with_input("dana", ["apply", "-n", "lending", "-f", "-"], &made).await?;
+        let apply = ["apply", "-n", "lending", "-f", "-"];
+        let doing = async || Ok(self.cluster.kubectl_with_input("dana", apply, &made).await?);
+        let applied = self.attempt(&DONE, doing).await?;
         self.show(&applied)?;
         check(&applied, &DONE)
     }
@@ -153,7 +172,21 @@ impl Demo {
     async fn approve(&mut self, who: &str, target: &str, role: &str, more: &[&str]) -> anyhow::Result<()> {
         let mut args = vec!["approve", target, "--role", role, "-n", "lending", "--yes"];
         args.extend(more);
-        self.placet(who, &args, &DONE).await.map(drop)
+        let quoted: Vec<String> = args.iter().map(|a| quote(a)).collect();
+        self.teller.say(&format!("\n{who}$ placet {}", quoted.join(" ")))?;
+        let doing = async || Ok(self.cluster.run("placet", who, args.iter().copied(), None).await?);
+        let output = self.attempt(&DONE, doing).await?;
+        // What is approved is shown to each of them; a reader wants to see it once.
+        let again = self.described.get(target).cloned().unwrap_or_default();
+        if again.is_empty() {
+            self.show(&output)?;
+        } else {
+            self.show_in_short(&output, &again)?;
+        }
+        if let Some(end) = output.stderr.find("You, ") {
+            self.described.insert(target.to_owned(), output.stderr[..end].to_owned());
+        }
+        check(&output, &DONE)
     }
 }
 
@@ -161,27 +194,6 @@ impl Demo {
 const DATASET: &str = "sha256:a2a9044bc167a35b2361efbabec64e89d69ce82d9790d2980119aac5fd7e9c05";
 const WEIGHTS_1: &str = "sha256:3ecc933942d7d90aa05aaf3da6798f19d4af1815b0890de094d100d7feae14d7";
 const WEIGHTS_2: &str = "sha256:7f06e302437f15f850ca6cc36a5159a1d73ce72eff7a528abc8a973dbcd260a1";
-
-fn now() -> Instant {
-    Instant::now()
-}
-
-fn quote(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{text}'") }
-}
-
-fn check(output: &Output, told: &Told<'_>) -> anyhow::Result<()> {
-    if output.code != told.code {
-        bail!("wanted exit code {}, found {} from `{}`", told.code, output.code, output.command);
-    }
-    for text in told.says {
-        if !output.stdout.contains(text) && !output.stderr.contains(text) {
-            bail!("wanted {text:?} in the output of `{}`", output.command);
-        }
-    }
-    Ok(())
-}
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -216,8 +228,13 @@ async fn tell(arguments: &Arguments) -> anyhow::Result<()> {
     let cluster =
         if keep { Cluster::start_detached(options).await? } else { Cluster::start(options).await? };
     let placet = std::env::current_exe()?.with_file_name("placet");
-    let mut demo = Demo { cluster, teller: Teller { transcript, step: 0 }, placet };
+    let kills = arguments.kill_operator.then(kills::Kills::default);
+    let mut demo =
+        Demo { cluster, teller: Teller::new(transcript), placet, kills, described: BTreeMap::new() };
     let told = story(&mut demo, dir).await;
+    if let Some(kills) = &demo.kills {
+        println!("\nThe operator was killed {} times.", kills.done());
+    }
     if !keep {
         demo.cluster.shut_down().await?;
         return told;
@@ -274,8 +291,20 @@ async fn install(demo: &mut Demo) -> anyhow::Result<()> {
     let output = demo.cluster.run("helm", "root-admin", install, None).await?;
     check(&output, &DONE)?;
     demo.teller.say(&format!("installed and ready after {:.1} s", begun.elapsed().as_secs_f64()))?;
-    demo.until("root-admin", &["get", "releasepolicies,approvalroles"], "high-risk").await?;
-    demo.until("root-admin", &["get", "approvalroles", "-o", "name"], "executive").await?;
+    // The operator applies them once it is ready, policies after the roles that they name.
+    let ready = [
+        "get",
+        "releasepolicies",
+        "-o",
+        "jsonpath={.items[*].status.conditions[?(@.type=='Usable')].status}",
+    ];
+    demo.until_quietly("root-admin", &ready, "True True True").await?;
+    demo.kubectl(
+        "root-admin",
+        &["get", "releasepolicies,approvalroles"],
+        &Told { code: 0, says: &["executive"] },
+    )
+    .await?;
     demo.kubectl("root-admin", &["label", "namespace", "lending", "placet.dev/enforce=deny"], &DONE).await?;
     let edit = [
         "create",
@@ -433,8 +462,8 @@ async fn tampered(demo: &mut Demo) -> anyhow::Result<()> {
     let begun = now();
     // The API server takes a moment to use the changed definition.
     while demo.cluster.run("kubectl", "root-admin", edit, None).await?.code != 0 {
-        if begun.elapsed() > Duration::from_secs(20) {
-            bail!("the definition without the rule was not in use after 20 s");
+        if begun.elapsed() > Duration::from_secs(60) {
+            bail!("the definition without the rule was not in use after 60 s");
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
