@@ -10,24 +10,24 @@ use serde_json::Value;
 use super::alone;
 use super::common::holds;
 
-async fn placet(cluster: &Cluster, args: &[&str]) -> Output {
+pub async fn placet(cluster: &Cluster, args: &[&str]) -> Output {
     cluster.run("placet", "root-admin", args, None).await.unwrap()
 }
 
 /// The log's directory on this machine.
-async fn log_dir(cluster: &Cluster) -> PathBuf {
+pub async fn log_dir(cluster: &Cluster) -> PathBuf {
     cluster.claim_dir(INSTALLED_IN, "log-placet-0").await.unwrap().unwrap().join("log")
 }
 
 /// A file with the log's public key, as an auditor keeps it.
-async fn key(cluster: &Cluster) -> PathBuf {
+pub async fn key(cluster: &Cluster) -> PathBuf {
     let key = cluster.field(INSTALLED_IN, "configmap/placet-log-head", "{.data.vkey}").await.unwrap();
     let file = cluster.dir().join("settings/log-key");
     tokio::fs::write(&file, key).await.unwrap();
     file
 }
 
-async fn verify(cluster: &Cluster, dir: &Path, key: Option<&Path>) -> Output {
+pub async fn verify(cluster: &Cluster, dir: &Path, key: Option<&Path>) -> Output {
     let mut args = vec!["evidence".to_owned(), "verify".to_owned(), dir.display().to_string()];
     if let Some(key) = key {
         args.extend(["--key".to_owned(), key.display().to_string()]);
@@ -37,7 +37,7 @@ async fn verify(cluster: &Cluster, dir: &Path, key: Option<&Path>) -> Output {
 }
 
 /// Copies a directory with everything below it.
-async fn copy(from: &Path, to: &Path) {
+pub async fn copy(from: &Path, to: &Path) {
     let mut open = vec![(from.to_path_buf(), to.to_path_buf())];
     while let Some((from, to)) = open.pop() {
         tokio::fs::create_dir_all(&to).await.unwrap();
@@ -98,7 +98,7 @@ async fn the_log_verifies_and_one_byte_that_is_flipped_is_found() {
 }
 
 /// The records that the API server's audit log says an answer in a namespace rests on, with the object's name.
-async fn answered(cluster: &Cluster, ns: &str) -> BTreeMap<u64, String> {
+pub async fn answered(cluster: &Cluster, ns: &str) -> BTreeMap<u64, String> {
     let text = tokio::fs::read_to_string(cluster.audit_log().unwrap()).await.unwrap();
     let mut found = BTreeMap::new();
     for event in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
@@ -115,6 +115,21 @@ async fn answered(cluster: &Cluster, ns: &str) -> BTreeMap<u64, String> {
         }
     }
     found
+}
+
+/// All records as lines, from a log that verifies. The operator is away.
+pub async fn whole(cluster: &Cluster) -> String {
+    let (dir, key) = (log_dir(cluster).await, key(cluster).await);
+    let verified = verify(cluster, &dir, Some(&key)).await;
+    assert_eq!(verified.code, 0, "{verified:?}");
+    let dir = dir.display().to_string();
+    placet(cluster, &["evidence", "tail", "--dir", &dir, "--last", "100000"]).await.ok().unwrap()
+}
+
+/// The line of a record.
+pub fn line(tail: &str, index: u64) -> &str {
+    let wanted = index.to_string();
+    tail.lines().find(|line| line.split_whitespace().next() == Some(&wanted)).unwrap_or_default()
 }
 
 #[tokio::test]
@@ -148,17 +163,9 @@ async fn a_kill_in_the_middle_loses_no_record_whose_effect_was_seen() {
     cluster.placet_away().await.unwrap();
     let answered = answered(cluster, "killed").await;
     assert!(answered.len() > 12, "{answered:?}");
-    let (dir, key) = (log_dir(cluster).await, key(cluster).await);
-    let verified = verify(cluster, &dir, Some(&key)).await;
-    assert_eq!(verified.code, 0, "{verified:?}");
-    let dir = dir.display().to_string();
-    let tail = placet(cluster, &["evidence", "tail", "--dir", &dir, "--last", "100000"]).await.ok().unwrap();
-    let told = |index: u64| {
-        let wanted = index.to_string();
-        tail.lines().find(|line| line.split_whitespace().next() == Some(&wanted)).unwrap_or_default()
-    };
+    let tail = whole(cluster).await;
     for (index, name) in &answered {
-        let line = told(*index);
+        let line = line(&tail, *index);
         assert!(
             line.contains(&format!("killed/{name})")),
             "record {index} is to be about {name}, found {line:?}"

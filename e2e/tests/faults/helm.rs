@@ -87,7 +87,7 @@ async fn the_namespace_of_the_installation_may_be_deleted() {
 
 #[tokio::test]
 async fn without_its_definitions_the_operator_waits_for_them() {
-    let Some((_, _guard)) = alone().await else { return };
+    // A cluster of its own, beside the one that the other scenarios share.
     let cluster = Cluster::start(Options { images: own_images(), ..Options::default() }).await.unwrap();
     let refused = cluster.helm_placet_within(&json!({}), "10s").await.unwrap();
     assert_ne!(refused.code, 0, "ready without definitions: {refused:?}");

@@ -55,4 +55,5 @@ async fn a_clock_that_cannot_be_trusted_clears_nothing() {
         lending.cleared("True").await.unwrap();
     }
     tokio::fs::remove_file(&file).await.unwrap();
+    cluster.install_placet(&json!({})).await.unwrap();
 }
