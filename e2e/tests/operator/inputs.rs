@@ -147,7 +147,7 @@ async fn a_policy_that_asks_for_nothing_or_for_nobody_is_told() {
     holds(&applied.stderr, &["there is no ApprovalRole emperor yet"]);
     lending
         .cluster
-        .becomes("", "rp/emperor", "{.status.conditions[?(@.type=='Ready')].status}", "False")
+        .becomes("", "rp/emperor", "{.status.conditions[?(@.type=='Usable')].status}", "False")
         .await
         .unwrap();
     // A data scientist writes none.

@@ -55,3 +55,13 @@ fn the_webhooks_use_the_labels_of_the_api() {
     assert!(people.contains(&format!("\"verbs\" (list \"{}\")", placet_api::keys::VERB_ENFORCE)));
     assert!(people.contains(&format!("verbs: [{}]", placet_api::keys::VERB_APPROVE)));
 }
+
+#[test]
+fn other_policy_packs_restart_the_operator() {
+    // They are read once per start.
+    let set = text("charts/placet/templates/statefulset.yaml");
+    let template = set.split_once("  template:").expect("a pod template").1;
+    let annotations = template.split_once("    spec:").expect("a pod spec").0;
+    let whole = "(print $.Template.BasePath \"/configmap-policies.yaml\") . | sha256sum }}";
+    assert!(annotations.contains(&format!("checksum/policies: {{{{ include {whole}")), "{annotations}");
+}

@@ -435,7 +435,7 @@ mod tests {
     fn a_namespace_that_has_used_four_fifths_is_named_until_it_has_refilled() {
         let mut budget = Budget::new(Limits::default(), start());
         let burst = Limits::default().burst_records;
-        let mut spend = |budget: &mut Budget, records: u64| {
+        let spend = |budget: &mut Budget, records: u64| {
             for _ in 0..records {
                 assert_eq!(budget.record("noisy", 1, start()), Ruling::Record { repeats: 0 });
             }

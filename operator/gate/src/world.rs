@@ -289,6 +289,11 @@ impl World {
         self.namespaces.get(name).cloned().unwrap_or_default()
     }
 
+    /// All namespaces that are known, with their labels.
+    pub fn namespaces(&self) -> impl Iterator<Item = (&String, &BTreeMap<String, String>)> {
+        self.namespaces.iter().map(|(name, labels)| (name, &**labels))
+    }
+
     /// A pod of the release content with this digest was admitted. Only the earliest time is kept.
     pub fn used(&mut self, content: &str, at: Timestamp) {
         let first = self.first_use.entry(content.to_owned()).or_insert(at);

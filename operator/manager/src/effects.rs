@@ -88,8 +88,9 @@ pub fn reference(api_version: &str, kind: &str, namespace: &str, name: &str, uid
     }
 }
 
-/// Lifts the holds of a release's pods. Before, everything that the decision reads is listed again consistently: if
-/// the caches are behind, nothing is lifted and the release is looked at again.
+/// Lifts the holds of a release's pods; with an empty name, of the namespace's pods that name no release. Before,
+/// everything that the decision reads is listed again consistently: if the caches are behind, nothing is lifted and the
+/// release is looked at again. In a namespace that does not enforce, all holds are lifted.
 pub async fn lift_holds(
     r: &Reconciler,
     snapshot: &Snapshot,
@@ -105,7 +106,7 @@ pub async fn lift_holds(
             ns == &snapshot.namespace
                 && pod.held
                 && pod.live
-                && (!enforcing || pod.release.as_deref() == Some(&snapshot.name))
+                && (!enforcing || pod.release.as_deref().unwrap_or_default() == snapshot.name)
         })
         .map(|((_, name), pod)| (name.clone(), pod.uid.clone()))
         .collect();
@@ -113,9 +114,12 @@ pub async fn lift_holds(
         return Ok(());
     }
     if enforcing {
+        if snapshot.name.is_empty() && !any_fits(r, snapshot, &held).await? {
+            return Ok(());
+        }
         up_to_date(r, &snapshot.namespace).await?;
         let again = r.state.snapshot(&snapshot.namespace, &snapshot.name);
-        if evaluate(&again).cleared != Cleared::True {
+        if !snapshot.name.is_empty() && evaluate(&again).cleared != Cleared::True {
             anyhow::bail!("the decision changed while it was acted on");
         }
     }
@@ -123,6 +127,20 @@ pub async fn lift_holds(
         lift(r, snapshot, recorded, &name, &uid, enforcing).await?;
     }
     Ok(())
+}
+
+/// Whether one of these pods could be let go, so that it is worth listing everything again. No decision says so for pods
+/// without a release: it depends on their images and on the policies.
+async fn any_fits(r: &Reconciler, snapshot: &Snapshot, held: &[(String, String)]) -> anyhow::Result<bool> {
+    let pods: Api<Pod> = Api::namespaced(r.client.clone(), &snapshot.namespace);
+    for (name, _) in held {
+        if let Some(pod) = pods.get_opt(name).await?
+            && fits(r, snapshot, &serde_json::to_value(&pod)?)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn lift(
@@ -138,7 +156,7 @@ async fn lift(
     let pod = serde_json::to_value(&pod)?;
     let release = snapshot.name.as_str();
     let named = pod.pointer("/metadata/labels").and_then(|l| l.get(keys::RELEASE)).and_then(Value::as_str);
-    if text(&pod, "/metadata/uid") != uid || (enforcing && named != Some(release)) {
+    if text(&pod, "/metadata/uid") != uid || (enforcing && named.unwrap_or_default() != release) {
         return Ok(());
     }
     let Some(patch) = admission::unhold_patch(&pod) else { return Ok(()) };
@@ -158,7 +176,7 @@ async fn lift(
         decision: recorded.map(|r| r.index),
     };
     r.ledger.hold_lifted(r.state.now(), release, body).await?;
-    if enforcing {
+    if enforcing && !release.is_empty() {
         r.state.world_mut().used(
             &snapshot.release.as_ref().map(|o| o.digest().to_owned()).unwrap_or_default(),
             r.state.now(),
@@ -173,6 +191,7 @@ async fn lift(
                 Some(recorded) => {
                     format!("{release} is cleared (decision {}); the hold is lifted", recorded.index)
                 }
+                None if enforcing => "its images are on the platform list now; the hold is lifted".to_owned(),
                 None => "the namespace no longer enforces; the hold is lifted".to_owned(),
             };
             r.events.emit(regarding, crate::services::events::EventType::Normal, "HoldLifted", &note);
@@ -200,8 +219,8 @@ fn as_created<'a>(namespace: &'a str, pod: &'a Value) -> admission::Request<'a> 
     }
 }
 
-/// Whether the pod itself fits its cleared release, as admission judges it: a pod is held, too, for an image that the
-/// release does not list, and clearing the release does not clear that.
+/// Whether the pod itself may run, as admission judges it: with its release cleared, a pod is held, too, for an image
+/// that the release does not list; without a release it may run platform images only.
 fn fits(r: &Reconciler, snapshot: &Snapshot, pod: &Value) -> bool {
     let request = as_created(&snapshot.namespace, pod);
     let admission::Judged::Subject(subject) = admission::subject(&request, None) else { return false };
@@ -292,3 +311,7 @@ async fn up_to_date(r: &Reconciler, namespace: &str) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "effects_tests.rs"]
+mod tests;

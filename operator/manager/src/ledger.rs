@@ -17,7 +17,9 @@ use placet_gate::object::Record;
 use placet_gate::world::Snapshot;
 use placet_gate::{Cleared, Decision};
 
+use crate::conditions::WARN_PERCENT;
 use crate::state::Decided;
+use crate::unseen::Seen;
 
 /// A recorded decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +43,7 @@ pub struct Ledger {
     /// One decision per release is recorded at a time, so that two threads do not record the same change twice.
     decisions: Mutex<BTreeMap<(String, String), Recorded>>,
     budget: Mutex<Budget>,
+    seen: Mutex<Seen>,
     unchanged: Mutex<u64>,
     missed: Mutex<u64>,
 }
@@ -63,6 +66,7 @@ impl Ledger {
             log,
             decisions: Mutex::new(decisions),
             budget: Mutex::new(Budget::new(Limits::default(), now)),
+            seen: Mutex::default(),
             unchanged: Mutex::new(0),
             missed: Mutex::new(0),
         }
@@ -77,9 +81,32 @@ impl Ledger {
         self.decisions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// With what else the log knows.
+    #[must_use]
+    pub fn with_seen(mut self, seen: Seen) -> Self {
+        self.seen = Mutex::new(seen);
+        self
+    }
+
+    /// What the log knows, for finding what happened unseen.
+    pub fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Appends a record and waits until it is durable.
     pub async fn append(&self, record: NewRecord) -> Result<Appended, AppendError> {
-        self.log.append(record).await
+        let told = Seen::concerns(&record.payload)
+            .then(|| (record.wall, record.subject.clone(), record.payload.clone()));
+        let appended = self.log.append(record).await?;
+        if let Some((at, subject, payload)) = told {
+            self.seen().take(at, &subject, &payload);
+        }
+        Ok(appended)
+    }
+
+    /// Namespaces that have used [`WARN_PERCENT`] of their write budget or more.
+    pub fn nearly_used(&self, now: Timestamp) -> Vec<String> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner).nearly_used(WARN_PERCENT, now)
     }
 
     /// The last recorded decision on a release.
@@ -228,14 +255,16 @@ impl Ledger {
         self.append(new).await
     }
 
-    /// Records that a hold is lifted. Before the patch, as all evidence.
+    /// Records that a hold is lifted. Before the patch, as all evidence. `release` is empty for a pod that names none.
     pub async fn hold_lifted(
         &self,
         now: Timestamp,
         release: &str,
         body: HoldLifted,
     ) -> Result<Appended, AppendError> {
-        let subject = Subject::new("ModelRelease", Some(&body.namespace), release);
+        let (kind, name) =
+            if release.is_empty() { ("Pod", body.pod.as_str()) } else { ("ModelRelease", release) };
+        let subject = Subject::new(kind, Some(&body.namespace), name);
         self.append(NewRecord::new(now, subject, Payload::HoldLifted(body))).await
     }
 

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod admission;
+pub mod conditions;
 pub mod config;
 pub mod effects;
 pub mod infra;
@@ -20,3 +21,9 @@ pub mod state;
 pub mod status;
 pub mod stores;
 pub mod subjects;
+pub mod unseen;
+
+#[cfg(test)]
+mod network_tests;
+#[cfg(test)]
+mod testbed;

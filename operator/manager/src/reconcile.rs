@@ -1,8 +1,9 @@
 //! The one worker: takes what waits, decides, records, and lets effects follow, in this order: evidence, holds, status,
-//! event. It also keeps the timers at which a decision must be taken again although nothing changed.
+//! event. It also keeps the timers at which a decision must be taken again although nothing changed, and looks for what
+//! happened unseen.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -15,7 +16,9 @@ use placet_gate::world::Clock;
 use placet_gate::{Cleared, decision, evaluate};
 use serde_json::Value;
 
+use crate::conditions::Installation;
 use crate::effects;
+use crate::infra::clock::Trust;
 use crate::infra::lease::Claim;
 use crate::infra::supervisor::Shutdown;
 use crate::ledger::Ledger;
@@ -23,6 +26,7 @@ use crate::services::events::{EventSink, EventType};
 use crate::state::State;
 use crate::status;
 use crate::stores::{Queue, RawObjects, Work};
+use crate::unseen::Looks;
 
 /// Releases that are worked on at once. Each waits for the API server most of the time.
 const AT_ONCE: usize = 8;
@@ -51,6 +55,27 @@ pub struct Reconciler {
     pub claim: Claim,
     /// When to look again.
     pub timers: Mutex<BTreeMap<Work, Timestamp>>,
+    /// How the installation is, as the policies' conditions tell it.
+    pub installation: Mutex<Installation>,
+    /// Whether each release was last told to be cleared, by an event and on its system.
+    pub told: Mutex<BTreeMap<(String, String), bool>>,
+}
+
+/// What the worker keeps from one turn to the next.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// When counts were last written.
+    beat: Timestamp,
+    /// Whether time was trusted.
+    trusted: bool,
+    /// When to look for what happened unseen.
+    looks: Looks,
+}
+
+impl Kept {
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self { beat: now, trusted: true, looks: Looks::default() }
+    }
 }
 
 impl std::fmt::Debug for Reconciler {
@@ -65,8 +90,7 @@ impl Reconciler {
     /// # Errors
     /// The log takes no more records: the process must end and start again.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) -> anyhow::Result<()> {
-        let mut beat = self.state.now();
-        let mut trusted = true;
+        let mut kept = Kept::new(self.state.now());
         loop {
             let pause = self.pause();
             tokio::select! {
@@ -77,30 +101,83 @@ impl Reconciler {
                 () = self.queue.ring() => {}
                 () = tokio::time::sleep(pause) => {}
             }
-            if let Some(why) = self.ledger.log().health().poisoned {
-                anyhow::bail!("the evidence log takes no more records: {why}");
+            self.turn(&mut kept).await?;
+        }
+    }
+
+    /// One turn: counts that are due, what happened unseen, and all work that waits or whose time has come.
+    pub(crate) async fn turn(&self, kept: &mut Kept) -> anyhow::Result<()> {
+        let log = self.ledger.log().health();
+        if let Some(why) = &log.poisoned {
+            anyhow::bail!("the evidence log takes no more records: {why}");
+        }
+        let (now, trust) = self.state.clock.read();
+        if now.duration_since(kept.beat) >= HEARTBEAT {
+            kept.beat = now;
+            if let Err(error) = self.ledger.heartbeat(now).await {
+                tracing::warn!(%error, "counts were not recorded; they are kept for the next time");
             }
-            let now = self.state.now();
-            if now.duration_since(beat) >= HEARTBEAT {
-                beat = now;
-                if let Err(error) = self.ledger.heartbeat(now).await {
-                    tracing::warn!(%error, "counts were not recorded; they are kept for the next time");
-                }
+        }
+        // Without every store live a decision would be Unknown; it is taken once they are.
+        if !self.claim.is_current() || !self.state.store_problems().is_empty() {
+            return Ok(());
+        }
+        let mut work = self.queue.take();
+        work.extend(self.due(now));
+        // A clock that is no longer trusted, or is again, changes every decision.
+        let trusts = trust == Trust::Trusted;
+        if std::mem::replace(&mut kept.trusted, trusts) != trusts {
+            let releases = self.state.world().names(Kind::ModelRelease);
+            work.extend(releases.into_iter().map(|(namespace, name)| Work::Release(namespace, name)));
+        }
+        let nearly_used = self.ledger.nearly_used(now);
+        if self.installation().observe(now, &trust, &log, nearly_used) {
+            let policies = self.state.world().names(Kind::ReleasePolicy);
+            work.extend(policies.into_iter().map(|(_, name)| policy(name)));
+        }
+        if !work.is_empty() {
+            kept.looks.changed(now);
+        }
+        if kept.looks.due(now) {
+            self.look(&mut kept.looks, now).await;
+        }
+        self.work_all(work).await;
+        Ok(())
+    }
+
+    fn installation(&self) -> MutexGuard<'_, Installation> {
+        self.installation.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a pod of a namespace is held.
+    fn holds(&self, namespace: &str) -> bool {
+        let workloads = self.state.workloads();
+        workloads.pods.iter().any(|((ns, _), pod)| ns == namespace && pod.held && pod.live)
+    }
+
+    /// Namespaces in which pods are held that name no release: whether they may run is up to the policies alone.
+    fn held_without_release(&self) -> BTreeSet<Work> {
+        let workloads = self.state.workloads();
+        let held = workloads.pods.iter().filter(|(_, pod)| pod.held && pod.live && pod.release.is_none());
+        held.map(|((namespace, _), _)| Work::Release(namespace.clone(), String::new())).collect()
+    }
+
+    /// Looks for what happened unseen, and records it.
+    async fn look(&self, looks: &mut Looks, now: Timestamp) {
+        let found = {
+            let world = self.state.world();
+            self.ledger.seen().compare(now, &world)
+        };
+        let believed = looks.looked(now, found);
+        for (index, one) in believed.iter().enumerate() {
+            if let Err(error) = self.ledger.append(one.record(now)).await {
+                tracing::warn!(%error, "what happened unseen was not recorded; it will be tried again");
+                looks.again(now, believed.get(index..).unwrap_or_default());
+                return;
             }
-            // Without every store live a decision would be Unknown; it is taken once they are.
-            if !self.claim.is_current() || !self.state.store_problems().is_empty() {
-                continue;
-            }
-            let mut work = self.queue.take();
-            work.extend(self.due(now));
-            // A clock that is no longer trusted, or is again, changes every decision.
-            let trusts = matches!(self.state.gate_clock(), Clock::Trusted(_));
-            if trusts != trusted {
-                trusted = trusts;
-                let releases = self.state.world().names(Kind::ModelRelease);
-                work.extend(releases.into_iter().map(|(namespace, name)| Work::Release(namespace, name)));
-            }
-            self.work_all(work).await;
+        }
+        if !believed.is_empty() {
+            tracing::warn!(count = believed.len(), "recorded what happened without a request that was seen");
         }
     }
 
@@ -191,12 +268,30 @@ impl Reconciler {
     async fn release(&self, namespace: &str, name: &str) -> anyhow::Result<()> {
         let work = Work::Release(namespace.to_owned(), name.to_owned());
         let snapshot = self.state.snapshot(namespace, name);
-        if !effects::enforcing(&snapshot.namespace_labels) {
-            effects::lift_holds(self, &snapshot, None).await?;
+        if name.is_empty() {
+            return effects::lift_holds(self, &snapshot, None).await;
         }
-        let Some(release) = snapshot.release.clone() else { return Ok(()) };
+        if !effects::enforcing(&snapshot.namespace_labels) && self.holds(namespace) {
+            // One piece of work for all of the namespace: two at once would both record each pod.
+            self.queue.push([Work::Release(namespace.to_owned(), String::new())]);
+        }
+        let key = (namespace.to_owned(), name.to_owned());
+        let Some(release) = snapshot.release.clone() else {
+            self.told().remove(&key);
+            return Ok(());
+        };
         let decision = evaluate(&snapshot);
         let (recorded, before) = self.ledger.decision(&snapshot, &decision).await?;
+        let digest = snapshot.digest();
+        self.ledger.seen().decided(&snapshot, &digest);
+        // An admission may have recorded the decision before; what was told is what counts.
+        let told = self.told().get(&key).copied().or(before.map(|b| b.cleared));
+        let changed = told != Some(recorded.cleared);
+        if let Some(spec) = release.spec.as_ref().ok().filter(|_| changed) {
+            // It shows how many releases are pending.
+            let system = spec.system.as_str().to_owned();
+            self.queue.push([Work::Object(Kind::AISystem, namespace.to_owned(), system)]);
+        }
         match decision.valid_until {
             Some(at) => self.again(work.clone(), at),
             None => {
@@ -210,11 +305,14 @@ impl Reconciler {
         let Some(object) = self.raw(Kind::ModelRelease, namespace, name) else { return Ok(()) };
         let generation = generation(&object);
         let names = self.state.names().clone();
-        let digest = snapshot.digest();
-        let status = status::release(name, generation, &decision, &recorded, until, &digest, &names);
+        let untrusted = match &snapshot.clock {
+            Clock::Trusted(_) => None,
+            Clock::Untrusted { why, .. } => Some(why.as_str()),
+        };
+        let status =
+            status::release(name, generation, &decision, &recorded, until, &digest, untrusted, &names);
         effects::write_status(self, Kind::ModelRelease, &object, status).await?;
-        let changed = before.as_ref().map(|b| b.cleared) != Some(recorded.cleared);
-        if changed && (before.is_some() || recorded.cleared) {
+        if changed && (told.is_some() || recorded.cleared) {
             let uid = release.record.uid.clone();
             let regarding = effects::reference("placet.dev/v1alpha1", "ModelRelease", namespace, name, &uid);
             let (type_, reason, note) = if recorded.cleared {
@@ -224,11 +322,19 @@ impl Reconciler {
             };
             self.events.emit(regarding, type_, reason, &note);
         }
+        self.told().insert(key, recorded.cleared);
         Ok(())
+    }
+
+    fn told(&self) -> MutexGuard<'_, BTreeMap<(String, String), bool>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Status of another object of ours.
     async fn object(&self, kind: Kind, namespace: &str, name: &str) -> anyhow::Result<()> {
+        if kind == Kind::ReleasePolicy {
+            self.queue.push(self.held_without_release());
+        }
         let Some(object) = self.raw(kind, namespace, name) else { return Ok(()) };
         let generation = generation(&object);
         let status = self.status_of(kind, namespace, name, generation);
@@ -304,7 +410,7 @@ impl Reconciler {
             Kind::ReleasePolicy => {
                 let object = world.policies().find(|p| p.name() == name)?;
                 let (missing, conflicts) = crate::subjects::policy_problems(&world, object);
-                Some(status::policy(object, generation, &missing, &conflicts))
+                Some(status::policy(object, generation, &missing, &conflicts, &self.installation()))
             }
             Kind::ModelRelease | Kind::ApprovalRole => None,
         }
@@ -317,6 +423,14 @@ impl Reconciler {
     }
 }
 
+fn policy(name: String) -> Work {
+    Work::Object(Kind::ReleasePolicy, String::new(), name)
+}
+
 fn generation(object: &Value) -> Option<i64> {
     object.pointer("/metadata/generation").and_then(Value::as_i64)
 }
+
+#[cfg(test)]
+#[path = "reconcile_tests.rs"]
+mod tests;

@@ -13,20 +13,22 @@ use placet_evidence::{Config as LogConfig, Digest, HeadStore, Log, LogKey, OpenE
 use placet_gate::object::Reading;
 use placet_gate::people::PeopleKey;
 use placet_gate::stamp::ReceiptKeys;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::admission::{self, Admission};
-use crate::config::{Run, Uninstall};
+use crate::config::{Place, Run, Uninstall};
 use crate::infra::cabundle::{Injector, InjectorConfig, Target, TrustCheck, WebhookKind};
 use crate::infra::clock::{Clock, TestClock};
 use crate::infra::door::Door;
 use crate::infra::health::{self, Readiness};
 use crate::infra::lease::Claim;
 use crate::infra::pki_keeper::{PkiConfig, PkiKeeper, service_names};
-use crate::infra::secrets::ensure_secret_key;
+use crate::infra::secrets::{SecretKey, ensure_secret_key};
 use crate::infra::server::{Server, ServerConfig};
 use crate::infra::supervisor::{Phase, Supervisor, stop_signals};
-use crate::infra::{client, telemetry, tls};
+use crate::infra::tls::{self, Serving};
+use crate::infra::{client, telemetry};
 use crate::ledger::Ledger;
 use crate::memory::Memory;
 use crate::reconcile::Reconciler;
@@ -36,6 +38,7 @@ use crate::services::reading::{Readers, Token, evidence_router};
 use crate::services::{owner, packs, uninstall};
 use crate::state::State;
 use crate::stores::{self, Queue};
+use crate::unseen::Seen;
 
 /// How long stopping may take: below the 30 s that Kubernetes gives a pod.
 const STOP: Duration = Duration::from_secs(25);
@@ -44,7 +47,6 @@ const STOP: Duration = Duration::from_secs(25);
 ///
 /// # Errors
 /// Why it could not start, or which task ended.
-#[expect(clippy::too_many_lines, reason = "the order of starting is one story, told top to bottom")]
 pub async fn run(flags: Run) -> anyhow::Result<()> {
     telemetry::init_logs(&flags.place.log_level, flags.place.log_format.into())?;
     let stop = stop_signals()?;
@@ -54,76 +56,13 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
         test.read().await;
     }
     let client = client::connect(&clock).await?;
-    let place = &flags.place;
-    let cluster = cluster_uid(&client).await?;
-    let secret = async |suffix: &str, length| {
-        ensure_secret_key(&client, &place.namespace, &place.name(suffix), length).await
-    };
-    let seed = |key: &crate::infra::secrets::SecretKey| key.array::<32>().context("a seed has 32 bytes");
-    let log_key = LogKey::from_seed(&seed(&secret("log-key", 32).await?)?);
-    let receipts = SigningKey::from_bytes(&seed(&secret("receipt-key", 32).await?)?);
-    let people = PeopleKey::new(secret("people-key", 32).await?.bytes());
-    let readers = Readers {
-        log: Token::new(&secret("read-log", 32).await?, &place.name("read-log")),
-        names: Token::new(&secret("read-names", 32).await?, &place.name("read-names")),
-    };
-    let mut receipt_keys = ReceiptKeys::new();
-    receipt_keys.add(receipts.verifying_key());
-
-    let heads = Arc::new(ConfigMapHeads::new(
-        client.clone(),
-        &place.namespace,
-        &place.release,
-        tokio::runtime::Handle::current(),
-    ));
-    let mut config = LogConfig::new(&flags.log_dir, &format!("placet.dev/{cluster}"), &cluster);
-    concat!("placet-operator/", env!("CARGO_PKG_VERSION")).clone_into(&mut config.software);
-    let (log, memory) = open_log(config, log_key, &heads, clock.now()).await?;
-    if let Some(newest) = log.newest() {
-        clock.observe_floor(newest);
-    }
-    heads.publish_keys(&log.verifier().to_string(), &receipt_keys.to_text()).await?;
-
-    let reading = Reading { cluster, keys: receipt_keys, people };
-    let state = Arc::new(State::new(reading, clock.clone()));
-    let decisions = {
-        let source = Arc::clone(&log);
-        let read = move |digest: &Digest| -> anyhow::Result<Vec<u8>> {
-            let object = placet_evidence::source::read_object(source.source(), digest)?;
-            Ok(object
-                .with_context(|| format!("the log cites {digest}, which is not in its object store"))?
-                .bytes()
-                .to_vec())
-        };
-        memory.recall(&mut state.world_mut(), &read)?
-    };
-    state.workloads_mut().admitted = memory.admitted;
-    let ledger = Arc::new(Ledger::new(Arc::clone(&log), decisions, clock.now()));
+    let Keys { log: log_key, receipts, people, readers } = Keys::read(&client, &flags.place).await?;
+    let Remembered { log, heads, state, ledger } =
+        Remembered::read(&flags, &client, &clock, log_key, &receipts, people).await?;
 
     let (events, event_task) = EventSink::new(client.clone(), "placet-operator", &flags.pod_name);
     supervise(&mut supervisor, Phase::Foundation, "events", |s| event_task.run(s));
-
-    let pki = PkiConfig::for_service(&place.namespace, &flags.service, &place.name("ca"));
-    let names = service_names(&place.namespace, &flags.service);
-    let keeper = PkiKeeper::start(&client, pki, clock.clone()).await?;
-    let serving = keeper.serving();
-    let targets = vec![
-        Target { kind: WebhookKind::Mutating, name: place.name("mutating") },
-        Target { kind: WebhookKind::Validating, name: place.name("validating") },
-    ];
-    let door = Door::new(&["/evidence/"])?;
-    let injection = InjectorConfig {
-        targets,
-        entries: admission::ENTRIES,
-        dns_name: names.first().cloned().unwrap_or_default(),
-    };
-    let (bundle, serving_now) = (keeper.bundle(), Arc::clone(&serving));
-    let injector =
-        Injector::new(client.clone(), injection, bundle, serving_now, Arc::clone(&door), clock.clone());
-    let trust = injector.trust();
-    let expiry = keeper.expiry();
-    supervise(&mut supervisor, Phase::Foundation, "certificates", |s| keeper.run(s));
-    supervise(&mut supervisor, Phase::Foundation, "caBundle", |s| injector.run(s));
+    let entrance = Entrance::make(&mut supervisor, &flags.place, &flags.service, &client, &clock).await?;
     let probe = clock.clone();
     let probe_client = client.clone();
     supervise(&mut supervisor, Phase::Foundation, "clock", |s| probe.run_probe(probe_client, s));
@@ -143,9 +82,12 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
         events: events.clone(),
         claim: Claim::sole(),
         timers: Mutex::default(),
+        installation: Mutex::default(),
+        told: Mutex::default(),
     });
     supervise(&mut supervisor, Phase::Work, "reconciler", |s| reconciler.run(s));
 
+    let place = &flags.place;
     let user = flags
         .service_account
         .clone()
@@ -159,6 +101,7 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
         operator_user: user.into(),
     })
     .merge(evidence_router(flags.log_dir.clone(), Arc::clone(&log), readers));
+    let Entrance { serving, trust, expiry, door } = entrance;
     let address = SocketAddr::new(flags.bind_address, flags.port);
     let admission_server =
         Server::bind(ServerConfig::admission(address), Some(Arc::new(tls::server_config(serving)?)))
@@ -175,8 +118,129 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
 
     tracing::info!(%address, log = %log.head(), "running");
     let outcome = supervisor.run(stop, STOP).await;
-    let at = clock.now();
     drop(ledger);
+    close(log, clock.now()).await?;
+    Ok(outcome?)
+}
+
+/// The installation's keys.
+struct Keys {
+    log: LogKey,
+    receipts: SigningKey,
+    people: PeopleKey,
+    readers: Readers,
+}
+
+impl Keys {
+    /// Reads them from their Secrets; one that is not there is made.
+    async fn read(client: &Client, place: &Place) -> anyhow::Result<Self> {
+        let secret =
+            async |suffix: &str| ensure_secret_key(client, &place.namespace, &place.name(suffix), 32).await;
+        let seed = |key: &SecretKey| key.array::<32>().context("a seed has 32 bytes");
+        Ok(Self {
+            log: LogKey::from_seed(&seed(&secret("log-key").await?)?),
+            receipts: SigningKey::from_bytes(&seed(&secret("receipt-key").await?)?),
+            people: PeopleKey::new(secret("people-key").await?.bytes()),
+            readers: Readers {
+                log: Token::new(&secret("read-log").await?, &place.name("read-log")),
+                names: Token::new(&secret("read-names").await?, &place.name("read-names")),
+            },
+        })
+    }
+}
+
+/// The log, and what was read back from it.
+struct Remembered {
+    log: Arc<Log>,
+    heads: Arc<ConfigMapHeads>,
+    state: Arc<State>,
+    ledger: Arc<Ledger>,
+}
+
+impl Remembered {
+    /// Opens the log and reads it once. From here on time does not go below its newest record.
+    async fn read(
+        flags: &Run,
+        client: &Client,
+        clock: &Clock,
+        log_key: LogKey,
+        receipts: &SigningKey,
+        people: PeopleKey,
+    ) -> anyhow::Result<Self> {
+        let place = &flags.place;
+        let cluster = cluster_uid(client).await?;
+        let mut receipt_keys = ReceiptKeys::new();
+        receipt_keys.add(receipts.verifying_key());
+        let handle = tokio::runtime::Handle::current();
+        let heads = Arc::new(ConfigMapHeads::new(client.clone(), &place.namespace, &place.release, handle));
+        let mut config = LogConfig::new(&flags.log_dir, &format!("placet.dev/{cluster}"), &cluster);
+        concat!("placet-operator/", env!("CARGO_PKG_VERSION")).clone_into(&mut config.software);
+        let (log, memory, mut seen) = open_log(config, log_key, &heads, clock.now()).await?;
+        if let Some(newest) = log.newest() {
+            clock.observe_floor(newest);
+        }
+        heads.publish_keys(&log.verifier().to_string(), &receipt_keys.to_text()).await?;
+
+        let reading = Reading { cluster, keys: receipt_keys, people };
+        let state = Arc::new(State::new(reading, clock.clone()));
+        let read = |digest: &Digest| -> anyhow::Result<Vec<u8>> {
+            let object = placet_evidence::source::read_object(log.source(), digest)?;
+            Ok(object
+                .with_context(|| format!("the log cites {digest}, which is not in its object store"))?
+                .bytes()
+                .to_vec())
+        };
+        seen.recall(&read)?;
+        let decisions = memory.recall(&mut state.world_mut(), &read)?;
+        state.workloads_mut().admitted = memory.admitted;
+        let ledger = Arc::new(Ledger::new(Arc::clone(&log), decisions, clock.now()).with_seen(seen));
+        Ok(Self { log, heads, state, ledger })
+    }
+}
+
+/// What the API server needs to reach us and we to know it: certificate, trust in it, and the paths that only it knows.
+struct Entrance {
+    serving: Arc<Serving>,
+    trust: TrustCheck,
+    expiry: Gauge,
+    door: Arc<Door>,
+}
+
+impl Entrance {
+    /// Makes or reads the certificates, and keeps them and the webhook configurations up to date.
+    async fn make(
+        supervisor: &mut Supervisor,
+        place: &Place,
+        service: &str,
+        client: &Client,
+        clock: &Clock,
+    ) -> anyhow::Result<Self> {
+        let pki = PkiConfig::for_service(&place.namespace, service, &place.name("ca"));
+        let names = service_names(&place.namespace, service);
+        let keeper = PkiKeeper::start(client, pki, clock.clone()).await?;
+        let serving = keeper.serving();
+        let targets = vec![
+            Target { kind: WebhookKind::Mutating, name: place.name("mutating") },
+            Target { kind: WebhookKind::Validating, name: place.name("validating") },
+        ];
+        let door = Door::new(&["/evidence/"])?;
+        let injection = InjectorConfig {
+            targets,
+            entries: admission::ENTRIES,
+            dns_name: names.first().cloned().unwrap_or_default(),
+        };
+        let (bundle, serving_now) = (keeper.bundle(), Arc::clone(&serving));
+        let injector =
+            Injector::new(client.clone(), injection, bundle, serving_now, Arc::clone(&door), clock.clone());
+        let (trust, expiry) = (injector.trust(), keeper.expiry());
+        supervise(supervisor, Phase::Foundation, "certificates", |s| keeper.run(s));
+        supervise(supervisor, Phase::Foundation, "caBundle", |s| injector.run(s));
+        Ok(Self { serving, trust, expiry, door })
+    }
+}
+
+/// Ends the log in good order, or, where a task that did not end still holds it, publishes what it has.
+async fn close(log: Arc<Log>, at: jiff::Timestamp) -> anyhow::Result<()> {
     match Arc::try_unwrap(log) {
         Ok(log) => {
             tokio::task::spawn_blocking(move || log.close(at, "shutdown")).await??;
@@ -185,7 +249,7 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
             tokio::task::spawn_blocking(move || log.publish_now()).await??;
         }
     }
-    Ok(outcome?)
+    Ok(())
 }
 
 /// What must hold before the API server is asked to call us (invariant 9).
@@ -271,25 +335,26 @@ async fn open_log(
     key: LogKey,
     heads: &Arc<ConfigMapHeads>,
     now: jiff::Timestamp,
-) -> anyhow::Result<(Arc<Log>, Memory)> {
+) -> anyhow::Result<(Arc<Log>, Memory, Seen)> {
     let order = heads.take_begin_order().await?;
     let ordered = order.is_some();
     let store: Arc<dyn HeadStore> = Arc::clone(heads) as Arc<dyn HeadStore>;
     let opened = tokio::task::spawn_blocking(move || {
-        let mut memory = Memory::default();
+        let (mut memory, mut seen) = (Memory::default(), Seen::default());
         let log = match order {
             Some(order) => Log::begin_successor(&config, &key, store, now, &order.because)?,
-            None => {
-                Log::open_with(&config, &key, store, now, &mut |index, record| memory.visit(index, record))?
-            }
+            None => Log::open_with(&config, &key, store, now, &mut |index, record| {
+                seen.visit(record);
+                memory.visit(index, record);
+            })?,
         };
-        Ok::<_, OpenError>((log, memory))
+        Ok::<_, OpenError>((log, memory, seen))
     });
-    let (log, memory) = opened.await??;
+    let (log, memory, seen) = opened.await??;
     if ordered {
         heads.finish_begin_order().await?;
     }
-    Ok((Arc::new(log), memory))
+    Ok((Arc::new(log), memory, seen))
 }
 
 /// Uid of the kube-system namespace: names the cluster.

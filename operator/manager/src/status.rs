@@ -10,16 +10,11 @@ use placet_gate::risk::{Score, ScoreError};
 use placet_gate::{Cleared, Decision};
 use serde_json::{Value, json};
 
+use crate::conditions::{Installation, condition, reasons, time_untrusted, types};
 use crate::ledger::Recorded;
 
 /// Findings per gate that fit a status; the total is given beside them.
 const MAX_FINDINGS: usize = 20;
-
-/// A condition, without its transition time.
-fn condition(type_: &str, status: &str, reason: &str, message: &str, generation: Option<i64>) -> Value {
-    let message: String = message.chars().take(2048).collect();
-    json!({"type": type_, "status": status, "reason": reason, "message": message, "observedGeneration": generation})
-}
 
 /// Adds transition times: kept from the old status where the condition's status is the same.
 pub fn with_times(mut status: Value, old: Option<&Value>, now: jiff::Timestamp) -> Value {
@@ -39,10 +34,11 @@ pub fn with_times(mut status: Value, old: Option<&Value>, now: jiff::Timestamp) 
 
 /// Ready=True: judged at this generation (invariant 10).
 fn ready(reason: &str, message: &str, generation: Option<i64>) -> Value {
-    condition("Ready", "True", reason, message, generation)
+    condition(types::READY, "True", reason, message, generation)
 }
 
-/// Status of a ModelRelease.
+/// Status of a ModelRelease. `untrusted` says why the time could not be decided by, if so.
+#[expect(clippy::too_many_arguments, reason = "everything that the status shows")]
 pub fn release(
     name: &str,
     generation: Option<i64>,
@@ -50,12 +46,13 @@ pub fn release(
     recorded: &Recorded,
     cleared_until: Option<jiff::Timestamp>,
     snapshot_digest: &str,
+    untrusted: Option<&str>,
     names: &Names,
 ) -> Value {
     let (status, reason) = match decision.cleared {
-        Cleared::True => ("True", "AllGatesMet"),
-        Cleared::False => ("False", "GatesOpen"),
-        Cleared::Unknown => ("Unknown", "NotYetKnown"),
+        Cleared::True => ("True", reasons::ALL_GATES_MET),
+        Cleared::False => ("False", reasons::GATES_OPEN),
+        Cleared::Unknown => ("Unknown", reasons::NOT_YET_KNOWN),
     };
     let mut message = render::headline(name, decision);
     let open = render::open_gates(decision);
@@ -85,10 +82,13 @@ pub fn release(
         "policies": policies,
         "decision": {"record": recorded.index, "digest": snapshot_digest},
         "conditions": [
-            ready("Judged", "judged at this generation", generation),
-            condition("Cleared", status, reason, &message, generation),
+            ready(reasons::JUDGED, "judged at this generation", generation),
+            condition(types::CLEARED, status, reason, &message, generation),
         ],
     });
+    if let (Some(why), Some(conditions)) = (untrusted, out["conditions"].as_array_mut()) {
+        conditions.push(time_untrusted(why, generation));
+    }
     if placet_api::scalar::is_digest(&decision.content) {
         out["digests"] = json!({"content": decision.content});
         if let Some(evidence) = &decision.evidence {
@@ -135,11 +135,11 @@ fn verdict(verdict: GateVerdict) -> &'static str {
 fn problem<S>(object: &Object<S>) -> Option<(&'static str, String)> {
     object.problem().map(|p| match p {
         placet_gate::object::Problem::NotStamped(why) => (
-            "NotStamped",
+            reasons::NOT_STAMPED,
             format!("it does not count: {why}; its author heals it by kubectl apply --server-side -f FILE"),
         ),
         placet_gate::object::Problem::NotUnderstood(why) => {
-            ("NotUnderstood", format!("it does not count: {why}"))
+            (reasons::NOT_UNDERSTOOD, format!("it does not count: {why}"))
         }
     })
 }
@@ -155,11 +155,11 @@ pub fn system(
     let class = derived.and_then(|d| d.class);
     let (reason, message) = match (problem(object), class, derived) {
         (Some((reason, message)), ..) => (reason, message),
-        (None, Some(class), _) => ("Classified", format!("class {class}")),
+        (None, Some(class), _) => (reasons::CLASSIFIED, format!("class {class}")),
         (None, None, derived) => {
             let missing = derived.map(|d| d.unanswered.join(", ")).unwrap_or_default();
             (
-                "TriggersNotAnswered",
+                reasons::TRIGGERS_NOT_ANSWERED,
                 format!("the class is not known until these triggers are answered: {missing}"),
             )
         }
@@ -195,9 +195,9 @@ pub fn assessment(
         Some((reason, message)) => (reason, message),
         None if good.len() < scores.len() => {
             let first = scores.iter().find_map(|s| s.as_ref().err());
-            ("ScoresNotComputable", format!("not every risk can be scored: {first:?}"))
+            (reasons::SCORES_NOT_COMPUTABLE, format!("not every risk can be scored: {first:?}"))
         }
-        None => ("Scored", "levels are computed".to_owned()),
+        None => (reasons::SCORED, "levels are computed".to_owned()),
     };
     let risks: Vec<Value> = good
         .iter()
@@ -227,8 +227,8 @@ pub fn assessment(
 
 /// Status of a TestReport.
 pub fn report(object: &Object<placet_api::testreport::TestReportSpec>, generation: Option<i64>) -> Value {
-    let (reason, message) =
-        problem(object).unwrap_or(("Understood", "read; a policy's tests say what it comes to".to_owned()));
+    let (reason, message) = problem(object)
+        .unwrap_or((reasons::UNDERSTOOD, "read; a policy's tests say what it comes to".to_owned()));
     let mut out =
         json!({"observedGeneration": generation, "conditions": [ready(reason, &message, generation)]});
     if let Ok(digest) = &object.record.digest {
@@ -250,24 +250,26 @@ pub fn approval(
     let (status, reason, message) = match (problem(object), standing) {
         (Some((reason, message)), _) => ("False", reason, message),
         (None, Some(s)) if s.holds_role != Some(true) => {
-            ("False", "RoleNotHeld", format!("{} did not hold the role when it was made", s.creator))
+            ("False", reasons::ROLE_NOT_HELD, format!("{} did not hold the role when it was made", s.creator))
         }
-        (None, _) if current_digest.is_none() => {
-            ("Unknown", "SubjectNotFound", "its subject is not there, or cannot be digested".to_owned())
-        }
+        (None, _) if current_digest.is_none() => (
+            "Unknown",
+            reasons::SUBJECT_NOT_FOUND,
+            "its subject is not there, or cannot be digested".to_owned(),
+        ),
         (None, _) if current_digest != typed => (
             "False",
-            "ContentChanged",
+            reasons::CONTENT_CHANGED,
             format!("it names {}, the content is {}", typed.unwrap_or(""), current_digest.unwrap_or("")),
         ),
-        _ => ("True", "Bound", "bound to its subject's content".to_owned()),
+        _ => ("True", reasons::BOUND, "bound to its subject's content".to_owned()),
     };
     let message = with_names(&message, names);
     let mut out = json!({
         "observedGeneration": generation,
         "conditions": [
-            ready("Judged", "judged at this generation", generation),
-            condition("Counts", status, reason, &message, generation),
+            ready(reasons::JUDGED, "judged at this generation", generation),
+            condition(types::COUNTS, status, reason, &message, generation),
         ],
     });
     if let Some(standing) = standing {
@@ -290,22 +292,22 @@ pub fn acceptance(
     let (status, reason, message) = match (problem(object), standing) {
         (Some((reason, message)), _) => ("False", reason, message),
         (None, Some(s)) if s.holds_role != Some(true) => {
-            ("False", "RoleNotHeld", format!("{} did not hold the role when it was made", s.creator))
+            ("False", reasons::ROLE_NOT_HELD, format!("{} did not hold the role when it was made", s.creator))
         }
-        _ if ended => ("False", "Ended", "its term has ended".to_owned()),
+        _ if ended => ("False", reasons::ENDED, "its term has ended".to_owned()),
         _ if assessment_digest != spec.map(|s| s.assessment.digest.as_str()) => (
             "False",
-            "ContentChanged",
+            reasons::CONTENT_CHANGED,
             "the assessment is not, or no longer, of the digest that it names".to_owned(),
         ),
-        _ => ("True", "InDate", "in date".to_owned()),
+        _ => ("True", reasons::IN_DATE, "in date".to_owned()),
     };
     let message = with_names(&message, names);
     let mut out = json!({
         "observedGeneration": generation,
         "conditions": [
-            ready("Judged", "judged at this generation", generation),
-            condition("Counts", status, reason, &message, generation),
+            ready(reasons::JUDGED, "judged at this generation", generation),
+            condition(types::COUNTS, status, reason, &message, generation),
         ],
     });
     if let Some(standing) = standing {
@@ -314,33 +316,42 @@ pub fn acceptance(
     if let Ok(digest) = &object.record.digest {
         out["digest"] = digest.clone().into();
     }
+    if let Some(spec) = spec {
+        let risks: Vec<&str> = spec.risks.iter().map(|risk| risk.as_str()).collect();
+        out["risks"] = cut(&risks.join(", "), 256).into();
+    }
     out
 }
 
-/// Status of a ReleasePolicy.
+/// Status of a ReleasePolicy, which also shows how the installation is.
 pub fn policy(
     object: &Object<placet_api::releasepolicy::ReleasePolicySpec>,
     generation: Option<i64>,
     unknown_roles: &[String],
     conflicts: &[String],
+    installation: &Installation,
 ) -> Value {
-    let ready = match problem(object) {
-        Some((reason, message)) => condition("Ready", "False", reason, &message, generation),
-        None if !conflicts.is_empty() => {
-            condition("Ready", "False", "Contradiction", &conflicts.join("; "), generation)
-        }
-        None if !unknown_roles.is_empty() => condition(
-            "Ready",
+    let (usable, reason, message) = match problem(object) {
+        Some((reason, message)) => ("False", reason, message),
+        None if !conflicts.is_empty() => ("False", reasons::CONTRADICTION, conflicts.join("; ")),
+        None if !unknown_roles.is_empty() => (
             "False",
-            "UnknownRole",
-            &format!("these ApprovalRoles do not exist: {}", unknown_roles.join(", ")),
-            generation,
+            reasons::UNKNOWN_ROLE,
+            format!("these ApprovalRoles do not exist: {}", unknown_roles.join(", ")),
         ),
-        None => ready("Understood", "it applies", generation),
+        None => ("True", reasons::UNDERSTOOD, "it applies".to_owned()),
     };
-    let mut out = json!({"observedGeneration": generation, "conditions": [ready]});
+    let mut conditions = vec![
+        ready(reasons::JUDGED, "judged at this generation", generation),
+        condition(types::USABLE, usable, reason, &message, generation),
+    ];
+    conditions.extend(installation.conditions(generation));
+    let mut out = json!({"observedGeneration": generation, "conditions": conditions});
     if let Ok(digest) = &object.record.digest {
         out["digest"] = digest.clone().into();
+    }
+    if let Ok(spec) = &object.spec {
+        out["appliesTo"] = cut(&spec.applies_to.in_words(), 256).into();
     }
     out
 }

@@ -1,9 +1,10 @@
 //! What approvals are about: the digest that one must name now, and what is wrong with a policy.
 
+use placet_api::Kind;
 use placet_api::approval::{Covers, Subject, SubjectKind};
 use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_gate::evaluate;
-use placet_gate::object::Object;
+use placet_gate::object::{Object, Record};
 use placet_gate::policy;
 use placet_gate::world::{Clock, World};
 
@@ -35,6 +36,20 @@ pub fn uid(world: &World, namespace: &str, subject: &Subject) -> Option<String> 
         SubjectKind::RiskAcceptance => &world.acceptance(namespace, name)?.record.uid,
     };
     Some(uid.clone()).filter(|u| !u.is_empty())
+}
+
+/// A live object of ours as it was read; the namespace of cluster kinds is empty.
+pub fn record_of<'a>(world: &'a World, kind: Kind, namespace: &str, name: &str) -> Option<&'a Record> {
+    Some(match kind {
+        Kind::AISystem => &world.system(namespace, name)?.record,
+        Kind::ImpactAssessment => &world.assessment(namespace, name)?.record,
+        Kind::ModelRelease => &world.release(namespace, name)?.record,
+        Kind::TestReport => &world.report(namespace, name)?.record,
+        Kind::Approval => &world.approval(namespace, name)?.record,
+        Kind::RiskAcceptance => &world.acceptance(namespace, name)?.record,
+        Kind::ReleasePolicy => &world.policies().find(|p| p.name() == name)?.record,
+        Kind::ApprovalRole => &world.role(name)?.record,
+    })
 }
 
 /// Roles that a policy names and that do not exist, and ways in which it contradicts itself.

@@ -101,7 +101,7 @@ pub fn event(index: u64, record: &Record, spec: Option<&serde_json::Value>, name
         }
         Payload::WebhooksRemoved(w) => ("webhooks removed".into(), w.reason.clone(), w.names.join(", ")),
         Payload::PolicyChange(p) => {
-            let what = format!("{} {}", kind_word(&record.subject.kind), op_word(p.op));
+            let what = format!("{} {}", kind_word(&record.subject.kind), done(p.op, p.actor.as_ref()));
             (
                 what,
                 join(&record.subject.name, &by(&p.actor)),
@@ -179,7 +179,7 @@ fn object(o: &ObjectSeen, spec: Option<&serde_json::Value>, names: &Names) -> (S
         let who = format!("{} as {role}", person(o.actor.as_ref(), names));
         return (what.into(), who, format!("{} {about} {on}{unstamped}", o.name).trim().to_owned());
     }
-    let what = format!("{} {}", kind_word(&o.kind), op_word(o.op));
+    let what = format!("{} {}", kind_word(&o.kind), done(o.op, o.actor.as_ref()));
     (what, join(&o.name, &by(o.actor.as_ref(), names)), detail)
 }
 
@@ -195,6 +195,11 @@ fn kind_word(kind: &str) -> &str {
         "ApprovalRole" => "role",
         other => other,
     }
+}
+
+/// What was done; a deletion that nobody was seen asking for was found afterwards.
+fn done(op: Operation, actor: Option<&PersonToken>) -> &'static str {
+    if op == Operation::Delete && actor.is_none() { "found gone" } else { op_word(op) }
 }
 
 fn op_word(op: Operation) -> &'static str {

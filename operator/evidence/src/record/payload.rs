@@ -131,11 +131,11 @@ pub enum Operation {
     Create,
     /// Change.
     Update,
-    /// Deletion.
+    /// Deletion; in a record without an actor one that was found afterwards, with no request seen.
     Delete,
     /// A connection to a subresource.
     Connect,
-    /// Found on a list, with no request seen (made while the webhook was away).
+    /// Found in the stores without a valid stamp, with no request seen (made while the webhook was away).
     Relist,
 }
 
@@ -306,7 +306,7 @@ pub struct Decision {
     pub gates: Vec<GateOutcome>,
     /// Digests of the stored objects that were read: the snapshot. Replay evaluates them again.
     pub snapshot: Vec<Digest>,
-    /// Digest of the stored full decision, which replay must reproduce bit for bit.
+    /// Digest of the stored full decision. Replay must decide the same, whatever its words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Digest>,
     /// Policies applied.
@@ -510,7 +510,7 @@ pub struct Enforcement {
     /// Who did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<PersonToken>,
-    /// False when it was found afterwards, the webhook having been away.
+    /// False when it was found afterwards: the webhook was away, or the namespace was created with the label.
     pub seen: bool,
 }
 

@@ -22,4 +22,4 @@ pub mod token;
 pub mod watch;
 
 #[cfg(test)]
-mod fake_api;
+pub(crate) mod fake_api;

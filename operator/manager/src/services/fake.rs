@@ -9,18 +9,20 @@ use http_body_util::BodyExt as _;
 use kube::Client;
 use serde_json::{Value, json};
 
+use crate::infra::fake_api::{Feed, stream};
+
 /// One request.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) query: String,
-    pub(super) content_type: String,
-    pub(super) body: Value,
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) content_type: String,
+    pub(crate) body: Value,
 }
 
 impl Asked {
-    pub(super) fn is_write(&self) -> bool {
+    pub(crate) fn is_write(&self) -> bool {
         self.method != "GET"
     }
 }
@@ -35,18 +37,20 @@ struct State {
     asked: Vec<Asked>,
     version: u64,
     hook: Option<Hook>,
+    /// Watches that are open, by the path that they watch.
+    watches: Vec<(String, Feed)>,
 }
 
 /// The API server. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Fake(Arc<Mutex<State>>);
+pub(crate) struct Fake(Arc<Mutex<State>>);
 
 impl Fake {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    pub(super) fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let fake = self.clone();
         let service = tower::service_fn(move |request: Request<kube::client::Body>| {
             let fake = fake.clone();
@@ -67,23 +71,32 @@ impl Fake {
         Client::new(service, "default")
     }
 
-    pub(super) fn put(&self, path: &str, object: Value) {
+    pub(crate) fn put(&self, path: &str, object: Value) {
         self.0.lock().unwrap().store(path, object);
     }
 
-    pub(super) fn object(&self, path: &str) -> Option<Value> {
+    pub(crate) fn object(&self, path: &str) -> Option<Value> {
         self.0.lock().unwrap().objects.get(path).cloned()
     }
 
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn in_collection(&self, path: &str) -> Vec<Value> {
+        let state = self.0.lock().unwrap();
+        state.objects.iter().filter(|(p, _)| belongs(p, path)).map(|(_, object)| object.clone()).collect()
+    }
+
+    pub(crate) fn take_away(&self, path: &str) {
+        self.0.lock().unwrap().objects.remove(path);
+    }
+
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.0.lock().unwrap().asked.clone()
     }
 
-    pub(super) fn writes(&self) -> Vec<Asked> {
+    pub(crate) fn writes(&self) -> Vec<Asked> {
         self.asked().into_iter().filter(Asked::is_write).collect()
     }
 
-    pub(super) fn hook<H>(&self, hook: H)
+    pub(crate) fn hook<H>(&self, hook: H)
     where
         H: FnMut(&Asked, &mut Objects) -> Option<(u16, &'static str)> + Send + 'static,
     {
@@ -100,6 +113,9 @@ impl Fake {
                 return failure(code, reason);
             }
         }
+        if asked.query.contains("watch=true") {
+            return state.watch(asked);
+        }
         match state.act(asked) {
             Ok(object) => reply(200, &object),
             Err((code, reason)) => failure(code, reason),
@@ -112,16 +128,39 @@ impl State {
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.objects.insert(path.to_owned(), object.clone());
+        self.tell("MODIFIED", path, &object);
         object
+    }
+
+    fn tell(&mut self, type_: &str, path: &str, object: &Value) {
+        let event = json!({"type": type_, "object": object});
+        self.watches.retain(|(watched, feed)| !belongs(path, watched) || feed.send(event.clone()).is_ok());
+    }
+
+    /// Opens a watch: what changed since the version that was asked for comes at once.
+    fn watch(&mut self, asked: &Asked) -> Response<Body> {
+        let since = parameter(asked, "resourceVersion").and_then(|v| v.parse().ok()).unwrap_or(0_u64);
+        let (feed, response) = stream();
+        let version = |o: &Value| o["metadata"]["resourceVersion"].as_str().and_then(|v| v.parse().ok());
+        for (_, object) in self.objects.iter().filter(|(path, _)| belongs(path, &asked.path)) {
+            if version(object).is_some_and(|v: u64| v > since) {
+                feed.send(json!({"type": "MODIFIED", "object": object})).unwrap();
+            }
+        }
+        self.watches.push((asked.path.clone(), feed));
+        response
     }
 
     fn act(&mut self, asked: &Asked) -> Result<Value, (u16, &'static str)> {
         let found = self.objects.get(&asked.path).cloned();
         match (asked.method.as_str(), found) {
             ("GET", Some(object)) => Ok(object),
-            ("GET", None) if asked.query.contains("limit=") => Ok(self.list(asked)),
-            ("DELETE", Some(_)) => {
+            ("GET", None) if asked.query.contains("limit=") || is_collection(&asked.path) => {
+                Ok(self.list(asked))
+            }
+            ("DELETE", Some(object)) => {
                 self.objects.remove(&asked.path);
+                self.tell("DELETED", &asked.path, &object);
                 Ok(json!({"kind": "Status", "status": "Success"}))
             }
             ("POST", _) => {
@@ -136,7 +175,20 @@ impl State {
         }
     }
 
+    /// Writes the status of an object, and nothing else of it; applying replaces all of it, as for an only owner.
+    fn patch_status(&mut self, path: &str, body: &Value) -> Result<Value, (u16, &'static str)> {
+        let mut object = self.objects.get(path).cloned().ok_or((404, "NotFound"))?;
+        match body["status"].clone() {
+            Value::Null => drop(object.as_object_mut().unwrap().remove("status")),
+            status => object["status"] = status,
+        }
+        Ok(self.store(path, object))
+    }
+
     fn patch(&mut self, asked: &Asked, found: Option<Value>) -> Result<Value, (u16, &'static str)> {
+        if let Some(path) = asked.path.strip_suffix("/status") {
+            return self.patch_status(path, &asked.body);
+        }
         let applies = asked.content_type.contains("apply-patch");
         // As the API server does: a uid that is asked for and not there is a conflict, not a new object.
         let uid = &asked.body["metadata"]["uid"];
@@ -165,17 +217,45 @@ impl State {
         Ok(self.store(&asked.path, object))
     }
 
-    /// Objects of a kind in all namespaces, two a page.
+    /// Objects of a kind in one or all namespaces; two a page where pages are asked for.
     fn list(&self, asked: &Asked) -> Value {
-        let plural = asked.path.rsplit('/').next().unwrap();
-        let from = asked.query.split('&').find_map(|part| part.strip_prefix("continue=")).unwrap_or("0");
-        let from: usize = from.parse().unwrap();
-        let belongs = |path: &&String| path.split('/').rev().nth(1) == Some(plural);
-        let paths: Vec<_> = self.objects.keys().filter(belongs).collect();
-        let items: Vec<_> = paths.iter().skip(from).take(2).map(|path| &self.objects[*path]).collect();
-        let next = if paths.len() > from + 2 { (from + 2).to_string() } else { String::new() };
-        json!({"kind": "List", "metadata": {"resourceVersion": "1", "continue": next}, "items": items})
+        let from: usize = parameter(asked, "continue").map_or(0, |part| part.parse().unwrap());
+        let page = if parameter(asked, "limit").is_some() { 2 } else { usize::MAX };
+        let found: Vec<_> = self.objects.iter().filter(|(path, _)| belongs(path, &asked.path)).collect();
+        let items: Vec<_> = found.iter().skip(from).take(page).map(|(_, object)| object).collect();
+        let end = from.saturating_add(page);
+        let next = if found.len() > end { end.to_string() } else { String::new() };
+        json!({"kind": "List", "metadata": {"resourceVersion": self.version.to_string(), "continue": next},
+            "items": items})
     }
+}
+
+/// A parameter of a request's query.
+fn parameter<'a>(asked: &'a Asked, name: &str) -> Option<&'a str> {
+    asked.query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Whether a path is that of a kind, in one or all namespaces, and not that of an object.
+fn is_collection(path: &str) -> bool {
+    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let rest = match parts.as_slice() {
+        ["api", _, rest @ ..] | ["apis", _, _, rest @ ..] => rest,
+        _ => return false,
+    };
+    matches!(rest, [_] | ["namespaces", _, _])
+}
+
+/// Whether an object's path is one of a collection's: of its namespace, or of any where it names none.
+fn belongs(path: &str, collection: &str) -> bool {
+    let Some((parent, _)) = path.rsplit_once('/') else { return false };
+    if parent == collection {
+        return true;
+    }
+    let all = parent.split_once("/namespaces/").and_then(|(group, rest)| {
+        let (_, plural) = rest.split_once('/')?;
+        Some(format!("{group}/{plural}"))
+    });
+    all.as_deref() == Some(collection)
 }
 
 /// RFC 7386.

@@ -126,6 +126,11 @@ impl ConfigMapHeads {
         &self.map.path
     }
 
+    /// Namespace and name of the `ConfigMap`.
+    pub(super) fn place(&self) -> (&str, &str) {
+        (&self.map.namespace, &self.map.name)
+    }
+
     /// Publishes the public keys: the log's verifier key and the text of `ReceiptKeys::to_text`. By server-side apply
     /// under a field manager of its own, so that the head and a person's order stay.
     ///

@@ -12,6 +12,6 @@ pub mod uninstall;
 
 mod call;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 
 pub use call::CallError;

@@ -14,10 +14,12 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::Client;
+use kube::discovery::ApiResource;
 use placet_api::keys::HOLD_GATE;
 use placet_evidence::{NewRecord, Payload, Subject, WebhooksRemoved};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::call::{self, CallError, PatchKind};
@@ -26,6 +28,7 @@ use super::owner::configurations;
 use crate::infra::backoff::Backoff;
 use crate::infra::clock::Clock;
 use crate::infra::supervisor::Shutdown;
+use crate::infra::watch::{Event, Watch, WatchConfig};
 use crate::ledger::Ledger;
 
 /// Pods asked for at a time.
@@ -43,8 +46,6 @@ const ATTEMPTS: usize = 4;
 const RECORD: Duration = Duration::from_secs(10);
 /// How often to look whether it is there.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often the operator looks for a note: half of what the Job waits, at the price of one small read.
-const WATCH: Duration = Duration::from_secs(4);
 /// Problems that are listed; the number of all is always told.
 const LISTED: usize = 20;
 
@@ -366,7 +367,8 @@ async fn write_note(client: &Client, path: &str, mut note: RemovalNote) -> Resul
     }
 }
 
-/// Looks for the Job's note until `shutdown`, and makes it a record.
+/// Watches for the Job's note until `shutdown`, and makes it a record. Beside the watch nothing is asked until there is
+/// a note.
 ///
 /// # Errors
 /// None; the type is that of a task.
@@ -376,25 +378,57 @@ pub async fn record_removal(
     clock: Clock,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let mut backoff = Backoff::new(WATCH, Duration::from_secs(60));
-    loop {
-        let wait = match record_once(heads.client(), heads.path(), &ledger, &clock).await {
-            Ok(recorded) => {
-                if let Some(index) = recorded {
-                    info!(index, "recorded that the webhooks were removed");
-                }
-                backoff.reset();
-                WATCH
-            }
-            Err(problem) => {
-                warn!(%problem, "that the webhooks were removed could not be recorded yet");
-                backoff.next_wait()
-            }
+    let bell = Arc::new(Notify::new());
+    let ring = Arc::clone(&bell);
+    let watch = Watch::new(heads.client().clone(), watched(&heads), move |event| {
+        let objects = match event {
+            Event::Restarted(objects) => objects,
+            Event::Applied(object) => vec![object],
+            Event::Deleted(_) => return,
         };
-        tokio::select! {
-            () = shutdown.wait() => return Ok(()),
-            () = tokio::time::sleep(wait) => {}
+        if objects.iter().any(|map| open_note(map).is_some()) {
+            ring.notify_one();
         }
+    });
+    let record = async {
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        loop {
+            bell.notified().await;
+            match record_once(heads.client(), heads.path(), &ledger, &clock).await {
+                Ok(recorded) => {
+                    if let Some(index) = recorded {
+                        info!(index, "recorded that the webhooks were removed");
+                    }
+                    backoff.reset();
+                }
+                Err(problem) => {
+                    warn!(%problem, "that the webhooks were removed could not be recorded yet");
+                    tokio::time::sleep(backoff.next_wait()).await;
+                    bell.notify_one();
+                }
+            }
+        }
+    };
+    tokio::select! {
+        ended = watch.run(shutdown) => ended,
+        never = record => never,
+    }
+}
+
+/// The one `ConfigMap`, by a field selector, which is how a watch is allowed by name.
+fn watched(heads: &ConfigMapHeads) -> WatchConfig {
+    let (namespace, name) = heads.place();
+    let resource = ApiResource {
+        group: String::new(),
+        version: "v1".into(),
+        api_version: "v1".into(),
+        kind: "ConfigMap".into(),
+        plural: "configmaps".into(),
+    };
+    WatchConfig {
+        namespace: Some(namespace.to_owned()),
+        fields: Some(format!("metadata.name={name}")),
+        ..WatchConfig::all(resource)
     }
 }
 
