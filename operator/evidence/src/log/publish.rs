@@ -1,7 +1,7 @@
 //! The publisher: a thread that turns what is durable in the write-ahead log into tiles, bundles, objects, openings
 //! and a signed checkpoint. Everything it writes follows from the write-ahead log, so that it may fail and retry.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
@@ -96,6 +96,8 @@ pub(super) struct Publisher {
     written: u64,
     /// Directories of partial tiles that full ones replace.
     replaced: Vec<String>,
+    /// Partial tiles that are published, by level: index and width. Those of the higher levels seldom change.
+    partials: BTreeMap<u8, (u64, u16)>,
     pub(super) sealed: VecDeque<(u64, u64)>,
 }
 
@@ -123,6 +125,7 @@ impl Publisher {
             objects: Vec::new(),
             written: 0,
             replaced: Vec::new(),
+            partials: BTreeMap::new(),
             sealed: VecDeque::new(),
         }
     }
@@ -220,12 +223,17 @@ impl Publisher {
             let path = TilePath::Entries { index: size / TILE_WIDTH, width };
             fresh.push((path.to_string(), bundle_bytes(&self.bundle)?));
         }
+        let mut partials = BTreeMap::new();
         for (level, hashes) in (0u8..).zip(self.edge.partial()) {
             if hashes.is_empty() {
                 continue;
             }
             let index = (size >> (u32::from(level) * 8)) / TILE_WIDTH;
             let width = u16::try_from(hashes.len()).unwrap_or(256);
+            partials.insert(level, (index, width));
+            if self.partials.get(&level) == Some(&(index, width)) {
+                continue;
+            }
             fresh.push((TilePath::Hashes { level, index, width }.to_string(), tile_bytes(hashes)));
         }
         let whole = self.ready.iter().chain(&fresh).map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
@@ -248,6 +256,7 @@ impl Publisher {
         }
         self.written += self.ready.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
         self.published = size;
+        self.partials = partials;
         self.ready.clear();
         self.ready_bytes = 0;
         self.objects.clear();
@@ -360,13 +369,15 @@ impl Publisher {
                 Ok(Ask::Sealed { number, end }) => self.sealed.push_back((number, end)),
                 Ok(Ask::Publish(reply)) => {
                     let head = self.publish_and_tell(heads);
-                    due = None;
+                    // What was taken in and could not be written is not forgotten.
+                    due = head.is_none().then(|| now + RETRY);
                     // The asker may have given up.
                     let _ = reply.send(head.ok_or_else(|| self.refusal()));
                 }
                 Ok(Ask::Erase { index, field, reply }) => {
                     let erased = self.erase(index, &field);
                     let erased = erased.map_err(|error| {
+                        due = due.or(Some(now + RETRY));
                         self.failed(&error);
                         self.refusal()
                     });

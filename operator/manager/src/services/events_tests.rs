@@ -155,7 +155,27 @@ async fn refusals_and_a_full_queue_never_block() {
     bench.fake.hook(|_, _| None);
     bench.settle().await;
     assert!(!bench.task.is_finished());
+    assert_eq!(bench.created().len(), 200, "the first are written at once");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(bench.created().len(), 250, "the others at a pace");
+    tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(bench.created().len(), 1 + QUEUE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_can_say_without_end_leaves_room_and_is_worded_only_if_it_is_said() {
+    let bench = start();
+    let mut worded = 0;
+    for number in 0..QUEUE {
+        bench.sink.emit_if_room(EventType::Warning, "PodRefused", || {
+            worded += 1;
+            (release(&format!("r{number}")), "refused".to_owned())
+        });
+    }
+    assert_eq!(worded, QUEUE / 2 + 1);
+    bench.sink.emit(release("v2"), EventType::Normal, "Cleared", "cleared");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(bench.created().len(), QUEUE / 2 + 2);
 }
 
 #[tokio::test(start_paused = true)]
