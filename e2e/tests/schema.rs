@@ -30,7 +30,7 @@ async fn files(below: &str) -> Vec<File> {
     let mut entries = tokio::fs::read_dir(repository().join("e2e/tests").join(below)).await.unwrap();
     while let Some(entry) = entries.next_entry().await.unwrap() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".yaml") {
+        if entry.path().extension().is_some_and(|extension| extension == "yaml") {
             found.push(File { name, text: tokio::fs::read_to_string(entry.path()).await.unwrap() });
         }
     }

@@ -111,7 +111,7 @@ impl AppliesTo {
             .map(|(key, value)| format!("{key}={}", value.as_str()))
             .collect();
         wanted.extend(selector.and_then(|s| s.match_expressions.as_ref()).into_iter().flatten().map(|one| {
-            let values: Vec<&str> = one.values.iter().flatten().map(|value| value.as_str()).collect();
+            let values: Vec<&str> = one.values.iter().flatten().map(Line::as_str).collect();
             match one.operator {
                 LabelOperator::In => format!("{} in ({})", one.key, values.join(", ")),
                 LabelOperator::NotIn => format!("{} not in ({})", one.key, values.join(", ")),
