@@ -1,5 +1,5 @@
 //! f: appends to the evidence log, each answered only when durable, beside a loop that writes and syncs as many bytes
-//! one by one. The method of `operator/evidence/benches/append.rs`, in the same run as everything else.
+//! one by one.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;

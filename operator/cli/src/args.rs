@@ -381,7 +381,7 @@ pub enum EvidenceCommand {
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
-    /// Evaluate recorded decisions again: each must come out as it was recorded, byte for byte
+    /// Evaluate recorded decisions again: each must decide what it decided, whatever its words
     Replay {
         /// Only the decisions on this release: mr/NAME
         target: Option<String>,

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use common::{Ran, placet};
 use jiff::Timestamp;
 use placet_api::Kind;
+use placet_api::modelrelease::GateVerdict;
 use placet_evidence::{
     Admission, Config, Decision, Effect, FileHeads, GateOutcome, HoldLifted, Log, LogKey, NewRecord, Object,
     ObjectSeen, Operation, Payload, Subject, Verdict,
 };
+use placet_gate::circumstances::Circumstances;
 use placet_gate::evaluate;
 use placet_gate::object::Reading;
 use placet_gate::people::PeopleKey;
@@ -40,9 +42,44 @@ fn approval() -> Value {
                     "role": "risk-officer", "decision": "Approve"}})
 }
 
+/// What a log holds in place of what the gate says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Changed {
+    Nothing,
+    /// The stored decision says the same in other words.
+    Words,
+    /// The stored decision is about another system.
+    Finding,
+    /// The stored decision holds longer.
+    Until,
+    /// The record says Met over a stored decision that is not.
+    Record,
+    /// The stored decision gives a reason that only another version knows.
+    Reason,
+}
+
+impl Changed {
+    fn change(self, decision: &mut placet_gate::Decision) {
+        let finding = || decision.gates.iter().position(|g| !g.findings.is_empty()).unwrap();
+        match self {
+            Changed::Nothing | Changed::Record | Changed::Reason => {}
+            Changed::Words => {
+                let at = finding();
+                decision.gates[at].findings[0].wanted = "the same, said better".into();
+                decision.gates[at].notes.push("more to see".into());
+            }
+            Changed::Finding => {
+                let at = finding();
+                decision.gates[at].findings[0].item = "another".into();
+            }
+            Changed::Until => decision.valid_until = Some(at("2030-01-01T00:00:00Z")),
+        }
+    }
+}
+
 #[expect(clippy::too_many_lines, reason = "one record after the other, each with all its fields")]
 /// A log with the life of one release; `changed` makes the recorded decision another one than the gate's.
-fn write_log(dir: &Path, heads: &Path, changed: bool) -> LogKey {
+fn write_log(dir: &Path, heads: &Path, changed: Changed) -> LogKey {
     let key = LogKey::from_seed(&[5; 32]);
     let config = Config::new(dir, ORIGIN, "cluster-1");
     let log = Log::open(&config, &key, Arc::new(FileHeads::new(heads)), at("2026-11-20T09:00:00Z")).unwrap();
@@ -86,28 +123,37 @@ fn write_log(dir: &Path, heads: &Path, changed: bool) -> LogKey {
         world.apply(record);
     }
     let now = at("2026-11-20T09:00:03Z");
-    let decision = evaluate(&world.snapshot("lending", "m-1", Clock::Trusted(now)));
-    let mut result = serde_json::to_vec(&decision).unwrap();
-    if changed {
-        result.push(b' ');
+    let snapshot = world.snapshot("lending", "m-1", Clock::Trusted(now));
+    let mut decision = evaluate(&snapshot);
+    changed.change(&mut decision);
+    let rest = Object::new(serde_json::to_vec(&Circumstances::of(&snapshot)).unwrap());
+    let mut result = serde_json::to_string(&decision).unwrap();
+    if changed == Changed::Reason {
+        result = result.replacen("SystemNotFound", "SystemNotRegistered", 1);
     }
-    let rest = json!({"placet.dev/snapshot": "v1", "namespace": "lending", "name": "m-1", "labels": {}, "roles": [],
-                      "firstUse": null, "notReady": [], "clockUntrusted": null, "live": stored});
-    let rest = Object::new(serde_json::to_vec(&rest).unwrap());
-    let result = Object::new(result);
+    let result = Object::new(result.into_bytes());
+    let verdict = |verdict| match verdict {
+        GateVerdict::Met => Verdict::Met,
+        GateVerdict::NotMet => Verdict::NotMet,
+        GateVerdict::Unknown => Verdict::Unknown,
+    };
     let body = Decision {
-        verdict: Verdict::NotMet,
+        verdict: if changed == Changed::Record { Verdict::Met } else { Verdict::NotMet },
         class: None,
         gates: decision
             .gates
             .iter()
-            .map(|g| GateOutcome { gate: g.gate.to_string(), verdict: Verdict::Unknown, reasons: vec![] })
+            .map(|g| GateOutcome {
+                gate: g.gate.to_string(),
+                verdict: verdict(g.verdict),
+                reasons: g.reasons(),
+            })
             .collect(),
         snapshot: [stored.clone(), vec![rest.digest()]].concat(),
         result: Some(result.digest()),
         policies: vec![],
         now,
-        valid_until: None,
+        valid_until: decision.valid_until,
         engine: "placet-gate/test".into(),
     };
     let subject = Subject::new(Kind::ModelRelease.as_str(), Some("lending"), "m-1");
@@ -161,7 +207,7 @@ struct Fixture {
     root: std::path::PathBuf,
 }
 
-fn fixture(changed: bool) -> Fixture {
+fn fixture(changed: Changed) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     let key = write_log(&log, &dir.path().join("heads"), changed);
@@ -189,7 +235,7 @@ fn a_file(dir: &Path) -> std::path::PathBuf {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test damages a file")]
 fn verification_has_four_answers() {
-    let f = fixture(false);
+    let f = fixture(Changed::Nothing);
     let good = verify(&f.log, &["--key", &f.key]);
     assert_eq!(good.code, 0, "{}{}", good.out, good.err);
     assert!(good.out.starts_with("verified: "), "{}", good.out);
@@ -222,7 +268,7 @@ fn verification_has_four_answers() {
 
 #[test]
 fn the_life_of_a_release() {
-    let f = fixture(false);
+    let f = fixture(Changed::Nothing);
     let ran = placet(&["evidence", "show", "mr/m-1", "--dir", &f.log, "--key", &f.key]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     // The root depends on random salts.
@@ -239,7 +285,7 @@ fn the_life_of_a_release() {
 
 #[test]
 fn the_newest_records() {
-    let f = fixture(false);
+    let f = fixture(Changed::Nothing);
     let ran = placet(&["evidence", "tail", "--last", "2", "--dir", &f.log]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let lines: Vec<&str> = ran.out.lines().collect();
@@ -249,7 +295,7 @@ fn the_newest_records() {
 
 #[test]
 fn a_copy_verifies_as_the_log_does() {
-    let f = fixture(false);
+    let f = fixture(Changed::Nothing);
     let to = f.root.join("copy");
     let to = to.to_str().unwrap();
     for _ in 0..2 {
@@ -264,12 +310,49 @@ fn a_copy_verifies_as_the_log_does() {
 
 #[test]
 fn replay_gives_the_recorded_decision_or_says_so() {
-    let f = fixture(false);
-    let ran = placet(&["evidence", "replay", "--dir", &f.log]);
-    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
-    assert_eq!(ran.out, "1 decisions: 1 come out as recorded, 0 differ, 0 could not be evaluated\n");
-    let f = fixture(true);
-    let ran = placet(&["evidence", "replay", "mr/m-1", "--dir", &f.log]);
-    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
-    assert!(ran.out.contains("1 differ"), "{}", ran.out);
+    let replay = |changed| {
+        let f = fixture(changed);
+        let ran = placet(&["evidence", "replay", "mr/m-1", "--dir", &f.log]);
+        (ran.code, ran.out)
+    };
+    let engine = placet_gate::ENGINE;
+    assert_eq!(
+        replay(Changed::Nothing),
+        (
+            0,
+            "1 decisions: 1 come out as recorded, 0 in other words, 0 differ, 0 could not be evaluated\n"
+                .into()
+        )
+    );
+    assert_eq!(
+        replay(Changed::Words),
+        (
+            0,
+            format!(
+                "1 decided the same in other words: recorded by placet-gate/test, evaluated by {engine}\n\
+                 1 decisions: 0 come out as recorded, 1 in other words, 0 differ, 0 could not be evaluated\n"
+            )
+        )
+    );
+    for (changed, recorded, evaluated) in [
+        (
+            Changed::Finding,
+            "  recorded:  finding classification SystemNotFound (NotMet): another\n",
+            "  evaluated: finding classification SystemNotFound (NotMet): s\n",
+        ),
+        (Changed::Until, "  recorded:  valid until: 2030-01-01T00:00:00Z\n", ""),
+        (Changed::Record, "  recorded:  record: Met\n", "  evaluated: record: NotMet\n"),
+    ] {
+        let (code, out) = replay(changed);
+        assert_eq!(code, 1, "{out}");
+        let first = format!("recorded by placet-gate/test, evaluated by {engine}, decided otherwise\n");
+        for wanted in
+            [first.as_str(), recorded, evaluated, "0 come out as recorded, 0 in other words, 1 differ"]
+        {
+            assert!(out.contains(wanted), "{wanted}\nis not in\n{out}");
+        }
+    }
+    let (code, out) = replay(Changed::Reason);
+    assert_eq!(code, 2, "{out}");
+    assert!(out.contains("recorded by placet-gate/test cannot be read by placet-gate/"), "{out}");
 }

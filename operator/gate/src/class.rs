@@ -4,6 +4,8 @@
 use placet_api::aisystem::AISystemSpec;
 use placet_api::common::Class;
 
+use crate::object::Object;
+
 /// What follows from the triggers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Derived {
@@ -15,6 +17,26 @@ pub struct Derived {
     pub unanswered: Vec<&'static str>,
     /// What is wrong with a derogation or an exception that was claimed.
     pub refused: Vec<String>,
+}
+
+/// A class with what goes into digests.
+#[derive(Debug)]
+pub(crate) struct Classified {
+    /// The class.
+    pub(crate) derived: Derived,
+    /// Digest of the basis; empty if it has none.
+    pub(crate) basis: String,
+}
+
+impl Object<AISystemSpec> {
+    /// The class that follows from this spec, worked out once. `spec` is the object's.
+    pub(crate) fn classified(&self, spec: &AISystemSpec) -> &Classified {
+        self.known().class.get_or_init(|| {
+            let derived = derive(spec);
+            let basis = crate::digest::class_basis(&derived.basis).unwrap_or_default();
+            Classified { derived, basis }
+        })
+    }
 }
 
 /// Points of Annex III that carry an exception of their own, and its ground: 1(a) biometric verification, 5(b) detection

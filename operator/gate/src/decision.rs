@@ -5,12 +5,11 @@ use placet_api::common::Class;
 use placet_api::modelrelease::GateVerdict;
 use serde::{Deserialize, Serialize};
 
-use crate::class::{self, Derived};
 use crate::digest::{self, EvidenceParts};
 use crate::finding::{Finding, Gate, GateOutcome, Reason};
 use crate::gates::{self, Context, Outcome};
-use crate::policy::{self, Requirements};
-use crate::risk::{self, Score};
+use crate::policy::Requirements;
+use crate::risk;
 use crate::time::Now;
 use crate::world::{Clock, Snapshot};
 
@@ -86,40 +85,35 @@ pub fn evaluate(snapshot: &Snapshot) -> Decision {
     let now = Now::new(snapshot.clock.now());
     let release = snapshot.release.as_deref().and_then(|r| Some((r, r.spec.as_ref().ok()?)));
     let system = snapshot.system.as_deref().and_then(|s| Some((s, s.spec.as_ref().ok()?)));
-    let derived: Option<Derived> = system.map(|(_, spec)| class::derive(spec));
-    let class = derived.as_ref().and_then(|d| d.class);
-    let (matched, unclear) =
-        policy::matching(snapshot.policies.iter().map(AsRef::as_ref), class, &snapshot.namespace_labels);
-    let joined = policy::join(&matched);
-    let (requirements, conflicts) = match joined {
-        Ok(r) if !matched.is_empty() && class.is_some() => (Some(r), Vec::new()),
-        Ok(_) => (None, Vec::new()),
-        Err(conflicts) => (None, if class.is_some() { conflicts } else { Vec::new() }),
+    let classified = system.map(|(object, spec)| object.classified(spec));
+    let class = classified.and_then(|c| c.derived.class);
+    let matched = snapshot.policies.matching(class, &snapshot.namespace_labels);
+    let requirements: Option<&Requirements> = match &matched.joined.requirements {
+        Ok(r) if !matched.policies.is_empty() && class.is_some() => Some(r),
+        _ => None,
     };
     let current = gates::assessment::current(snapshot);
     let assessment = match current.as_slice() {
         [one] if one.live && one.problem().is_none() => one.spec.as_ref().ok().map(|spec| (*one, spec)),
         _ => None,
     };
-    let matrix = requirements.as_ref().map_or(risk::ISO_27005, |r| r.matrix);
-    let attempts = assessment.map(|(_, spec)| risk::scores(spec, &matrix));
-    let scores: Option<Vec<Score>> =
-        attempts.as_ref().and_then(|all| all.iter().map(|s| s.as_ref().ok().cloned()).collect());
+    let matrix = requirements.map_or(risk::ISO_27005, |r| r.matrix);
+    let scored = assessment.map(|(object, spec)| object.scored(spec, &matrix));
     let cx = Context {
         snapshot,
         now: &now,
         release,
         system,
-        derived: derived.as_ref(),
-        requirements: requirements.as_ref(),
+        derived: classified.map(|c| &c.derived),
+        requirements,
         assessment,
-        scores: scores.as_deref(),
+        scores: scored.as_ref().and_then(|s| s.scores.as_deref()),
     };
-    let evidence = evidence_digest(&cx);
+    let evidence = classified.and_then(|c| evidence_digest(&cx, &c.basis, &matched.joined.digest));
     let prohibited = class == Some(Class::Prohibited);
     let mut outcomes = vec![
         (Gate::Release, gates::release::evaluate(&cx)),
-        (Gate::Policy, gates::policies::evaluate(&cx, &matched, &unclear, &conflicts)),
+        (Gate::Policy, gates::policies::evaluate(&cx, &matched)),
         (Gate::Classification, gates::classification::evaluate(&cx)),
     ];
     // A prohibited system has no gate list: it is refused whatever else exists.
@@ -127,16 +121,21 @@ pub fn evaluate(snapshot: &Snapshot) -> Decision {
         let rest = [Gate::Assessment, Gate::Tests, Gate::RiskAcceptance, Gate::Approvals];
         outcomes.extend(rest.map(|g| (g, Outcome::default())));
     } else {
-        outcomes.push((Gate::Assessment, gates::assessment::evaluate(&cx, attempts.as_deref())));
+        outcomes.push((
+            Gate::Assessment,
+            gates::assessment::evaluate(&cx, &current, scored.as_ref().map(|s| s.attempts.as_slice())),
+        ));
         outcomes.push((Gate::Tests, gates::tests::evaluate(&cx)));
         outcomes.push((Gate::RiskAcceptance, gates::risk_acceptance::evaluate(&cx)));
         outcomes.push((Gate::Approvals, gates::approvals::evaluate(&cx, evidence.as_deref())));
     }
+    // Without a release that is understood, what the other gates would ask is not known: the gate release says so once.
+    let unasked = if release.is_none() { GateVerdict::Unknown } else { GateVerdict::Met };
     let gates: Vec<GateOutcome> = outcomes
         .into_iter()
         .map(|(gate, outcome)| GateOutcome {
             gate,
-            verdict: outcome.findings.iter().map(|f| f.verdict).max().unwrap_or(GateVerdict::Met),
+            verdict: outcome.findings.iter().map(|f| f.verdict).max().unwrap_or(unasked),
             findings: outcome.findings,
             notes: outcome.notes,
         })
@@ -150,13 +149,13 @@ pub fn evaluate(snapshot: &Snapshot) -> Decision {
         cleared,
         lapse: lapse(&gates),
         class,
-        class_basis: derived.map(|d| d.basis).unwrap_or_default(),
+        class_basis: classified.map(|c| c.derived.basis.clone()).unwrap_or_default(),
         gates,
         content: snapshot.release.as_ref().map(|r| r.digest().to_owned()).unwrap_or_default(),
         evidence,
-        policies: requirements.as_ref().map(|r| r.policies.clone()).unwrap_or_default(),
+        policies: requirements.map(|r| r.policies.clone()).unwrap_or_default(),
         valid_until: now.horizon(),
-        hold_replacements: requirements.as_ref().is_none_or(|r| r.hold_replacements),
+        hold_replacements: requirements.is_none_or(|r| r.hold_replacements),
     }
 }
 
@@ -176,42 +175,24 @@ pub fn cleared_until(snapshot: &Snapshot, decision: &Decision) -> Option<Timesta
     Some(until)
 }
 
-fn evidence_digest(cx: &Context<'_>) -> Option<String> {
-    let requirements: &Requirements = cx.requirements?;
+/// `class_basis` and `requirements` are digests.
+fn evidence_digest(cx: &Context<'_>, class_basis: &str, requirements: &str) -> Option<String> {
+    cx.requirements?;
     let (release, _) = cx.release?;
     let class = cx.class()?;
+    if class_basis.is_empty() || requirements.is_empty() {
+        return None;
+    }
     let reports: Vec<&str> = cx.snapshot.reports.iter().filter(|r| r.live).map(|r| r.digest()).collect();
-    let wanted = digest::of_bytes(&serde_json::to_vec(&serialisable(requirements)).ok()?);
     digest::evidence(&EvidenceParts {
         content: release.digest(),
         class: &class.to_string(),
-        class_basis: &cx.derived?.basis,
+        class_basis,
         assessment: cx.assessment.map(|(a, _)| a.digest()),
         reports: &reports,
-        requirements: &wanted,
+        requirements,
     })
     .ok()
-}
-
-/// Requirements without what JSON cannot hold as a map key.
-fn serialisable(requirements: &Requirements) -> serde_json::Value {
-    let approvals: Vec<_> =
-        requirements.approvals.iter().map(|((role, covers), a)| (role, covers, a)).collect();
-    serde_json::json!({
-        "classificationRoles": requirements.classification_roles,
-        "assessment": requirements.assessment,
-        "assessmentMaxAgeDays": requirements.assessment_max_age_days,
-        "tests": requirements.tests.iter().map(|t| &t.rule).collect::<Vec<_>>(),
-        "attributeSets": requirements.attribute_sets,
-        "appetite": requirements.appetite,
-        "matrix": requirements.matrix,
-        "authority": requirements.authority,
-        "approvals": approvals,
-        "authorMayApprove": requirements.author_may_approve,
-        "oneRolePerPerson": requirements.one_role_per_person,
-        "firstUseDays": requirements.first_use_days,
-        "runningDays": requirements.running_days,
-    })
 }
 
 /// The kind of lapse: taken back weighs most, since replacements are held for it; expired only if nothing but terms

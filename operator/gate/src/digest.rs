@@ -81,18 +81,37 @@ pub fn evidence(parts: &EvidenceParts<'_>) -> Result<String, DigestError> {
     let mut reports: Vec<&str> = parts.reports.to_vec();
     reports.sort_unstable();
     reports.dedup();
-    let class_basis = of_value(&serde_json::json!(parts.class_basis))?;
-    hash(
-        "placet.dev/evidence/v1\n",
-        &serde_json::json!({
-            "content": parts.content,
-            "class": parts.class,
-            "classBasis": class_basis,
-            "assessment": parts.assessment,
-            "reports": reports,
-            "requirements": parts.requirements,
-        }),
-    )
+    let canonical = serde_json::to_vec(&Canonical {
+        assessment: parts.assessment,
+        class: parts.class,
+        class_basis: parts.class_basis,
+        content: parts.content,
+        reports: &reports,
+        requirements: parts.requirements,
+    });
+    let canonical = canonical.map_err(|e| DigestError::Canonical(e.to_string()))?;
+    Ok(hash_text("placet.dev/evidence/v1\n", &canonical))
+}
+
+/// What an evidence digest is taken of. Its fields are digests and the name of a class in the order of RFC 8785, so that
+/// this is the canonical form as it is.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Canonical<'a> {
+    assessment: Option<&'a str>,
+    class: &'a str,
+    class_basis: &'a str,
+    content: &'a str,
+    reports: &'a [&'a str],
+    requirements: &'a str,
+}
+
+/// Digest of why a system has its class.
+///
+/// # Errors
+/// As [`content`].
+pub fn class_basis(basis: &[String]) -> Result<String, DigestError> {
+    of_value(&serde_json::json!(basis))
 }
 
 /// What an evidence digest is made of.
@@ -102,8 +121,8 @@ pub struct EvidenceParts<'a> {
     pub content: &'a str,
     /// Class of the system.
     pub class: &'a str,
-    /// Why it has this class.
-    pub class_basis: &'a [String],
+    /// Digest of why it has this class ([`class_basis`]).
+    pub class_basis: &'a str,
     /// Content digest of the current assessment, if there is one.
     pub assessment: Option<&'a str>,
     /// Content digests of the reports that count.
@@ -139,10 +158,14 @@ fn identity(kind: Kind, namespace: Option<&str>, name: &str) -> Map<String, Valu
 fn hash(domain: &str, value: &Value) -> Result<String, DigestError> {
     let canonical =
         serde_json_canonicalizer::to_vec(value).map_err(|e| DigestError::Canonical(e.to_string()))?;
+    Ok(hash_text(domain, &canonical))
+}
+
+fn hash_text(domain: &str, text: &[u8]) -> String {
     let mut hasher = Sha256::new();
     hasher.update(domain.as_bytes());
-    hasher.update(&canonical);
-    Ok(format!("sha256:{}", hex::encode(hasher.finalize())))
+    hasher.update(text);
+    format!("sha256:{}", hex::encode(hasher.finalize()))
 }
 
 fn check_numbers(value: &Value, path: &str, depth: usize) -> Result<(), DigestError> {
@@ -270,6 +293,25 @@ mod tests {
         let e = content(Kind::TestReport, Some("n"), "m", &json!({"rows": 9_007_199_254_740_993_u64}))
             .unwrap_err();
         assert!(e.to_string().contains("spec.rows"), "{e}");
+    }
+
+    #[test]
+    fn an_evidence_digest_is_taken_of_canonical_json() {
+        for assessment in [None, Some("sha256:ab")] {
+            let parts = EvidenceParts {
+                content: "sha256:01",
+                class: "High",
+                class_basis: "sha256:02",
+                assessment,
+                reports: &["sha256:05", "sha256:04", "sha256:05"],
+                requirements: "sha256:03",
+            };
+            let value = json!({
+                "content": "sha256:01", "class": "High", "classBasis": "sha256:02", "assessment": assessment,
+                "reports": ["sha256:04", "sha256:05"], "requirements": "sha256:03",
+            });
+            assert_eq!(evidence(&parts).unwrap(), hash("placet.dev/evidence/v1\n", &value).unwrap());
+        }
     }
 
     #[test]

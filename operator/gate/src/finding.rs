@@ -200,10 +200,21 @@ pub struct Finding {
     pub wanted: String,
     /// What was found.
     pub found: String,
+    /// What the words of `wanted` and `found` name beside the item: objects, digests, people, dates and numbers that the
+    /// verdict rests on. Replay compares these and not the words, which a later version may say better.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub about: Vec<String>,
     /// Who can supply it.
     pub who: String,
     /// The command or change that does.
     pub command: String,
+}
+
+impl Finding {
+    /// Adds what the words name.
+    pub fn about<T: Into<String>>(&mut self, things: impl IntoIterator<Item = T>) {
+        self.about.extend(things.into_iter().map(Into::into));
+    }
 }
 
 /// What one gate says.
@@ -212,7 +223,8 @@ pub struct Finding {
 pub struct GateOutcome {
     /// The gate.
     pub gate: Gate,
-    /// Its verdict: the worst of its findings', Met without any.
+    /// Its verdict: the worst of its findings', Met without any; Unknown without any where it cannot be asked before
+    /// there is a release.
     pub verdict: GateVerdict,
     /// What is missing, in a stable order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

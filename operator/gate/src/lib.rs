@@ -3,6 +3,7 @@
 //! Reconciler, webhook, command line and replay call [`evaluate`], and nothing else decides (invariant 1).
 
 pub mod admission;
+pub mod circumstances;
 pub mod class;
 pub mod decision;
 pub mod digest;
@@ -10,6 +11,7 @@ pub mod fairness;
 pub mod finding;
 pub mod gates;
 pub mod object;
+pub mod outcome;
 pub mod people;
 pub mod policy;
 pub mod render;
@@ -19,3 +21,6 @@ pub mod time;
 pub mod world;
 
 pub use decision::{Cleared, Decision, evaluate};
+
+/// Name and version of this crate, as records of decisions give it.
+pub const ENGINE: &str = concat!("placet-gate/", env!("CARGO_PKG_VERSION"));

@@ -1,12 +1,17 @@
 //! Objects as the gate reads them: content, digest, and who stands behind them, with people as tokens.
 
+use std::sync::{Mutex, OnceLock};
+
 use jiff::Timestamp;
 use placet_api::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::class::Classified;
 use crate::digest::{self, DigestError};
+use crate::gates::tests::Verdicts;
 use crate::people::{PeopleKey, Person};
+use crate::risk::Scored;
 use crate::stamp::{self, Place, ReceiptKeys, StampProblem, StampText};
 
 /// Who stands behind an object.
@@ -203,7 +208,7 @@ pub fn place_of(object: &Value) -> Result<(Kind, Option<String>, String), Object
 
 /// An object with its spec parsed. A spec that does not parse, or holds a field that this version does not know, stays
 /// as the reason why.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Object<S> {
     /// As it was read.
     pub record: Record,
@@ -215,6 +220,19 @@ pub struct Object<S> {
     pub id: String,
     /// AISystem: digest of what the class depends on.
     pub classification: Option<String>,
+    known: OnceLock<Box<Known>>,
+}
+
+/// What follows from an object's content alone. It is worked out when a decision first asks for it and kept with the
+/// object, since most decisions read objects that others have read; no result shows whether it was kept.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// AISystem: the class.
+    pub(crate) class: OnceLock<Classified>,
+    /// ImpactAssessment: scores by the matrix that was asked for first.
+    pub(crate) scores: OnceLock<Scored>,
+    /// TestReport: verdicts by the test that was asked for.
+    pub(crate) verdicts: Mutex<Verdicts>,
 }
 
 impl<S: serde::de::DeserializeOwned> Object<S> {
@@ -232,11 +250,30 @@ impl<S: serde::de::DeserializeOwned> Object<S> {
                 .ok()
             })
             .flatten();
-        Self { record, spec, live, id, classification }
+        Self { record, spec, live, id, classification, known: OnceLock::new() }
+    }
+}
+
+/// A copy may be changed, so it knows nothing yet.
+impl<S: Clone> Clone for Object<S> {
+    fn clone(&self) -> Self {
+        Self {
+            record: self.record.clone(),
+            spec: self.spec.clone(),
+            live: self.live,
+            id: self.id.clone(),
+            classification: self.classification.clone(),
+            known: OnceLock::new(),
+        }
     }
 }
 
 impl<S> Object<S> {
+    /// What follows from its content alone.
+    pub(crate) fn known(&self) -> &Known {
+        self.known.get_or_init(Box::default)
+    }
+
     /// Name.
     pub fn name(&self) -> &str {
         &self.record.name

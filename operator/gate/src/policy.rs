@@ -1,6 +1,8 @@
 //! Which policies apply, and what they ask for together: the strictest value of each field (invariant 2).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use placet_api::approval::Covers;
 use placet_api::common::{Class, Level};
@@ -9,6 +11,7 @@ use placet_api::releasepolicy::{
 };
 use serde::Serialize;
 
+use crate::digest;
 use crate::object::Object;
 use crate::risk::{self, Matrix};
 
@@ -79,6 +82,126 @@ pub struct Test {
     pub policy: String,
 }
 
+/// What some policies ask for together, or in which ways they contradict each other.
+#[derive(Debug, Clone)]
+pub struct Joined {
+    /// As [`join`] gives it.
+    pub requirements: Result<Requirements, Vec<String>>,
+    /// Digest of the requirements, as it goes into an evidence digest; empty when they contradict each other.
+    pub digest: String,
+}
+
+impl Joined {
+    /// Joins policies.
+    pub fn new(policies: &[&Object<ReleasePolicySpec>]) -> Self {
+        let requirements = join(policies);
+        let digest = requirements.as_ref().ok().and_then(|r| digest::of_value(&serialisable(r)).ok());
+        Self { requirements, digest: digest.unwrap_or_default() }
+    }
+}
+
+/// Requirements without what JSON cannot hold as a map key.
+fn serialisable(requirements: &Requirements) -> serde_json::Value {
+    let approvals: Vec<_> =
+        requirements.approvals.iter().map(|((role, covers), a)| (role, covers, a)).collect();
+    serde_json::json!({
+        "classificationRoles": requirements.classification_roles,
+        "assessment": requirements.assessment,
+        "assessmentMaxAgeDays": requirements.assessment_max_age_days,
+        "tests": requirements.tests.iter().map(|t| &t.rule).collect::<Vec<_>>(),
+        "attributeSets": requirements.attribute_sets,
+        "appetite": requirements.appetite,
+        "matrix": requirements.matrix,
+        "authority": requirements.authority,
+        "approvals": approvals,
+        "authorMayApprove": requirements.author_may_approve,
+        "oneRolePerPerson": requirements.one_role_per_person,
+        "firstUseDays": requirements.first_use_days,
+        "runningDays": requirements.running_days,
+    })
+}
+
+/// Sets of matching policies whose join is kept at most. Beyond, all are forgotten and joined again when asked for.
+const MAX_JOINED: usize = 64;
+
+/// Matching policies by their places in a [`PolicySet`], and what they ask for.
+type Joins = Vec<(Vec<usize>, Arc<Joined>)>;
+
+/// All policies of a world. Never changed: other policies are another set. What those that match together ask for is
+/// joined once and kept, since nearly every decision asks for the same.
+#[derive(Debug, Default)]
+pub struct PolicySet {
+    policies: Vec<Arc<Object<ReleasePolicySpec>>>,
+    joined: Mutex<Joins>,
+}
+
+/// Which policies of a set match.
+#[derive(Debug)]
+pub struct Matched<'a> {
+    /// Those that match.
+    pub policies: Vec<&'a Object<ReleasePolicySpec>>,
+    /// Those that are not understood: one of them might match.
+    pub unclear: Vec<&'a Object<ReleasePolicySpec>>,
+    /// What those that match ask for.
+    pub joined: Arc<Joined>,
+}
+
+impl PolicySet {
+    /// These policies.
+    pub fn new(policies: impl Iterator<Item = Arc<Object<ReleasePolicySpec>>>) -> Self {
+        Self { policies: policies.collect(), joined: Mutex::default() }
+    }
+
+    /// Policies that match a release of a class in a namespace, and what they ask for together.
+    pub fn matching(&self, class: Option<Class>, labels: &BTreeMap<String, String>) -> Matched<'_> {
+        let (mut places, mut unclear) = (Vec::new(), Vec::new());
+        for (i, policy) in self.policies.iter().enumerate() {
+            match fits(policy, class, labels) {
+                Some(true) => places.push(i),
+                Some(false) => {}
+                None => unclear.push(policy.as_ref()),
+            }
+        }
+        let policies: Vec<&Object<ReleasePolicySpec>> =
+            places.iter().map(|i| self.policies[*i].as_ref()).collect();
+        let joined = self.joined(places, &policies);
+        Matched { policies, unclear, joined }
+    }
+
+    fn joined(&self, places: Vec<usize>, policies: &[&Object<ReleasePolicySpec>]) -> Arc<Joined> {
+        let kept = || self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, joined)) = kept().iter().find(|(of, _)| *of == places) {
+            return Arc::clone(joined);
+        }
+        let joined = Arc::new(Joined::new(policies));
+        let mut kept = kept();
+        if kept.len() >= MAX_JOINED {
+            kept.clear();
+        }
+        kept.push((places, Arc::clone(&joined)));
+        joined
+    }
+}
+
+impl Deref for PolicySet {
+    type Target = [Arc<Object<ReleasePolicySpec>>];
+
+    fn deref(&self) -> &Self::Target {
+        &self.policies
+    }
+}
+
+/// Whether a policy matches a release of a class in a namespace; None if it is not understood.
+fn fits(
+    policy: &Object<ReleasePolicySpec>,
+    class: Option<Class>,
+    labels: &BTreeMap<String, String>,
+) -> Option<bool> {
+    let spec = policy.spec.as_ref().ok().filter(|_| policy.problem().is_none())?;
+    let class_fits = class.is_none_or(|c| spec.applies_to.classes.contains(&c));
+    Some(class_fits && selects(spec.applies_to.namespace_selector.as_ref(), labels))
+}
+
 /// Policies that match a release of a class in a namespace, and those that are not understood: one of them might match.
 pub fn matching<'a>(
     policies: impl Iterator<Item = &'a Object<ReleasePolicySpec>>,
@@ -87,15 +210,10 @@ pub fn matching<'a>(
 ) -> (Vec<&'a Object<ReleasePolicySpec>>, Vec<&'a Object<ReleasePolicySpec>>) {
     let (mut matched, mut unclear) = (Vec::new(), Vec::new());
     for policy in policies {
-        match &policy.spec {
-            Ok(_) if policy.problem().is_some() => unclear.push(policy),
-            Ok(spec) => {
-                let class_fits = class.is_none_or(|c| spec.applies_to.classes.contains(&c));
-                if class_fits && selects(spec.applies_to.namespace_selector.as_ref(), labels) {
-                    matched.push(policy);
-                }
-            }
-            Err(_) => unclear.push(policy),
+        match fits(policy, class, labels) {
+            Some(true) => matched.push(policy),
+            Some(false) => {}
+            None => unclear.push(policy),
         }
     }
     (matched, unclear)

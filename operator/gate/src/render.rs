@@ -14,19 +14,24 @@ pub type Names = BTreeMap<String, String>;
 
 /// One line on the whole decision: `X is not cleared: 3 of 7 gates are open`.
 pub fn headline(release: &str, decision: &Decision) -> String {
-    let open = decision.open().count();
+    let (open, unasked): (Vec<_>, Vec<_>) = decision.open().partition(|g| !g.findings.is_empty());
     let of = decision.gates.len();
-    let are = if open == 1 { "is" } else { "are" };
+    let are = if open.len() == 1 { "is" } else { "are" };
+    let others = if unasked.is_empty() { "" } else { ", the others cannot be judged before" };
+    let open = open.len();
     match decision.cleared {
         Cleared::True => format!("{release} is cleared"),
-        Cleared::False => format!("{release} is not cleared: {open} of {of} gates {are} open"),
-        Cleared::Unknown => format!("{release} is not yet cleared: {open} of {of} gates {are} not yet known"),
+        Cleared::False => format!("{release} is not cleared: {open} of {of} gates {are} open{others}"),
+        Cleared::Unknown => {
+            format!("{release} is not yet cleared: {open} of {of} gates {are} not yet known{others}")
+        }
     }
 }
 
-/// Names of the open gates, joined by commas: the column OPEN.
+/// Names of the open gates, joined by commas: the column OPEN. Left out are those that cannot be judged before the
+/// others.
 pub fn open_gates(decision: &Decision) -> String {
-    decision.open().map(|g| g.gate.as_str()).collect::<Vec<_>>().join(",")
+    decision.open().filter(|g| !g.findings.is_empty()).map(|g| g.gate.as_str()).collect::<Vec<_>>().join(",")
 }
 
 /// The last line of every refusal: the command that shows the rest.

@@ -4,10 +4,14 @@
 //! stakeholder impact (the largest of reach, reversibility and vulnerability over the risk's harms) is 4 or 5. The
 //! system's level is the largest of its risks, not their mean, which would hide the worst.
 
+use std::borrow::Cow;
+
 use placet_api::common::Level;
 use placet_api::impactassessment::{
     ControlStatus, Harm, ImpactAssessmentSpec, Reversibility, Risk, RiskDomain,
 };
+
+use crate::object::Object;
 
 /// A level matrix: rows are likelihood 1 to 5, columns severity 1 to 5.
 pub type Matrix = [[Level; 5]; 5];
@@ -87,6 +91,32 @@ pub enum ScoreError {
         /// Both values.
         found: String,
     },
+}
+
+/// All scores of an assessment by one matrix.
+#[derive(Debug, Clone)]
+pub(crate) struct Scored {
+    matrix: Matrix,
+    /// Each risk's score, or why it has none.
+    pub(crate) attempts: Vec<Result<Score, ScoreError>>,
+    /// The scores, where every risk has one.
+    pub(crate) scores: Option<Vec<Score>>,
+}
+
+impl Scored {
+    fn new(spec: &ImpactAssessmentSpec, matrix: &Matrix) -> Self {
+        let attempts = scores(spec, matrix);
+        let scores = attempts.iter().map(|s| s.as_ref().ok().cloned()).collect();
+        Self { matrix: *matrix, attempts, scores }
+    }
+}
+
+impl Object<ImpactAssessmentSpec> {
+    /// Scores by a matrix, kept for the one that was asked for first. `spec` is the object's.
+    pub(crate) fn scored(&self, spec: &ImpactAssessmentSpec, matrix: &Matrix) -> Cow<'_, Scored> {
+        let first = self.known().scores.get_or_init(|| Scored::new(spec, matrix));
+        if first.matrix == *matrix { Cow::Borrowed(first) } else { Cow::Owned(Scored::new(spec, matrix)) }
+    }
 }
 
 /// Scores every risk of an assessment, in the order in which they are written.

@@ -17,6 +17,7 @@ use placet_api::riskacceptance::RiskAcceptanceSpec;
 use placet_api::testreport::TestReportSpec;
 
 use crate::object::{Object, Record};
+use crate::policy::PolicySet;
 
 /// A namespaced name.
 pub type Key = (String, String);
@@ -121,7 +122,11 @@ pub struct World {
     approvals: Table<ApprovalSpec>,
     acceptances: Table<RiskAcceptanceSpec>,
     policies: Table<ReleasePolicySpec>,
+    /// The live ones of `policies`; made anew when one of them changes.
+    policy_set: Arc<PolicySet>,
     roles: Table<ApprovalRoleSpec>,
+    /// Names of the live ones of `roles`.
+    role_names: Arc<BTreeSet<String>>,
     namespaces: BTreeMap<String, Arc<BTreeMap<String, String>>>,
     first_use: BTreeMap<String, Timestamp>,
     not_ready: BTreeSet<String>,
@@ -157,7 +162,7 @@ pub struct Snapshot {
     /// Acceptances of the system's assessments.
     pub acceptances: Vec<Arc<Object<RiskAcceptanceSpec>>>,
     /// All policies.
-    pub policies: Vec<Arc<Object<ReleasePolicySpec>>>,
+    pub policies: Arc<PolicySet>,
     /// Names of all roles.
     pub roles: Arc<BTreeSet<String>>,
     /// When the first pod of this content was admitted.
@@ -180,9 +185,23 @@ impl World {
             Kind::TestReport => self.reports.apply(key, record),
             Kind::Approval => self.approvals.apply(key, record),
             Kind::RiskAcceptance => self.acceptances.apply(key, record),
-            Kind::ReleasePolicy => self.policies.apply(key, record),
-            Kind::ApprovalRole => self.roles.apply(key, record),
+            Kind::ReleasePolicy => {
+                self.policies.apply(key, record);
+                self.policies_changed();
+            }
+            Kind::ApprovalRole => {
+                self.roles.apply(key, record);
+                self.roles_changed();
+            }
         }
+    }
+
+    fn policies_changed(&mut self) {
+        self.policy_set = Arc::new(PolicySet::new(self.policies.live.values().cloned()));
+    }
+
+    fn roles_changed(&mut self) {
+        self.role_names = Arc::new(self.roles.live.keys().map(|(_, name)| name.clone()).collect());
     }
 
     /// An object is gone. What forgetting could clear is remembered.
@@ -195,8 +214,14 @@ impl World {
             Kind::TestReport => self.reports.remove(&key),
             Kind::Approval => self.approvals.remove(&key),
             Kind::RiskAcceptance => self.acceptances.remove(&key),
-            Kind::ReleasePolicy => self.policies.remove(&key),
-            Kind::ApprovalRole => self.roles.remove(&key),
+            Kind::ReleasePolicy => {
+                self.policies.remove(&key);
+                self.policies_changed();
+            }
+            Kind::ApprovalRole => {
+                self.roles.remove(&key);
+                self.roles_changed();
+            }
         }
     }
 
@@ -405,8 +430,8 @@ impl World {
             reports,
             approvals,
             acceptances,
-            policies: self.policies.live.values().cloned().collect(),
-            roles: Arc::new(self.roles.live.keys().map(|(_, name)| name.clone()).collect()),
+            policies: Arc::clone(&self.policy_set),
+            roles: Arc::clone(&self.role_names),
             first_use,
         }
     }
@@ -419,16 +444,7 @@ fn key_of(record: &Record) -> Key {
 impl Snapshot {
     /// Ids of everything that it holds, sorted: what a record of the decision lists.
     pub fn ids(&self) -> Vec<&str> {
-        let mut ids: Vec<&str> = Vec::new();
-        ids.extend(self.release.iter().map(|o| o.id.as_str()));
-        ids.extend(self.former.iter().map(|o| o.id.as_str()));
-        ids.extend(self.system.iter().map(|o| o.id.as_str()));
-        ids.extend(self.former_systems.iter().map(|o| o.id.as_str()));
-        ids.extend(self.assessments.iter().map(|o| o.id.as_str()));
-        ids.extend(self.reports.iter().map(|o| o.id.as_str()));
-        ids.extend(self.approvals.iter().map(|o| o.id.as_str()));
-        ids.extend(self.acceptances.iter().map(|o| o.id.as_str()));
-        ids.extend(self.policies.iter().map(|o| o.id.as_str()));
+        let mut ids: Vec<&str> = self.objects().into_iter().map(|(id, _, _)| id).collect();
         ids.sort_unstable();
         ids.dedup();
         ids
@@ -458,16 +474,24 @@ impl Snapshot {
 
     /// Every record that it holds, with whether it is live: what the evidence store keeps for replay.
     pub fn records(&self) -> Vec<(&Record, bool)> {
-        let mut all: Vec<(&Record, bool)> = Vec::new();
-        all.extend(self.release.iter().map(|o| (&o.record, o.live)));
-        all.extend(self.former.iter().map(|o| (&o.record, o.live)));
-        all.extend(self.system.iter().map(|o| (&o.record, o.live)));
-        all.extend(self.former_systems.iter().map(|o| (&o.record, o.live)));
-        all.extend(self.assessments.iter().map(|o| (&o.record, o.live)));
-        all.extend(self.reports.iter().map(|o| (&o.record, o.live)));
-        all.extend(self.approvals.iter().map(|o| (&o.record, o.live)));
-        all.extend(self.acceptances.iter().map(|o| (&o.record, o.live)));
-        all.extend(self.policies.iter().map(|o| (&o.record, o.live)));
+        self.objects().into_iter().map(|(_, record, live)| (record, live)).collect()
+    }
+
+    /// The same with the id of each.
+    pub(crate) fn objects(&self) -> Vec<(&str, &Record, bool)> {
+        fn of<S>(object: &Arc<Object<S>>) -> (&str, &Record, bool) {
+            (&object.id, &object.record, object.live)
+        }
+        let mut all: Vec<(&str, &Record, bool)> = Vec::new();
+        all.extend(self.release.iter().map(of));
+        all.extend(self.former.iter().map(of));
+        all.extend(self.system.iter().map(of));
+        all.extend(self.former_systems.iter().map(of));
+        all.extend(self.assessments.iter().map(of));
+        all.extend(self.reports.iter().map(of));
+        all.extend(self.approvals.iter().map(of));
+        all.extend(self.acceptances.iter().map(of));
+        all.extend(self.policies.iter().map(of));
         all
     }
 }

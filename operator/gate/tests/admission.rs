@@ -369,6 +369,19 @@ everything, with who can do what: placet why mr/v1 -n credit",
 }
 
 #[test]
+fn a_release_that_does_not_exist_is_all_that_is_said() {
+    let case = case("{title: words, workload: pod, decision: not found, expect: {}}");
+    let (_, answer, _) = judged(&base(), &case, None).unwrap();
+    assert_eq!(
+        answer.message_for(None, &BTreeMap::new()),
+        "v1 is not cleared: 1 of 7 gates is open, the others cannot be judged before
+  release         there is none, and nothing else can be judged before; wanted: a ModelRelease v1 in namespace credit
+                    data scientist: kubectl apply -f RELEASE.yaml -n credit
+everything, with who can do what: placet why mr/v1 -n credit"
+    );
+}
+
+#[test]
 fn names_are_joined_and_warnings_are_cut_when_shown() {
     let token = "0123456789abcdef0123456789abcdef";
     let names = BTreeMap::from([(token.to_owned(), "rita".to_owned())]);

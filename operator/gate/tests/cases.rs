@@ -8,7 +8,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use common::{Base, Edited, Given, Run, policy_objects, resolve, yaml};
@@ -17,7 +17,7 @@ use placet_gate::finding::{Gate, Reason};
 use placet_gate::object::Reading;
 use placet_gate::people::PeopleKey;
 use placet_gate::stamp::ReceiptKeys;
-use placet_gate::world::{Clock, World};
+use placet_gate::world::{Clock, Snapshot, World};
 use placet_gate::{Decision, evaluate};
 use serde::Deserialize;
 use serde_json::Value;
@@ -189,7 +189,54 @@ fn run(path: &Path) -> Result<(), String> {
     };
     let mut snapshot = world.snapshot(&run.namespace, name, clock);
     snapshot.first_use = case.first_use.or(snapshot.first_use);
-    check(&case.expect, &evaluate(&snapshot))
+    let decision = evaluate(&snapshot);
+    check(&case.expect, &decision)?;
+    words_are_words(&snapshot, &decision)
+}
+
+/// The outcome is the same in other words, and what the words name is kept beside them: otherwise replay would take
+/// another decision for the same one.
+fn words_are_words(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
+    let mut reworded = decision.clone();
+    for gate in &mut reworded.gates {
+        gate.notes = vec!["other words".into()];
+        for finding in &mut gate.findings {
+            for text in [&mut finding.wanted, &mut finding.found, &mut finding.who, &mut finding.command] {
+                *text = format!("other words than {text:?}");
+            }
+        }
+    }
+    if reworded.outcome() != decision.outcome() {
+        return Err("the outcome depends on the words".into());
+    }
+    let names: BTreeSet<&str> = snapshot.records().iter().map(|(r, _)| r.name.as_str()).collect();
+    for finding in decision.findings() {
+        let mut kept: Vec<&str> =
+            finding.item.split([' ', '/']).chain(finding.about.iter().map(String::as_str)).collect();
+        kept.extend(decision.policies.iter().map(|(name, _)| name.as_str()));
+        kept.extend([decision.content.as_str()].into_iter().chain(decision.evidence.as_deref()));
+        kept.extend(snapshot.release.iter().map(|o| o.name()));
+        kept.extend(snapshot.system.iter().map(|o| o.name()));
+        // What cannot be parsed is said in a library's words.
+        if matches!(finding.reason, Reason::NotUnderstood | Reason::Prohibited | Reason::DerogationNotValid) {
+            continue;
+        }
+        let text = format!("{} {}", finding.wanted, finding.found).replace("stakeholder impact", "");
+        for word in text.split(|c: char| c.is_whitespace() || ",;()'".contains(c)) {
+            let word = word.trim_end_matches([':', '…', '.']);
+            let date = word.len() >= 10 && word.as_bytes()[4] == b'-' && word[..4].parse::<u16>().is_ok();
+            let part = date || word.starts_with("sha256:");
+            let named = names.contains(word) || word.starts_with("<person:");
+            let found = |k: &&str| *k == word || (part && k.starts_with(word));
+            if (named || part) && !kept.iter().any(found) {
+                return Err(format!(
+                    "{} {}: {word} stands in words alone: {text}",
+                    finding.gate, finding.reason
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check(expect: &Expect, decision: &Decision) -> Result<(), String> {

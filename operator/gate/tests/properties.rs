@@ -6,10 +6,12 @@
 mod common;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use common::{Base, Given, Run, resolve, yaml};
 use jiff::{SignedDuration, Timestamp};
 use placet_api::Kind;
+use placet_gate::circumstances::Circumstances;
 use placet_gate::object::{Object, Reading, Record, Stamp};
 use placet_gate::people::PeopleKey;
 use placet_gate::stamp::ReceiptKeys;
@@ -199,6 +201,46 @@ proptest! {
     }
 
     #[test]
+    fn what_is_kept_shows_in_no_decision(choice in choice(), edits in prop::collection::vec(edit(), 1..5)) {
+        let (mut kept, records) = world(&choice);
+        for done in 0..=edits.len() {
+            let now = at(&choice);
+            // Twice, since the first evaluation may be the one that keeps something.
+            let first = evaluate(&snapshot(&kept, now));
+            prop_assert_eq!(&evaluate(&snapshot(&kept, now)), &first);
+            let mut fresh = World::new();
+            records.iter().for_each(|r| fresh.apply(r.clone()));
+            edits[..done].iter().for_each(|e| e.apply(&mut fresh));
+            prop_assert_eq!(&evaluate(&snapshot(&fresh, now)), &first);
+            if let Some(next) = edits.get(done) {
+                next.apply(&mut kept);
+            }
+        }
+    }
+
+    #[test]
+    fn a_stored_snapshot_is_read_back(choice in choice(), edits in prop::collection::vec(edit(), 0..4), around in around()) {
+        let (mut world, _) = world(&choice);
+        edits.iter().for_each(|e| e.apply(&mut world));
+        let mut snapshot = snapshot(&world, at(&choice));
+        around.apply(&mut snapshot);
+        let mut stored = vec![serde_json::to_vec(&Circumstances::of(&snapshot)).unwrap()];
+        stored.extend(snapshot.records().iter().map(|(r, _)| serde_json::to_vec(r).unwrap()));
+        let (mut circumstances, mut objects) = (None, Vec::new());
+        for bytes in stored {
+            let value: Value = serde_json::from_slice(&bytes).unwrap();
+            match Circumstances::read(&value).unwrap() {
+                Some(found) => circumstances = Some(found),
+                None => objects.push((placet_gate::digest::of_bytes(&bytes), serde_json::from_value(value).unwrap())),
+            }
+        }
+        let again = circumstances.unwrap().snapshot(objects, snapshot.clock.now());
+        prop_assert_eq!(again.digest(), snapshot.digest());
+        prop_assert_eq!(&again.clock, &snapshot.clock);
+        prop_assert_eq!(evaluate(&again), evaluate(&snapshot));
+    }
+
+    #[test]
     fn any_spec_gives_a_decision(kind in prop::sample::select(Kind::ALL.to_vec()), spec in any_json()) {
         let (mut world, _) = world(&Choice { present: vec![true; objects().len()], withdrawn: false, unstamped: None, hours: 0 });
         let name = objects().into_iter().find(|o| o.kind == kind.as_str()).map_or("x".to_owned(), |o| o.name);
@@ -210,6 +252,112 @@ proptest! {
         let decision = evaluate(&snapshot(&world, start()));
         for finding in decision.findings() {
             prop_assert!(!finding.command.is_empty() && !finding.who.is_empty());
+        }
+    }
+}
+
+/// A change of a world: policies above all, since what they ask for is kept.
+#[derive(Debug, Clone)]
+enum Edit {
+    Policy(Value),
+    NoPolicy,
+    Labels(bool),
+    Attributes(Vec<&'static str>),
+    Counts(i64),
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let tests = (50_u32..95, prop::option::of(1..400_i32), prop::bool::ANY).prop_map(|(least, rows, warn)| {
+        let mut rule = json!({"type": "Bias", "metric": "SelectionRateRatio", "compare": "MinMax", "atLeast": format!("0.{least}")});
+        rule["minGroupSize"] = rows.unwrap_or(100).into();
+        rule["whenIndeterminate"] = if warn { "Warn" } else { "Hold" }.into();
+        rule
+    });
+    let policy = (tests, 60_u32..95, 0_usize..5, 1_i32..3, prop::bool::ANY, prop::bool::ANY);
+    let policy = policy.prop_map(|(rule, accuracy, appetite, count, selects, matrix)| {
+        let accuracy = format!("0.{accuracy}");
+        let performance = json!({"type": "Performance", "metric": "BalancedAccuracy", "atLeast": accuracy});
+        let mut spec = json!({
+            "appliesTo": {"classes": ["High"]},
+            "assessment": {"required": true, "maxAgeDays": 365},
+            "tests": [rule, performance],
+            "riskAppetite": placet_api::common::Level::from_rank(appetite).to_string(),
+            "acceptanceAuthority": [{"level": "Medium", "roles": ["risk-officer"]}, {"level": "High", "roles": ["executive"]}],
+            "approvals": [{"role": "model-owner", "count": count, "covers": "Content"}],
+        });
+        if selects {
+            spec["appliesTo"]["namespaceSelector"] = json!({"matchLabels": {"tier": "prod"}});
+        }
+        if matrix {
+            spec["riskMatrix"] = vec![vec!["Low"; 5], vec!["Low"; 5], vec!["Medium"; 5], vec!["High"; 5], vec!["High"; 5]].into();
+        }
+        Edit::Policy(spec)
+    });
+    prop_oneof![
+        4 => policy,
+        1 => Just(Edit::NoPolicy),
+        2 => prop::bool::ANY.prop_map(Edit::Labels),
+        1 => prop::sample::select(vec![vec!["sex"], vec!["age"], vec![]]).prop_map(Edit::Attributes),
+        1 => (100_i64..1200).prop_map(Edit::Counts),
+    ]
+}
+
+impl Edit {
+    fn apply(&self, world: &mut World) {
+        let changed = |kind: &str, name: &str, change: &dyn Fn(&mut Value)| {
+            let mut given = objects().into_iter().find(|o| o.kind == kind && o.name == name).unwrap();
+            change(&mut given.spec);
+            run().record(&given)
+        };
+        match self {
+            Edit::Policy(spec) => world.apply(changed("ReleasePolicy", "high", &|s| s.clone_from(spec))),
+            Edit::NoPolicy => world.remove(Kind::ReleasePolicy, None, "high"),
+            Edit::Labels(prod) => {
+                let labels = prod.then(|| ("tier".to_owned(), "prod".to_owned()));
+                world.set_namespace("lending", labels.into_iter().collect());
+            }
+            Edit::Attributes(names) => world.apply(changed("AISystem", "scoring", &|s| {
+                s["evaluation"]["attributeSets"] = if names.is_empty() { json!([]) } else { json!([names]) };
+            })),
+            Edit::Counts(tp) => world.apply(changed("TestReport", "bias", &|s| {
+                s["groups"][0] = json!({"attributes": {"sex": "female"}, "rows": 3000, "tp": tp, "fp": 300, "fn": 1200 - tp, "tn": 1500});
+            })),
+        }
+    }
+}
+
+/// What is no object: each of it as often there as not.
+#[derive(Debug, Clone)]
+struct Around {
+    used: bool,
+    unready: bool,
+    labels: bool,
+    untrusted: bool,
+}
+
+fn around() -> impl Strategy<Value = Around> {
+    let any = || prop::bool::ANY;
+    (any(), any(), any(), any()).prop_map(|(used, unready, labels, untrusted)| Around {
+        used,
+        unready,
+        labels,
+        untrusted,
+    })
+}
+
+impl Around {
+    fn apply(&self, snapshot: &mut Snapshot) {
+        if self.used {
+            snapshot.first_use = Some(start() - SignedDuration::from_hours(30));
+        }
+        if self.unready {
+            snapshot.not_ready = vec!["approvals".into(), "TestReport".into()];
+        }
+        if self.labels {
+            snapshot.namespace_labels = Arc::new([("tier".to_owned(), "prod".to_owned())].into());
+        }
+        if self.untrusted {
+            snapshot.clock = Clock::Untrusted { now: snapshot.clock.now(), why: "differs by 45 s".into() };
         }
     }
 }

@@ -13,6 +13,7 @@ use placet_evidence::{
     HoldLifted, Log, NewRecord, Object, ObjectSeen, Operation, Payload, PolicyChange, PolicyRef, Subject,
     Verdict, Withdrawal,
 };
+use placet_gate::circumstances::Circumstances;
 use placet_gate::object::Record;
 use placet_gate::world::Snapshot;
 use placet_gate::{Cleared, Decision};
@@ -170,11 +171,10 @@ impl Ledger {
             gates: decision
                 .gates
                 .iter()
-                .map(|g| {
-                    let mut reasons: Vec<String> = g.findings.iter().map(|f| f.reason.to_string()).collect();
-                    reasons.sort();
-                    reasons.dedup();
-                    GateOutcome { gate: g.gate.to_string(), verdict: verdict(g.verdict), reasons }
+                .map(|g| GateOutcome {
+                    gate: g.gate.to_string(),
+                    verdict: verdict(g.verdict),
+                    reasons: g.reasons(),
                 })
                 .collect(),
             snapshot: listed,
@@ -188,7 +188,7 @@ impl Ledger {
                 .collect(),
             now: snapshot.clock.now(),
             valid_until: decision.valid_until,
-            engine: concat!("placet-gate/", env!("CARGO_PKG_VERSION")).to_owned(),
+            engine: placet_gate::ENGINE.to_owned(),
         };
         let result_digest = result.digest();
         let mut record = NewRecord::new(now, subject, Payload::Decision(body)).with_object(result);
@@ -359,30 +359,13 @@ fn verdict(verdict: GateVerdict) -> Verdict {
 /// Everything that a decision read, as objects to be stored: each version of each object once, and one more for what is
 /// no object (labels, roles, first use, stores that were not ready), so that replay has all of it.
 fn inputs(snapshot: &Snapshot) -> Vec<Object> {
-    let mut objects: Vec<Object> = Vec::new();
-    let mut live = Vec::new();
-    for (record, is_live) in snapshot.records() {
-        let object = Object::new(serde_json::to_vec(record).unwrap_or_default());
-        if is_live {
-            live.push(object.digest());
-        }
-        objects.push(object);
-    }
-    let rest = serde_json::json!({
-        "placet.dev/snapshot": "v1",
-        "namespace": snapshot.namespace,
-        "name": snapshot.name,
-        "labels": &*snapshot.namespace_labels,
-        "roles": &*snapshot.roles,
-        "firstUse": snapshot.first_use,
-        "notReady": snapshot.not_ready,
-        "clockUntrusted": match &snapshot.clock {
-            placet_gate::world::Clock::Untrusted { why, .. } => Some(why),
-            placet_gate::world::Clock::Trusted(_) => None,
-        },
-        "live": live,
-    });
-    objects.push(Object::new(serde_json::to_vec(&rest).unwrap_or_default()));
+    let records = snapshot.records();
+    let mut objects: Vec<Object> = records
+        .iter()
+        .map(|(record, _)| Object::new(serde_json::to_vec(record).unwrap_or_default()))
+        .collect();
+    let circumstances = serde_json::to_vec(&Circumstances::of(snapshot)).unwrap_or_default();
+    objects.push(Object::new(circumstances));
     objects.sort_by_key(Object::digest);
     objects.dedup_by_key(|o| o.digest());
     objects

@@ -1,37 +1,36 @@
-//! Replay: a recorded decision is evaluated again from the recorded snapshot and must come out the same, byte for byte.
+//! Replay: a recorded decision is evaluated again from the recorded snapshot and must decide the same. Its words may be
+//! those of another version.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, bail};
-use jiff::Timestamp;
 use placet_api::Kind;
 use placet_evidence::source::{read_object, read_records};
 use placet_evidence::{Decision as Recorded, Digest, Payload, Source};
-use placet_gate::evaluate;
+use placet_gate::circumstances::Circumstances;
 use placet_gate::object::Record;
-use placet_gate::world::{Clock, World};
-use serde::Deserialize;
+use placet_gate::{Cleared, Decision, ENGINE, evaluate, outcome};
 use serde_json::Value;
 
 use super::Log;
 use crate::args::Global;
 use crate::{sys, target};
 
-/// What a snapshot holds beside objects, as the operator stores it.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Rest {
-    #[serde(rename = "placet.dev/snapshot")]
-    version: String,
-    namespace: String,
-    name: String,
-    labels: BTreeMap<String, String>,
-    roles: BTreeSet<String>,
-    first_use: Option<Timestamp>,
-    not_ready: Vec<String>,
-    clock_untrusted: Option<String>,
-    live: BTreeSet<Digest>,
+/// What an evaluation comes to beside the recorded one.
+enum Compared {
+    /// The same, to the last byte.
+    Same,
+    /// The same is decided, in other words.
+    OtherWords,
+    /// Something else is decided.
+    Otherwise(Differences),
+}
+
+/// What is decided on one side only, one line each.
+struct Differences {
+    recorded: Vec<String>,
+    now: Vec<String>,
 }
 
 /// Evaluates the decisions of a log again.
@@ -53,18 +52,24 @@ pub fn run(global: &Global, log: &Log<'_>, what: Option<&str>) -> anyhow::Result
         bail!("wanted recorded decisions, found none among {size} records");
     }
     let (mut same, mut differ, mut unknown) = (0_u64, 0_u64, 0_u64);
+    let mut other_words: BTreeMap<&str, u64> = BTreeMap::new();
     let mut out = String::new();
     for (index, subject, body) in &decisions {
         match again(log.source(), body) {
-            Ok(None) => same += 1,
-            Ok(Some(found)) => {
+            Ok(Compared::Same) => same += 1,
+            Ok(Compared::OtherWords) => *other_words.entry(&body.engine).or_default() += 1,
+            Ok(Compared::Otherwise(differences)) => {
                 differ += 1;
                 let _ = writeln!(
                     out,
-                    "record {index}, {subject}: recorded {} by {}, evaluated now {found}",
-                    body.result.map_or_else(|| "nothing".into(), |d| d.to_string()),
+                    "record {index}, {subject}: recorded by {}, evaluated by {ENGINE}, decided otherwise",
                     body.engine
                 );
+                for (title, lines) in [("recorded", differences.recorded), ("evaluated", differences.now)] {
+                    for line in lines {
+                        let _ = writeln!(out, "  {:11}{line}", format!("{title}:"));
+                    }
+                }
             }
             Err(e) => {
                 unknown += 1;
@@ -72,10 +77,17 @@ pub fn run(global: &Global, log: &Log<'_>, what: Option<&str>) -> anyhow::Result
             }
         }
     }
+    for (engine, count) in &other_words {
+        let _ = writeln!(
+            out,
+            "{count} decided the same in other words: recorded by {engine}, evaluated by {ENGINE}"
+        );
+    }
     let _ = writeln!(
         out,
-        "{} decisions: {same} come out as recorded, {differ} differ, {unknown} could not be evaluated",
-        decisions.len()
+        "{} decisions: {same} come out as recorded, {} in other words, {differ} differ, {unknown} could not be evaluated",
+        decisions.len(),
+        other_words.values().sum::<u64>()
     );
     sys::print(&out)?;
     Ok(match (differ, unknown) {
@@ -85,36 +97,81 @@ pub fn run(global: &Global, log: &Log<'_>, what: Option<&str>) -> anyhow::Result
     })
 }
 
-/// Evaluates one decision again: nothing when it comes out as recorded, otherwise the digest of what came out.
-fn again(source: &dyn Source, body: &Recorded) -> anyhow::Result<Option<Digest>> {
-    let mut rest: Option<Rest> = None;
-    let mut records: Vec<(Digest, Record)> = Vec::new();
-    for digest in &body.snapshot {
+/// Evaluates one decision again and compares.
+fn again(source: &dyn Source, body: &Recorded) -> anyhow::Result<Compared> {
+    let read = |digest: &Digest| -> anyhow::Result<Vec<u8>> {
         let object = read_object(source, digest)?.with_context(|| format!("{digest} is missing"))?;
-        let value: Value = serde_json::from_slice(object.bytes()).with_context(|| digest.to_string())?;
-        if value.get("placet.dev/snapshot").is_some() {
-            rest = Some(serde_json::from_value(value).with_context(|| digest.to_string())?);
-        } else {
-            records.push((*digest, serde_json::from_value(value).with_context(|| digest.to_string())?));
+        Ok(object.bytes().to_vec())
+    };
+    let mut circumstances: Option<Circumstances> = None;
+    let mut records: Vec<(String, Record)> = Vec::new();
+    for digest in &body.snapshot {
+        let value: Value = serde_json::from_slice(&read(digest)?).with_context(|| digest.to_string())?;
+        match Circumstances::read(&value).with_context(|| digest.to_string())? {
+            Some(found) => circumstances = Some(found),
+            None => {
+                let record = serde_json::from_value(value).with_context(|| digest.to_string())?;
+                records.push((digest.to_string(), record));
+            }
         }
     }
-    let rest = rest.context("its snapshot does not say which release was judged")?;
-    if rest.version != "v1" {
-        bail!("wanted a snapshot of version v1, found {}; a newer placet reads it", rest.version);
+    let circumstances = circumstances.context("its snapshot does not say which release was judged")?;
+    let found = evaluate(&circumstances.snapshot(records, body.now));
+    let stored = body.result.context("its record names no stored decision")?;
+    let same = stored == Digest::of(&serde_json::to_vec(&found)?);
+    let mut recorded = stated_by(body);
+    let mut now = stated(&found);
+    if !same {
+        // A reason code that this version does not know makes it another decision, or one of a newer version: not the
+        // same one in other words.
+        let stored: Decision = serde_json::from_slice(&read(&stored)?).with_context(|| {
+            format!("the decision recorded by {} cannot be read by {ENGINE}", body.engine)
+        })?;
+        recorded.extend(stored.outcome());
+        now.extend(found.outcome());
     }
-    let mut world = World::new();
-    for (digest, record) in records {
-        if rest.live.contains(&digest) { world.apply(record) } else { world.remember(record) }
+    recorded.sort_unstable();
+    now.sort_unstable();
+    if recorded != now {
+        let lines = |one: &[String], other: &[String]| -> Vec<String> {
+            outcome::missing(one, other).into_iter().map(str::to_owned).collect()
+        };
+        return Ok(Compared::Otherwise(Differences {
+            recorded: lines(&recorded, &now),
+            now: lines(&now, &recorded),
+        }));
     }
-    let clock = match rest.clock_untrusted {
-        Some(why) => Clock::Untrusted { now: body.now, why },
-        None => Clock::Trusted(body.now),
+    Ok(if same { Compared::Same } else { Compared::OtherWords })
+}
+
+/// What a record says of its decision by itself.
+fn stated_by(body: &Recorded) -> Vec<String> {
+    let mut lines = vec![format!("record: {:?}", body.verdict)];
+    lines.extend(body.class.iter().map(|class| format!("record: class {class}")));
+    lines.extend(body.gates.iter().map(|g| gate_line(&g.gate, &format!("{:?}", g.verdict), &g.reasons)));
+    lines.extend(body.policies.iter().map(|p| format!("record: policy {} {}", p.name, p.digest)));
+    lines.extend(body.valid_until.map(|until| format!("record: valid until {until}")));
+    lines
+}
+
+/// What a record of this decision has to say.
+fn stated(decision: &Decision) -> Vec<String> {
+    let verdict = match decision.cleared {
+        Cleared::True => "Met",
+        Cleared::False => "NotMet",
+        Cleared::Unknown => "Unknown",
     };
-    let mut snapshot = world.snapshot(&rest.namespace, &rest.name, clock);
-    snapshot.namespace_labels = rest.labels.into();
-    snapshot.roles = rest.roles.into();
-    snapshot.first_use = rest.first_use;
-    snapshot.not_ready = rest.not_ready;
-    let found = Digest::of(&serde_json::to_vec(&evaluate(&snapshot))?);
-    Ok((body.result != Some(found)).then_some(found))
+    let mut lines = vec![format!("record: {verdict}")];
+    lines.extend(decision.class.map(|class| format!("record: class {class}")));
+    let gates = decision.gates.iter();
+    lines.extend(gates.map(|g| gate_line(g.gate.as_str(), &format!("{:?}", g.verdict), &g.reasons())));
+    // A policy whose content cannot be digested has no digest to be stated.
+    let policies = decision.policies.iter().filter(|(_, digest)| digest.parse::<Digest>().is_ok());
+    lines.extend(policies.map(|(name, digest)| format!("record: policy {name} {digest}")));
+    lines.extend(decision.valid_until.map(|until| format!("record: valid until {until}")));
+    lines
+}
+
+fn gate_line(gate: &str, verdict: &str, reasons: &[String]) -> String {
+    format!("record: gate {gate} {verdict} {}", reasons.join(", ")).trim_end().to_owned()
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
 use placet_api::common::Level;
 use placet_api::releasepolicy::ApprovalWhen;
@@ -50,6 +51,8 @@ pub struct WhyNot {
     pub cause: Cause,
     /// In words.
     pub text: String,
+    /// What the words name: the approval, who gave it, when it ended.
+    pub about: Vec<String>,
 }
 
 /// What keeps an approval from counting.
@@ -64,6 +67,11 @@ pub enum Cause {
 }
 
 impl Tally {
+    /// What the words about approvals that do not count name.
+    pub fn about(&self) -> impl Iterator<Item = &String> {
+        self.why_not.iter().flat_map(|w| &w.about)
+    }
+
     /// What was found, in words.
     pub fn found_or(&self, nothing: &str) -> String {
         if self.why_not.is_empty() {
@@ -121,9 +129,17 @@ fn counts(
     excluded: &[Person],
     term: Option<&Requirements>,
 ) -> Result<Option<Person>, WhyNot> {
-    let why = |text: String| WhyNot { cause: Cause::Other, text };
-    let ended = |text: String| WhyNot { cause: Cause::Ended, text };
     let name = approval.name();
+    let about = || {
+        let who = approval.standing().map(|s| s.creator.to_string());
+        [name.to_owned()].into_iter().chain(who).collect::<Vec<_>>()
+    };
+    let why = |text: String| WhyNot { cause: Cause::Other, text, about: about() };
+    let ended = |text: String, when: Timestamp| {
+        let mut about = about();
+        about.push(when.to_string());
+        WhyNot { cause: Cause::Ended, text, about }
+    };
     if !approval.live || spec.subject.covers != wanted.covers {
         return Ok(None);
     }
@@ -141,7 +157,9 @@ fn counts(
                 super::assessment::short(wanted.digest)
             ),
         };
-        return Err(WhyNot { cause: Cause::Changed, text });
+        let mut about = about();
+        about.push(spec.subject.digest.to_string());
+        return Err(WhyNot { cause: Cause::Changed, text, about });
     }
     if standing.holds_role != Some(true) {
         return Err(why(format!("{who} does not hold the role {}", spec.role)));
@@ -153,7 +171,7 @@ fn counts(
         let ends =
             time::date_time(expires).ok_or_else(|| why(format!("{name}: there is no day {expires}")))?;
         if cx.now.reached(ends) {
-            return Err(ended(format!("{who}'s approval ended {expires}")));
+            return Err(ended(format!("{who}'s approval ended {expires}"), ends));
         }
     }
     let days = term.and_then(|r| {
@@ -164,7 +182,7 @@ fn counts(
         let ends = time::days_after(standing.created_at, days);
         if cx.now.reached(ends) {
             let what = if cx.snapshot.first_use.is_some() { "" } else { " without a first use" };
-            return Err(ended(format!("{who}'s approval ended after {days} days{what}")));
+            return Err(ended(format!("{who}'s approval ended after {days} days{what}"), ends));
         }
     }
     Ok(Some(who.clone()))
@@ -250,7 +268,8 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>) -> Outcome {
                 format!("{reject} rejects this content"),
                 "data scientist",
                 "mend what was criticised and release it as a new ModelRelease",
-            );
+            )
+            .about([reject]);
         }
         let have = assigned[i];
         let need = usize::try_from(rule.count).unwrap_or(usize::MAX);
@@ -286,7 +305,8 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>) -> Outcome {
             found,
             *role,
             cx.command(&format!("placet approve mr/{} --role {role}", release.name())),
-        );
+        )
+        .about([rule.covers.to_string(), have.to_string(), need.to_string()].iter().chain(tally.about()));
     }
     out
 }

@@ -36,13 +36,16 @@ pub fn current(snapshot: &Snapshot) -> Vec<&Object<ImpactAssessmentSpec>> {
     if current.is_empty() { all } else { current }
 }
 
-/// Judges the assessment. `scored` holds its scores.
-pub fn evaluate(cx: &Context<'_>, scored: Option<&[Result<Score, ScoreError>]>) -> Outcome {
+/// Judges the assessment. `current` is as [`current`] gives it, and `scored` holds the scores of the one that counts.
+pub fn evaluate(
+    cx: &Context<'_>,
+    current: &[&Object<ImpactAssessmentSpec>],
+    scored: Option<&[Result<Score, ScoreError>]>,
+) -> Outcome {
     let Some(requirements) = cx.requirements else { return cx.requirements_unknown(GATE) };
     let mut out = Outcome::default();
     let Some((_, release)) = cx.release else { return cx.requirements_unknown(GATE) };
-    let current = current(cx.snapshot);
-    let assessment = match current.as_slice() {
+    let assessment = match current {
         [] => {
             if requirements.assessment {
                 out.not_met(
@@ -72,7 +75,8 @@ pub fn evaluate(cx: &Context<'_>, scored: Option<&[Result<Score, ScoreError>]>) 
                 format!("{}, of which none supersedes the other", names.join(" and ")),
                 "system owner",
                 cx.command(&format!("kubectl edit ia/{}", names.last().copied().unwrap_or_default())),
-            );
+            )
+            .about(names.iter().copied());
             return out;
         }
     };
@@ -111,7 +115,8 @@ pub fn evaluate(cx: &Context<'_>, scored: Option<&[Result<Score, ScoreError>]>) 
                     "assess it and add it to spec.scope.datasets: kubectl edit ia/{}",
                     assessment.name()
                 )),
-            );
+            )
+            .about([dataset.digest.as_str(), assessment.name()]);
         }
     }
     for score in scored.into_iter().flatten() {
@@ -137,7 +142,8 @@ fn in_date(
     let Some(typed) = spec.assessed_at.as_ref().and_then(time::moment) else {
         let found =
             spec.assessed_at.as_ref().map_or("no date".to_owned(), |t| format!("{t}, which is no day"));
-        out.not_met(GATE, Reason::AssessmentUndated, name, "spec.assessedAt", found, "system owner", edit);
+        out.not_met(GATE, Reason::AssessmentUndated, name, "spec.assessedAt", found, "system owner", edit)
+            .about(spec.assessed_at.as_ref().map(ToString::to_string));
         return;
     };
     let Some(standing) = assessment.standing() else { return };
@@ -153,7 +159,8 @@ fn in_date(
             format!("{name} is of {}", start.strftime("%Y-%m-%d")),
             "system owner",
             edit,
-        );
+        )
+        .about([days.to_string(), start.to_string()]);
     }
 }
 
@@ -161,42 +168,50 @@ fn not_computable(cx: &Context<'_>, name: &str, error: &ScoreError, out: &mut Ou
     let edit = cx.command(&format!("kubectl edit ia/{name}"));
     let who = "system owner";
     match error {
-        ScoreError::UnknownHarm { risk, harm } => out.not_met(
-            GATE,
-            Reason::ScoreNotComputable,
-            risk.clone(),
-            "harms that are in spec.harms",
-            format!("{risk} names {harm}, which is not there"),
-            who,
-            edit,
-        ),
-        ScoreError::OutOfRange { risk, value } => out.not_met(
-            GATE,
-            Reason::ScoreNotComputable,
-            risk.clone(),
-            "values from 1 to 5",
-            format!("{risk} has {value}"),
-            who,
-            edit,
-        ),
-        ScoreError::Incomplete { risk, wanted } => out.not_met(
-            GATE,
-            Reason::ScoreNotComputable,
-            risk.clone(),
-            *wanted,
-            format!("{risk} has none"),
-            who,
-            edit,
-        ),
-        ScoreError::ResidualAboveInherent { risk, found } => out.not_met(
-            GATE,
-            Reason::ResidualAboveInherent,
-            risk.clone(),
-            "residual values that are not above the inherent ones",
-            format!("{risk}: {found}"),
-            who,
-            edit,
-        ),
+        ScoreError::UnknownHarm { risk, harm } => out
+            .not_met(
+                GATE,
+                Reason::ScoreNotComputable,
+                risk.clone(),
+                "harms that are in spec.harms",
+                format!("{risk} names {harm}, which is not there"),
+                who,
+                edit,
+            )
+            .about([harm]),
+        ScoreError::OutOfRange { risk, value } => out
+            .not_met(
+                GATE,
+                Reason::ScoreNotComputable,
+                risk.clone(),
+                "values from 1 to 5",
+                format!("{risk} has {value}"),
+                who,
+                edit,
+            )
+            .about([value]),
+        ScoreError::Incomplete { risk, wanted } => {
+            out.not_met(
+                GATE,
+                Reason::ScoreNotComputable,
+                risk.clone(),
+                *wanted,
+                format!("{risk} has none"),
+                who,
+                edit,
+            );
+        }
+        ScoreError::ResidualAboveInherent { risk, found } => {
+            out.not_met(
+                GATE,
+                Reason::ResidualAboveInherent,
+                risk.clone(),
+                "residual values that are not above the inherent ones",
+                format!("{risk}: {found}"),
+                who,
+                edit,
+            );
+        }
     }
 }
 

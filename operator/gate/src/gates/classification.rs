@@ -24,16 +24,6 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
                 "system owner",
                 cx.command("kubectl apply -f SYSTEM.yaml"),
             );
-        } else {
-            out.unknown(
-                GATE,
-                Reason::ClassUnknown,
-                "",
-                "a release that names its system",
-                "the release is not known or not understood",
-                "data scientist",
-                "see the gate release",
-            );
         }
         return out;
     };
@@ -91,7 +81,8 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
             ),
             "system owner",
             cx.command(&format!("kubectl edit ais/{}", system.name())),
-        );
+        )
+        .about([declared.to_string(), class.to_string()]);
     }
     if class < Class::High {
         confirmed(cx, class, &mut out);
@@ -134,7 +125,8 @@ fn confirmed(cx: &Context<'_>, class: Class, out: &mut Outcome) {
                 format!("{reject} rejected this classification"),
                 "system owner",
                 cx.command(&format!("correct the triggers: kubectl edit ais/{}", system.name())),
-            );
+            )
+            .about([reject]);
         }
         if tally.counted.is_empty() && tally.rejects.is_empty() {
             out.not_met(
@@ -148,7 +140,8 @@ fn confirmed(cx: &Context<'_>, class: Class, out: &mut Outcome) {
                     "placet approve ais/{} --role {role} --covers Classification",
                     system.name()
                 )),
-            );
+            )
+            .about(tally.about());
         }
     }
 }

@@ -63,8 +63,8 @@ impl Outcome {
         found: impl Into<String>,
         who: impl Into<String>,
         command: impl Into<String>,
-    ) {
-        self.findings.push(finding(GateVerdict::NotMet, gate, reason, item, wanted, found, who, command));
+    ) -> &mut Finding {
+        self.add(finding(GateVerdict::NotMet, gate, reason, item, wanted, found, who, command))
     }
 
     /// Adds a finding that something is not yet known, which blocks as well.
@@ -78,8 +78,14 @@ impl Outcome {
         found: impl Into<String>,
         who: impl Into<String>,
         command: impl Into<String>,
-    ) {
-        self.findings.push(finding(GateVerdict::Unknown, gate, reason, item, wanted, found, who, command));
+    ) -> &mut Finding {
+        self.add(finding(GateVerdict::Unknown, gate, reason, item, wanted, found, who, command))
+    }
+
+    fn add(&mut self, finding: Finding) -> &mut Finding {
+        let at = self.findings.len();
+        self.findings.push(finding);
+        &mut self.findings[at]
     }
 
     /// Adds the finding for an object that does not count because of its stamp or because it is not understood.
@@ -87,27 +93,31 @@ impl Outcome {
         let record = &object.record;
         let item = format!("{}/{}", record.kind.short(), record.name);
         match problem {
-            Problem::NotStamped(why) => self.unknown(
-                gate,
-                Reason::NotStamped,
-                item,
-                "a receipt of who wrote it",
-                format!("{} {}: {why}", record.kind, record.name),
-                "its author",
-                "apply it again: kubectl apply --server-side -f FILE",
-            ),
-            Problem::NotUnderstood(why) => self.unknown(
-                gate,
-                Reason::NotUnderstood,
-                item,
-                "a spec that this version understands",
-                format!("{} {}: {why}", record.kind, record.name),
-                "its author, or the platform team where Placet is older than the CRDs",
-                format!(
-                    "mend the field and apply it again, or upgrade Placet (kubectl explain {})",
-                    record.kind.plural()
-                ),
-            ),
+            Problem::NotStamped(why) => self
+                .unknown(
+                    gate,
+                    Reason::NotStamped,
+                    item,
+                    "a receipt of who wrote it",
+                    format!("{} {}: {why}", record.kind, record.name),
+                    "its author",
+                    "apply it again: kubectl apply --server-side -f FILE",
+                )
+                .about([format!("{why:?}")]),
+            Problem::NotUnderstood(why) => self
+                .unknown(
+                    gate,
+                    Reason::NotUnderstood,
+                    item,
+                    "a spec that this version understands",
+                    format!("{} {}: {why}", record.kind, record.name),
+                    "its author, or the platform team where Placet is older than the CRDs",
+                    format!(
+                        "mend the field and apply it again, or upgrade Placet (kubectl explain {})",
+                        record.kind.plural()
+                    ),
+                )
+                .about([record.digest.clone().unwrap_or_default()]),
         }
     }
 }
@@ -130,6 +140,7 @@ fn finding(
         item: item.into(),
         wanted: wanted.into(),
         found: found.into(),
+        about: Vec::new(),
         who: who.into(),
         command: command.into(),
     }
@@ -141,8 +152,12 @@ impl Context<'_> {
         self.derived.and_then(|d| d.class)
     }
 
-    /// The finding of a gate that cannot be asked, because what is asked for is not known.
+    /// The finding of a gate that cannot be asked, because what is asked for is not known. None of its own without a
+    /// release that is understood: then the gate *release* says what is missing, and all others are Unknown.
     pub fn requirements_unknown(&self, gate: Gate) -> Outcome {
+        if self.release.is_none() {
+            return Outcome::default();
+        }
         let mut out = Outcome::default();
         out.unknown(
             gate,

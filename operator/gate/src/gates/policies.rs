@@ -4,19 +4,13 @@ use std::collections::BTreeSet;
 
 use super::{Context, Outcome};
 use crate::finding::{Gate, Reason};
-use crate::object::Object;
-use placet_api::releasepolicy::ReleasePolicySpec;
+use crate::policy::Matched;
 
 const GATE: Gate = Gate::Policy;
 
-/// Judges which policies apply. `unclear` are policies that are not understood or not stamped, `conflicts` the ways in
-/// which the matching ones contradict each other.
-pub fn evaluate(
-    cx: &Context<'_>,
-    matched: &[&Object<ReleasePolicySpec>],
-    unclear: &[&Object<ReleasePolicySpec>],
-    conflicts: &[String],
-) -> Outcome {
+/// Judges which policies apply.
+pub fn evaluate(cx: &Context<'_>, matched: &Matched<'_>) -> Outcome {
+    let Matched { policies, unclear, joined } = matched;
     let mut out = Outcome::default();
     for policy in unclear {
         if let Some(problem) = policy.problem() {
@@ -26,7 +20,7 @@ pub fn evaluate(
     if cx.class() == Some(placet_api::common::Class::Prohibited) {
         return out;
     }
-    if matched.is_empty() && unclear.is_empty() && cx.class().is_some() {
+    if policies.is_empty() && unclear.is_empty() && cx.class().is_some() {
         let class = cx.class().map(|c| c.to_string()).unwrap_or_default();
         out.unknown(
             GATE,
@@ -41,7 +35,8 @@ pub fn evaluate(
             "kubectl get releasepolicies; apply a policy pack",
         );
     }
-    for conflict in conflicts {
+    let conflicts = joined.requirements.as_ref().err().filter(|_| cx.class().is_some());
+    for conflict in conflicts.into_iter().flatten() {
         out.unknown(
             GATE,
             Reason::PolicyConflict,
@@ -50,7 +45,8 @@ pub fn evaluate(
             conflict.clone(),
             "platform team",
             "kubectl edit releasepolicies",
-        );
+        )
+        .about(policies.iter().map(|p| p.name()));
     }
     if let Some(requirements) = cx.requirements {
         let mut named: BTreeSet<&str> =

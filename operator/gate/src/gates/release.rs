@@ -38,7 +38,7 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
             Reason::ReleaseNotFound,
             snapshot.name.clone(),
             format!("a ModelRelease {} in namespace {}", snapshot.name, snapshot.namespace),
-            "there is none",
+            "there is none, and nothing else can be judged before",
             "data scientist",
             cx.command("kubectl apply -f RELEASE.yaml"),
         );

@@ -58,7 +58,8 @@ fn judge(
             found,
             "system owner",
             "treat the risk or withdraw the release; nobody may accept VeryHigh",
-        );
+        )
+        .about([level.to_string()]);
         return;
     }
     let roles = requirements.authority.get(&level).filter(|roles| !roles.is_empty());
@@ -71,10 +72,13 @@ fn judge(
             format!("{} names nobody; {found}", cx.policy_names()),
             "platform team",
             "kubectl edit releasepolicies",
-        );
+        )
+        .about([level.to_string()]);
         return;
     };
     let mut why_not = Vec::new();
+    let mut about = vec![level.to_string()];
+    about.extend(roles.iter().cloned());
     let mut expired = false;
     for acceptance in &cx.snapshot.acceptances {
         let Ok(spec) = &acceptance.spec else { continue };
@@ -95,6 +99,12 @@ fn judge(
             Err((ended, why)) => {
                 expired |= ended;
                 why_not.push(format!("{}: {why}", acceptance.name()));
+                about.push(acceptance.name().to_owned());
+                about.extend(acceptance.standing().map(|s| s.creator.to_string()));
+                about.extend(rejected(cx, acceptance));
+                if ended {
+                    about.push(spec.expires_at.to_string());
+                }
             }
         }
     }
@@ -113,7 +123,8 @@ fn judge(
             assessment.name(),
             score.id
         )),
-    );
+    )
+    .about(about);
 }
 
 /// Until when an acceptance covers a level, or whether it ended and why it does not count.

@@ -1,0 +1,282 @@
+//! What a report comes to for a test: recomputed from what was counted, never read from the report.
+
+use std::sync::{Arc, PoisonError};
+
+use placet_api::releasepolicy::Compare as PolicyCompare;
+use placet_api::testreport::{PositiveMeans as ApiPositiveMeans, TestReportSpec, TestType};
+
+use crate::fairness::{
+    self, BiasTest, Compare, Counts, Criterion, Eligibility, Extended, Group, Limit, Measured, Metric,
+    PositiveMeans, Table, Verdict,
+};
+use crate::object::Object;
+use crate::policy::Test;
+
+/// What one report comes to for one test.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// Whether it passes.
+    pub(super) verdict: Verdict,
+    /// What was computed.
+    pub(super) text: String,
+    /// How much more data would decide.
+    pub(super) more: Option<String>,
+    /// What was computed beside it and binds nobody.
+    pub(super) notes: Vec<String>,
+}
+
+/// A test, and the attribute sets where they matter: all that a verdict depends on beside the report.
+type Asked = (Test, Vec<Vec<String>>);
+
+/// Verdicts that a report came to, by what was asked.
+pub(crate) type Verdicts = Vec<(Asked, Arc<Judged>)>;
+
+/// Verdicts that are kept with one report at most. Beyond, all are forgotten and computed again when asked for.
+const MAX_VERDICTS: usize = 64;
+
+/// What a report comes to for a test, computed once: it follows from the report's content and what is asked alone.
+pub(super) fn verdict(
+    test: &Test,
+    report: &Object<TestReportSpec>,
+    spec: &TestReportSpec,
+    sets: &[Vec<String>],
+) -> Arc<Judged> {
+    let sets = if test.rule.type_ == TestType::Bias { sets } else { &[] };
+    let kept = || report.known().verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, judged)) = kept().iter().find(|((t, s), _)| t == test && s == sets) {
+        return Arc::clone(judged);
+    }
+    let judged = Arc::new(judge_report(test, report, spec, sets));
+    let mut kept = kept();
+    if kept.len() >= MAX_VERDICTS {
+        kept.clear();
+    }
+    kept.push(((test.clone(), sets.to_vec()), Arc::clone(&judged)));
+    judged
+}
+
+fn judge_report(
+    test: &Test,
+    report: &Object<TestReportSpec>,
+    spec: &TestReportSpec,
+    sets: &[Vec<String>],
+) -> Judged {
+    let invalid =
+        |text: String| Judged { verdict: Verdict::Indeterminate, text, more: None, notes: Vec::new() };
+    if let Some(min) = test.rule.min_rows
+        && spec.rows.unwrap_or(0) < i64::from(min)
+    {
+        return invalid(format!("{} rows; wanted at least {min}", spec.rows.unwrap_or(0)));
+    }
+    let confidence = test.rule.confidence.as_ref().map_or(0.95, placet_api::scalar::Decimal::value);
+    let result = if test.rule.type_ == TestType::Bias {
+        bias(test, spec, sets, confidence)
+    } else {
+        single(test, spec, confidence)
+    };
+    result.unwrap_or_else(|text| invalid(format!("{}: {text}", report.name())))
+}
+
+/// The groups of a report as the statistics read them.
+fn groups(spec: &TestReportSpec) -> Result<Vec<Group>, String> {
+    let rows = spec.groups.as_deref().ok_or("wanted raw counts per group (spec.groups), found none")?;
+    rows.iter()
+        .map(|g| {
+            let attributes = g.attributes.iter().map(|(k, v)| (k.clone(), v.to_string())).collect();
+            let counts = Counts::new(g.rows, g.tp, g.fp, g.fn_, g.tn).map_err(|e| e.to_string())?;
+            Ok(Group { attributes, counts })
+        })
+        .collect()
+}
+
+/// Recomputes a bias test from its counts.
+fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>], confidence: f64) -> Result<Judged, String> {
+    let rule = &test.rule;
+    let metric = Metric::by_name(&rule.metric).ok_or_else(|| {
+        format!("policy {} asks for the metric {}, which is not known here", test.policy, rule.metric)
+    })?;
+    let means = match spec.positive_means.ok_or("wanted positiveMeans, found none")? {
+        ApiPositiveMeans::Favourable => PositiveMeans::Favourable,
+        ApiPositiveMeans::Unfavourable => PositiveMeans::Unfavourable,
+    };
+    let groups = groups(spec)?;
+    let total = spec.rows.and_then(|r| u64::try_from(r).ok()).ok_or("wanted rows, found none")?;
+    let table = Table::new(&groups, means, Some(total)).map_err(|e| e.to_string())?;
+    let threshold = match metric.scale() {
+        fairness::Scale::Ratio => rule.at_least.as_ref(),
+        fairness::Scale::Difference => rule.at_most.as_ref(),
+    }
+    .ok_or_else(|| {
+        format!(
+            "policy {}: {} wants {}",
+            test.policy,
+            rule.metric,
+            match metric.scale() {
+                fairness::Scale::Ratio => "atLeast",
+                fairness::Scale::Difference => "atMost",
+            }
+        )
+    })?;
+    let compare = match (rule.compare, &rule.reference) {
+        (Some(PolicyCompare::Reference), Some(reference)) => {
+            Compare::Reference(reference.iter().map(|(k, v)| (k.clone(), v.to_string())).collect())
+        }
+        (Some(PolicyCompare::Reference), None) => {
+            return Err(format!("policy {}: compare: Reference names no reference group", test.policy));
+        }
+        _ => Compare::MinMax,
+    };
+    let min_rows = u64::try_from(rule.min_group_size.unwrap_or(100)).unwrap_or(u64::MAX);
+    let eligibility = Eligibility {
+        min_rows,
+        min_intersection_rows: Eligibility::default().min_intersection_rows.min(min_rows),
+        ..Eligibility::default()
+    };
+    let criterion = Criterion { metric, threshold: threshold.value(), compare, confidence, eligibility };
+    let question =
+        BiasTest { attribute_sets: sets.to_vec(), criteria: vec![criterion], accepted_groups: Vec::new() };
+    let result = fairness::decide(&table, &question).map_err(|e| e.to_string())?;
+    let percent = fairness::round9(confidence * 100.0);
+    let shown = if let Some(worst) = result.worst.map(|i| &result.comparisons[i]) {
+        let value = worst.estimate.map_or("undefined".to_owned(), extended);
+        let interval = worst.interval.map_or("no interval".to_owned(), |i| {
+            format!("{percent} %: {:.2} to {}", i.lower, extended(i.upper))
+        });
+        format!("{} {} / {} is {value} ({interval})", metric.words(), worst.a.label, worst.b.label)
+    } else {
+        format!("{}: {}", metric.words(), held_by(&result))
+    };
+    let more = result.needed.first().map(|n| {
+        format!("{} more {} of {} would decide at the observed rates", n.more, unit(n.unit, n.more), n.group)
+    });
+    let notes = result
+        .values
+        .iter()
+        .map(|set| {
+            let shown: Vec<String> = set
+                .values
+                .iter()
+                .map(|v| {
+                    format!(
+                        "{} {}",
+                        v.metric.words(),
+                        v.value.map_or("undefined".into(), |x| format!("{x:.3}"))
+                    )
+                })
+                .collect();
+            format!(
+                "shown, not binding ({}): {}",
+                question.attribute_sets[set.set].join(" × "),
+                shown.join(", ")
+            )
+        })
+        .collect();
+    Ok(Judged { verdict: result.verdict, text: shown, more, notes })
+}
+
+/// Judges a single value against its limits.
+fn single(test: &Test, spec: &TestReportSpec, confidence: f64) -> Result<Judged, String> {
+    let rule = &test.rule;
+    let name = rule.metric.as_str();
+    let measured = measured(spec, name, confidence)?;
+    let limits = [
+        rule.at_least.as_ref().map(|v| Limit::AtLeast(v.value())),
+        rule.at_most.as_ref().map(|v| Limit::AtMost(v.value())),
+    ];
+    let mut verdict = Verdict::Pass;
+    let mut shown = String::new();
+    for limit in limits.into_iter().flatten() {
+        let result = fairness::decide_single(measured, limit, confidence).map_err(|e| e.to_string())?;
+        verdict = match (verdict, result.verdict) {
+            (Verdict::Fail, _) | (_, Verdict::Fail) => Verdict::Fail,
+            (Verdict::Indeterminate, _) | (_, Verdict::Indeterminate) => Verdict::Indeterminate,
+            _ => Verdict::Pass,
+        };
+        let value = result.value.map_or("undefined".into(), |v| format!("{v:.3}"));
+        let interval = result.interval.map_or("without an interval".to_owned(), |i| {
+            format!("{} %: {:.3} to {}", fairness::round9(confidence * 100.0), i.lower, extended(i.upper))
+        });
+        shown = format!("{name} {value} ({interval})");
+    }
+    Ok(Judged { verdict, text: shown, more: None, notes: Vec::new() })
+}
+
+/// Balanced accuracy from raw counts: the mean of the true-positive and the true-negative rate, with the interval of the
+/// method of variance estimates recovery for a sum of independent proportions (Zou and Donner 2008) on Wilson limits.
+fn balanced_accuracy(counts: Counts, confidence: f64) -> Option<Measured> {
+    let z = fairness::normal::z_two_sided(confidence)?;
+    let positive = fairness::intervals::wilson(counts.tp(), counts.positives(), z)?;
+    let negative = fairness::intervals::wilson(counts.tn(), counts.negatives(), z)?;
+    #[expect(clippy::cast_precision_loss, reason = "counts are at most 2^53, which a double holds")]
+    let rate = |x: u64, n: u64| x as f64 / n as f64;
+    let (p, q) = (rate(counts.tp(), counts.positives()), rate(counts.tn(), counts.negatives()));
+    let value = f64::midpoint(p, q);
+    let low = libm::sqrt((p - positive.lower).powi(2) + (q - negative.lower).powi(2)) / 2.0;
+    let high =
+        libm::sqrt((positive.upper.finite()? - p).powi(2) + (negative.upper.finite()? - q).powi(2)) / 2.0;
+    Some(Measured::WithInterval { value, n: Some(counts.n()), lower: value - low, upper: value + high })
+}
+
+/// What a report says about a metric: from raw counts where they are given, else the value with its interval.
+fn measured(spec: &TestReportSpec, name: &str, confidence: f64) -> Result<Measured, String> {
+    if spec.groups.is_some() {
+        let mut total: Option<Counts> = None;
+        for group in groups(spec)? {
+            total = match total {
+                None => Some(group.counts),
+                Some(sum) => Some(sum.checked_add(group.counts).ok_or("the counts are too large to add")?),
+            };
+        }
+        if let Some(counts) = total {
+            match name {
+                "Accuracy" => {
+                    return Ok(Measured::Proportion { successes: counts.tp() + counts.tn(), n: counts.n() });
+                }
+                "BalancedAccuracy" => {
+                    return balanced_accuracy(counts, confidence).ok_or_else(|| {
+                        "BalancedAccuracy is undefined without actual positives and negatives".into()
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+    let value = spec
+        .metrics
+        .iter()
+        .flatten()
+        .find(|m| m.name.as_str() == name)
+        .ok_or_else(|| format!("wanted the metric {name}, found none of this name"))?;
+    let n = u64::try_from(value.rows).ok();
+    let stated = value.confidence.as_ref().map_or(0.95, placet_api::scalar::Decimal::value);
+    Ok(match (&value.lower, &value.upper) {
+        // An interval of lower confidence than asked for is too narrow to decide.
+        (Some(lower), Some(upper)) if stated >= confidence => Measured::WithInterval {
+            value: value.value.value(),
+            n,
+            lower: lower.value(),
+            upper: upper.value(),
+        },
+        _ => Measured::Alone { value: value.value.value(), n },
+    })
+}
+
+/// Why nothing was compared.
+fn held_by(result: &fairness::BiasResult) -> String {
+    let small: Vec<String> =
+        result.ineligible.iter().map(|g| format!("{} has too few rows ({})", g.group, g.rows)).collect();
+    if small.is_empty() { "fewer than two groups to compare".to_owned() } else { small.join("; ") }
+}
+
+fn unit(unit: fairness::NeededUnit, count: u64) -> &'static str {
+    match (unit, count) {
+        (fairness::NeededUnit::Rows, 1) => "row",
+        (fairness::NeededUnit::Rows, _) => "rows",
+        (fairness::NeededUnit::ActualPositives, _) => "actual positives",
+        (fairness::NeededUnit::ActualNegatives, _) => "actual negatives",
+    }
+}
+
+fn extended(value: Extended) -> String {
+    value.finite().map_or("unbounded".into(), |v| format!("{v:.2}"))
+}
