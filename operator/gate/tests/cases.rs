@@ -226,9 +226,9 @@ fn words_are_words(snapshot: &Snapshot, decision: &Decision) -> Result<(), Strin
             let word = word.trim_end_matches([':', '…', '.']);
             let date = word.len() >= 10 && word.as_bytes()[4] == b'-' && word[..4].parse::<u16>().is_ok();
             let part = date || word.starts_with("sha256:");
-            let named = names.contains(word) || word.starts_with("<person:");
+            let person_or_object = names.contains(word) || word.starts_with("<person:");
             let found = |k: &&str| *k == word || (part && k.starts_with(word));
-            if (named || part) && !kept.iter().any(found) {
+            if (person_or_object || part) && !kept.iter().any(found) {
                 return Err(format!(
                     "{} {}: {word} stands in words alone: {text}",
                     finding.gate, finding.reason

@@ -209,8 +209,12 @@ proptest! {
             let first = evaluate(&snapshot(&kept, now));
             prop_assert_eq!(&evaluate(&snapshot(&kept, now)), &first);
             let mut fresh = World::new();
-            records.iter().for_each(|r| fresh.apply(r.clone()));
-            edits[..done].iter().for_each(|e| e.apply(&mut fresh));
+            for record in &records {
+                fresh.apply(record.clone());
+            }
+            for edit in &edits[..done] {
+                edit.apply(&mut fresh);
+            }
             prop_assert_eq!(&evaluate(&snapshot(&fresh, now)), &first);
             if let Some(next) = edits.get(done) {
                 next.apply(&mut kept);
@@ -221,7 +225,9 @@ proptest! {
     #[test]
     fn a_stored_snapshot_is_read_back(choice in choice(), edits in prop::collection::vec(edit(), 0..4), around in around()) {
         let (mut world, _) = world(&choice);
-        edits.iter().for_each(|e| e.apply(&mut world));
+        for edit in &edits {
+            edit.apply(&mut world);
+        }
         let mut snapshot = snapshot(&world, at(&choice));
         around.apply(&mut snapshot);
         let mut stored = vec![serde_json::to_vec(&Circumstances::of(&snapshot)).unwrap()];
@@ -327,6 +333,7 @@ impl Edit {
 }
 
 /// What is no object: each of it as often there as not.
+#[expect(clippy::struct_excessive_bools, reason = "each is there or not, whatever the others are")]
 #[derive(Debug, Clone)]
 struct Around {
     used: bool,

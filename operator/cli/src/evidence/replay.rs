@@ -107,12 +107,11 @@ fn again(source: &dyn Source, body: &Recorded) -> anyhow::Result<Compared> {
     let mut records: Vec<(String, Record)> = Vec::new();
     for digest in &body.snapshot {
         let value: Value = serde_json::from_slice(&read(digest)?).with_context(|| digest.to_string())?;
-        match Circumstances::read(&value).with_context(|| digest.to_string())? {
-            Some(found) => circumstances = Some(found),
-            None => {
-                let record = serde_json::from_value(value).with_context(|| digest.to_string())?;
-                records.push((digest.to_string(), record));
-            }
+        if let Some(found) = Circumstances::read(&value).with_context(|| digest.to_string())? {
+            circumstances = Some(found);
+        } else {
+            let record = serde_json::from_value(value).with_context(|| digest.to_string())?;
+            records.push((digest.to_string(), record));
         }
     }
     let circumstances = circumstances.context("its snapshot does not say which release was judged")?;
