@@ -18,7 +18,7 @@ use crate::report::{Aim, Report};
 use crate::stats::{Run, nanos, now};
 
 /// Bytes of a leaf: those of a refusal with a full set of reasons.
-const LEAF: usize = 1500;
+pub const LEAF: usize = 1500;
 
 fn record(n: u64) -> NewRecord {
     let digest = Digest::of(&n.to_le_bytes());

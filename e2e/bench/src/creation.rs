@@ -26,7 +26,8 @@ const WARM: usize = 10;
 /// When a pod is refused.
 pub async fn measure(report: &mut Report, installed: &Installed, pods: usize) -> anyhow::Result<()> {
     let certificates = Certificates::make()?;
-    let server = Running::start(&certificates, noop::router(), None, &tokio::runtime::Handle::current()).await?;
+    let server =
+        Running::start(&certificates, noop::router(), None, &tokio::runtime::Handle::current()).await?;
     let outcome = compare(report, installed, pods, &certificates, &server).await;
     server.end().await?;
     outcome

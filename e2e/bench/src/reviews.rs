@@ -2,11 +2,12 @@
 //! which the path for workloads never asks.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
 use ed25519_dalek::SigningKey;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
@@ -115,6 +116,8 @@ struct Bench {
     servers: Runtime,
     client: Runtime,
     next: u64,
+    /// Where the durable no-op writes: the log's volume.
+    dir: PathBuf,
 }
 
 /// Measures these cases, or all.
@@ -134,6 +137,7 @@ pub fn measure(report: &mut Report, dir: &Path, slice: Duration, cases: &[Case])
         // One thread: it leaves the server the rest of the machine, in all measurements alike.
         client: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
         next: 0,
+        dir: dir.path().to_owned(),
     };
     for case in Case::ALL.into_iter().filter(|case| cases.is_empty() || cases.contains(case)) {
         bench.case(report, case, slice)?;
@@ -159,15 +163,19 @@ struct Taken {
 impl Bench {
     fn case(&mut self, report: &mut Report, case: Case, slice: Duration) -> anyhow::Result<()> {
         let name = case.as_str();
-        let (ours, noop) = self.compare(case, Load::Open, slice)?;
+        let (ours, noop, durable) = self.compare(case, Load::Open, slice)?;
         for (figure, thousandths, aims) in
             [("p50", 500, [].as_slice()), ("p99", 990, [Aim::RatioAtMost(1.2)].as_slice())]
         {
             let figures = (ours.run.millis(thousandths), noop.run.millis(thousandths));
             report.add(format!("a {name} {RATE}/s {figure}"), figures.0, "ms", Some(figures.1), aims);
+            if case.recorded() {
+                let name = format!("a {name} {RATE}/s {figure} beside a durable no-op");
+                report.add(name, figures.0, "ms", Some(durable.run.millis(thousandths)), &[]);
+            }
         }
         for count in [1, CONNECTIONS] {
-            let (ours, noop) = self.compare(case, Load::Closed(count), slice)?;
+            let (ours, noop, durable) = self.compare(case, Load::Closed(count), slice)?;
             // Where an answer has no record, it is not what the aim speaks of.
             let aims: &[Aim] = if count == CONNECTIONS && case.recorded() {
                 &[Aim::AtLeast(8000.0), Aim::RatioAtLeast(0.5)]
@@ -190,6 +198,13 @@ impl Bench {
             );
             if case.recorded() {
                 report.add(
+                    format!("a {name} closed {count} beside a durable no-op"),
+                    ours.run.rate(),
+                    "1/s",
+                    Some(durable.run.rate()),
+                    &[],
+                );
+                report.add(
                     format!("a {name} closed {count} records per answer"),
                     ours.per_answer(),
                     "1",
@@ -201,26 +216,26 @@ impl Bench {
         Ok(())
     }
 
-    /// Ours and the baseline in turns.
-    fn compare(&mut self, case: Case, load: Load, slice: Duration) -> anyhow::Result<(Taken, Taken)> {
-        let (mut ours, mut noop) = (Taken::default(), Taken::default());
+    /// Ours and the baselines in turns: ours, the no-op, and for what is recorded the no-op that is durable.
+    fn compare(&mut self, case: Case, load: Load, slice: Duration) -> anyhow::Result<(Taken, Taken, Taken)> {
+        let (mut ours, mut noop, mut durable) = (Taken::default(), Taken::default(), Taken::default());
         for _ in 0..SLICES {
-            let run = self.noop(case, load, slice)?;
+            let run = self.baseline(noop::router(), case, load, slice)?;
             noop.run.extend(run);
+            if case.recorded() {
+                let run = self.baseline(noop::durable_router(&self.dir)?, case, load, slice)?;
+                durable.run.extend(run);
+            }
             let taken = self.ours(case, load, slice)?;
             ours.run.extend(taken.run);
             ours.records += taken.records;
         }
-        Ok((ours, noop))
+        Ok((ours, noop, durable))
     }
 
-    fn noop(&mut self, case: Case, load: Load, slice: Duration) -> anyhow::Result<Run> {
-        let server = self.client.block_on(Running::start(
-            &self.certificates,
-            noop::router(),
-            None,
-            self.servers.handle(),
-        ))?;
+    fn baseline(&mut self, router: Router, case: Case, load: Load, slice: Duration) -> anyhow::Result<Run> {
+        let server =
+            self.client.block_on(Running::start(&self.certificates, router, None, self.servers.handle()))?;
         let mut target = self.target(&server, case, case.path().to_owned())?;
         target.allowed = true;
         let first = self.warm_up(&target, slice)?;
