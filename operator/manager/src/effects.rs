@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::ledger::Recorded;
 use crate::reconcile::Reconciler;
 use crate::status;
-use crate::stores::text;
+use crate::stores::{Work, text};
 
 /// Whether a namespace enforces.
 pub fn enforcing(labels: &BTreeMap<String, String>) -> bool {
@@ -181,6 +181,10 @@ async fn lift(
             &snapshot.release.as_ref().map(|o| o.digest().to_owned()).unwrap_or_default(),
             r.state.now(),
         );
+        if snapshot.first_use.is_none() {
+            // Approvals of a release that is in use stand longer.
+            r.queue.push([Work::Release(snapshot.namespace.clone(), release.to_owned())]);
+        }
         let pod = (release.to_owned(), content);
         r.state.admit(owner.as_deref().unwrap_or(uid), pod, 1, r.state.now());
     }

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::stores::Work;
 use crate::testbed::{Bed, NS, PROXY, RELEASE, SERVER, Site, approval, path, pod_path, policy, world};
 
 /// What is done to an operator's world.

@@ -388,8 +388,8 @@ fn pod_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + Send + 
             |o: &Value| (text(o, "/metadata/namespace").to_owned(), text(o, "/metadata/name").to_owned());
         let mut apply = |object: &Value, workloads: &mut Workloads| {
             let (key, pod) = (key(object), pod(object));
-            // One that names no release waits for a policy.
-            if pod.held {
+            // A held one that names no release waits for a policy; the first of a release begins its term.
+            if pod.held || (pod.release.is_some() && !workloads.pods.contains_key(&key)) {
                 touched.insert(Work::Release(key.0.clone(), pod.release.clone().unwrap_or_default()));
             }
             workloads.pods.insert(key, pod);

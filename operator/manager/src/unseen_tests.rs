@@ -183,8 +183,8 @@ fn a_namespace_that_is_gone_is_no_change_of_its_label() {
     assert_eq!(seen.compare(now, &there), []);
 }
 
-#[test]
-fn policies_and_roles_without_a_stamp_are_found_too() {
+#[tokio::test]
+async fn policies_and_roles_without_a_stamp_are_found_too() {
     let site = Site::new();
     let bed = site.start();
     let role = unstamped(Kind::ApprovalRole, "x", &json!({"title": "X", "answersFor": "X"}));
