@@ -137,10 +137,17 @@ async fn a_pod_that_changed_since_it_was_read_stays_held_until_it_is_read_again(
         }
         None
     });
-    bed.turn().await.unwrap();
+    bed.turns(2).await;
     assert_eq!(*times.lock().unwrap(), 1);
-    assert!(bed.held("server-1"));
-    bed.turns(1).await;
+    let versions: Vec<_> = bed
+        .fake
+        .asked()
+        .iter()
+        .filter(|a| a.method == "PATCH" && a.path == pod_path("server-1"))
+        .map(|a| a.body[1]["value"].as_str().unwrap().to_owned())
+        .collect();
+    let [before, after] = versions.as_slice() else { panic!("{versions:?}") };
+    assert!(before != "changed" && after == "changed", "{versions:?}");
     assert!(!bed.held("server-1"));
 }
 
