@@ -111,6 +111,12 @@ impl Seen {
                 // Beside objects, a decision stores what is none, with the list of those that existed.
                 let rest: Value = serde_json::from_slice(&bytes)?;
                 let listed = rest["live"].as_array().into_iter().flatten();
+                // The label that it was taken under, where no record of its own tells it.
+                if let (Some(namespace), Some(label)) =
+                    (rest["namespace"].as_str(), rest["labels"][keys::ENFORCE].as_str())
+                {
+                    self.labels.entry(namespace.to_owned()).or_insert_with(|| Some(label.to_owned()));
+                }
                 live.extend(listed.filter_map(|d| d.as_str()?.parse::<Digest>().ok()));
             }
             for (stored, record) in records.iter().filter(|(digest, _)| live.contains(digest)) {

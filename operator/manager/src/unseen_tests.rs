@@ -66,6 +66,25 @@ async fn a_weakened_label_is_recorded_once() {
 }
 
 #[tokio::test]
+async fn a_label_that_only_a_decision_knows_of_is_missed_all_the_same() {
+    let site = Site::new();
+    let bed = site.start();
+    // The first look finds nothing; what comes afterwards is looked at once it has settled.
+    bed.turns(1).await;
+    bed.namespace(Some("deny"));
+    for object in world() {
+        bed.put(&object);
+    }
+    bed.turns(1).await;
+    assert_eq!(bed.cleared(), "True");
+    assert_eq!(found(&bed), Vec::<String>::new());
+    drop(bed);
+    let bed = again(&site, Some("warn"));
+    bed.turns(2).await;
+    assert_eq!(found(&bed), ["lending Some(\"deny\") to Some(\"warn\")"]);
+}
+
+#[tokio::test]
 async fn objects_that_a_decision_had_read_and_that_are_gone_are_recorded_once_and_nothing_is_cleared() {
     let site = Site::new();
     let bed = begin(&site);
