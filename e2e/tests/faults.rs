@@ -1,4 +1,4 @@
-//! Scenarios that break the installation: one after the other, on a cluster of their own.
+//! Scenarios that break an installation: each has one to itself.
 #![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
 #[path = "faults/certificates.rs"]
@@ -26,13 +26,21 @@ mod volume;
 #[path = "operator/webhooks.rs"]
 mod webhooks;
 
-use placet_e2e::placet::shared_installation;
-use placet_e2e::{Cluster, record_skip};
+use placet_e2e::{Cluster, Options, Result, own_images, record_skip};
 use serde_json::json;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-/// Holds whether the installation is as it was made: every scenario that ends well leaves it so.
-static SOUND: Mutex<bool> = Mutex::const_new(true);
+/// Two clusters: much of a scenario is waiting (for a minute to pass, for a controller to try again), and meanwhile
+/// another one can break the other installation.
+static PLACES: [Place; 2] = [Place::new(), Place::new()];
+
+/// A cluster with an installation, for one scenario at a time. It starts when it is first needed, and ends with this
+/// process.
+struct Place {
+    cluster: OnceCell<Cluster>,
+    /// Whether the installation is as it was made: every scenario that ends well leaves it so.
+    sound: Mutex<bool>,
+}
 
 /// One scenario's turn.
 struct Turn(MutexGuard<'static, bool>);
@@ -43,11 +51,34 @@ impl Drop for Turn {
     }
 }
 
-/// The shared cluster with a sound installation, for one scenario at a time. None where the cluster has no node of ours
-/// to run the operator on; the skip has been noted.
+impl Place {
+    const fn new() -> Self {
+        Self { cluster: OnceCell::const_new(), sound: Mutex::const_new(true) }
+    }
+
+    async fn cluster(&self) -> Result<&Cluster> {
+        let start = async || {
+            let cluster =
+                Cluster::from_environment(Options { images: own_images(), ..Options::default() }).await?;
+            if !cluster.is_foreign() {
+                cluster.install_definitions().await?;
+                cluster.install_placet(&json!({})).await?;
+            }
+            Ok(cluster)
+        };
+        self.cluster.get_or_try_init(start).await
+    }
+}
+
+/// A cluster with a sound installation, for this scenario alone. None where the cluster has no node of ours to run the
+/// operator on; the skip has been noted.
 async fn alone() -> Option<(&'static Cluster, Turn)> {
-    let turn = Turn(SOUND.lock().await);
-    let cluster = shared_installation().await.unwrap();
+    let (place, turn) = tokio::select! {
+        biased;
+        turn = PLACES[0].sound.lock() => (&PLACES[0], Turn(turn)),
+        turn = PLACES[1].sound.lock() => (&PLACES[1], Turn(turn)),
+    };
+    let cluster = place.cluster().await.unwrap();
     if cluster.is_foreign() {
         record_skip("break an installation", "the cluster of E2E_KUBECONFIG is not ours");
         return None;
