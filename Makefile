@@ -10,7 +10,7 @@ demo: ## A model is refused, reviewed and released on a real control plane, in y
 test: ## Everything that CI runs
 	@.ci/steps test
 
-faults: ## Scenarios that break the installation: kills, outages, lost volumes, uninstalls; about 5 minutes
+faults: ## Only those of the tests that break an installation: kills, outages, lost volumes, uninstalls
 	@.ci/steps faults
 
 lint: ## Format, clippy, cargo-deny, charts
