@@ -21,7 +21,7 @@ pub struct Listed {
 pub struct Space {
     /// What an unprivileged process can still write.
     pub free: u64,
-    /// Size of the volume.
+    /// Size of the volume, without what only root may use.
     pub total: u64,
 }
 
@@ -211,7 +211,9 @@ impl Vfs for DirFs {
 
     fn space(&self) -> io::Result<Space> {
         let stat = rustix::fs::statvfs(&self.root)?;
-        Ok(Space { free: stat.f_bavail * stat.f_frsize, total: stat.f_blocks * stat.f_frsize })
+        // As df counts: blocks that only root may use are neither free nor part of the whole.
+        let whole = stat.f_blocks.saturating_sub(stat.f_bfree).saturating_add(stat.f_bavail);
+        Ok(Space { free: stat.f_bavail * stat.f_frsize, total: whole * stat.f_frsize })
     }
 }
 
