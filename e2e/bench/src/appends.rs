@@ -46,7 +46,6 @@ fn record(n: u64) -> NewRecord {
         reasons: (0..13)
             .map(|i| format!("ApprovalMissing/role-of-responsible-officer/for-gate-{i:03}/v1"))
             .collect(),
-        actor: Some(digest.hex()),
         repeats: 0,
     };
     let subject = Subject::new("ModelRelease", Some("lending"), "credit-eligibility-1.0.0");

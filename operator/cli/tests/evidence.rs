@@ -111,15 +111,10 @@ fn write_log(dir: &Path, heads: &Path, changed: Changed) -> LogKey {
             uid: None,
             content: record.digest.clone().unwrap().parse().unwrap(),
             stored: Some(object.digest()),
-            actor: Some(reading.people.person(user).token().to_owned()),
             stamped: true,
         };
         let subject = Subject::new(record.kind.as_str(), record.namespace.as_deref(), &record.name);
-        append(
-            NewRecord::new(at(time), subject, Payload::Object(seen))
-                .with_object(object)
-                .with_personal("actor.name", user),
-        );
+        append(NewRecord::new(at(time), subject, Payload::Object(seen)).with_object(object).with_actor(user));
         world.apply(record);
     }
     let now = at("2026-11-20T09:00:03Z");
@@ -181,7 +176,6 @@ fn write_log(dir: &Path, heads: &Path, changed: Changed) -> LogKey {
         replicas: None,
         replacement: false,
         reasons: vec!["ApprovalMissing".into()],
-        actor: None,
         repeats: 0,
     };
     append(NewRecord::new(at("2026-11-20T09:00:04Z"), subject.clone(), Payload::Admission(admission)));

@@ -25,7 +25,7 @@
 //! let log = Log::open(&config, &LogKey::from_seed(&[0; 32]), heads, now)?;
 //! let release = Subject::new("ModelRelease", Some("credit"), "score-v1");
 //! let object = Object::new(&br#"{"spec":{}}"#[..]);
-//! let body = Withdrawal { digest: Digest::of(b"content"), actor: None, stored: Some(object.digest()) };
+//! let body = Withdrawal { digest: Digest::of(b"content"), stored: Some(object.digest()) };
 //! let record = NewRecord::new(now, release, Payload::Withdrawal(body)).with_object(object);
 //! let appended = log.append(record).wait()?; // or .await: durable from here on, effects may follow
 //! println!("record {} with leaf {}", appended.index, appended.leaf);
@@ -37,7 +37,7 @@
 //! - The log never starts from a volume that was emptied, swapped, set back or damaged: [`Log::open`] reads all of it
 //!   and compares it with a [`Head`] that is kept elsewhere ([`HeadStore`]).
 //! - A failed write or sync ends the log's life in this process ([`AppendError::Poisoned`]).
-//! - People are tokens in records; their names are openings, and openings can be erased ([`Log::erase`]).
+//! - A record commits to who did it under a fresh salt; names are openings, and openings can be erased ([`Log::erase`]).
 //!
 //! # Reading
 //! [`verify`] checks a published log; [`source`] reads records, objects and openings; [`merkle`] makes and checks

@@ -4,7 +4,7 @@ mod payload;
 mod personal;
 
 pub use payload::*;
-pub use personal::{Commitment, Opening, Personal, commit};
+pub use personal::{ACTOR, Commitment, Opening, Personal, commit};
 
 use std::fmt;
 
@@ -101,6 +101,13 @@ pub struct Record {
     pub cites: Vec<Digest>,
     /// What happened.
     pub payload: Payload,
+}
+
+impl Record {
+    /// Whether the record commits to who did what it tells. Records of what was found afterwards do not.
+    pub fn has_actor(&self) -> bool {
+        self.personal.iter().any(|c| c.field == ACTOR)
+    }
 }
 
 /// The leaf's layout. `body` depends on `kind`.
@@ -224,7 +231,13 @@ impl NewRecord {
         Self { wall, subject, payload, personal: Vec::new(), objects: Vec::new() }
     }
 
-    /// Adds a personal value, for instance `actor.name`.
+    /// Says who did what the record tells, by user name.
+    #[must_use]
+    pub fn with_actor(self, user: &str) -> Self {
+        self.with_personal(ACTOR, user)
+    }
+
+    /// Adds a personal value, for instance a comment.
     #[must_use]
     pub fn with_personal(mut self, field: &str, value: &str) -> Self {
         self.personal.push(Personal { field: field.to_owned(), value: value.to_owned() });
@@ -359,11 +372,10 @@ mod tests {
     fn sample() -> NewRecord {
         let payload = Payload::Withdrawal(Withdrawal {
             digest: Digest::of(b"release"),
-            actor: Some("p-1".into()),
             stored: Some(Digest::of(b"stored")),
         });
         NewRecord::new(wall(), Subject::new("ModelRelease", Some("credit"), "score-v1"), payload)
-            .with_personal("actor.name", "ada@example.test")
+            .with_actor("ada@example.test")
             .with_object(Object::new(&b"stored"[..]))
     }
 
@@ -405,8 +417,8 @@ mod tests {
             ("\"kind\":\"withdrawal\"", "\"kind\":\"withdrawn\""),
             ("\"kind\":\"withdrawal\"", "\"kind\":\"decision\""),
             ("\"v\":1", "\"v\":2"),
-            ("\"actor\":\"p-1\"", "\"actor\":\"p-1\",\"actor\":\"p-2\""),
-            ("\"actor\":\"p-1\"", "\"actor\":\"p-1\",\"extra\":0"),
+            ("\"stored\":", "\"stored\":null,\"stored\":"),
+            ("\"stored\":", "\"actor\":\"p-1\",\"stored\":"),
             ("\"name\":\"score-v1\"", "\"name\":\"score-v1\",\"name\":\"x\""),
         ] {
             assert!(text.contains(from), "{from}");

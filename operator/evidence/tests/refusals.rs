@@ -322,12 +322,12 @@ fn an_erased_name_is_nowhere_and_the_log_still_verifies() {
     let volume = Volume { dir: tempfile::tempdir().unwrap(), heads: Arc::default() };
     let log = volume.open().unwrap();
     let secret = "ada.lovelace@example.test";
-    let one = log.append(admission(1).with_personal("actor.name", secret)).wait().unwrap();
-    let two = log.append(admission(2).with_personal("actor.name", "somebody else")).wait().unwrap();
-    let erased = log.erase(one.index, "actor.name", "gdpr-17", now()).unwrap();
+    let one = log.append(admission(1).with_actor(secret)).wait().unwrap();
+    let two = log.append(admission(2).with_actor("somebody else")).wait().unwrap();
+    let erased = log.erase(one.index, ACTOR, "gdpr-17", now()).unwrap();
     assert!(erased.is_some());
-    assert_eq!(log.erase(one.index, "actor.name", "gdpr-17", now()).unwrap(), None);
-    log.append(admission(3).with_personal("actor.name", "a third")).wait().unwrap();
+    assert_eq!(log.erase(one.index, ACTOR, "gdpr-17", now()).unwrap(), None);
+    log.append(admission(3).with_actor("a third")).wait().unwrap();
     log.close(now(), "shutdown").unwrap();
     let mut dirs = vec![volume.log()];
     while let Some(dir) = dirs.pop() {

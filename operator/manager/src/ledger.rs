@@ -205,52 +205,48 @@ impl Ledger {
         Ok((recorded, before))
     }
 
-    /// Records that an object of ours was written. `record` holds tokens in place of people.
+    /// Records that an object of ours was written. `record` holds tokens in place of people; `actor` is the user
+    /// name of who wrote it.
     pub async fn object(
         &self,
         now: Timestamp,
         op: Operation,
         record: &Record,
-        actor: Option<(&str, &str)>,
+        actor: Option<&str>,
         before: Option<&Record>,
     ) -> Result<Appended, AppendError> {
         let stored = Object::new(serde_json::to_vec(record).unwrap_or_default());
         let mut subject = Subject::new(record.kind.as_str(), record.namespace.as_deref(), &record.name);
         subject.digest = record.digest.as_ref().ok().and_then(|d| d.parse().ok());
         let content = subject.digest.unwrap_or_else(|| stored.digest());
-        let token = actor.map(|(token, _)| token.to_owned());
         let withdrawn =
             |r: &Record| r.spec.get("withdrawn").and_then(serde_json::Value::as_bool) == Some(true);
-        let payload = if record.kind == Kind::ModelRelease
-            && withdrawn(record)
-            && !before.is_some_and(withdrawn)
-        {
-            Payload::Withdrawal(Withdrawal { digest: content, actor: token, stored: Some(stored.digest()) })
-        } else if record.kind == Kind::ReleasePolicy || record.kind == Kind::ApprovalRole {
-            let digest = |r: &Record| r.digest.as_ref().ok().and_then(|d| d.parse().ok());
-            Payload::PolicyChange(PolicyChange {
-                op,
-                before: before.and_then(digest),
-                after: (op != Operation::Delete).then_some(content),
-                stored: Some(stored.digest()),
-                actor: token,
-            })
-        } else {
-            Payload::Object(ObjectSeen {
-                op,
-                kind: record.kind.to_string(),
-                namespace: record.namespace.clone(),
-                name: record.name.clone(),
-                uid: Some(record.uid.clone()).filter(|u| !u.is_empty()),
-                content,
-                stored: Some(stored.digest()),
-                actor: token,
-                stamped: matches!(record.stamp, placet_gate::object::Stamp::Valid(_)),
-            })
-        };
+        let payload =
+            if record.kind == Kind::ModelRelease && withdrawn(record) && !before.is_some_and(withdrawn) {
+                Payload::Withdrawal(Withdrawal { digest: content, stored: Some(stored.digest()) })
+            } else if record.kind == Kind::ReleasePolicy || record.kind == Kind::ApprovalRole {
+                let digest = |r: &Record| r.digest.as_ref().ok().and_then(|d| d.parse().ok());
+                Payload::PolicyChange(PolicyChange {
+                    op,
+                    before: before.and_then(digest),
+                    after: (op != Operation::Delete).then_some(content),
+                    stored: Some(stored.digest()),
+                })
+            } else {
+                Payload::Object(ObjectSeen {
+                    op,
+                    kind: record.kind.to_string(),
+                    namespace: record.namespace.clone(),
+                    name: record.name.clone(),
+                    uid: Some(record.uid.clone()).filter(|u| !u.is_empty()),
+                    content,
+                    stored: Some(stored.digest()),
+                    stamped: matches!(record.stamp, placet_gate::object::Stamp::Valid(_)),
+                })
+            };
         let mut new = NewRecord::new(now, subject, payload).with_object(stored);
-        if let Some((_, name)) = actor {
-            new = new.with_personal("actor.name", name);
+        if let Some(user) = actor {
+            new = new.with_actor(user);
         }
         self.append(new).await
     }

@@ -238,7 +238,6 @@ impl Unseen {
                         before: Some(read.content),
                         after: None,
                         stored: Some(read.stored),
-                        actor: None,
                     })
                 } else {
                     Payload::Object(ObjectSeen {
@@ -249,7 +248,6 @@ impl Unseen {
                         uid: Some(read.uid.clone()).filter(|u| !u.is_empty()),
                         content: read.content,
                         stored: Some(read.stored),
-                        actor: None,
                         stamped: read.stamped,
                     })
                 };
@@ -267,7 +265,6 @@ impl Unseen {
                         before: None,
                         after: Some(content),
                         stored: Some(object.digest()),
-                        actor: None,
                     })
                 } else {
                     Payload::Object(ObjectSeen {
@@ -278,15 +275,13 @@ impl Unseen {
                         uid: Some(record.uid.clone()).filter(|u| !u.is_empty()),
                         content,
                         stored: Some(object.digest()),
-                        actor: None,
                         stamped: false,
                     })
                 };
                 NewRecord::new(now, subject, payload).with_object(object)
             }
             Self::Enforcement { namespace, before, after } => {
-                let body =
-                    Enforcement { before: before.clone(), after: after.clone(), actor: None, seen: false };
+                let body = Enforcement { before: before.clone(), after: after.clone(), seen: false };
                 NewRecord::new(now, Subject::new("Namespace", None, namespace), Payload::Enforcement(body))
             }
         }

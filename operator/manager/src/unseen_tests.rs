@@ -30,10 +30,10 @@ fn found(bed: &Bed) -> Vec<String> {
     let told = |record: &placet_evidence::Record| {
         let name = &record.subject.name;
         Some(match &record.payload {
-            Payload::Object(o) if o.actor.is_none() => {
+            Payload::Object(o) if !record.has_actor() => {
                 format!("{:?} {} {name} stamped={}", o.op, o.kind, o.stamped)
             }
-            Payload::PolicyChange(p) if p.actor.is_none() => {
+            Payload::PolicyChange(p) if !record.has_actor() => {
                 format!("{:?} {} {name}", p.op, record.subject.kind)
             }
             Payload::Enforcement(e) if !e.seen => format!("{name} {:?} to {:?}", e.before, e.after),
@@ -162,7 +162,7 @@ async fn while_running_what_lags_behind_a_record_is_not_taken_for_unseen() {
     // The webhook has recorded the deletion; the store hears of it a second later.
     let object = approval("owner-bob", "bob", "Approve", "2026-11-04T09:00:00Z");
     let (record, _) = bed.state.reading.read(&object).unwrap();
-    let actor = Some(("token", "bob"));
+    let actor = Some("bob");
     let ledger = &bed.reconciler.ledger;
     ledger.object(bed.state.now(), Operation::Delete, &record, actor, None).await.unwrap();
     bed.everything();
@@ -188,7 +188,7 @@ fn a_namespace_that_is_gone_is_no_change_of_its_label() {
     let mut seen = Seen::default();
     let label = |after: Option<&str>| {
         let after = after.map(str::to_owned);
-        Payload::Enforcement(Enforcement { before: None, after, actor: None, seen: true })
+        Payload::Enforcement(Enforcement { before: None, after, seen: true })
     };
     let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
     seen.take(now, &Subject::new("Namespace", None, NS), &label(Some("deny")));

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use placet_evidence::{
-    Admission, ApprovalDecision, Decision, Digest, Effect, ObjectSeen, Operation, Payload, PersonToken,
-    Record, Verdict,
+    Admission, ApprovalDecision, Decision, Digest, Effect, ObjectSeen, Operation, Payload, Record, Verdict,
 };
 use serde::Serialize;
 
 use crate::text::short;
 
-/// Names of people by token, from the openings that may be read.
-pub type Names = BTreeMap<PersonToken, String>;
+/// Who did what a record tells, by the record's index, from the openings that may be read.
+pub type Names = BTreeMap<u64, String>;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,32 +28,13 @@ pub struct Event {
     pub detail: String,
 }
 
-/// Who did what a record tells, where it says so.
-pub fn actor(payload: &Payload) -> Option<&PersonToken> {
-    match payload {
-        Payload::Object(o) => o.actor.as_ref(),
-        Payload::Admission(a) => a.actor.as_ref(),
-        Payload::Approval(a) => Some(&a.actor),
-        Payload::Withdrawal(w) => w.actor.as_ref(),
-        Payload::Enforcement(e) => e.actor.as_ref(),
-        Payload::PolicyChange(p) => p.actor.as_ref(),
-        _ => None,
-    }
-}
-
-fn person(token: Option<&PersonToken>, names: &Names) -> String {
-    match token {
+/// Who did what a record tells, where it says so: by name where the name may be read.
+fn person(index: u64, record: &Record, names: &Names) -> String {
+    match names.get(&index) {
+        Some(name) => name.clone(),
+        None if record.has_actor() => "somebody".into(),
         None => String::new(),
-        Some(token) => names.get(token).cloned().unwrap_or_else(|| {
-            let start: String = token.chars().take(8).collect();
-            format!("person {start}…")
-        }),
     }
-}
-
-fn by(token: Option<&PersonToken>, names: &Names) -> String {
-    let person = person(token, names);
-    if person.is_empty() { String::new() } else { format!("by {person}") }
 }
 
 fn digest(digest: Option<&Digest>) -> String {
@@ -63,7 +43,8 @@ fn digest(digest: Option<&Digest>) -> String {
 
 /// The line of a record. `spec` is the stored spec of the object that it is about, where it was read.
 pub fn event(index: u64, record: &Record, spec: Option<&serde_json::Value>, names: &Names) -> Event {
-    let by = |token: &Option<PersonToken>| by(token.as_ref(), names);
+    let person = person(index, record, names);
+    let by = if person.is_empty() { String::new() } else { format!("by {person}") };
     let (what, who, detail) = match &record.payload {
         Payload::LogStart(s) => {
             let clean = if s.clean { "" } else { ", not closed in good order before" };
@@ -79,34 +60,30 @@ pub fn event(index: u64, record: &Record, spec: Option<&serde_json::Value>, name
         }
         Payload::Gap(g) => (format!("GAP ({:?})", g.reason), String::new(), g.detail.clone()),
         Payload::Decision(d) => decision(d),
-        Payload::Admission(a) => admission(a, names),
-        Payload::Object(o) => object(o, spec, names),
+        Payload::Admission(a) => admission(a, &by),
+        Payload::Object(o) => object(o, spec, &person, &by),
         Payload::Approval(a) => {
             let what = match a.decision {
                 ApprovalDecision::Approve => "approval counted",
                 ApprovalDecision::Reject => "rejection counted",
                 ApprovalDecision::Accept => "acceptance counted",
             };
-            let who = format!("{} as {}", person(Some(&a.actor), names), a.role);
+            let who = format!("{person} as {}", a.role);
             (what.into(), who, format!("on {}", digest(Some(&a.subject_digest))))
         }
         Payload::HoldLifted(h) => ("hold lifted".into(), format!("pod/{}", h.pod), because(h.decision)),
         Payload::Withdrawal(w) => {
-            ("release withdrawn".into(), by(&w.actor), format!("digest {}", digest(Some(&w.digest))))
+            ("release withdrawn".into(), by, format!("digest {}", digest(Some(&w.digest))))
         }
         Payload::Enforcement(e) => {
             let show = |v: &Option<String>| v.clone().unwrap_or_else(|| "nothing".into());
             let seen = if e.seen { "" } else { ", found afterwards" };
-            ("enforcement".into(), by(&e.actor), format!("{} to {}{seen}", show(&e.before), show(&e.after)))
+            ("enforcement".into(), by, format!("{} to {}{seen}", show(&e.before), show(&e.after)))
         }
         Payload::WebhooksRemoved(w) => ("webhooks removed".into(), w.reason.clone(), w.names.join(", ")),
         Payload::PolicyChange(p) => {
-            let what = format!("{} {}", kind_word(&record.subject.kind), done(p.op, p.actor.as_ref()));
-            (
-                what,
-                join(&record.subject.name, &by(&p.actor)),
-                digest_change(p.before.as_ref(), p.after.as_ref()),
-            )
+            let what = format!("{} {}", kind_word(&record.subject.kind), done(p.op, record.has_actor()));
+            (what, join(&record.subject.name, &by), digest_change(p.before.as_ref(), p.after.as_ref()))
         }
         Payload::KeyRotate(k) => ("key replaced".into(), k.purpose.clone(), k.reason.clone()),
         Payload::Redaction(r) => {
@@ -139,7 +116,7 @@ fn decision(d: &Decision) -> (String, String, String) {
     }
 }
 
-fn admission(a: &Admission, names: &Names) -> (String, String, String) {
+fn admission(a: &Admission, by: &str) -> (String, String, String) {
     let what = match (a.effect, a.kind.as_str()) {
         (Effect::Allow, _) if a.replacement => "replacement admitted",
         (Effect::Allow, _) => "admitted",
@@ -158,10 +135,15 @@ fn admission(a: &Admission, names: &Names) -> (String, String, String) {
     if a.repeats > 0 {
         detail = join(&detail, &format!("and {} times before without a record", a.repeats));
     }
-    (what.into(), join(&who, &by(a.actor.as_ref(), names)), detail)
+    (what.into(), join(&who, by), detail)
 }
 
-fn object(o: &ObjectSeen, spec: Option<&serde_json::Value>, names: &Names) -> (String, String, String) {
+fn object(
+    o: &ObjectSeen,
+    spec: Option<&serde_json::Value>,
+    person: &str,
+    by: &str,
+) -> (String, String, String) {
     let text = |p: &str| spec.and_then(|s| s.pointer(p)).and_then(serde_json::Value::as_str);
     let unstamped = if o.stamped { "" } else { ", without a valid stamp" };
     let detail = format!("digest {}{unstamped}", digest(Some(&o.content)));
@@ -176,11 +158,11 @@ fn object(o: &ObjectSeen, spec: Option<&serde_json::Value>, names: &Names) -> (S
         let on = text("/subject/digest").or_else(|| text("/assessment/digest")).map(short);
         let on = on.map_or_else(String::new, |d| format!("on {d}"));
         let about = text("/subject/name").or_else(|| text("/assessment/name")).unwrap_or_default();
-        let who = format!("{} as {role}", person(o.actor.as_ref(), names));
+        let who = format!("{person} as {role}");
         return (what.into(), who, format!("{} {about} {on}{unstamped}", o.name).trim().to_owned());
     }
-    let what = format!("{} {}", kind_word(&o.kind), done(o.op, o.actor.as_ref()));
-    (what, join(&o.name, &by(o.actor.as_ref(), names)), detail)
+    let what = format!("{} {}", kind_word(&o.kind), done(o.op, !by.is_empty()));
+    (what, join(&o.name, by), detail)
 }
 
 fn kind_word(kind: &str) -> &str {
@@ -198,8 +180,8 @@ fn kind_word(kind: &str) -> &str {
 }
 
 /// What was done; a deletion that nobody was seen asking for was found afterwards.
-fn done(op: Operation, actor: Option<&PersonToken>) -> &'static str {
-    if op == Operation::Delete && actor.is_none() { "found gone" } else { op_word(op) }
+fn done(op: Operation, seen: bool) -> &'static str {
+    if op == Operation::Delete && !seen { "found gone" } else { op_word(op) }
 }
 
 fn op_word(op: Operation) -> &'static str {

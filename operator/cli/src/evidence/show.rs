@@ -1,16 +1,16 @@
 //! The life of a release as a timeline, and the newest records.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use anyhow::bail;
 use placet_api::Kind;
 use placet_evidence::source::{read_object, read_openings, read_records};
 use placet_evidence::verify::{Outcome, Report};
-use placet_evidence::{Digest, Payload, Record, Source, Subject};
+use placet_evidence::{ACTOR, Digest, Payload, Record, Source, Subject};
 use serde_json::{Value, json};
 
-use super::event::{self, Event, Names, event};
+use super::event::{Event, Names, event};
 use super::{Log, report};
 use crate::args::{Global, LogPlace, TableOrJson};
 use crate::text::short;
@@ -152,19 +152,13 @@ fn stored(record: &Record) -> Option<Digest> {
 fn names(source: &dyn Source, records: &[(u64, Record)]) -> Names {
     let bundles: BTreeSet<u64> =
         records.iter().filter(|(_, r)| !r.personal.is_empty()).map(|(index, _)| index / BUNDLE).collect();
-    let mut opened: BTreeMap<u64, String> = BTreeMap::new();
+    let mut names = Names::new();
     for bundle in bundles {
         // Openings are erasable and guarded apart: none is no error, and verification tells of damaged ones.
         for opening in read_openings(source, bundle).unwrap_or_default() {
-            if opening.field == "actor.name" {
-                opened.insert(opening.index, opening.value);
+            if opening.field == ACTOR {
+                names.insert(opening.index, opening.value);
             }
-        }
-    }
-    let mut names = Names::new();
-    for (index, record) in records {
-        if let (Some(token), Some(name)) = (event::actor(&record.payload), opened.get(index)) {
-            names.insert(token.clone(), name.clone());
         }
     }
     names

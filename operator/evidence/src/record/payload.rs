@@ -1,13 +1,13 @@
-//! What happened: one struct per kind of record. No free text about people, no maps (a repeated key must be an error).
+//! What happened: one struct per kind of record. Nothing about people: who did it is a [`Commitment`] of the record under
+//! [`ACTOR`]. No maps (a repeated key must be an error).
+//!
+//! [`Commitment`]: super::Commitment
+//! [`ACTOR`]: super::ACTOR
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::hash::{Digest, TreeHash};
-
-/// An opaque token that stands for a person: equal if and only if the same person, a keyed hash under the
-/// installation's people key. Never a name.
-pub type PersonToken = String;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident($body:ty) = $name:literal),+ $(,)?) => {
@@ -131,7 +131,7 @@ pub enum Operation {
     Create,
     /// Change.
     Update,
-    /// Deletion; in a record without an actor one that was found afterwards, with no request seen.
+    /// Deletion; in a record that commits to no actor one that was found afterwards, with no request seen.
     Delete,
     /// A connection to a subresource.
     Connect,
@@ -374,9 +374,6 @@ pub struct Admission {
     /// Reason codes, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
-    /// Who asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actor: Option<PersonToken>,
     /// The same answer given to the same owner before, without a record, since the last count.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repeats: u64,
@@ -413,9 +410,6 @@ pub struct ObjectSeen {
     /// Digest of the stored version, people replaced by tokens; cited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<Digest>,
-    /// Who did it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actor: Option<PersonToken>,
     /// Whether the identity was stamped by us with a receipt.
     pub stamped: bool,
 }
@@ -450,8 +444,6 @@ pub struct ApprovalCounted {
     /// Until when it counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
-    /// Who gave it.
-    pub actor: PersonToken,
     /// Digest of the stored version, people replaced by tokens; cited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<Digest>,
@@ -489,9 +481,6 @@ pub struct HoldLifted {
 pub struct Withdrawal {
     /// Content digest of the release.
     pub digest: Digest,
-    /// Who withdrew it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actor: Option<PersonToken>,
     /// Digest of the stored version; cited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<Digest>,
@@ -507,9 +496,6 @@ pub struct Enforcement {
     /// The label's value after; absent when it was removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    /// Who did it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actor: Option<PersonToken>,
     /// False when it was found afterwards: the webhook was away, or the namespace was created with the label.
     pub seen: bool,
 }
@@ -539,9 +525,6 @@ pub struct PolicyChange {
     /// Digest of the stored new version; cited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<Digest>,
-    /// Who did it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actor: Option<PersonToken>,
 }
 
 /// Body of `key.rotate`.

@@ -7,6 +7,9 @@ use sha2::Sha256;
 use crate::hash::clip;
 use crate::record::RecordError;
 
+/// The personal field that holds who did what a record tells: the user name.
+pub const ACTOR: &str = "actor.name";
+
 /// A value of a person: a name, a comment, a contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Personal {

@@ -49,7 +49,7 @@ pub fn decision(n: u64) -> NewRecord {
     let subject = Subject::new("ModelRelease", Some("credit"), &format!("score-v{}", n % 3));
     NewRecord::new(now(), subject, Payload::Decision(body))
         .with_object(object)
-        .with_personal("actor.name", &format!("person {n}"))
+        .with_actor(&format!("person {n}"))
 }
 
 /// A refused pod, as admission records it.
@@ -75,7 +75,6 @@ pub fn admission(n: u64) -> NewRecord {
         replicas: None,
         replacement: false,
         reasons: vec!["ApprovalMissing".into()],
-        actor: Some("p-1".into()),
         repeats: 0,
     };
     NewRecord::new(now(), Subject::new("ModelRelease", Some("credit"), "score-v1"), Payload::Admission(body))

@@ -22,9 +22,9 @@ use axum::routing::post;
 use ed25519_dalek::SigningKey;
 use kube::Client;
 
-use crate::ledger::Ledger;
 use crate::infra::cabundle::Entries;
 use crate::infra::door::Admitted;
+use crate::ledger::Ledger;
 use crate::services::events::EventSink;
 use crate::state::State;
 use review::{Answer, Request};

@@ -71,11 +71,9 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
         return answer;
     }
     let user = request.user_info.username.as_str();
-    let actor = a.state.reading.people.person(user);
-    let body = Enforcement { before, after, actor: Some(actor.token().to_owned()), seen: true };
+    let body = Enforcement { before, after, seen: true };
     let subject = Subject::new("Namespace", None, &request.name);
-    let record =
-        NewRecord::new(a.state.now(), subject, Payload::Enforcement(body)).with_personal("actor.name", user);
+    let record = NewRecord::new(a.state.now(), subject, Payload::Enforcement(body)).with_actor(user);
     match a.ledger.append(record).await {
         Ok(_) => answer,
         Err(error) => super::unwritable(&error),

@@ -59,8 +59,7 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     }
     let op = if request.operation == "CREATE" { Operation::Create } else { Operation::Update };
     let user = request.user_info.username.as_str();
-    let token = a.state.reading.people.person(user);
-    match a.ledger.object(at, op, &record, Some((token.token(), user)), before.as_ref()).await {
+    match a.ledger.object(at, op, &record, Some(user), before.as_ref()).await {
         Ok(appended) => {
             a.state.learn(names);
             answer.audit.insert("record", appended.index.to_string());
@@ -275,9 +274,7 @@ async fn delete(a: &Admission, request: &Request) -> Answer {
         return Answer::allow();
     }
     let user = request.user_info.username.as_str();
-    let token = a.state.reading.people.person(user);
-    match a.ledger.object(a.state.now(), Operation::Delete, &record, Some((token.token(), user)), None).await
-    {
+    match a.ledger.object(a.state.now(), Operation::Delete, &record, Some(user), None).await {
         Ok(_) => Answer::allow(),
         Err(error) => super::unwritable(&error),
     }

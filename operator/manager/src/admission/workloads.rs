@@ -193,7 +193,6 @@ async fn record(
         }
         _ => None,
     };
-    let actor = a.state.reading.people.person(&request.user_info.username);
     let pod_content = subject.pod_content.parse().ok();
     let body = Body {
         effect,
@@ -216,15 +215,13 @@ async fn record(
         replicas: Some(subject.replicas),
         replacement: outcome.answer.replacement,
         reasons,
-        actor: Some(actor.token().to_owned()),
         repeats,
     };
     let about = owner.map_or_else(
         || RecordSubject::new(subject.kind.as_str(), Some(&request.namespace), &subject.name),
         |o| RecordSubject::new(&o.kind, Some(&request.namespace), &o.name),
     );
-    let record = NewRecord::new(now, about, Payload::Admission(body))
-        .with_personal("actor.name", &request.user_info.username);
+    let record = NewRecord::new(now, about, Payload::Admission(body)).with_actor(&request.user_info.username);
     let appended = a.ledger.append(record).await?;
     if effect == Effect::Allow && outcome.answer.cleared {
         admitted(a, subject, outcome, now);

@@ -27,11 +27,11 @@ fn bench() -> Bench {
     let log = Log::open(&config, &key, Arc::new(MemoryHeads::default()), now).unwrap();
     let object = Object::new(vec![b'x'; 600_000]);
     let digest = object.digest();
-    let body = Withdrawal { digest, actor: None, stored: Some(digest) };
+    let body = Withdrawal { digest, stored: Some(digest) };
     let record =
         NewRecord::new(now, Subject::new("ModelRelease", Some("credit"), "v1"), Payload::Withdrawal(body))
             .with_object(object)
-            .with_personal("actor.name", "alice");
+            .with_actor("alice");
     log.append(record).wait().unwrap();
     log.publish_now().unwrap();
     let log = Arc::new(log);
