@@ -19,13 +19,13 @@ pub(crate) type Images = Vec<(String, PathBuf)>;
 pub(crate) fn place(layout: &Layout, images: Images) -> Result<(PathBuf, Images)> {
     let supervisor = files::sibling("placet-cluster")?;
     let mut places: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
-    let placed = place_one(layout, &supervisor, &mut places)?;
+    let own = place_one(layout, &supervisor, &mut places)?;
     let mut moved = Vec::with_capacity(images.len());
     for (prefix, binary) in images {
         let binary = if binary.is_file() { place_one(layout, &binary, &mut places)? } else { binary };
         moved.push((prefix, binary));
     }
-    Ok((placed, moved))
+    Ok((own, moved))
 }
 
 fn place_one(layout: &Layout, binary: &Path, places: &mut BTreeMap<PathBuf, PathBuf>) -> Result<PathBuf> {
@@ -33,16 +33,15 @@ fn place_one(layout: &Layout, binary: &Path, places: &mut BTreeMap<PathBuf, Path
         return Err(Error::unmet("the path of a binary", binary.display().to_string(), "name a file"));
     };
     let next = layout.binaries(places.len());
-    let to = match places.get(from) {
-        Some(known) => known.clone(),
-        None => {
-            files::make_dir(&next)?;
-            for own in OWN.map(|name| from.join(name)).iter().filter(|path| path.is_file()) {
-                files::link(own, &next)?;
-            }
-            places.insert(from.to_path_buf(), next.clone());
-            next
+    let to = if let Some(known) = places.get(from) {
+        known.clone()
+    } else {
+        files::make_dir(&next)?;
+        for own in OWN.map(|name| from.join(name)).iter().filter(|path| path.is_file()) {
+            files::link(own, &next)?;
         }
+        places.insert(from.to_path_buf(), next.clone());
+        next
     };
     if !to.join(name).exists() {
         files::link(binary, &to)?;
@@ -63,13 +62,13 @@ mod tests {
         files::write(&binary, "first", 0o755).unwrap();
         files::write(&built.join("placet"), "beside", 0o755).unwrap();
         let mut places = BTreeMap::new();
-        let placed = place_one(&layout, &binary, &mut places).unwrap();
-        assert_eq!(place_one(&layout, &binary, &mut places).unwrap(), placed);
-        assert!(placed.starts_with(&root.join("c")), "{}", placed.display());
+        let copy = place_one(&layout, &binary, &mut places).unwrap();
+        assert_eq!(place_one(&layout, &binary, &mut places).unwrap(), copy);
+        assert!(copy.starts_with(root.join("c")), "{}", copy.display());
         // Linkers replace the file or remove it first.
         files::write(&binary, "second", 0o755).unwrap();
-        assert_eq!(files::read(&placed).unwrap(), "first");
-        assert_eq!(files::read(&placed.with_file_name("placet")).unwrap(), "beside");
+        assert_eq!(files::read(&copy).unwrap(), "first");
+        assert_eq!(files::read(&copy.with_file_name("placet")).unwrap(), "beside");
         std::fs::remove_dir_all(&root).unwrap();
     }
 }

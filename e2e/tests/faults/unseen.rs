@@ -16,8 +16,8 @@ async fn what_happened_while_the_operator_was_gone_is_recorded_once_and_clears_n
     lending.kubectl("root-admin", &["create", "configmap", "owner"]).await.unwrap().ok().unwrap();
     let uid = cluster.field("unseen", "configmap/owner", "{.metadata.uid}").await.unwrap();
     let owner = json!([{ "apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid }]);
-    let owned = json!({ "metadata": { "ownerReferences": owner } }).to_string();
-    let patch = ["patch", "approval/model-owner", "--type=merge", "-p", &owned];
+    let change = json!({ "metadata": { "ownerReferences": owner } }).to_string();
+    let patch = ["patch", "approval/model-owner", "--type=merge", "-p", &change];
     lending.kubectl("root-admin", &patch).await.unwrap().ok().unwrap();
 
     cluster.placet_away().await.unwrap();

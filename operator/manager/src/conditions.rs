@@ -1,6 +1,6 @@
 //! Conditions: every type, every reason, and what the installation as a whole shows on each ReleasePolicy.
 //!
-//! ReleasePolicies are few and cluster-wide, and platform people look at them: so that is where a clock that is not
+//! Policies are few and cluster-wide, and platform people look at them: so that is where a clock that is not
 //! trusted and a log that is full or nearly full are told. They are written when they change and at no other time.
 
 use std::collections::BTreeMap;
@@ -156,7 +156,7 @@ pub fn time_untrusted(why: &str, generation: Option<i64>) -> Value {
     condition(types::TIME_TRUSTED, "False", reasons::CLOCK_UNTRUSTED, why, generation)
 }
 
-/// How the installation is, as the conditions of ReleasePolicies tell it.
+/// How the installation is, as the conditions of policies tell it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Installation {
     /// Why time is not trusted.

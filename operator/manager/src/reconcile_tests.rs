@@ -66,14 +66,14 @@ async fn the_record_of_each_effect_is_durable_before_the_effect_leaves() {
     let all = bed.stop().await;
     let written = written.lock().unwrap().clone();
     assert_eq!(written.len(), all.len());
-    let size = |part: &str| {
+    let size_at = |part: &str| {
         let found = written.iter().find(|(path, _)| path.contains(part));
         found.unwrap_or_else(|| panic!("no write to {part} in {written:?}")).1
     };
     let status = format!("{}/status", path(Kind::ModelRelease, RELEASE));
-    assert!(size(&status) > decision);
-    assert!(size("/pods/server-1") > lifted);
-    assert!(size("/events") > decision);
+    assert!(size_at(&status) > decision);
+    assert!(size_at("/pods/server-1") > lifted);
+    assert!(size_at("/events") > decision);
     // Holds, then status, then events.
     let place = |part: &str| written.iter().position(|(path, _)| path.contains(part));
     assert!(place("/pods/server-1") < place(&status) && place(&status) < place("/events"));

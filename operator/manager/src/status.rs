@@ -317,7 +317,7 @@ pub fn acceptance(
         out["digest"] = digest.clone().into();
     }
     if let Some(spec) = spec {
-        let risks: Vec<&str> = spec.risks.iter().map(|risk| risk.as_str()).collect();
+        let risks: Vec<&str> = spec.risks.iter().map(placet_api::scalar::Id::as_str).collect();
         out["risks"] = cut(&risks.join(", "), 256).into();
     }
     out

@@ -176,21 +176,13 @@ impl Door {
             return Knock::Unguarded;
         }
         let inside = split(uri.path()).filter(|(shown, _)| self.opens(shown));
-        match inside.and_then(|(_, rest)| rest.parse::<Uri>().ok()) {
-            Some(inside) => {
-                let wait = uri.query().and_then(wait_of).unwrap_or(DEFAULT_WAIT);
-                let visit = Visit {
-                    door: Arc::clone(self),
-                    late: Instant::now() + wait.saturating_sub(MARGIN),
-                    answered: false,
-                };
-                Knock::Admitted(visit, inside)
-            }
-            None => {
-                self.refused.inc();
-                Knock::Stranger
-            }
-        }
+        let Some(inside) = inside.and_then(|(_, rest)| rest.parse::<Uri>().ok()) else {
+            self.refused.inc();
+            return Knock::Stranger;
+        };
+        let wait = uri.query().and_then(wait_of).unwrap_or(DEFAULT_WAIT);
+        let late = Instant::now() + wait.saturating_sub(MARGIN);
+        Knock::Admitted(Visit { door: Arc::clone(self), late, answered: false }, inside)
     }
 
     /// The API server may have told the current token to somebody.

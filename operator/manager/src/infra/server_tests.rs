@@ -324,10 +324,7 @@ async fn panics() -> &'static str {
 #[tokio::test]
 async fn a_call_that_ends_without_an_answer_or_too_late_is_a_doubt() {
     for (path, wait) in [("/never", 100), ("/slow", 600), ("/panics", 600)] {
-        let router = router().route(
-            "/panics",
-            get(panics),
-        );
+        let router = router().route("/panics", get(panics));
         let (running, door) = guarded(router).await;
         let mut io = plain(&running).await;
         let head = format!("GET {}?timeout={}", door.path(path), if path == "/slow" { "0s" } else { "10s" });

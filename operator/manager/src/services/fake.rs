@@ -238,10 +238,7 @@ fn parameter<'a>(asked: &'a Asked, name: &str) -> Option<&'a str> {
 /// Whether a path is that of a kind, in one or all namespaces, and not that of an object.
 fn is_collection(path: &str) -> bool {
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-    let rest = match parts.as_slice() {
-        ["api", _, rest @ ..] | ["apis", _, _, rest @ ..] => rest,
-        _ => return false,
-    };
+    let (["api", _, rest @ ..] | ["apis", _, _, rest @ ..]) = parts.as_slice() else { return false };
     matches!(rest, [_] | ["namespaces", _, _])
 }
 
