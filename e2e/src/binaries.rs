@@ -61,9 +61,9 @@ mod tests {
         let binary = built.join("placet-operator");
         files::write(&binary, "first", 0o755).unwrap();
         files::write(&built.join("placet"), "beside", 0o755).unwrap();
-        let mut places = BTreeMap::new();
-        let copy = place_one(&layout, &binary, &mut places).unwrap();
-        assert_eq!(place_one(&layout, &binary, &mut places).unwrap(), copy);
+        let mut known = BTreeMap::new();
+        let copy = place_one(&layout, &binary, &mut known).unwrap();
+        assert_eq!(place_one(&layout, &binary, &mut known).unwrap(), copy);
         assert!(copy.starts_with(root.join("c")), "{}", copy.display());
         // Linkers replace the file or remove it first.
         files::write(&binary, "second", 0o755).unwrap();
