@@ -176,8 +176,13 @@ async fn a_misspelt_label_is_deny_and_says_so() {
 async fn the_label_is_weakened_by_those_entitled_only() {
     let Some(lending) = lending("weaken", Some("deny")).await else { return };
     // Somebody may edit namespaces and is yet not entitled.
-    let role =
-        ["create", "clusterrole", "edit-namespaces", "--verb=get,update,patch", "--resource=namespaces"];
+    let role = [
+        "create",
+        "clusterrole",
+        "edit-namespaces",
+        "--verb=get,update,patch",
+        "--resource=namespaces,namespaces/status",
+    ];
     lending.cluster.kubectl("root-admin", role).await.unwrap().ok().unwrap();
     let bind = [
         "create",
@@ -198,6 +203,11 @@ async fn the_label_is_weakened_by_those_entitled_only() {
             &["needs the verb enforce on releasepolicies.placet.dev", "mallory does not have it"],
         );
     }
+    // A subresource changes labels, too.
+    let none = r#"{"metadata":{"labels":{"placet.dev/enforce":null}}}"#;
+    let patch = ["patch", "ns", "weaken", "--subresource=status", "--type=merge", "-p", none];
+    let refusal = lending.cluster.kubectl("mallory", patch).await.unwrap();
+    refused_with(&refusal, &["mallory does not have it"]);
     let other = lending.cluster.kubectl("mallory", ["label", "ns", "weaken", "team=lending"]).await.unwrap();
     assert_eq!(other.code, 0, "{other:?}");
     let stricter = ["label", "ns", "weaken", "--overwrite", "placet.dev/enforce=hold"];

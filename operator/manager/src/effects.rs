@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use kube::Api;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
@@ -18,6 +19,11 @@ use crate::ledger::Recorded;
 use crate::reconcile::Reconciler;
 use crate::status;
 use crate::stores::{Work, text};
+
+/// How soon a hold that could not be lifted is tried again: the pod changed meanwhile, or the API server was busy.
+const SOON: SignedDuration = SignedDuration::from_millis(500);
+/// The same, where trying the same version again was refused again.
+const STUCK: SignedDuration = SignedDuration::from_secs(10);
 
 /// Whether a namespace enforces.
 pub fn enforcing(labels: &BTreeMap<String, String>) -> bool {
@@ -90,12 +96,13 @@ pub fn reference(api_version: &str, kind: &str, namespace: &str, name: &str, uid
 
 /// Lifts the holds of a release's pods; with an empty name, of the namespace's pods that name no release. Before,
 /// everything that the decision reads is listed again consistently: if the caches are behind, nothing is lifted and the
-/// release is looked at again. In a namespace that does not enforce, all holds are lifted.
+/// release is looked at again. In a namespace that does not enforce, all holds are lifted. A pod that cannot be let go
+/// keeps no other waiting: gives after how long to try again, where there are such.
 pub async fn lift_holds(
     r: &Reconciler,
     snapshot: &Snapshot,
     recorded: Option<&Recorded>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<SignedDuration>> {
     let enforcing = enforcing(&snapshot.namespace_labels);
     let held: Vec<(String, String)> = r
         .state
@@ -111,11 +118,11 @@ pub async fn lift_holds(
         .map(|((_, name), pod)| (name.clone(), pod.uid.clone()))
         .collect();
     if held.is_empty() || !r.claim.is_current() {
-        return Ok(());
+        return Ok(None);
     }
     if enforcing {
         if snapshot.name.is_empty() && !any_fits(r, snapshot, &held).await? {
-            return Ok(());
+            return Ok(None);
         }
         up_to_date(r, &snapshot.namespace).await?;
         let again = r.state.snapshot(&snapshot.namespace, &snapshot.name);
@@ -123,10 +130,27 @@ pub async fn lift_holds(
             anyhow::bail!("the decision changed while it was acted on");
         }
     }
-    for (name, uid) in held {
-        lift(r, snapshot, recorded, &name, &uid, enforcing).await?;
+    {
+        let workloads = r.state.workloads();
+        r.lifts().retain(|uid, _| workloads.pods.values().any(|pod| pod.held && pod.uid == *uid));
     }
-    Ok(())
+    let mut again = None;
+    for (name, uid) in held {
+        let before = r.lifts().get(&uid).cloned();
+        let Err(error) = lift(r, snapshot, recorded, &name, &uid, enforcing).await else { continue };
+        // The same version in vain a second time: somebody else refuses it, and asking often changes nothing.
+        let stuck = before.is_some() && r.lifts().get(&uid) == before.as_ref();
+        let wait = if stuck { STUCK } else { SOON };
+        again = Some(again.map_or(wait, |known: SignedDuration| known.min(wait)));
+        let why = format!("{error:#}");
+        tracing::warn!(namespace = snapshot.namespace, pod = name, error = why, "the hold is not lifted");
+        if !stuck {
+            let regarding = reference("v1", "Pod", &snapshot.namespace, &name, &uid);
+            let note = format!("the hold could not be lifted, which is tried again: {why}");
+            r.events.emit(regarding, crate::services::events::EventType::Warning, "HoldNotLifted", &note);
+        }
+    }
+    Ok(again)
 }
 
 /// Whether one of these pods could be let go, so that it is worth listing everything again. No decision says so for pods
@@ -175,7 +199,11 @@ async fn lift(
         pod_content: content.parse().ok(),
         decision: recorded.map(|r| r.index),
     };
-    r.ledger.hold_lifted(r.state.now(), release, body).await?;
+    let attempt = (body.resource_version.clone(), body.decision);
+    if r.lifts().get(uid) != Some(&attempt) {
+        r.ledger.hold_lifted(r.state.now(), release, body).await?;
+        r.lifts().insert(uid.to_owned(), attempt);
+    }
     if enforcing && !release.is_empty() {
         r.state.world_mut().used(
             &snapshot.release.as_ref().map(|o| o.digest().to_owned()).unwrap_or_default(),
@@ -190,6 +218,7 @@ async fn lift(
     }
     match patch_pod(r, &snapshot.namespace, name, &patch).await {
         Ok(_) => {
+            r.lifts().remove(uid);
             let regarding = reference("v1", "Pod", &snapshot.namespace, name, uid);
             let note = match recorded {
                 Some(recorded) => {
@@ -201,7 +230,10 @@ async fn lift(
             r.events.emit(regarding, crate::services::events::EventType::Normal, "HoldLifted", &note);
             Ok(())
         }
-        Err(kube::Error::Api(e)) if e.is_not_found() => Ok(()),
+        Err(kube::Error::Api(e)) if e.is_not_found() => {
+            r.lifts().remove(uid);
+            Ok(())
+        }
         Err(e) => {
             Err(anyhow::Error::new(e)
                 .context(format!("lifting the hold of pod {}/{name}", snapshot.namespace)))

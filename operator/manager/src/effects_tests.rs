@@ -183,3 +183,29 @@ async fn a_namespace_that_no_longer_enforces_lets_all_go() {
     let lifted = recorded.iter().filter(|r| matches!(r.payload, placet_evidence::Payload::HoldLifted(_)));
     assert_eq!(lifted.count(), 2);
 }
+
+#[tokio::test]
+async fn a_pod_that_cannot_be_let_go_keeps_nobody_waiting_and_is_recorded_once() {
+    let site = Site::new();
+    let bed = held(&site);
+    bed.pod("server-0", Some(RELEASE), SERVER, true);
+    let stuck = pod_path("server-0");
+    bed.fake
+        .hook(move |asked, _| (asked.method == "PATCH" && asked.path == stuck).then_some((403, "Forbidden")));
+    bed.turns(3).await;
+    assert!(bed.held("server-0") && !bed.held("server-1"));
+    assert_eq!(bed.cleared(), "True");
+    let lifted = |bed: &Bed| {
+        let of_stuck = |r: &placet_evidence::Record| matches!(&r.payload, placet_evidence::Payload::HoldLifted(h) if h.pod == "server-0");
+        bed.records().iter().filter(|r| of_stuck(r)).count()
+    };
+    // Once for the decision that cleared it, and once for the one that the first use brought.
+    let recorded = lifted(&bed);
+    assert!((1..=2).contains(&recorded), "{recorded}");
+    bed.pass_turns(jiff::SignedDuration::from_mins(1), 5).await;
+    assert_eq!(lifted(&bed), recorded);
+    bed.fake.hook(|_, _| None);
+    bed.pass_turns(jiff::SignedDuration::from_mins(1), 2).await;
+    assert!(!bed.held("server-0"));
+    assert_eq!(lifted(&bed), recorded);
+}

@@ -59,6 +59,8 @@ pub struct Reconciler {
     pub installation: Mutex<Installation>,
     /// Whether each release was last told to be cleared, by an event and on its system.
     pub told: Mutex<BTreeMap<(String, String), bool>>,
+    /// Holds whose lifting is recorded and not yet done, by the pod's uid: its version, and the decision.
+    pub lifts: Mutex<BTreeMap<String, (String, Option<u64>)>>,
 }
 
 /// What the worker keeps from one turn to the next.
@@ -269,7 +271,9 @@ impl Reconciler {
         let work = Work::Release(namespace.to_owned(), name.to_owned());
         let snapshot = self.state.snapshot(namespace, name);
         if name.is_empty() {
-            return effects::lift_holds(self, &snapshot, None).await;
+            let again = effects::lift_holds(self, &snapshot, None).await?;
+            self.try_again(work, again);
+            return Ok(());
         }
         if !effects::enforcing(&snapshot.namespace_labels) && self.holds(namespace) {
             // One piece of work for all of the namespace: two at once would both record each pod.
@@ -299,7 +303,8 @@ impl Reconciler {
             }
         }
         if decision.cleared == Cleared::True {
-            effects::lift_holds(self, &snapshot, Some(&recorded)).await?;
+            let again = effects::lift_holds(self, &snapshot, Some(&recorded)).await?;
+            self.try_again(work, again);
         }
         let until = decision::cleared_until(&snapshot, &decision);
         let Some(object) = self.raw(Kind::ModelRelease, namespace, name) else { return Ok(()) };
@@ -324,6 +329,18 @@ impl Reconciler {
         }
         self.told().insert(key, recorded.cleared);
         Ok(())
+    }
+
+    /// Looks at work again after this time, if not sooner.
+    fn try_again(&self, work: Work, after: Option<SignedDuration>) {
+        let Some(after) = after else { return };
+        let at = self.state.now() + after;
+        let mut timers = self.timers.lock().unwrap_or_else(PoisonError::into_inner);
+        timers.entry(work).and_modify(|known| *known = at.min(*known)).or_insert(at);
+    }
+
+    pub(crate) fn lifts(&self) -> MutexGuard<'_, BTreeMap<String, (String, Option<u64>)>> {
+        self.lifts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn told(&self) -> MutexGuard<'_, BTreeMap<(String, String), bool>> {

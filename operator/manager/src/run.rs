@@ -84,6 +84,7 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
         timers: Mutex::default(),
         installation: Mutex::default(),
         told: Mutex::default(),
+        lifts: Mutex::default(),
     });
     supervise(&mut supervisor, Phase::Work, "reconciler", |s| reconciler.run(s));
 

@@ -201,6 +201,7 @@ impl Site {
             timers: Mutex::default(),
             installation: Mutex::default(),
             told: Mutex::default(),
+            lifts: Mutex::default(),
         });
         let kept = tokio::sync::Mutex::new(Kept::new(state.now()));
         Bed {

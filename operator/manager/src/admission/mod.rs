@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Request as HttpRequest, State as Shared};
+use axum::extract::{DefaultBodyLimit, Request as HttpRequest, State as Shared};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
@@ -87,6 +87,9 @@ pub fn router(admission: Admission) -> Router {
         .route(MUTATE_WATCHING, post(mutate_workloads))
         .route(VALIDATE_WATCHING, post(watch_workloads))
         .route(VALIDATE_NAMESPACES, post(validate_namespaces))
+        // The server bounds bodies, above what two versions of the largest object need; a lower bound here would make
+        // large objects a way past entries that fail open.
+        .layer(DefaultBodyLimit::disable())
         .route_layer(middleware::from_fn(admitted))
         .with_state(admission)
 }

@@ -122,6 +122,22 @@ fn namespace() -> Value {
 }
 
 #[tokio::test]
+async fn the_largest_objects_are_judged_like_any() {
+    let bench = bench().await;
+    let mut large = namespace();
+    // Two versions of what etcd takes at most, 1.5 MiB each.
+    for version in ["object", "oldObject"] {
+        large[version]["metadata"]["annotations"] = json!({"note": "x".repeat(3 << 19)});
+    }
+    large["object"]["metadata"]["labels"] = json!({});
+    large["oldObject"]["metadata"]["labels"] = json!({"placet.dev/enforce": "deny"});
+    let (status, answer) = bench.send(&bench.door.path(VALIDATE_NAMESPACES), &large).await;
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    // Nobody says that frank may.
+    assert_eq!((status, &answer["response"]["allowed"]), (200, &json!(false)), "{answer}");
+}
+
+#[tokio::test]
 async fn without_the_token_nothing_is_signed_recorded_or_said() {
     let bench = bench().await;
     let other = Door::new(&[]).unwrap();
