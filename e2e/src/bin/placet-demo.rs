@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
+use placet_e2e::placet::APPROVERS;
 use placet_e2e::{Cluster, Options, Output, own_images};
 
 #[path = "placet-demo/kills.rs"]
@@ -425,14 +426,7 @@ async fn released(demo: &mut Demo) -> anyhow::Result<()> {
     )
     .await?;
     demo.teller.say("\ndana wrote the release and holds no role: refused. The others:")?;
-    for (who, role) in [
-        ("bob", "model-owner"),
-        ("vera", "validator"),
-        ("erin", "risk-officer"),
-        ("sam", "security-officer"),
-        ("lena", "legal-compliance"),
-        ("piet", "privacy-officer"),
-    ] {
+    for (who, role) in APPROVERS.iter().filter(|(_, role)| *role != "executive") {
         demo.approve(who, &release, role, &[]).await?;
     }
     demo.kubectl("dana", &["get", "pods", "-n", "lending"], &Told { code: 0, says: &["SchedulingGated"] })

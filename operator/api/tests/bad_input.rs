@@ -8,6 +8,10 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+mod common;
+
+use common::walk;
+
 /// A file of `e2e/tests/bad`, as far as its first lines and its kind go.
 struct Bad {
     kind: String,
@@ -51,22 +55,6 @@ fn without_indices(path: &str) -> String {
         }
     }
     out
-}
-
-/// Calls `visit` for a schema and all below it, with the path.
-fn walk(schema: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
-    visit(path, schema);
-    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-    if let Some(properties) = schema["properties"].as_object() {
-        for (name, property) in properties {
-            walk(property, &below(name), visit);
-        }
-    }
-    for inner in ["items", "additionalProperties"] {
-        if schema[inner].is_object() {
-            walk(&schema[inner], &below("*"), visit);
-        }
-    }
 }
 
 /// What each definition says of everything that people write: (kind, path, schema).

@@ -9,8 +9,12 @@ use std::path::PathBuf;
 use placet_api::Kind;
 use serde_json::Value;
 
+mod common;
+
 #[path = "../examples/crds/render.rs"]
 mod render;
+
+use common::walk;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -34,22 +38,6 @@ fn schema(definition: &Value) -> &Value {
     let versions = definition["spec"]["versions"].as_array().expect("versions");
     assert_eq!(versions.len(), 1);
     &versions[0]["schema"]["openAPIV3Schema"]
-}
-
-/// Calls `visit` for a schema and all below it, with the path (`*` for list items and values of maps).
-fn walk(schema: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
-    visit(path, schema);
-    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-    if let Some(properties) = schema["properties"].as_object() {
-        for (name, property) in properties {
-            walk(property, &below(name), visit);
-        }
-    }
-    for inner in ["items", "additionalProperties"] {
-        if schema[inner].is_object() {
-            walk(&schema[inner], &below("*"), visit);
-        }
-    }
 }
 
 /// Collects the complaints of `check` over all schemas, and fails with all of them at once.
