@@ -1,8 +1,11 @@
 //! The class of an AI system, derived from the facts that its AISystem states (Regulation (EU) 2024/1689, Articles 5, 6
 //! and 50, Annexes I and III).
 
-use placet_api::aisystem::AISystemSpec;
+use std::fmt;
+
+use placet_api::aisystem::{AISystemSpec, DerogationCondition};
 use placet_api::common::Class;
+use serde::Serialize;
 
 use crate::object::Object;
 
@@ -12,11 +15,87 @@ pub struct Derived {
     /// The class, unless a trigger that could raise it is not answered.
     pub class: Option<Class>,
     /// Why.
-    pub basis: Vec<String>,
+    pub basis: Vec<Ground>,
     /// Triggers that are not answered.
     pub unanswered: Vec<&'static str>,
     /// What is wrong with a derogation or an exception that was claimed.
     pub refused: Vec<String>,
+}
+
+/// One reason for a class. Digests are taken of it as it is serialised, people read its text: other words void nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "ground")]
+pub enum Ground {
+    /// A practice of Article 5, with the exception that the article knows for it: at least High.
+    Article5Excepted {
+        /// For example `5(1)(h)`.
+        point: String,
+    },
+    /// A prohibited practice.
+    Article5 {
+        /// For example `5(1)(a)`.
+        point: String,
+    },
+    /// A safety component or product under an act of Annex I.
+    AnnexI {
+        /// The act.
+        act: String,
+    },
+    /// A point of Annex III, with the exception that the point itself knows.
+    AnnexIIIExcepted {
+        /// For example `5(b)`.
+        point: String,
+    },
+    /// Points of Annex III, not high-risk after Article 6(3).
+    Derogated {
+        /// The points.
+        points: Vec<String>,
+        /// The condition of Article 6(3).
+        condition: DerogationCondition,
+    },
+    /// Points of Annex III.
+    AnnexIII {
+        /// The points.
+        points: Vec<String>,
+    },
+    /// Profiling of natural persons, which excludes the derogation.
+    Profiling,
+    /// A transparency obligation.
+    Article50 {
+        /// The paragraph.
+        paragraph: String,
+    },
+    /// Every trigger is answered and none applies.
+    NoTrigger,
+}
+
+impl fmt::Display for Ground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ground::Article5Excepted { point } => {
+                write!(f, "Article {point} with the exception recorded for it: at least High")
+            }
+            Ground::Article5 { point } => write!(f, "Article {point}: prohibited practice"),
+            Ground::AnnexI { act } => write!(f, "Annex I: {act}"),
+            Ground::AnnexIIIExcepted { point } => write!(f, "Annex III {point}: excepted by the point itself"),
+            Ground::Derogated { points, condition } => {
+                write!(f, "Annex III {}, not high-risk after Article 6(3): {condition:?}", points.join(", "))
+            }
+            Ground::AnnexIII { points } => write!(f, "Annex III {}", points.join(", ")),
+            Ground::Profiling => {
+                f.write_str("profiling of natural persons: no derogation under Article 6(3)")
+            }
+            Ground::Article50 { paragraph } => write!(f, "Article 50({paragraph}): transparency"),
+            Ground::NoTrigger => f.write_str("no trigger applies"),
+        }
+    }
+}
+
+impl Derived {
+    /// Why, in words.
+    pub fn in_words(&self) -> Vec<String> {
+        self.basis.iter().map(ToString::to_string).collect()
+    }
 }
 
 /// A class with what goes into digests.
@@ -75,23 +154,23 @@ pub fn derive(spec: &AISystemSpec) -> Derived {
         let point = format!("5(1)({letter})");
         if excepted(&point) && ARTICLE_5_EXCEPTIONS.contains(&letter.as_str()) {
             class = class.max(Class::High);
-            out.basis.push(format!("Article {point} with the exception recorded for it: at least High"));
+            out.basis.push(Ground::Article5Excepted { point });
         } else {
             if excepted(&point) {
                 out.refused.push(format!("Article {point} knows no exception"));
             }
             class = Class::Prohibited;
-            out.basis.push(format!("Article {point}: prohibited practice"));
+            out.basis.push(Ground::Article5 { point });
         }
     }
     for act in triggers.annex_i.iter().flatten() {
         class = class.max(Class::High);
-        out.basis.push(format!("Annex I: {act}"));
+        out.basis.push(Ground::AnnexI { act: act.to_string() });
     }
     let mut annex_iii: Vec<String> = Vec::new();
     for point in triggers.annex_iii.iter().flatten() {
         if excepted(point) && ANNEX_III_EXCEPTIONS.contains(&point.as_str()) {
-            out.basis.push(format!("Annex III {point}: excepted by the point itself"));
+            out.basis.push(Ground::AnnexIIIExcepted { point: point.to_string() });
         } else {
             if excepted(point) {
                 out.refused.push(format!("Annex III {point} carries no exception of its own"));
@@ -100,31 +179,31 @@ pub fn derive(spec: &AISystemSpec) -> Derived {
         }
     }
     if !annex_iii.is_empty() {
-        let points = annex_iii.join(", ");
+        let points = annex_iii;
         match derogation(spec, triggers.profiling) {
             Ok(Some(condition)) => {
-                out.basis.push(format!("Annex III {points}, not high-risk after Article 6(3): {condition}"));
+                out.basis.push(Ground::Derogated { points, condition });
             }
             Ok(None) => {
                 class = class.max(Class::High);
-                out.basis.push(format!("Annex III {points}"));
+                out.basis.push(Ground::AnnexIII { points });
                 if triggers.profiling == Some(true) {
-                    out.basis.push("profiling of natural persons: no derogation under Article 6(3)".into());
+                    out.basis.push(Ground::Profiling);
                 }
             }
             Err(why) => {
                 class = class.max(Class::High);
-                out.basis.push(format!("Annex III {points}"));
+                out.basis.push(Ground::AnnexIII { points });
                 out.refused.push(why);
             }
         }
     }
     for paragraph in triggers.article50.iter().flatten() {
         class = class.max(Class::Limited);
-        out.basis.push(format!("Article 50({paragraph}): transparency"));
+        out.basis.push(Ground::Article50 { paragraph: paragraph.to_string() });
     }
     if out.basis.is_empty() && out.unanswered.is_empty() {
-        out.basis.push("no trigger applies".into());
+        out.basis.push(Ground::NoTrigger);
     }
     // What is not answered could only raise the class; Prohibited is the maximum already.
     out.class = (out.unanswered.is_empty() || class == Class::Prohibited).then_some(class);
@@ -132,7 +211,7 @@ pub fn derive(spec: &AISystemSpec) -> Derived {
 }
 
 /// Whether the derogation of Article 6(3) holds: its condition's name if so, None if none was claimed.
-fn derogation(spec: &AISystemSpec, profiling: Option<bool>) -> Result<Option<String>, String> {
+fn derogation(spec: &AISystemSpec, profiling: Option<bool>) -> Result<Option<DerogationCondition>, String> {
     let Some(record) = &spec.derogation else { return Ok(None) };
     if profiling != Some(false) {
         return Err("derogation: Article 6(3) excludes systems that profile natural persons".into());
@@ -149,5 +228,5 @@ fn derogation(spec: &AISystemSpec, profiling: Option<bool>) -> Result<Option<Str
             "derogation: wanted assessedAt before the system was placed on the market (Article 6(4))".into(),
         );
     }
-    Ok(Some(format!("{:?}", record.condition)))
+    Ok(Some(record.condition))
 }

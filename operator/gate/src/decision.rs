@@ -149,7 +149,7 @@ pub fn evaluate(snapshot: &Snapshot) -> Decision {
         cleared,
         lapse: lapse(&gates),
         class,
-        class_basis: classified.map(|c| c.derived.basis.clone()).unwrap_or_default(),
+        class_basis: classified.map(|c| c.derived.in_words()).unwrap_or_default(),
         gates,
         content: snapshot.release.as_ref().map(|r| r.digest().to_owned()).unwrap_or_default(),
         evidence,

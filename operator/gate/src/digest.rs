@@ -10,6 +10,8 @@ use placet_api::keys::GROUP;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use crate::class::Ground;
+
 /// Largest integer that JSON readers agree on (RFC 8785 numbers are IEEE doubles).
 const MAX_INTEGER: u64 = 1 << 53;
 
@@ -110,7 +112,7 @@ struct Canonical<'a> {
 ///
 /// # Errors
 /// As [`content`].
-pub fn class_basis(basis: &[String]) -> Result<String, DigestError> {
+pub fn class_basis(basis: &[Ground]) -> Result<String, DigestError> {
     of_value(&serde_json::json!(basis))
 }
 

@@ -206,6 +206,13 @@ pub fn place_of(object: &Value) -> Result<(Kind, Option<String>, String), Object
     Ok((kind, namespace, name.to_owned()))
 }
 
+/// Whether an object is being deleted: it counts no more, whatever finalizer still keeps it. Policies and roles do until
+/// they are gone, since without them less may be asked for.
+pub fn is_ending(object: &Value) -> bool {
+    let kind = object.get("kind").and_then(Value::as_str).and_then(Kind::parse);
+    kind.is_some_and(Kind::namespaced) && object.pointer("/metadata/deletionTimestamp").is_some_and(|d| !d.is_null())
+}
+
 /// An object with its spec parsed. A spec that does not parse, or holds a field that this version does not know, stays
 /// as the reason why.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_api::riskacceptance::RiskAcceptanceSpec;
 use placet_api::testreport::TestReportSpec;
 
-use crate::object::{Object, Record};
+use crate::object::{Object, Record, Stamp};
 use crate::policy::PolicySet;
 
 /// A namespaced name.
@@ -62,10 +62,9 @@ impl<S: serde::de::DeserializeOwned + Clone> Table<S> {
         }
     }
 
-    /// Keeps a version that is gone. Only versions with a valid stamp are worth remembering: others never counted, and
-    /// whoever can write unstamped objects must not be able to fill our memory.
+    /// Keeps a version that is gone, where that matters.
     fn bury(&mut self, key: Key, old: &Arc<Object<S>>) {
-        if old.standing().is_some() {
+        if worth_remembering(&old.record) {
             let mut object = Object::clone(old);
             object.live = false;
             self.gone.entry(key).or_default().insert(object.id.clone(), Arc::new(object));
@@ -76,6 +75,10 @@ impl<S: serde::de::DeserializeOwned + Clone> Table<S> {
         let live = range(&self.live, namespace);
         let gone = range(&self.gone, namespace).flat_map(BTreeMap::values);
         live.chain(gone)
+    }
+
+    fn former(&self, key: &Key, id: &str) -> Option<&Record> {
+        Some(&self.gone.get(key)?.get(id)?.record)
     }
 
     fn versions<'a>(&'a self, key: &Key) -> impl Iterator<Item = &'a Arc<Object<S>>> + use<'a, S> {
@@ -227,6 +230,9 @@ impl World {
 
     /// An object version was seen once, as the log says; it may or may not exist now.
     pub fn remember(&mut self, record: Record) {
+        if !worth_remembering(&record) {
+            return;
+        }
         let key = key_of(&record);
         match record.kind {
             Kind::AISystem => self.systems.remember(key, record),
@@ -237,6 +243,21 @@ impl World {
             Kind::RiskAcceptance => self.acceptances.remember(key, record),
             Kind::ReleasePolicy => self.policies.remember(key, record),
             Kind::ApprovalRole => self.roles.remember(key, record),
+        }
+    }
+
+    /// A version that is gone, by the id of its record.
+    pub fn former(&self, kind: Kind, namespace: &str, name: &str, id: &str) -> Option<&Record> {
+        let key = (namespace.to_owned(), name.to_owned());
+        match kind {
+            Kind::AISystem => self.systems.former(&key, id),
+            Kind::ImpactAssessment => self.assessments.former(&key, id),
+            Kind::ModelRelease => self.releases.former(&key, id),
+            Kind::TestReport => self.reports.former(&key, id),
+            Kind::Approval => self.approvals.former(&key, id),
+            Kind::RiskAcceptance => self.acceptances.former(&key, id),
+            Kind::ReleasePolicy => self.policies.former(&key, id),
+            Kind::ApprovalRole => self.roles.former(&key, id),
         }
     }
 
@@ -435,6 +456,20 @@ impl World {
             first_use,
         }
     }
+}
+
+/// Whether a version matters once it is gone. Only one with a valid stamp does: others never counted, and whoever can write
+/// unstamped objects must not be able to fill our memory. Approvals in favour and acceptances end with their objects, and
+/// roles are asked for by name only.
+fn worth_remembering(record: &Record) -> bool {
+    let stamped = matches!(record.stamp, Stamp::Valid(_));
+    let approve = || record.spec.get("decision").and_then(|d| d.as_str()) == Some("Approve");
+    stamped
+        && match record.kind {
+            Kind::RiskAcceptance | Kind::ApprovalRole => false,
+            Kind::Approval => !approve(),
+            _ => true,
+        }
 }
 
 fn key_of(record: &Record) -> Key {

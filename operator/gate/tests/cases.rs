@@ -58,6 +58,8 @@ struct Change {
     unstamped: Option<bool>,
     holds_role: Option<bool>,
     deleted: Option<bool>,
+    uid: Option<String>,
+    subject_uid: Option<String>,
     /// The version before the change is remembered, as the log would.
     #[serde(default)]
     remembered: bool,
@@ -157,6 +159,8 @@ fn run(path: &Path) -> Result<(), String> {
         given.at = change.at.or(given.at);
         given.edited.extend(change.edited.iter().cloned());
         given.holds_role = change.holds_role.or(given.holds_role);
+        given.uid = change.uid.clone().or(given.uid.take());
+        given.subject_uid = change.subject_uid.clone().or(given.subject_uid.take());
         given.deleted = change.deleted.unwrap_or(given.deleted);
     }
     for removed in &case.remove {

@@ -37,6 +37,9 @@ pub struct Recorded {
     pub cleared: bool,
 }
 
+/// Bytes of a record without the objects that it stores, about.
+const RECORD_BYTES: u64 = 700;
+
 /// Appends records and knows the last decision on each release.
 #[derive(Debug)]
 pub struct Ledger {
@@ -280,16 +283,24 @@ impl Ledger {
             reasons: reasons.to_vec(),
         };
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        match budget.refusal(&refusal, 700, now) {
+        match budget.refusal(&refusal, RECORD_BYTES, now) {
             Ruling::Record { repeats } => (Repeat::Record, repeats),
             Ruling::Count | Ruling::Exhausted => (Repeat::Counted, 0),
         }
     }
 
+    /// Whether a version of an object of ours may be recorded within its namespace's budget. Cluster kinds share one.
+    pub fn may_write(&self, record: &Record, now: Timestamp) -> bool {
+        let bytes = serde_json::to_vec(record).map_or(0, |b| b.len());
+        let bytes = RECORD_BYTES + u64::try_from(bytes).unwrap_or(u64::MAX);
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        budget.record(record.namespace.as_deref().unwrap_or_default(), bytes, now) != Ruling::Exhausted
+    }
+
     /// Whether an answer that takes effect may be recorded within the namespace's budget.
     pub fn effective(&self, namespace: &str, now: Timestamp) -> Repeat {
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        match budget.record(namespace, 700, now) {
+        match budget.record(namespace, RECORD_BYTES, now) {
             Ruling::Exhausted => Repeat::Exhausted,
             _ => Repeat::Record,
         }

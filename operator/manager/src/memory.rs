@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use placet_evidence::{Digest, Effect, Payload, Record as LogRecord};
+use placet_evidence::{Digest, Effect, Operation, Payload, Record as LogRecord};
+use placet_gate::circumstances::Circumstances;
 use placet_gate::object::Record;
 use placet_gate::world::World;
 
@@ -12,8 +13,9 @@ use crate::state::Admitted;
 /// What the log tells.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// Everything that a decision ever read, once. What was only asked for at the webhook's door is not among it: our
-    /// stores confirm what exists, and only what they held was read.
+    /// Everything that a decision ever read and every stamped object that was deleted, once. What was only asked for at
+    /// the webhook's door is not among it: our stores confirm what exists, and only what they held was read; only what
+    /// existed was deleted.
     pub read: BTreeSet<Digest>,
     /// The last decision on each release.
     pub decisions: BTreeMap<(String, String), LastDecision>,
@@ -49,20 +51,38 @@ impl Memory {
                 };
                 self.decisions.insert((namespace(), record.subject.name.clone()), last);
             }
+            Payload::Object(body) if body.op == Operation::Delete && body.stamped => {
+                self.read.extend(body.stored);
+            }
+            Payload::PolicyChange(body) if body.op == Operation::Delete => self.read.extend(body.stored),
             Payload::Admission(body) if body.cleared && body.effect == Effect::Allow => {
-                let (Some(release), Some(content)) = (&body.release, body.pod_content) else { return };
-                if body.kind == "Pod" {
+                let Some(release) = &body.release else { return };
+                let pod = body.kind == "Pod";
+                if pod {
                     self.used(&body.namespace, release, record.time.wall);
                 }
-                if let Some(owner) = body.owner_uid.as_ref().or(body.uid.as_ref()) {
-                    self.admit(owner, release, content, body.replicas, record.time.wall);
+                // Of pods their owner is remembered, and of controllers how many they wanted.
+                let owner = body.owner_uid.as_ref().filter(|_| pod).or(body.uid.as_ref());
+                let content = body.pod_content.filter(|_| pod).map(|c| (release.clone(), c.to_string()));
+                if let Some(owner) = owner {
+                    let admitted = self.admitted.entry(owner.clone()).or_default();
+                    admitted.admit(content, body.replicas.unwrap_or(1), record.time.wall);
                 }
             }
-            Payload::HoldLifted(body) => {
+            Payload::Admission(body) if body.effect == Effect::Allow => {
+                let known = body.uid.as_ref().and_then(|uid| self.admitted.get_mut(uid));
+                if let (Some(admitted), Some(from)) = (known, body.raised_from) {
+                    admitted.raise(from);
+                }
+            }
+            // Without a decision it was lifted because the namespace no longer enforced.
+            Payload::HoldLifted(body) if body.decision.is_some() => {
                 if let (Some(release), Some(content)) = (&body.release, body.pod_content) {
                     self.used(&body.namespace, release, record.time.wall);
                     if let Some(owner) = &body.owner_uid {
-                        self.admit(owner, release, content, None, record.time.wall);
+                        let pod = (release.clone(), content.to_string());
+                        let admitted = self.admitted.entry(owner.clone()).or_default();
+                        admitted.admit(Some(pod), body.replicas.unwrap_or(1), record.time.wall);
                     }
                 }
             }
@@ -76,20 +96,6 @@ impl Memory {
         }
     }
 
-    fn admit(
-        &mut self,
-        owner: &str,
-        release: &str,
-        content: Digest,
-        replicas: Option<i64>,
-        at: jiff::Timestamp,
-    ) {
-        let admitted = self.admitted.entry(owner.to_owned()).or_default();
-        admitted.pods.insert((release.to_owned(), content.to_string()));
-        admitted.replicas = admitted.replicas.max(replicas.unwrap_or(1));
-        admitted.last = admitted.last.max(at);
-    }
-
     /// Fills a world with what is remembered, reading stored objects with `read`. Returns the last decisions.
     ///
     /// # Errors
@@ -101,17 +107,13 @@ impl Memory {
     ) -> anyhow::Result<BTreeMap<(String, String), Recorded>> {
         for digest in &self.read {
             let bytes = read(digest)?;
-            let Ok(record) = serde_json::from_slice::<Record>(&bytes) else {
-                // Beside objects, a decision stores what is none: labels, roles, the first use.
-                let rest: serde_json::Value = serde_json::from_slice(&bytes)?;
-                anyhow::ensure!(
-                    rest.get("placet.dev/snapshot").is_some(),
+            match serde_json::from_slice::<Record>(&bytes) {
+                Ok(record) => world.remember(record),
+                // Beside objects, a decision stores what is none.
+                Err(_) => anyhow::ensure!(
+                    Circumstances::read(&serde_json::from_slice(&bytes)?)?.is_some(),
                     "the log's object {digest} is neither an object of ours nor the rest of a snapshot"
-                );
-                continue;
-            };
-            if matches!(record.stamp, placet_gate::object::Stamp::Valid(_)) {
-                world.remember(record);
+                ),
             }
         }
         for (namespace, release, at) in &self.first_use {

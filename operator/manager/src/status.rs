@@ -173,7 +173,7 @@ pub fn system(
         out["class"] = class.to_string().into();
     }
     if let Some(derived) = derived.filter(|d| !d.basis.is_empty()) {
-        out["classBasis"] = derived.basis.iter().take(32).map(|b| cut(b, 256)).collect();
+        out["classBasis"] = derived.in_words().iter().take(32).map(|b| cut(b, 256)).collect();
     }
     if let (Some(classification), Ok(content)) = (&object.classification, &object.record.digest) {
         out["digests"] = json!({"content": content, "classification": classification});

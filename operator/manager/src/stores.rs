@@ -11,6 +11,7 @@ use placet_api::Kind;
 use placet_api::approval::{ApprovalSpec, SubjectKind};
 use placet_api::keys;
 use placet_api::modelrelease::ModelReleaseSpec;
+use placet_gate::object::is_ending;
 use placet_gate::world::World;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -187,8 +188,9 @@ fn own_kind(
                 metadata.remove("managedFields");
             }
             // A change of status or of a label decides nothing; reading it again would cost a verification.
+            let ending = is_ending(&object);
             let version = format!(
-                "{} {} {} {}",
+                "{} {} {} {} {ending}",
                 text(&object, "/metadata/uid"),
                 object.pointer("/metadata/generation").map(Value::to_string).unwrap_or_default(),
                 annotation(&object, keys::STAMP),
@@ -202,7 +204,14 @@ fn own_kind(
                     if versions.contains_key(&key) {
                         touched.extend(affected(&state, kind, &key.0, &key.1));
                     }
-                    state.world_mut().apply(record);
+                    let mut world = state.world_mut();
+                    if ending {
+                        world.remove(kind, Some(&key.0), &key.1);
+                        // Its version on the way out, where the one before was never heard of.
+                        world.remember(record);
+                    } else {
+                        world.apply(record);
+                    }
                 }
                 versions.insert(key.clone(), version);
                 touched.extend(affected(&state, kind, &key.0, &key.1));
@@ -486,6 +495,39 @@ mod tests {
             put(Kind::Approval, format!("of-{name}"), spec);
         }
         (world, objects)
+    }
+
+    #[test]
+    fn an_approval_that_is_being_deleted_counts_no_more_whatever_keeps_it() {
+        use crate::testbed::{NS, Site, approval};
+        let bed = Site::new().start();
+        let mut sink = own_kind(Kind::Approval, Arc::clone(&bed.state), Arc::default(), Arc::default());
+        let there = || bed.state.world().approval(NS, "owner-bob").is_some();
+        let mut object = approval("owner-bob", "bob", "Approve", "2026-11-04T09:00:00Z");
+        sink(Event::Applied(object.clone()));
+        assert!(there());
+        object["metadata"]["deletionTimestamp"] = "2026-11-05T09:00:00Z".into();
+        object["metadata"]["finalizers"] = json!(["example.com/keep"]);
+        sink(Event::Applied(object.clone()));
+        assert!(!there());
+        sink(Event::Restarted(vec![object.clone()]));
+        assert!(!there(), "a list shows it too");
+        sink(Event::Deleted(object));
+        assert!(!there());
+    }
+
+    #[test]
+    fn a_reject_that_is_being_deleted_stays_in_force() {
+        use crate::testbed::{NS, RELEASE, Site, approval, model_release};
+        let bed = Site::new().start();
+        bed.hear(&model_release());
+        let mut sink = own_kind(Kind::Approval, Arc::clone(&bed.state), Arc::default(), Arc::default());
+        // The version before was never heard of: a list after a pause.
+        let mut object = approval("no", "bob", "Reject", "2026-11-04T09:00:00Z");
+        object["metadata"]["deletionTimestamp"] = "2026-11-05T09:00:00Z".into();
+        sink(Event::Restarted(vec![object]));
+        let snapshot = bed.state.snapshot(NS, RELEASE);
+        assert_eq!(snapshot.approvals.iter().map(|a| (a.name(), a.live)).collect::<Vec<_>>(), [("no", false)]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //!
 //! | found | record |
 //! |---|---|
-//! | an object that a decision had read, and that no record says was deleted, is gone | `object` (or `policy.change`), operation `DELETE`, no actor |
+//! | an object that a decision had read, or that was there with a valid stamp at an earlier look, is gone, and no record says that it was deleted | `object` (or `policy.change`), operation `DELETE`, no actor |
 //! | an object is there without a valid stamp: made or changed behind the webhooks | the same, operation `RELIST`, no actor |
 //! | a namespace's label is another than the log's last word | `enforcement` with `seen: false`, no actor |
 //!
@@ -20,9 +20,9 @@ use placet_evidence::{
     Digest, Enforcement, NewRecord, Object as Stored, ObjectSeen, Operation, Payload, PolicyChange,
     Record as LogRecord, Subject,
 };
+use placet_gate::circumstances::Circumstances;
 use placet_gate::object::{Record, Stamp};
 use placet_gate::world::{Snapshot, World};
-use serde_json::Value;
 
 use crate::subjects::record_of;
 
@@ -35,7 +35,7 @@ const DELETION: SignedDuration = SignedDuration::from_secs(60);
 /// An object of ours: kind, namespace (empty for cluster kinds), name.
 pub type Key = (Kind, String, String);
 
-/// An object as a decision read it.
+/// An object as a decision read it, or a look found it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read {
     /// Content digest.
@@ -51,7 +51,7 @@ pub struct Read {
 /// What the log knows.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// Objects that a decision read, and that no record says are gone.
+    /// Objects that a decision read or an earlier look found, and that no record says are gone.
     read: BTreeMap<Key, Read>,
     /// Content without a valid stamp that was recorded as found.
     unstamped: BTreeMap<Key, Digest>,
@@ -68,8 +68,9 @@ pub struct Seen {
 /// One thing that happened unseen.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Unseen {
-    /// An object that a decision had read is gone.
-    Gone(Key, Read),
+    /// An object that a decision had read, or a look had found, is gone. With its record, where it is still at hand: one
+    /// that no decision read is not yet in the log's object store.
+    Gone(Key, Read, Option<Box<Record>>),
     /// An object has no valid stamp.
     Unstamped(Box<Record>),
     /// A namespace's label changed.
@@ -109,15 +110,12 @@ impl Seen {
                     continue;
                 }
                 // Beside objects, a decision stores what is none, with the list of those that existed.
-                let rest: Value = serde_json::from_slice(&bytes)?;
-                let listed = rest["live"].as_array().into_iter().flatten();
+                let Some(rest) = Circumstances::read(&serde_json::from_slice(&bytes)?)? else { continue };
                 // The label that it was taken under, where no record of its own tells it.
-                if let (Some(namespace), Some(label)) =
-                    (rest["namespace"].as_str(), rest["labels"][keys::ENFORCE].as_str())
-                {
-                    self.labels.entry(namespace.to_owned()).or_insert_with(|| Some(label.to_owned()));
+                if let Some(label) = rest.labels.get(keys::ENFORCE) {
+                    self.labels.entry(rest.namespace).or_insert_with(|| Some(label.clone()));
                 }
-                live.extend(listed.filter_map(|d| d.as_str()?.parse::<Digest>().ok()));
+                live.extend(rest.live.iter().filter_map(|d| d.parse::<Digest>().ok()));
             }
             for (stored, record) in records.iter().filter(|(digest, _)| live.contains(digest)) {
                 self.read(at, record, *stored);
@@ -205,13 +203,19 @@ impl Seen {
         }
         for ((kind, namespace, name), read) in &self.read {
             if record_of(world, *kind, namespace, name).is_none() {
-                found.push(Unseen::Gone((*kind, namespace.clone(), name.clone()), read.clone()));
+                let record = world.former(*kind, namespace, name, &read.stored.to_string());
+                let key = (*kind, namespace.clone(), name.clone());
+                found.push(Unseen::Gone(key, read.clone(), record.cloned().map(Box::new)));
             }
         }
         for kind in Kind::ALL {
             for (namespace, name) in world.names(kind) {
                 let Some(record) = record_of(world, kind, &namespace, &name) else { continue };
                 if matches!(record.stamp, Stamp::Valid(_)) {
+                    let known = self.read.get(&(kind, namespace, name));
+                    if known.is_none_or(|k| k.uid != record.uid || Some(k.content) != content_of(record)) {
+                        self.read(now, record, stored(record).digest());
+                    }
                     continue;
                 }
                 let content = content_of(record).unwrap_or_else(|| stored(record).digest());
@@ -228,7 +232,7 @@ impl Unseen {
     /// The record of it.
     pub fn record(&self, now: Timestamp) -> NewRecord {
         match self {
-            Self::Gone((kind, namespace, name), read) => {
+            Self::Gone((kind, namespace, name), read, record) => {
                 let namespace = Some(namespace.as_str()).filter(|n| !n.is_empty());
                 let mut subject = Subject::new(kind.as_str(), namespace, name);
                 subject.digest = Some(read.content);
@@ -251,7 +255,11 @@ impl Unseen {
                         stamped: read.stamped,
                     })
                 };
-                NewRecord::new(now, subject, payload)
+                let new = NewRecord::new(now, subject, payload);
+                match record {
+                    Some(record) => new.with_object(stored(record)),
+                    None => new,
+                }
             }
             Self::Unstamped(record) => {
                 let object = stored(record);

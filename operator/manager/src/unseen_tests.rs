@@ -220,3 +220,63 @@ async fn policies_and_roles_without_a_stamp_are_found_too() {
     let [Unseen::Unstamped(record)] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((record.kind, record.name.as_str()), (Kind::ApprovalRole, "x"));
 }
+
+/// A report on an artefact that no release names yet.
+fn report(name: &str) -> serde_json::Value {
+    let digest = |c: char| format!("sha256:{}", c.to_string().repeat(64));
+    let spec = json!({
+        "artifact": digest('7'), "dataset": digest('2'), "type": "Performance", "ranAt": "2026-11-03T09:00:00Z",
+        "tool": {"name": "scikit-learn", "version": "1.7.0"}, "rows": 1000,
+        "metrics": [{"name": "BalancedAccuracy", "value": "0.40"}],
+    });
+    stamped(Kind::TestReport, name, "tess", "2026-11-03T10:00:00Z", &spec)
+}
+
+/// Reports that a release of the artefact would be judged by, with whether they exist.
+fn reports(bed: &Bed) -> Vec<(String, bool)> {
+    let mut release = model_release();
+    release["metadata"]["name"] = "scoring-3".into();
+    let artifact = report("x")["spec"]["artifact"].clone();
+    release["spec"]["artifacts"][0]["digest"] = artifact;
+    let (record, _) = bed.state.reading.read(&release).unwrap();
+    bed.state.world_mut().apply(record);
+    let snapshot = bed.state.snapshot(NS, "scoring-3");
+    bed.state.world_mut().remove(Kind::ModelRelease, Some(NS), "scoring-3");
+    snapshot.reports.iter().map(|r| (r.name().to_owned(), r.live)).collect()
+}
+
+#[tokio::test]
+async fn what_no_decision_read_is_remembered_once_it_is_gone() {
+    let site = Site::new();
+    let bed = begin(&site);
+    for name in ["asked", "unseen"] {
+        bed.put(&report(name));
+    }
+    bed.pass_turns(MINUTE, 3).await;
+    assert_eq!(reports(&bed), [("asked".to_owned(), true), ("unseen".to_owned(), true)]);
+    // One is deleted through the webhook, which records it first; the other behind its back.
+    let (record, _) = bed.state.reading.read(&report("asked")).unwrap();
+    let ledger = &bed.reconciler.ledger;
+    ledger.object(bed.state.now(), Operation::Delete, &record, Some("tess"), None).await.unwrap();
+    bed.delete(Kind::TestReport, "asked");
+    bed.delete(Kind::TestReport, "unseen");
+    bed.pass_turns(MINUTE, 3).await;
+    assert_eq!(found(&bed).last().unwrap(), "Delete TestReport unseen stamped=true");
+    drop(bed);
+    for _ in 0..2 {
+        let bed = again(&site, Some("deny"));
+        bed.turns(2).await;
+        assert_eq!(reports(&bed), [("asked".to_owned(), false), ("unseen".to_owned(), false)]);
+        assert_eq!(found(&bed).iter().filter(|f| f.contains("TestReport")).count(), 1, "recorded once");
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_is_gone_is_recorded() {
+    let site = Site::new();
+    let bed = begin(&site);
+    bed.pass_turns(MINUTE, 2).await;
+    bed.delete(Kind::ApprovalRole, "risk-officer");
+    bed.pass_turns(MINUTE, 3).await;
+    assert_eq!(found(&bed)[1..], ["Delete ApprovalRole risk-officer"]);
+}

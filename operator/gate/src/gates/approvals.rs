@@ -15,6 +15,7 @@ use crate::object::Object;
 use crate::people::Person;
 use crate::policy::{Approvals, Requirements};
 use crate::time;
+use crate::world::Snapshot;
 
 const GATE: Gate = Gate::Approvals;
 
@@ -25,6 +26,8 @@ pub struct Wanted<'a> {
     pub kind: SubjectKind,
     /// Its name.
     pub name: &'a str,
+    /// Its uid: an approval is of one object, not of whatever bears its name later.
+    pub uid: &'a str,
     /// What the digest covers.
     pub covers: Covers,
     /// The digest that counts.
@@ -161,6 +164,12 @@ fn counts(
         about.push(spec.subject.digest.to_string());
         return Err(WhyNot { cause: Cause::Changed, text, about });
     }
+    if let Some(uid) = standing.subject_uid.as_ref().filter(|uid| *uid != wanted.uid) {
+        let mut about = about();
+        about.push(uid.clone());
+        let text = format!("{who} approved an earlier object of this name, which was deleted since");
+        return Err(WhyNot { cause: Cause::Other, text, about });
+    }
     if standing.holds_role != Some(true) {
         return Err(why(format!("{who} does not hold the role {}", spec.role)));
     }
@@ -209,23 +218,25 @@ fn changes_since(cx: &Context<'_>, wanted: &Wanted<'_>, digest: &str) -> Option<
     Some(changed_fields(old, new, 5).join(", ")).filter(|f| !f.is_empty())
 }
 
+/// Who wrote the release that is judged: creator and editors, those of every earlier release of this name with the same
+/// content, and the developers that it lists. Deleting and creating again makes nobody less of an author.
+pub fn authors(snapshot: &Snapshot) -> Vec<Person> {
+    let Some(release) = &snapshot.release else { return Vec::new() };
+    let same = snapshot.former.iter().filter(|f| f.digest() == release.digest());
+    let wrote = [release].into_iter().chain(same).filter_map(|r| r.standing()).flat_map(|s| s.authors.clone());
+    let developers = release.spec.iter().flat_map(|s| s.developers.iter().flatten());
+    let mut authors: Vec<Person> = wrote.chain(developers.map(|d| Person::from_token(d))).collect();
+    authors.sort();
+    authors.dedup();
+    authors
+}
+
 /// Judges the approvals of the release. `evidence` is the digest that approvals covering Evidence bind.
 pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>) -> Outcome {
     let Some(requirements) = cx.requirements else { return cx.requirements_unknown(GATE) };
-    let Some((release, spec)) = cx.release else { return cx.requirements_unknown(GATE) };
+    let Some((release, _)) = cx.release else { return cx.requirements_unknown(GATE) };
     let mut out = Outcome::default();
-    let excluded: Vec<Person> = if requirements.author_may_approve {
-        Vec::new()
-    } else {
-        let developers = spec.developers.iter().flatten().map(|d| Person::from_token(d));
-        release
-            .standing()
-            .map(|s| s.authors.clone())
-            .unwrap_or_default()
-            .into_iter()
-            .chain(developers)
-            .collect()
-    };
+    let excluded = if requirements.author_may_approve { Vec::new() } else { authors(cx.snapshot) };
     let mut by_role: Vec<(&str, &Approvals, Tally)> = Vec::new();
     for ((role, _), rule) in &requirements.approvals {
         match required(cx, rule) {
@@ -251,6 +262,7 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>) -> Outcome {
         let wanted = Wanted {
             kind: SubjectKind::ModelRelease,
             name: release.name(),
+            uid: &release.record.uid,
             covers: rule.covers,
             digest,
             role: Some(role),

@@ -56,14 +56,14 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
         );
     }
     let Some(class) = derived.class else { return out };
-    out.notes.push(format!("class {class}: {}", derived.basis.join("; ")));
+    out.notes.push(format!("class {class}: {}", derived.in_words().join("; ")));
     if class == Class::Prohibited {
         out.not_met(
             GATE,
             Reason::Prohibited,
             system.name(),
             "a system that the law allows",
-            format!("prohibited: {}", derived.basis.join("; ")),
+            format!("prohibited: {}", derived.in_words().join("; ")),
             "nobody",
             "no approval changes this; the system's triggers state a prohibited practice",
         );
@@ -77,7 +77,7 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
             format!("declaredClass {class} or none"),
             format!(
                 "declaredClass {declared}, while the triggers give {class}: {}",
-                derived.basis.join("; ")
+                derived.in_words().join("; ")
             ),
             "system owner",
             cx.command(&format!("kubectl edit ais/{}", system.name())),
@@ -110,6 +110,7 @@ fn confirmed(cx: &Context<'_>, class: Class, out: &mut Outcome) {
         let wanted = Wanted {
             kind: SubjectKind::AISystem,
             name: system.name(),
+            uid: &system.record.uid,
             covers: Covers::Classification,
             digest: &digest,
             role: Some(role),

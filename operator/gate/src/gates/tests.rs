@@ -89,6 +89,7 @@ fn evaluation_defined(cx: &Context<'_>, sets: &[Vec<String>], out: &mut Outcome)
     let wanted = super::approvals::Wanted {
         kind: SubjectKind::AISystem,
         name: system.name(),
+        uid: &system.record.uid,
         covers: Covers::Content,
         digest: system.digest(),
         role: None,

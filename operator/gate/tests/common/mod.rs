@@ -41,6 +41,8 @@ pub struct Given {
     pub kind: String,
     pub name: String,
     pub namespace: Option<String>,
+    pub uid: Option<String>,
+    pub subject_uid: Option<String>,
     pub spec: Value,
 }
 
@@ -70,6 +72,8 @@ pub fn policy_objects(path: &Path) -> Vec<Given> {
             kind: v["kind"].as_str().unwrap().to_owned(),
             name: v["metadata"]["name"].as_str().unwrap().to_owned(),
             namespace: None,
+            uid: None,
+            subject_uid: None,
             spec: v["spec"].clone(),
         })
         .collect()
@@ -84,7 +88,8 @@ pub struct Run {
 impl Run {
     pub fn json(&self, given: &Given) -> Value {
         let kind = Kind::parse(&given.kind).unwrap_or_else(|| panic!("no kind {}", given.kind));
-        let mut metadata = json!({"name": given.name, "uid": format!("uid-{}-{}", given.kind, given.name)});
+        let uid = given.uid.clone().unwrap_or_else(|| format!("uid-{}-{}", given.kind, given.name));
+        let mut metadata = json!({"name": given.name, "uid": uid});
         if kind.namespaced() {
             metadata["namespace"] = given.namespace.clone().unwrap_or_else(|| self.namespace.clone()).into();
         }
@@ -103,7 +108,7 @@ impl Run {
                 editors: given.edited.iter().map(|e| Edit { by: identity(&e.by), at: e.at }).collect(),
                 spec: String::new(),
                 uid: None,
-                subject_uid: None,
+                subject_uid: given.subject_uid.clone(),
                 role: holds.then(|| RoleAnswer {
                     name: given.spec["role"].as_str().unwrap_or_default().to_owned(),
                     allowed: given.holds_role.unwrap_or(true),

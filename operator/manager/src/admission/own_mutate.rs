@@ -50,10 +50,9 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
         stamp::verify(keys, place, annotation(old, keys::STAMP), annotation(old, keys::RECEIPT), &old_content)
             .ok()
     });
-    let unchanged = old.is_some_and(|old| old.get("spec") == object.get("spec"));
-    if unchanged && old_stamp.is_some() {
-        // Restores a stamp that was dropped or changed.
-        let old = old.unwrap_or(&Value::Null);
+    if let (Some(old), Some(_)) = (old, old_stamp.as_ref().filter(|s| s.spec == content)) {
+        // Restores a stamp that was dropped or changed. The content is the same: nobody becomes an editor, and setting
+        // `withdrawn` needs no room for another one.
         return patched(object, annotation(old, keys::STAMP), annotation(old, keys::RECEIPT));
     }
     let identity = Identity {
@@ -62,7 +61,9 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     };
     let mut stamp = match old_stamp {
         Some(mut stamp) => {
-            stamp.editors.push(Edit { by: identity, at: now });
+            if let Err(full) = edited(&mut stamp, identity, now) {
+                return Answer::forbid(full);
+            }
             stamp
         }
         None => StampText {
@@ -97,6 +98,22 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     // A dry run gets the identity without a signature: nothing that a dry run returns can ever count.
     let receipt = (!request.dry()).then(|| stamp::sign(&a.receipts, place, &stamp));
     patched(object, Some(&text), receipt.as_deref())
+}
+
+/// Editors of one object at most: 100 take about 10 KiB of the 256 KiB that all annotations of an object may have.
+const MAX_EDITORS: usize = 100;
+
+/// Adds an edit. Each editor is kept once, with their last edit; the list stays in the order of those.
+fn edited(stamp: &mut StampText, by: Identity, at: jiff::Timestamp) -> Result<(), String> {
+    stamp.editors.retain(|e| e.by != by);
+    if stamp.editors.len() >= MAX_EDITORS {
+        return Err(format!(
+            "wanted at most {MAX_EDITORS} editors of one object, found another one, {}; create a new object in its place",
+            by.user
+        ));
+    }
+    stamp.editors.push(Edit { by, at });
+    Ok(())
 }
 
 /// Asks whether the sender holds the role that the object names.
@@ -155,6 +172,32 @@ fn patched(object: &Value, stamp: Option<&str>, receipt: Option<&str>) -> Answer
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_editor_is_kept_once_and_a_hundred_at_most() {
+        let by = |n: usize| Identity { user: format!("user-{n}"), uid: None };
+        let at = |n: usize| jiff::Timestamp::from_second(i64::try_from(n).unwrap()).unwrap();
+        let mut stamp = StampText {
+            creator: by(0),
+            created_at: at(0),
+            editors: Vec::new(),
+            spec: String::new(),
+            uid: None,
+            subject_uid: None,
+            role: None,
+        };
+        for n in 0..1000 {
+            assert_eq!(edited(&mut stamp, by(n % 2), at(n)), Ok(()));
+        }
+        let kept: Vec<_> = stamp.editors.iter().map(|e| (e.by.user.as_str(), e.at)).collect();
+        assert_eq!(kept, [("user-0", at(998)), ("user-1", at(999))]);
+        for n in 2..100 {
+            assert_eq!(edited(&mut stamp, by(n), at(1000 + n)), Ok(()));
+        }
+        assert!(edited(&mut stamp, by(100), at(2000)).unwrap_err().contains("found another one, user-100"));
+        assert_eq!(edited(&mut stamp, by(1), at(2000)), Ok(()), "one who is known may go on");
+        assert_eq!(stamp.editors.len(), 100);
+    }
 
     #[test]
     fn the_patch_sets_only_what_differs() {

@@ -6,7 +6,8 @@ use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, SubjectKind};
 use placet_api::scalar::{DateTime, Moment};
 use placet_evidence::Operation;
-use placet_gate::object::{Record, Stamp, place_of};
+use placet_gate::gates::approvals::authors;
+use placet_gate::object::{Record, Stamp, is_ending, place_of};
 use placet_gate::stamp::StampText;
 use placet_gate::time;
 use placet_gate::world::World;
@@ -23,8 +24,14 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     }
     let object = &request.object;
     // Nothing is asked of an object that is on its way out.
-    if object.pointer("/metadata/deletionTimestamp").is_some() {
+    if is_ending(object) {
         return Answer::allow();
+    }
+    if let Some(owners) = new_owners(object, request.old()) {
+        return Answer::invalid(format!(
+            "metadata.ownerReferences: wanted none, since the garbage collector would delete the object with its owner \
+             without anybody being asked, found {owners}; leave them out"
+        ));
     }
     let (record, names) = match a.state.reading.read(object) {
         Ok(read) => read,
@@ -59,7 +66,19 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     }
     let op = if request.operation == "CREATE" { Operation::Create } else { Operation::Update };
     let user = request.user_info.username.as_str();
-    match a.ledger.object(at, op, &record, Some(user), before.as_ref()).await {
+    let now = a.state.now();
+    if !blocks(&record) && !a.ledger.may_write(&record, now) {
+        return Answer::deny(
+            429,
+            "TooManyRequests",
+            format!(
+                "namespace {} has used up what it may write to the evidence log for now, so this is refused and nothing \
+                 has changed; try again in a minute",
+                record.namespace.as_deref().unwrap_or_default()
+            ),
+        );
+    }
+    match a.ledger.object(now, op, &record, Some(user), before.as_ref()).await {
         Ok(appended) => {
             a.state.learn(names);
             answer.audit.insert("record", appended.index.to_string());
@@ -67,6 +86,29 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
         }
         Err(error) => super::unwritable(&error),
     }
+}
+
+/// Owners that an object names and its old version does not, in words.
+fn new_owners(object: &Value, old: Option<&Value>) -> Option<String> {
+    let owners = |o: &Value| o.pointer("/metadata/ownerReferences").and_then(Value::as_array).cloned();
+    let before = old.and_then(owners).unwrap_or_default();
+    let new: Vec<String> = owners(object)
+        .unwrap_or_default()
+        .iter()
+        .filter(|o| !before.contains(o))
+        .map(|o| {
+            let text = |key: &str| o.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            format!("{} {}", text("kind"), text("name"))
+        })
+        .collect();
+    (!new.is_empty()).then(|| new.join(", "))
+}
+
+/// Whether an object can only stop something: a Reject, or a withdrawn release. No budget keeps it out, or whoever uses
+/// it up could not be stopped.
+fn blocks(record: &Record) -> bool {
+    record.spec.get("decision").and_then(Value::as_str) == Some("Reject")
+        || record.spec.get("withdrawn").and_then(Value::as_bool) == Some(true)
 }
 
 /// What needs other objects or the clock. Gives warnings, or why it is refused.
@@ -184,19 +226,17 @@ fn approval(
             subject.covers, subject.digest
         ));
     }
+    let uid = crate::subjects::uid(world, namespace, subject);
+    if uid != stamp.subject_uid {
+        return Err(format!("spec.subject: {what} was created again just now; look at it, then approve again"));
+    }
     let mut warnings = Vec::new();
     if subject.kind == SubjectKind::ModelRelease && spec.decision == ApprovalDecision::Approve {
         let user = &stamp.creator.user;
         let person = a.state.reading.people.person(user);
-        if let Some(release) = world.release(namespace, &subject.name) {
-            let wrote = release.standing().is_some_and(|s| s.authors.contains(&person));
-            let developed = release
-                .spec
-                .as_ref()
-                .is_ok_and(|s| s.developers.iter().flatten().any(|d| d.as_str() == person.token()));
-            if wrote || developed {
-                warnings.push(format!("{user} wrote or developed {}, so this approval does not count unless a policy says that authors may approve", subject.name));
-            }
+        let snapshot = world.snapshot(namespace, &subject.name, a.state.gate_clock());
+        if authors(&snapshot).contains(&person) {
+            warnings.push(format!("{user} wrote or developed {}, so this approval does not count unless a policy says that authors may approve", subject.name));
         }
     }
     Ok(warnings)
@@ -330,6 +370,19 @@ mod tests {
         for bad in ["2026-11-22T10:00:00Z", "2020-01-01T00:00:00Z"] {
             assert!(ends(bad).unwrap_err().contains("a time to come"), "{bad}");
         }
+    }
+
+    #[test]
+    fn owners_are_for_nobody_to_add() {
+        let owned = |names: &[&str]| {
+            let owners: Vec<Value> = names.iter().map(|n| json!({"kind": "ConfigMap", "name": n})).collect();
+            json!({"metadata": {"ownerReferences": owners}})
+        };
+        assert_eq!(new_owners(&owned(&[]), None), None);
+        assert_eq!(new_owners(&json!({"metadata": {}}), Some(&owned(&["a"]))), None);
+        assert_eq!(new_owners(&owned(&["a"]), Some(&owned(&["a"]))), None, "what was there does not get in the way");
+        assert_eq!(new_owners(&owned(&["a"]), None).as_deref(), Some("ConfigMap a"));
+        assert_eq!(new_owners(&owned(&["a", "b"]), Some(&owned(&["a"]))).as_deref(), Some("ConfigMap b"));
     }
 
     #[test]
