@@ -92,6 +92,48 @@ installation. Without a cluster to ask (`helm template`) none is missing.
 {{- end -}}
 
 {{/*
+A cluster has one installation: the kinds, the namespaces' label and the webhooks are the cluster's. Fails when another
+release has its webhooks in force, or the account of an operator bound. Without a cluster to ask (`helm template`, and so
+Argo CD) nothing is found; there the names of the webhook configurations, which do not depend on the release, collide.
+*/}}
+{{- define "placet.refuseSecond" -}}
+{{- $here := printf "release %s in namespace %s" .Release.Name .Release.Namespace -}}
+{{- $others := list -}}
+{{- $found := list -}}
+{{- range $kind := list "MutatingWebhookConfiguration" "ValidatingWebhookConfiguration" -}}
+{{- range (lookup "admissionregistration.k8s.io/v1" $kind "" "").items -}}
+{{- $of := printf "release %s in namespace" (dig "labels" "app.kubernetes.io/instance" "unknown" .metadata) -}}
+{{- $name := .metadata.name -}}
+{{- range .webhooks -}}
+{{- $service := .clientConfig.service -}}
+{{- if and $service (hasSuffix ".placet.dev" .name) (ne $here (printf "%s %s" $of $service.namespace)) -}}
+{{- $others = append $others (printf "%s %s" $of $service.namespace) -}}
+{{- $found = append $found (printf "%s %s" $kind $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range (lookup "rbac.authorization.k8s.io/v1" "ClusterRoleBinding" "" "").items -}}
+{{- $labels := .metadata.labels | default dict -}}
+{{- if and (eq "placet" (index $labels "app.kubernetes.io/name" | default "")) (hasSuffix "-operator" .roleRef.name) -}}
+{{- $name := .metadata.name -}}
+{{- range .subjects -}}
+{{- $of := printf "release %s in namespace %s" (index $labels "app.kubernetes.io/instance" | default "") (.namespace | default "") -}}
+{{- /* Bindings outlive a namespace that was deleted; its account does not. */}}
+{{- if and .namespace (ne $here $of) (lookup "v1" "ServiceAccount" .namespace .name) -}}
+{{- $others = append $others $of -}}
+{{- $found = append $found (printf "ClusterRoleBinding %s" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if $others -}}
+{{- $first := first $others | splitList " " -}}
+{{- fail (printf "\n\nwanted a cluster without another installation of Placet: kinds, labels and webhooks are the cluster's, and two operators undo each other's work\nfound  %s (%s)\ndo     upgrade that one (helm upgrade %s CHART -n %s), or remove it first (helm uninstall %s -n %s); if nothing but this is left of it, delete what was found\n" (uniq $others | join "; ") (uniq $found | join ", ") (index $first 1) (last $first) (index $first 1) (last $first)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
 Webhook configurations go with the release's namespace, also when it is deleted without `helm uninstall`: otherwise they
 would refuse pods for good, with nobody to answer. Without a cluster to ask (`helm template`) the operator adds it.
 */}}

@@ -7,6 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::infra::telemetry::LogFormat;
 
+/// The chart's webhook configurations, mutating first. The names do not depend on the release: a cluster has one
+/// installation, and a second one meets them.
+pub const WEBHOOKS: [&str; 2] = ["placet-mutating", "placet-validating"];
+
 /// The Placet operator.
 #[derive(Debug, Parser)]
 #[command(name = "placet-operator", version)]

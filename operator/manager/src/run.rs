@@ -17,7 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::admission::{self, Admission};
-use crate::config::{Place, Run, Uninstall};
+use crate::config::{Place, Run, Uninstall, WEBHOOKS};
 use crate::infra::cabundle::{Injector, InjectorConfig, Target, TrustCheck, WebhookKind};
 use crate::infra::clock::{Clock, TestClock};
 use crate::infra::door::Door;
@@ -221,8 +221,8 @@ impl Entrance {
         let keeper = PkiKeeper::start(client, pki, clock.clone()).await?;
         let serving = keeper.serving();
         let targets = vec![
-            Target { kind: WebhookKind::Mutating, name: place.name("mutating") },
-            Target { kind: WebhookKind::Validating, name: place.name("validating") },
+            Target { kind: WebhookKind::Mutating, name: WEBHOOKS[0].to_owned() },
+            Target { kind: WebhookKind::Validating, name: WEBHOOKS[1].to_owned() },
         ];
         let door = Door::new(&["/evidence/"])?;
         let injection = InjectorConfig {
@@ -300,10 +300,9 @@ fn start_services(
 ) {
     let place = &flags.place;
     let owner_client = client.clone();
-    let (namespace, mutating, validating) =
-        (place.namespace.clone(), place.name("mutating"), place.name("validating"));
+    let namespace = place.namespace.clone();
     supervise(supervisor, Phase::Work, "webhook owner", |s| async move {
-        owner::keep(owner_client, &namespace, &mutating, &validating, s).await
+        owner::keep(owner_client, &namespace, WEBHOOKS[0], WEBHOOKS[1], s).await
     });
     if let Some(dir) = flags.policies_dir.clone() {
         let packs_client = client.clone();

@@ -25,6 +25,7 @@ use tracing::{info, warn};
 use super::call::{self, CallError, PatchKind};
 use super::heads::{ConfigMapHeads, HEAD_MANAGER, config_map_path, keys};
 use super::owner::configurations;
+use crate::config::WEBHOOKS;
 use crate::infra::backoff::Backoff;
 use crate::infra::clock::Clock;
 use crate::infra::supervisor::Shutdown;
@@ -140,10 +141,9 @@ pub async fn remove(
     now: Timestamp,
 ) -> Result<Outcome, CallError> {
     let mut removed = Vec::new();
-    let names = [format!("{release}-mutating"), format!("{release}-validating")];
-    for ((path, _), name) in configurations(&names[0], &names[1]).iter().zip(&names) {
+    for ((path, _), name) in configurations(WEBHOOKS[0], WEBHOOKS[1]).iter().zip(WEBHOOKS) {
         if call::delete(client, path).await? {
-            removed.push(name.clone());
+            removed.push(name.to_owned());
         }
     }
     let mut lifting = Lifting::default();
