@@ -19,7 +19,9 @@ pub mod modelrelease;
 pub mod releasepolicy;
 pub mod riskacceptance;
 pub mod scalar;
+pub mod signed;
 pub mod testreport;
+pub mod trustedsigner;
 
 pub use crd::crds;
 pub use kind::Kind;

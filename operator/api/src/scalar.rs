@@ -169,6 +169,25 @@ scalar!(
         !repo.is_empty() && !repo.contains(char::is_whitespace) && digest.is_none_or(is_digest)
     }
 );
+scalar!(
+    /// A number used once: 16 random bytes, written as 32 lower-case hexadecimal digits.
+    Nonce, 32, Some("^[0-9a-f]{32}$"),
+    "32 lower-case hexadecimal digits, made at random",
+    |t| t.len() == 32 && is_lower_hex(t)
+);
+scalar!(
+    /// A public key as OpenSSH writes it, on one line: type, base64 and, if wanted, a comment.
+    SshPublicKey, 512,
+    Some("^(ssh-ed25519|ecdsa-sha2-nistp256|ecdsa-sha2-nistp384|sk-ssh-ed25519@openssh\\.com|sk-ecdsa-sha2-nistp256@openssh\\.com) [A-Za-z0-9+/]+={0,2}( [^\\r\\n]*)?$"),
+    "one line of an OpenSSH public key (the .pub file): ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384, sk-ssh-ed25519@openssh.com or sk-ecdsa-sha2-nistp256@openssh.com, base64, and perhaps a comment",
+    is_ssh_key
+);
+scalar!(
+    /// A signature envelope (DSSE 1.0, JSON) in one text.
+    Envelope, 16384, Some("^\\{"),
+    "a DSSE envelope, as `placet approve --sign-with KEY` writes it: a JSON object of at most 16 KiB",
+    |t| t.starts_with('{')
+);
 
 fn is_name(t: &str) -> bool {
     let ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -180,9 +199,32 @@ fn is_name(t: &str) -> bool {
 
 /// Whether a text is `sha256:` and 64 lower-case hexadecimal digits.
 pub fn is_digest(t: &str) -> bool {
-    t.strip_prefix("sha256:").is_some_and(|hex| {
-        hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    })
+    t.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && is_lower_hex(hex))
+}
+
+fn is_lower_hex(t: &str) -> bool {
+    t.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// Types of keys that signatures may be made with; the pattern of [`SshPublicKey`] names the same.
+const SSH_KEY_TYPES: [&str; 5] = [
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+];
+
+fn is_ssh_key(t: &str) -> bool {
+    let mut parts = t.splitn(3, ' ');
+    let (Some(kind), Some(data)) = (parts.next(), parts.next()) else { return false };
+    let body = data.trim_end_matches('=');
+    let base64 = |b: u8| b.is_ascii_alphanumeric() || b == b'+' || b == b'/';
+    SSH_KEY_TYPES.contains(&kind)
+        && !body.is_empty()
+        && data.len() - body.len() <= 2
+        && body.bytes().all(base64)
+        && !parts.next().is_some_and(|comment| comment.contains(['\r', '\n']))
 }
 
 fn is_date(t: &str) -> bool {
@@ -233,6 +275,32 @@ mod tests {
         for bad in ["", "yesterday", "2026-11-1", "2026-11-01 16:30", "2026-11-01X16:30:00Z"] {
             assert!(Moment::new(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn keys_are_one_line_of_a_type_that_signs() {
+        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM";
+        for good in
+            [key.to_owned(), format!("{key}=="), format!("{key} erin on her laptop"), format!("{key} ")]
+        {
+            assert!(SshPublicKey::new(good.as_str()).is_ok(), "{good}");
+        }
+        for bad in [
+            String::new(),
+            "ssh-ed25519".into(),
+            "ssh-ed25519 ".into(),
+            format!(" {key}"),
+            format!("{key}==="),
+            format!("{key}\nssh-ed25519 BBBB"),
+            format!("{key} comment\n"),
+            key.replace("ssh-ed25519", "ssh-rsa"),
+            format!("no-pty {key}"),
+        ] {
+            assert!(SshPublicKey::new(bad.as_str()).is_err(), "{bad:?}");
+        }
+        assert!(Nonce::new("0123456789abcdef0123456789abcdef").is_ok());
+        assert!(Nonce::new("0123456789ABCDEF0123456789ABCDEF").is_err());
+        assert!(Envelope::new("[]").is_err());
     }
 
     #[test]

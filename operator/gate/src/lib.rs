@@ -16,8 +16,10 @@ pub mod people;
 pub mod policy;
 pub mod render;
 pub mod risk;
+pub mod signed;
 pub mod stamp;
 pub mod time;
+pub mod visible;
 pub mod world;
 
 pub use decision::{Cleared, Decision, evaluate};
