@@ -130,14 +130,19 @@ pub fn evaluate(snapshot: &Snapshot) -> Decision {
         outcomes.push((Gate::Approvals, gates::approvals::evaluate(&cx, evidence.as_deref())));
     }
     // Without a release that is understood, what the other gates would ask is not known: the gate release says so once.
-    let unasked = if release.is_none() { GateVerdict::Unknown } else { GateVerdict::Met };
+    // So it is with which policies apply without a class, and with what they ask for without either.
+    let unasked = |gate| {
+        let met = release.is_some() && (gate != Gate::Policy || class.is_some());
+        if met { GateVerdict::Met } else { GateVerdict::Unknown }
+    };
+    let said = |gate| outcomes.iter().any(|(g, outcome)| *g == gate && !outcome.findings.is_empty());
+    let why_said = said(Gate::Classification) || said(Gate::Policy);
     let gates: Vec<GateOutcome> = outcomes
         .into_iter()
-        .map(|(gate, outcome)| GateOutcome {
-            gate,
-            verdict: outcome.findings.iter().map(|f| f.verdict).max().unwrap_or(unasked),
-            findings: outcome.findings,
-            notes: outcome.notes,
+        .map(|(gate, mut outcome)| {
+            let verdict = outcome.findings.iter().map(|f| f.verdict).max().unwrap_or(unasked(gate));
+            outcome.findings.retain(|f| f.reason != Reason::ClassUnknown || !why_said);
+            GateOutcome { gate, verdict, findings: outcome.findings, notes: outcome.notes }
         })
         .collect();
     let cleared = match gates.iter().map(|g| g.verdict).max() {

@@ -153,7 +153,8 @@ impl Context<'_> {
     }
 
     /// The finding of a gate that cannot be asked, because what is asked for is not known. None of its own without a
-    /// release that is understood: then the gate *release* says what is missing, and all others are Unknown.
+    /// release that is understood: then the gate *release* says what is missing, and all others are Unknown. Where the
+    /// gates *classification* and *policy* say why, it is left out of the decision and the verdict stays.
     pub fn requirements_unknown(&self, gate: Gate) -> Outcome {
         if self.release.is_none() {
             return Outcome::default();
