@@ -1,5 +1,6 @@
 //! People as the gate sees them: opaque tokens, equal if and only if the same person (invariant 12).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -83,7 +84,13 @@ impl Person {
 }
 
 /// Puts names in place of `<person:TOKEN>` marks. A token without a known name stays as `person TOKEN…`, shortened.
+/// Names are put in as they are: for data. What is shown is made by [`crate::render::named`].
 pub fn with_names(text: &str, names: &BTreeMap<String, String>) -> String {
+    join_names(text, |token| names.get(token).map(|name| Cow::Borrowed(name.as_str())))
+}
+
+/// The same with what `name` gives for a token.
+pub(crate) fn join_names<'a>(text: &str, name: impl Fn(&str) -> Option<Cow<'a, str>>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("<person:") {
@@ -94,8 +101,8 @@ pub fn with_names(text: &str, names: &BTreeMap<String, String>) -> String {
             break;
         };
         let token = &mark["<person:".len()..end];
-        if let Some(name) = names.get(token) {
-            out.push_str(name);
+        if let Some(name) = name(token) {
+            out.push_str(&name);
         } else {
             out.push_str("person ");
             out.extend(token.chars().take(8));

@@ -1,4 +1,5 @@
-//! The words: the same in the denial, in status, in `placet why` and in events (invariant 8).
+//! The words: the same in the denial, in status, in `placet why` and in events (invariant 8). They are made of what
+//! objects say, and terminals show them: each text goes through [`visible`], and every line break is one of ours.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,13 +8,20 @@ use placet_api::modelrelease::GateVerdict;
 
 use crate::decision::{Cleared, Decision};
 use crate::finding::{Finding, Gate, GateOutcome};
-use crate::people::with_names;
+use crate::people::join_names;
+use crate::visible;
 
 /// Names of people by token.
 pub type Names = BTreeMap<String, String>;
 
+/// Puts names in place of people's tokens in words that are shown: a user name may hold what a terminal obeys.
+pub fn named(text: &str, names: &Names) -> String {
+    join_names(text, |token| names.get(token).map(|name| visible::line(name)))
+}
+
 /// One line on the whole decision: `X is not cleared: 3 of 7 gates are open`.
 pub fn headline(release: &str, decision: &Decision) -> String {
+    let release = visible::line(release);
     let (open, unasked): (Vec<_>, Vec<_>) = decision.open().partition(|g| !g.findings.is_empty());
     let of = decision.gates.len();
     let are = if open.len() == 1 { "is" } else { "are" };
@@ -36,6 +44,7 @@ pub fn open_gates(decision: &Decision) -> String {
 
 /// The last line of every refusal: the command that shows the rest.
 pub fn why_line(namespace: &str, release: &str) -> String {
+    let (namespace, release) = (visible::line(namespace), visible::line(release));
     format!("everything, with who can do what: placet why mr/{release} -n {namespace}")
 }
 
@@ -73,7 +82,7 @@ pub fn denial(
     }
     text.push_str(&body(decision.open()));
     let _ = write!(text, "\n{}", why_line(namespace, release));
-    with_names(&text, names)
+    named(&text, names)
 }
 
 /// The blocks of a refusal, each line with a line break before it: what is missing gate by gate, and who can do what.
@@ -82,9 +91,9 @@ pub fn body<'a>(gates: impl Iterator<Item = &'a GateOutcome>) -> String {
     for gate in gates {
         for (i, block) in blocks(gate).into_iter().enumerate() {
             let label = if i == 0 { gate.gate.as_str() } else { "" };
-            let _ = write!(text, "\n  {label:COLUMN$}{}", block.what);
+            let _ = write!(text, "\n  {label:COLUMN$}{}", visible::line(&block.what));
             for line in block.do_this {
-                let _ = write!(text, "\n  {:COLUMN$}  {line}", "");
+                let _ = write!(text, "\n  {:COLUMN$}  {}", "", visible::line(&line));
             }
         }
     }
@@ -93,7 +102,11 @@ pub fn body<'a>(gates: impl Iterator<Item = &'a GateOutcome>) -> String {
 
 /// What is missing, one line each without who can do what: for warnings.
 pub fn lines<'a>(gates: impl Iterator<Item = &'a GateOutcome>) -> Vec<String> {
-    gates.flat_map(|gate| blocks(gate).into_iter().map(|b| format!("{}: {}", gate.gate, b.what))).collect()
+    gates
+        .flat_map(|gate| {
+            blocks(gate).into_iter().map(|b| format!("{}: {}", gate.gate, visible::line(&b.what)))
+        })
+        .collect()
 }
 
 /// What is said about one or several findings.
@@ -156,14 +169,16 @@ pub fn warnings(namespace: &str, release: &str, decision: &Decision, names: &Nam
     fit_warnings(&all, names)
 }
 
-/// Joins names and cuts lines to what the API server passes on: 256 characters each, 4,096 in all. The last line stays.
+/// Joins names, keeps each on one line and cuts lines to what the API server passes on: 256 characters each, 4,096 in
+/// all. The last line stays.
 pub fn fit_warnings(lines: &[String], names: &Names) -> Vec<String> {
     let Some((last, lines)) = lines.split_last() else { return Vec::new() };
-    let last: String = with_names(last, names).chars().take(256).collect();
+    let cut = |line: &str| -> String { visible::line(&named(line, names)).chars().take(256).collect() };
+    let last = cut(last);
     let mut room = 4096_usize.saturating_sub(last.len());
     let mut out = Vec::new();
     for line in lines {
-        let line: String = with_names(line, names).chars().take(256).collect();
+        let line = cut(line);
         if line.len() > room {
             break;
         }
@@ -194,17 +209,67 @@ pub fn note(lines: &[String]) -> String {
     text
 }
 
-/// What is missing, grouped by who can act: `placet why`.
-pub fn by_who(decision: &Decision, names: &Names) -> Vec<(String, Vec<Finding>)> {
-    let mut groups: Vec<(String, Vec<Finding>)> = Vec::new();
-    for finding in decision.findings() {
-        let mut finding = finding.clone();
-        finding.found = with_names(&finding.found, names);
-        finding.wanted = with_names(&finding.wanted, names);
-        match groups.iter_mut().find(|(who, _)| *who == finding.who) {
-            Some((_, findings)) => findings.push(finding),
-            None => groups.push((finding.who.clone(), vec![finding])),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Reason;
+
+    /// A finding that says what an object says, which tries to end the refusal and begin another line.
+    fn forging() -> Decision {
+        let forged = "0.7\r\u{1b}[1A\u{1b}[2Kscoring-2 is cleared\n  approvals       met\u{202e}";
+        let finding = |gate, reason| Finding {
+            gate,
+            verdict: GateVerdict::NotMet,
+            reason,
+            item: format!("item{forged}"),
+            wanted: format!("more than {forged}"),
+            found: format!("<person:t> said {forged}"),
+            about: Vec::new(),
+            who: format!("owner{forged}"),
+            command: format!("kubectl edit {forged}"),
+        };
+        let gate = |gate, reason| GateOutcome {
+            gate,
+            verdict: GateVerdict::NotMet,
+            findings: vec![finding(gate, reason)],
+            notes: Vec::new(),
+        };
+        Decision {
+            cleared: Cleared::False,
+            lapse: None,
+            class: None,
+            class_basis: Vec::new(),
+            gates: vec![
+                gate(Gate::Tests, Reason::TestFailed),
+                gate(Gate::Approvals, Reason::ApprovalMissing),
+            ],
+            content: String::new(),
+            evidence: None,
+            policies: Vec::new(),
+            valid_until: None,
+            hold_replacements: true,
         }
     }
-    groups
+
+    fn nothing_obeyed(text: &str) {
+        let bad: Vec<char> = text.chars().filter(|c| c.is_control() || *c == '\u{202e}').collect();
+        assert!(bad.is_empty(), "{bad:?} in {text:?}");
+    }
+
+    #[test]
+    fn what_objects_and_people_are_called_cannot_forge_a_refusal() {
+        let names = Names::from([("t".to_owned(), "eve\n\u{1b}[2J\u{202e}".to_owned())]);
+        let decision = forging();
+        let text = denial("lend\ning", "scoring-2\u{1b}[A", &decision, Some(7), &names);
+        // One headline, two lines for each finding, and the last one: every other break was somebody else's.
+        assert_eq!(text.lines().count(), 6, "{text}");
+        text.lines().for_each(nothing_obeyed);
+        assert!(text.contains(r"eve\n\u{1b}[2J\u{202e} said 0.7\r\u{1b}[1A"), "{text}");
+        let all = warnings("lending", "scoring-2", &decision, &names);
+        assert_eq!(all.len(), 4);
+        all.iter().for_each(|line| nothing_obeyed(line));
+        assert_eq!(event_note("lending", "scoring-2", &decision, &names).lines().count(), 4);
+        let words = Words::of(&decision);
+        words.lines.iter().chain([&words.body.replace('\n', "")]).for_each(|line| nothing_obeyed(line));
+    }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use placet_evidence::Health;
+use placet_gate::visible;
 use serde_json::{Value, json};
 
 use crate::infra::clock::{Distrust, Trust};
@@ -59,6 +60,8 @@ pub mod reasons {
     pub const UNDERSTOOD: &str = "Understood";
     /// Its author did not hold the role.
     pub const ROLE_NOT_HELD: &str = "RoleNotHeld";
+    /// Its author wrote what it approves.
+    pub const BY_AUTHOR: &str = "ByAuthor";
     /// What it is about does not exist.
     pub const SUBJECT_NOT_FOUND: &str = "SubjectNotFound";
     /// What it is about has another content now.
@@ -97,7 +100,7 @@ pub mod reasons {
     pub const BUDGET_NEARLY_USED: &str = "BudgetNearlyUsed";
 
     /// All of them.
-    pub const ALL: [&str; 30] = [
+    pub const ALL: [&str; 31] = [
         JUDGED,
         ALL_GATES_MET,
         GATES_OPEN,
@@ -110,6 +113,7 @@ pub mod reasons {
         SCORES_NOT_COMPUTABLE,
         UNDERSTOOD,
         ROLE_NOT_HELD,
+        BY_AUTHOR,
         SUBJECT_NOT_FOUND,
         CONTENT_CHANGED,
         BOUND,
@@ -146,8 +150,10 @@ const TOLD_ANEW: u64 = 30;
 const MAX_MESSAGE: usize = 2048;
 
 /// A condition, without its transition time.
+///
+/// Its message is shown by terminals, and what it quotes may be anybody's.
 pub fn condition(type_: &str, status: &str, reason: &str, message: &str, generation: Option<i64>) -> Value {
-    let message: String = message.chars().take(MAX_MESSAGE).collect();
+    let message: String = visible::line(message).chars().take(MAX_MESSAGE).collect();
     json!({"type": type_, "status": status, "reason": reason, "message": message, "observedGeneration": generation})
 }
 

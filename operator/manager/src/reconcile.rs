@@ -406,10 +406,17 @@ impl Reconciler {
             Kind::TestReport => Some(status::report(world.report(namespace, name)?, generation)),
             Kind::Approval => {
                 let object = world.approval(namespace, name)?;
-                let current = object.spec.as_ref().ok().and_then(|s| {
-                    crate::subjects::current_digest(&world, &self.state.gate_clock(), namespace, &s.subject)
+                let spec = object.spec.as_ref().ok();
+                let about = spec.map(|s| {
+                    crate::subjects::approved(&world, &self.state.gate_clock(), namespace, &s.subject)
                 });
-                Some(status::approval(object, generation, current.as_deref(), &names))
+                if let Some(ends) =
+                    spec.and_then(|s| s.expires_at.as_ref()).and_then(|t| placet_gate::time::date_time(t))
+                    && ends > now
+                {
+                    self.again(Work::Object(kind, namespace.to_owned(), name.to_owned()), ends);
+                }
+                Some(status::approval(object, generation, &about.unwrap_or_default(), now, &names))
             }
             Kind::RiskAcceptance => {
                 let object = world.acceptance(namespace, name)?;

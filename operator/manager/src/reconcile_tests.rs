@@ -415,3 +415,44 @@ async fn a_reject_that_arrives_takes_the_clearance_and_an_event_says_who_can_do_
     assert_eq!(words, ["Cleared", "NotCleared"]);
     assert!(notes[1].1.contains("placet why mr/scoring-2"), "{notes:?}");
 }
+
+#[tokio::test]
+async fn an_approval_says_whether_it_can_count() {
+    let site = Site::new();
+    let bed = cleared(&site);
+    // Dana wrote the release: her Reject stands, her approval does not count.
+    bed.put(&approval("own-dana", "dana", "Approve", "2026-11-05T09:00:00Z"));
+    bed.put(&approval("no-dana", "dana", "Reject", "2026-11-05T09:00:00Z"));
+    let mut ending = approval("until-bert", "bert", "Approve", "2026-11-05T09:00:00Z");
+    let mut spec = ending["spec"].take();
+    let ends = bed.state.now() + SignedDuration::from_hours(1);
+    spec["expiresAt"] = json!(ends.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    bed.put(&stamped(Kind::Approval, "until-bert", "bert", "2026-11-05T09:00:00Z", &spec));
+    bed.turns(2).await;
+    let counts = |name: &str| {
+        let condition = bed.condition(Kind::Approval, name, types::COUNTS);
+        (condition["status"].as_str().unwrap().to_owned(), condition["reason"].as_str().unwrap().to_owned())
+    };
+    let is = |status: &str, reason: &str| (status.to_owned(), reason.to_owned());
+    assert_eq!(counts("owner-bob"), is("True", "Bound"));
+    assert_eq!(counts("own-dana"), is("False", "ByAuthor"));
+    assert_eq!(counts("no-dana"), is("True", "Bound"));
+    assert_eq!(counts("until-bert"), is("True", "Bound"));
+    // Erin confirmed a class that olga wrote; olga could not have.
+    assert_eq!(counts("class-erin"), is("True", "Bound"));
+    // A policy that lets authors approve makes theirs count, and the status follows the policy.
+    let mut lenient = policy(&[])["spec"].take();
+    lenient["separationOfDuties"] = json!({"authorMayApprove": true});
+    let mut lenient = stamped(Kind::ReleasePolicy, "minimal", "platform", "2026-01-02T00:00:00Z", &lenient);
+    lenient["metadata"]["generation"] = json!(2);
+    bed.put(&lenient);
+    let touched = crate::stores::affected(&bed.state, Kind::ReleasePolicy, "", "minimal");
+    let own = Work::Object(Kind::Approval, NS.to_owned(), "own-dana".to_owned());
+    assert!(touched.contains(&own), "{touched:?}");
+    bed.reconciler.queue.push(touched);
+    bed.turns(1).await;
+    assert_eq!(counts("own-dana"), is("True", "Bound"));
+    bed.hands.pass(SignedDuration::from_hours(1));
+    bed.turns(1).await;
+    assert_eq!(counts("until-bert"), is("False", "Ended"));
+}

@@ -1,13 +1,14 @@
 //! Status of our kinds, computed whole from what is decided: pure, so that tests compare values.
 
+use placet_api::approval::ApprovalDecision;
 use placet_api::common::Level;
 use placet_api::modelrelease::GateVerdict;
 use placet_gate::class::Derived;
 use placet_gate::object::Object;
-use placet_gate::people::with_names;
+use placet_gate::people::{Person, with_names};
 use placet_gate::render::{self, Names};
 use placet_gate::risk::{Score, ScoreError};
-use placet_gate::{Cleared, Decision};
+use placet_gate::{Cleared, Decision, visible};
 use serde_json::{Value, json};
 
 use crate::conditions::{Installation, condition, reasons, time_untrusted, types};
@@ -105,7 +106,7 @@ pub fn release(
 }
 
 fn finding(f: &placet_gate::finding::Finding, names: &Names) -> Value {
-    let text = |t: &str, max: usize| cut(&with_names(t, names), max);
+    let text = |t: &str, max: usize| cut(&visible::line(&with_names(t, names)), max);
     let mut out = json!({
         "reason": f.reason.as_str(),
         "wanted": text(&f.wanted, 2048),
@@ -237,16 +238,35 @@ pub fn report(object: &Object<placet_api::testreport::TestReportSpec>, generatio
     out
 }
 
-/// Status of an Approval: who gave it, and whether its stamp and role let it count at all. Whether it counts for its
-/// subject now is said by the subject's findings.
+/// What an approval is about, as it is now.
+#[derive(Debug, Clone, Default)]
+pub struct Approved {
+    /// The digest that an approval must name; None if the subject is not there.
+    pub digest: Option<String>,
+    /// The subject's uid.
+    pub uid: Option<String>,
+    /// People whose approval of it does not count, since they wrote it.
+    pub authors: Vec<Person>,
+}
+
+/// Status of an Approval: who gave it, and whether it can count for its subject as that is now. How many a policy asks
+/// for, in which roles and for how long, is said by the subject's findings.
 pub fn approval(
     object: &Object<placet_api::approval::ApprovalSpec>,
     generation: Option<i64>,
-    current_digest: Option<&str>,
+    about: &Approved,
+    now: jiff::Timestamp,
     names: &Names,
 ) -> Value {
     let standing = object.standing();
-    let typed = object.spec.as_ref().ok().map(|s| s.subject.digest.as_str());
+    let spec = object.spec.as_ref().ok();
+    let typed = spec.map(|s| s.subject.digest.as_str());
+    let current_digest = about.digest.as_deref();
+    let approves = spec.is_some_and(|s| s.decision == ApprovalDecision::Approve);
+    let of_another = standing.and_then(|s| s.subject_uid.as_ref()).filter(|_| approves);
+    let of_another = of_another.is_some_and(|uid| about.uid.as_ref() != Some(uid));
+    let ends = spec.and_then(|s| s.expires_at.as_ref()).filter(|_| approves);
+    let ended = ends.is_some_and(|at| placet_gate::time::date_time(at).is_none_or(|t| t <= now));
     let (status, reason, message) = match (problem(object), standing) {
         (Some((reason, message)), _) => ("False", reason, message),
         (None, Some(s)) if s.holds_role != Some(true) => {
@@ -262,6 +282,16 @@ pub fn approval(
             reasons::CONTENT_CHANGED,
             format!("it names {}, the content is {}", typed.unwrap_or(""), current_digest.unwrap_or("")),
         ),
+        (None, _) if of_another => (
+            "False",
+            reasons::SUBJECT_NOT_FOUND,
+            "its subject was deleted; what bears the name now is another object".to_owned(),
+        ),
+        // A Reject by an author stands.
+        (None, Some(s)) if approves && about.authors.contains(&s.creator) => {
+            ("False", reasons::BY_AUTHOR, format!("{} is an author of what it approves", s.creator))
+        }
+        (None, _) if ended => ("False", reasons::ENDED, "its term has ended".to_owned()),
         _ => ("True", reasons::BOUND, "bound to its subject's content".to_owned()),
     };
     let message = with_names(&message, names);

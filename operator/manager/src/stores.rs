@@ -303,7 +303,7 @@ fn releases_about(world: &World, kind: Kind, namespace: &str, name: &str) -> Vec
 }
 
 /// What depends on an object: releases, itself, and what shows it in status.
-fn affected(state: &State, kind: Kind, namespace: &str, name: &str) -> Vec<Work> {
+pub(crate) fn affected(state: &State, kind: Kind, namespace: &str, name: &str) -> Vec<Work> {
     let world = state.world();
     let mut work: Vec<Work> = releases_about(&world, kind, namespace, name)
         .into_iter()
@@ -315,6 +315,8 @@ fn affected(state: &State, kind: Kind, namespace: &str, name: &str) -> Vec<Work>
         Kind::AISystem | Kind::RiskAcceptance => &[Kind::Approval],
         Kind::ImpactAssessment => &[Kind::Approval, Kind::RiskAcceptance],
         Kind::ApprovalRole => &[Kind::ReleasePolicy],
+        // It says whether authors may approve.
+        Kind::ReleasePolicy => &[Kind::Approval],
         _ => &[],
     };
     for other in shown {
@@ -322,7 +324,7 @@ fn affected(state: &State, kind: Kind, namespace: &str, name: &str) -> Vec<Work>
             world
                 .names(*other)
                 .into_iter()
-                .filter(|(ns, _)| kind == Kind::ApprovalRole || ns == namespace)
+                .filter(|(ns, _)| !kind.namespaced() || ns == namespace)
                 .map(|key| own(*other, key)),
         );
     }
@@ -527,7 +529,10 @@ mod tests {
         object["metadata"]["deletionTimestamp"] = "2026-11-05T09:00:00Z".into();
         sink(Event::Restarted(vec![object]));
         let snapshot = bed.state.snapshot(NS, RELEASE);
-        assert_eq!(snapshot.approvals.iter().map(|a| (a.name(), a.live)).collect::<Vec<_>>(), [("no", false)]);
+        assert_eq!(
+            snapshot.approvals.iter().map(|a| (a.name(), a.live)).collect::<Vec<_>>(),
+            [("no", false)]
+        );
     }
 
     #[test]

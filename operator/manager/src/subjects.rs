@@ -3,10 +3,13 @@
 use placet_api::Kind;
 use placet_api::approval::{Covers, Subject, SubjectKind};
 use placet_api::releasepolicy::ReleasePolicySpec;
-use placet_gate::evaluate;
+use placet_gate::gates::approvals;
 use placet_gate::object::{Object, Record};
-use placet_gate::policy;
+use placet_gate::people::Person;
 use placet_gate::world::{Clock, World};
+use placet_gate::{class, evaluate, policy};
+
+use crate::status::Approved;
 
 /// The digest that an approval of this subject must name now; None if the subject is not there.
 pub fn current_digest(world: &World, clock: &Clock, namespace: &str, subject: &Subject) -> Option<String> {
@@ -24,6 +27,37 @@ pub fn current_digest(world: &World, clock: &Clock, namespace: &str, subject: &S
         (SubjectKind::RiskAcceptance, _) => world.acceptance(namespace, name)?.digest().to_owned(),
     };
     Some(digest).filter(|d| !d.is_empty())
+}
+
+/// What an approval of this subject is held against.
+pub fn approved(world: &World, clock: &Clock, namespace: &str, subject: &Subject) -> Approved {
+    Approved {
+        digest: current_digest(world, clock, namespace, subject),
+        uid: uid(world, namespace, subject),
+        authors: authors(world, clock, namespace, subject),
+    }
+}
+
+/// Whose approval of a subject does not count, since they wrote it: of a release unless every policy that applies lets
+/// authors approve, of a system always.
+fn authors(world: &World, clock: &Clock, namespace: &str, subject: &Subject) -> Vec<Person> {
+    let name = subject.name.as_str();
+    match subject.kind {
+        SubjectKind::ModelRelease => {
+            let snapshot = world.snapshot(namespace, name, clock.clone());
+            let system = snapshot.system.as_ref().and_then(|s| s.spec.as_ref().ok());
+            let class = system.and_then(|spec| class::derive(spec).class);
+            let matched = snapshot.policies.matching(class, &snapshot.namespace_labels);
+            let known = class.is_some() && !matched.policies.is_empty();
+            let may = matched.joined.requirements.as_ref().is_ok_and(|r| r.author_may_approve);
+            if known && may { Vec::new() } else { approvals::authors(&snapshot) }
+        }
+        SubjectKind::AISystem => {
+            let standing = world.system(namespace, name).and_then(|s| s.standing());
+            standing.map(|s| s.authors.clone()).unwrap_or_default()
+        }
+        SubjectKind::ImpactAssessment | SubjectKind::RiskAcceptance => Vec::new(),
+    }
 }
 
 /// Uid of an approval's subject.

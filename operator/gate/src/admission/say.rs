@@ -10,7 +10,6 @@ use super::{Answer, Effect, Facts, Mode, Operation, Request, Subject, Workload};
 use crate::decision::{Cleared, Decision, Lapse};
 use crate::finding::{Finding, Gate, GateOutcome, Reason};
 use crate::gates::Outcome;
-use crate::people::with_names;
 use crate::render::{self, Names, Words};
 
 /// How a workload names a release, and what else would do.
@@ -201,7 +200,7 @@ impl Answer {
 
     /// The denial with names in place of tokens and, where the answer was recorded, the number of the record.
     pub fn message_for(&self, record: Option<u64>, names: &Names) -> String {
-        let text = with_names(&self.message, names);
+        let text = render::named(&self.message, names);
         let Some(record) = record.filter(|_| !text.is_empty()) else { return text };
         let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
         format!("{first} (record {record}){rest}")

@@ -1,0 +1,156 @@
+//! Texts that people read, without what a terminal obeys or hides: what objects say must not be able to forge what is
+//! shown of them. Everything that a terminal may show goes through here; data stays as it is.
+//!
+//! Left out of what is shown as it is: control characters (ESC begins terminal commands, a line break a line that
+//! nobody wrote), marks that turn the direction of text, and characters without a glyph of their own (Unicode's
+//! `Default_Ignorable_Code_Point`, line and paragraph separators, interlinear annotation).
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+/// Whether a terminal would obey or hide a character rather than show it.
+fn hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Writes every hidden character but those in `keep` by `write`.
+fn escape<'a>(text: &'a str, keep: Option<char>, write: fn(char, &mut String)) -> Cow<'a, str> {
+    let stays = |c: char| !hidden(c) || Some(c) == keep;
+    // Nearly every text is one that nothing is to be done to.
+    let Some(first) = text.find(|c| !stays(c)) else { return Cow::Borrowed(text) };
+    let (good, rest) = text.split_at(first);
+    let mut out = String::with_capacity(text.len() + 16);
+    out.push_str(good);
+    for c in rest.chars() {
+        if stays(c) { out.push(c) } else { write(c, &mut out) }
+    }
+    Cow::Owned(out)
+}
+
+fn readable(c: char, out: &mut String) {
+    match c {
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        c => {
+            let _ = write!(out, "{}", c.escape_unicode());
+        }
+    }
+}
+
+/// A text on one line: hidden characters as `\n`, `\t`, `\u{202e}`. What was made so stays so when it is done again.
+pub fn line(text: &str) -> Cow<'_, str> {
+    escape(text, None, readable)
+}
+
+/// The same for a text of several lines that were made here: line breaks stay.
+pub fn lines(text: &str) -> Cow<'_, str> {
+    escape(text, Some('\n'), readable)
+}
+
+/// JSON, already written, with the hidden characters of its strings as `\u202e`: the same data.
+pub fn in_json(text: &str) -> Cow<'_, str> {
+    escape(text, Some('\n'), |c, out| {
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    })
+}
+
+/// A string of YAML in double quotes, already written as JSON, with hidden characters as `\u202e` or `\U000e0001`: the
+/// same string. YAML does not join surrogates as JSON does.
+pub fn in_yaml(text: &str) -> Cow<'_, str> {
+    escape(text, None, |c, out| {
+        let code = u32::from(c);
+        let _ = if code > 0xffff { write!(out, "\\U{code:08x}") } else { write!(out, "\\u{code:04x}") };
+    })
+}
+
+/// A value whose texts, keys included, are shown as [`line`] gives them.
+pub fn value(value: &Value) -> Value {
+    match value {
+        Value::String(text) => line(text).into(),
+        Value::Array(items) => items.iter().map(self::value).collect(),
+        Value::Object(map) => map.iter().map(|(k, v)| (line(k).into_owned(), self::value(v))).collect(),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Each of these makes a terminal show something else than the text says.
+    const FORGING: [char; 22] = [
+        '\n',
+        '\r',
+        '\t',
+        '\u{8}',
+        '\u{1b}',
+        '\u{7f}',
+        '\u{85}',
+        '\u{9b}',
+        '\u{ad}',
+        '\u{61c}',
+        '\u{200b}',
+        '\u{200d}',
+        '\u{200e}',
+        '\u{200f}',
+        '\u{202a}',
+        '\u{202e}',
+        '\u{2066}',
+        '\u{2069}',
+        '\u{2028}',
+        '\u{feff}',
+        '\u{fe0f}',
+        '\u{e0041}',
+    ];
+
+    #[test]
+    fn what_a_terminal_obeys_or_hides_is_written_out() {
+        for c in FORGING {
+            let text = format!("a{c}b");
+            let shown = line(&text);
+            assert!(shown.starts_with("a\\") && shown.ends_with('b'), "{shown}");
+            assert!(shown.chars().all(|c| (' '..='~').contains(&c)), "{shown}");
+            assert_eq!(line(&shown), shown);
+        }
+        assert_eq!(line("1\r\n\u{1b}[2K\u{202e}x\t\u{9b}"), r"1\r\n\u{1b}[2K\u{202e}x\t\u{9b}");
+        assert_eq!(lines("one\ntwo\u{1b}[A\rthree\u{2066}"), "one\ntwo\\u{1b}[A\\rthree\\u{2066}");
+    }
+
+    #[test]
+    fn what_people_write_stays_as_it_is() {
+        for text in ["", "Müller, Ωmega, 東京, עברית, العربية", "« 50 % » – 'x' \"y\" \\n", "🙂 a\u{301}"]
+        {
+            assert!(matches!(line(text), Cow::Borrowed(t) if t == text), "{text}");
+        }
+    }
+
+    #[test]
+    fn json_holds_the_same_data_and_shows_as_it_reads() {
+        let text: String = FORGING.iter().collect();
+        let data = json!({"text": text, text.as_str(): [1, {"x": "\u{e0041}\u{1f642}"}]});
+        let written = serde_json::to_string_pretty(&data).unwrap();
+        let shown = in_json(&written);
+        assert!(shown.chars().all(|c| c == '\n' || c == '\u{1f642}' || (' '..='~').contains(&c)), "{shown}");
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), data);
+        assert_eq!(in_yaml("\"\u{9b}\u{e0041}\""), "\"\\u009b\\U000e0041\"");
+    }
+
+    #[test]
+    fn a_value_is_shown_through_and_through() {
+        assert_eq!(
+            value(&json!({"a\u{1b}": ["\n", 1, null, {"b": "\u{202e}"}]})),
+            json!({"a\\u{1b}": ["\\n", 1, null, {"b": "\\u{202e}"}]})
+        );
+    }
+}
