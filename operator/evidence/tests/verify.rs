@@ -14,7 +14,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use common::{ORIGIN, admission, decision, key, now, open};
-use placet_evidence::verify::{Options, Outcome, Report, verify};
+use placet_evidence::verify::{Options, Outcome, Report, Summary, verify};
 #[allow(clippy::wildcard_imports, reason = "the crate's own tests name most of it")]
 use placet_evidence::*;
 
@@ -131,6 +131,20 @@ fn without_a_key_it_is_consistent_with_itself_only() {
     let other = LogKey::from_seed(&[1; 32]).verifier(ORIGIN).unwrap();
     let report = check(dir.path(), &Options { key: Some(other), head: None });
     assert_eq!(report.outcome.exit_code(), 1, "{report}");
+}
+
+#[test]
+fn times_are_told_as_what_a_clock_said() {
+    let told = |backward_times| {
+        let at = |text: &str| Some(text.parse().unwrap());
+        let (oldest, newest) = (at("2026-11-20T09:00:00Z"), at("2026-11-21T09:00:00Z"));
+        Summary { oldest, newest, backward_times, ..Summary::default() }.to_string()
+    };
+    let sentence = "times from 2026-11-20T09:00:00Z to 2026-11-21T09:00:00Z are what the operator's clock said: the log \
+                    proves the order of its records, not their times";
+    assert!(told(0).contains(&format!("{sentence}\n")), "{}", told(0));
+    assert!(told(1).contains(&format!("{sentence} (1 gives an earlier time than one before it)\n")), "{}", told(1));
+    assert!(told(7).contains(&format!("{sentence} (7 give an earlier time than one before them)\n")), "{}", told(7));
 }
 
 #[test]

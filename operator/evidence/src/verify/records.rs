@@ -47,7 +47,7 @@ pub struct Summary {
     pub gaps: Vec<GapSeen>,
     /// Refusals that were answered without a record of their own, as heartbeats and records count them.
     pub repeated_refusals: u64,
-    /// Records whose wall time lies before that of the record before.
+    /// Records whose wall time lies before that of a record before them.
     pub backward_times: u64,
     /// Objects that records cite.
     pub objects: u64,
@@ -62,7 +62,16 @@ impl fmt::Display for Summary {
         let kinds: Vec<String> = self.kinds.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
         write!(f, "  records: {}", if kinds.is_empty() { "none".into() } else { kinds.join(", ") })?;
         if let (Some(oldest), Some(newest)) = (self.oldest, self.newest) {
-            write!(f, "\n  from {oldest} to {newest}")?;
+            let backward = match self.backward_times {
+                0 => String::new(),
+                1 => " (1 gives an earlier time than one before it)".to_owned(),
+                n => format!(" ({n} give an earlier time than one before them)"),
+            };
+            write!(
+                f,
+                "\n  times from {oldest} to {newest} are what the operator's clock said: the log proves the order of its \
+                 records, not their times{backward}"
+            )?;
         }
         write!(
             f,
@@ -327,12 +336,6 @@ impl Walk {
             not_checked.push(format!(
                 "{closed} personal values: their openings are not here ({} are recorded as erased)",
                 self.redacted
-            ));
-        }
-        if self.summary.backward_times > 0 {
-            notes.push(format!(
-                "{} records have a wall time before that of the record before",
-                self.summary.backward_times
             ));
         }
         if let Some(follows) = self.follows {
