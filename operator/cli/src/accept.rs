@@ -1,7 +1,5 @@
 //! `placet accept-risk`: show the levels of the named risks, bind the acceptance to the assessment's content.
 
-use std::fmt::Write as _;
-
 use anyhow::{Context as _, bail};
 use placet_api::Kind;
 use placet_api::common::Level;
@@ -10,6 +8,7 @@ use serde_json::json;
 use crate::approve::{Made, later, levels};
 use crate::args::{AcceptArgs, WriteOutput};
 use crate::cluster::Cluster;
+use crate::text::Page;
 use crate::{sys, target, text};
 
 /// Runs the command.
@@ -23,8 +22,9 @@ pub fn run(cluster: &Cluster, args: &AcceptArgs) -> anyhow::Result<u8> {
     let spec = object.get("spec").context("the assessment has no spec")?;
     let digest = placet_gate::digest::content(kind, Some(&cluster.namespace), &name, spec)?;
     let all = levels(&object);
-    let mut shown =
-        format!("ImpactAssessment {name} in namespace {}\n  Content digest {digest}\n", cluster.namespace);
+    let mut shown = Page::default();
+    shown.add(0, &format!("ImpactAssessment {name} in namespace {}", cluster.namespace));
+    shown.add(2, &format!("Content digest {digest}"));
     let mut highest = Level::VeryLow;
     for risk in &args.risks {
         let Some((_, level, how)) = all.iter().find(|(id, ..)| id == risk) else {
@@ -39,7 +39,7 @@ pub fn run(cluster: &Cluster, args: &AcceptArgs) -> anyhow::Result<u8> {
                 "ia/{name}: {risk} is VeryHigh ({how}), which nobody may accept: treat it or withdraw the release"
             );
         }
-        let _ = writeln!(shown, "  {risk}: {level} after controls ({how})");
+        shown.add(2, &format!("{risk}: {level} after controls ({how})"));
         highest = highest.max(*level);
     }
     let level = args.level.map_or(highest, Level::from);
@@ -49,13 +49,11 @@ pub fn run(cluster: &Cluster, args: &AcceptArgs) -> anyhow::Result<u8> {
         );
     }
     let user = cluster.whoami()?;
-    let _ = writeln!(
-        shown,
-        "You, {user}, accept this as {} up to {level} until {}.",
-        args.role,
-        text::seconds(until)
+    shown.add(
+        0,
+        &format!("You, {user}, accept this as {} up to {level} until {}.", args.role, text::seconds(until)),
     );
-    eprint!("{shown}");
+    sys::tell(shown.text());
     let mut spec = json!({
         "assessment": {"name": name, "digest": digest},
         "risks": args.risks,

@@ -1,7 +1,5 @@
 //! `placet approve` and `placet reject`: show what is decided on, bind the decision to that content.
 
-use std::fmt::Write as _;
-
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use placet_api::Kind;
@@ -13,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::args::{ApproveArgs, Covers, WriteOutput};
 use crate::cluster::{Cluster, Refused};
+use crate::text::Page;
 use crate::{sys, target, text, yaml};
 
 /// Runs the command: `approve` or else reject.
@@ -31,19 +30,16 @@ pub fn run(cluster: &Cluster, args: &ApproveArgs, approve: bool) -> anyhow::Resu
     let digest = digest_of(&object, kind, &cluster.namespace, &name, args.covers)?;
     let user = cluster.whoami()?;
     let mut shown = describe(cluster, &object, kind, &name);
-    let _ = writeln!(shown, "  {} digest {digest}", covers(args.covers));
-    let _ = writeln!(
-        shown,
-        "You, {user}, {verb} this as {}{}.",
-        args.role,
-        expires.map_or_else(String::new, |t| format!(", until {}", text::seconds(t)))
-    );
+    shown.add(2, &format!("{} digest {digest}", covers(args.covers)));
+    let until = expires.map_or_else(String::new, |t| format!(", until {}", text::seconds(t)));
+    shown.add(0, &format!("You, {user}, {verb} this as {}{until}.", args.role));
     if approve && is_author(&object, kind, &user) {
-        shown.push_str(
-            "You wrote or developed it: policies with separation of duties do not count your approval.\n",
+        shown.add(
+            0,
+            "You wrote or developed it: policies with separation of duties do not count your approval.",
         );
     }
-    eprint!("{shown}");
+    sys::tell(shown.text());
     let mut spec = json!({
         "subject": {"kind": kind.as_str(), "name": name, "covers": covers(args.covers), "digest": digest},
         "role": args.role,
@@ -139,69 +135,68 @@ fn is_author(object: &Value, kind: Kind, user: &str) -> bool {
 }
 
 /// What is about to be decided on, for the person who decides.
-fn describe(cluster: &Cluster, object: &Value, kind: Kind, name: &str) -> String {
+fn describe(cluster: &Cluster, object: &Value, kind: Kind, name: &str) -> Page {
     let field = |p: &str| object.pointer(p).and_then(Value::as_str).unwrap_or("?");
     let list = |p: &str| object.pointer(p).and_then(Value::as_array).cloned().unwrap_or_default();
     let s = |v: &Value, k: &str| v[k].as_str().unwrap_or("?").to_owned();
     let names = |p: &str| list(p).iter().filter_map(|v| v.as_str().map(str::to_owned)).collect::<Vec<_>>();
-    let mut out = format!("{kind} {name} in namespace {}\n", cluster.namespace);
+    let mut out = Page::default();
+    out.add(0, &format!("{kind} {name} in namespace {}", cluster.namespace));
     let by = creator(object).unwrap_or_else(|| "nobody known: it carries no stamp".into());
-    let _ = writeln!(out, "  created by {by}");
+    out.add(2, &format!("created by {by}"));
     match kind {
         Kind::ModelRelease => {
-            let _ = writeln!(
-                out,
-                "  system {}, version {}, change {}: {}",
-                field("/spec/system"),
-                field("/spec/version"),
-                field("/spec/change/kind"),
-                field("/spec/change/reason")
-            );
+            let (system, version) = (field("/spec/system"), field("/spec/version"));
+            out.add(2, &format!("system {system}, version {version}"));
+            let (change, reason) = (field("/spec/change/kind"), field("/spec/change/reason"));
+            out.add(2, &format!("change {change}: {reason}"));
             for a in list("/spec/artifacts") {
                 let (name, role, reference) = (s(&a, "name"), s(&a, "role"), s(&a, "reference"));
-                let _ = writeln!(out, "  artefact {name} ({role}) {reference}\n    {}", s(&a, "digest"));
+                out.add(2, &format!("artefact {name} ({role}) {reference}"));
+                out.add(4, &s(&a, "digest"));
             }
             for d in list("/spec/datasets") {
-                let _ =
-                    writeln!(out, "  dataset {} ({})\n    {}", s(&d, "name"), s(&d, "use"), s(&d, "digest"));
+                out.add(2, &format!("dataset {} ({})", s(&d, "name"), s(&d, "use")));
+                out.add(4, &s(&d, "digest"));
             }
             let developers = names("/spec/developers");
             if !developers.is_empty() {
-                let _ = writeln!(out, "  developed by {}", developers.join(", "));
+                out.add(2, &format!("developed by {}", developers.join(", ")));
             }
-            let _ = writeln!(out, "  class {}", field("/status/class"));
+            out.add(2, &format!("class {}", field("/status/class")));
             let observed = object.pointer("/status/observedGeneration").and_then(Value::as_i64);
             if observed != object.pointer("/metadata/generation").and_then(Value::as_i64) {
-                out.push_str("  not judged at this generation yet: class and findings may be older\n");
+                out.add(2, "not judged at this generation yet: class and findings may be older");
             }
             findings(object, &mut out);
             residual_risks(cluster, field("/spec/system"), &mut out);
         }
         Kind::AISystem => {
-            let _ = writeln!(out, "  {}: {}", field("/spec/title"), field("/spec/purpose"));
-            let _ = writeln!(out, "  class {}", field("/status/class"));
+            out.add(2, &format!("{}: {}", field("/spec/title"), field("/spec/purpose")));
+            out.add(2, &format!("class {}", field("/status/class")));
             for basis in names("/status/classBasis") {
-                let _ = writeln!(out, "    {basis}");
+                out.add(4, &basis);
             }
-            for part in ["triggers", "derogation", "evaluation"] {
+            for part in ["triggers", "derogation", "exceptions", "evaluation"] {
                 if let Some(value) = object.get("spec").and_then(|s| s.get(part)) {
-                    let _ = writeln!(out, "  {part} {value}");
+                    out.add(2, &format!("{part} {value}"));
                 }
             }
         }
         Kind::ImpactAssessment => {
-            let _ =
-                writeln!(out, "  system {}, assessed {}", field("/spec/system"), field("/spec/assessedAt"));
+            out.add(2, &format!("system {}, assessed {}", field("/spec/system"), field("/spec/assessedAt")));
             risks_of(object, &mut out);
         }
         _ => {
-            let _ = writeln!(
-                out,
-                "  assessment {}, risks {}, level {}, until {}",
-                field("/spec/assessment/name"),
-                names("/spec/risks").join(", "),
-                field("/spec/level"),
-                field("/spec/expiresAt")
+            out.add(
+                2,
+                &format!(
+                    "assessment {}, risks {}, level {}, until {}",
+                    field("/spec/assessment/name"),
+                    names("/spec/risks").join(", "),
+                    field("/spec/level"),
+                    field("/spec/expiresAt")
+                ),
             );
         }
     }
@@ -209,51 +204,39 @@ fn describe(cluster: &Cluster, object: &Value, kind: Kind, name: &str) -> String
 }
 
 /// What the last decision found, other than that approvals are missing.
-fn findings(object: &Value, out: &mut String) {
+fn findings(object: &Value, out: &mut Page) {
     let gates = object.pointer("/status/gates").and_then(Value::as_array);
     for gate in gates.into_iter().flatten().filter(|g| g["gate"] != "approvals") {
         for finding in gate["findings"].as_array().into_iter().flatten() {
-            let (gate, reason) = (gate["gate"].as_str(), finding["reason"].as_str());
-            let found = finding["found"].as_str().unwrap_or_default();
-            let first = format!("  finding, {} ({}): ", gate.unwrap_or("?"), reason.unwrap_or("?"));
-            out.push_str(&text::wrap(found, sys::width(), &first, "    "));
+            let text = |v: &Value| v.as_str().unwrap_or("?").to_owned();
+            let (gate, reason) = (text(&gate["gate"]), text(&finding["reason"]));
+            out.add(2, &format!("finding, {gate} ({reason}): {}", text(&finding["found"])));
         }
     }
 }
 
 /// Residual risks of the assessments of a system.
-fn residual_risks(cluster: &Cluster, system: &str, out: &mut String) {
+fn residual_risks(cluster: &Cluster, system: &str, out: &mut Page) {
     match cluster.list(Kind::ImpactAssessment, &cluster.namespace) {
         Ok(all) => {
             let mine: Vec<&Value> = all.iter().filter(|a| a["spec"]["system"] == system).collect();
             if mine.is_empty() {
-                let _ = writeln!(out, "  no impact assessment of {system}");
+                out.add(2, &format!("no impact assessment of {system}"));
             }
             for assessment in mine {
-                let _ = writeln!(
-                    out,
-                    "  assessment {}",
-                    assessment.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("?")
-                );
+                let name = assessment.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("?");
+                out.add(2, &format!("assessment {name}"));
                 risks_of(assessment, out);
             }
         }
-        Err(e) => {
-            let _ = writeln!(out, "  residual risks could not be read: {e}");
-        }
+        Err(e) => out.add(2, &format!("residual risks could not be read: {}", text::chain(&e))),
     }
 }
 
-fn risks_of(assessment: &Value, out: &mut String) {
+fn risks_of(assessment: &Value, out: &mut Page) {
     for (id, level, why) in levels(assessment) {
-        match level {
-            Some(level) => {
-                let _ = writeln!(out, "    residual risk {id}: {level} ({why})");
-            }
-            None => {
-                let _ = writeln!(out, "    residual risk {id}: not computable ({why})");
-            }
-        }
+        let level = level.map_or_else(|| "not computable".to_owned(), |l| l.to_string());
+        out.add(4, &format!("residual risk {id}: {level} ({why})"));
     }
 }
 
@@ -330,7 +313,7 @@ impl Made {
                     return Ok(0);
                 }
                 Err(e) if e.downcast_ref::<Refused>().is_some_and(|r| r.reason == "AlreadyExists") => {
-                    eprintln!("note: {} {name} exists already; taking another name", self.kind);
+                    sys::tell(&format!("note: {} {name} exists already; taking another name", self.kind));
                 }
                 Err(e) => return Err(e),
             }
@@ -390,6 +373,35 @@ mod tests {
         assert_eq!(body["metadata"]["name"], "m-2-risk-officer-erin-example.com");
         assert_eq!(body["spec"]["decision"], "Approve");
         assert_eq!(asked.iter().filter(|a| a.request == RELEASE).count(), 1);
+    }
+
+    #[test]
+    fn what_the_release_says_cannot_forge_what_is_approved() {
+        let forged = format!(
+            "1\r\n  class Minimal\u{1b}[1A\u{202e}\u{200b}{}Content digest sha256:0",
+            " ".repeat(200)
+        );
+        let shown = |text: &str| {
+            let mut object = release();
+            object["spec"]["version"] = text.into();
+            object["spec"]["change"] = json!({"kind": "Retrain", "reason": text});
+            object["spec"]["artifacts"] =
+                json!([{"name": text, "role": "Model", "reference": text, "digest": "sha256:1"}]);
+            object["spec"]["developers"] = json!([text]);
+            object["status"] = json!({"class": "High", "observedGeneration": 1, "gates": [{"gate": "tests", "findings": [
+                {"reason": "TestFailed", "found": text}]}]});
+            let (cluster, _) = cluster(answers());
+            describe(&cluster, &object, Kind::ModelRelease, "m-2").text().to_owned()
+        };
+        let (honest, forged) = (shown("x"), shown(&forged));
+        assert_eq!(placet_gate::visible::lines(&forged), forged);
+        // Every line that begins like one of ours is one of ours.
+        let ours = |text: &str| -> Vec<String> {
+            let heads = text.lines().filter(|l| !l.starts_with("      "));
+            heads.map(|l| l.split_whitespace().next().unwrap().to_owned()).collect()
+        };
+        assert_eq!(ours(&forged), ours(&honest), "{forged}");
+        assert!(forged.contains(r"version 1\r\n class Minimal\u{1b}[1A\u{202e}\u{200b} Content"), "{forged}");
     }
 
     #[test]

@@ -7,10 +7,14 @@ use placet_api::approval::Covers as ApiCovers;
 use placet_api::common::Level;
 use placet_api::testreport::PositiveMeans as ApiPositive;
 
+/// What the exit codes mean, wherever a command does not say otherwise.
+const EXIT_CODES: &str = "Exit codes: 0 cleared, or done; 1 not cleared or not yet known, or an answer that is no; 2 the \
+                          question could not be asked (input, usage, connection)";
+
 /// Lets no AI model run until what its governance asks for exists: see what is missing, approve, accept risks, check
 /// files before they are applied, and read the evidence.
 #[derive(Debug, Parser)]
-#[command(name = "placet", version, max_term_width = 100)]
+#[command(name = "placet", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -31,17 +35,17 @@ pub struct Global {
     /// Namespace [default: that of the context]
     #[arg(short = 'n', long, global = true, value_name = "NS")]
     pub namespace: Option<String>,
-    /// Namespace of the operator, for evidence
+    /// Namespace of the operator, for evidence and keys
     #[arg(long, global = true, value_name = "NS", default_value = "placet-system")]
     pub operator_namespace: String,
-    /// Helm release name of the operator, the prefix of its objects, for evidence
+    /// Helm release name of the operator, the prefix of its objects, for evidence and keys
     #[arg(long, global = true, value_name = "NAME", default_value = "placet")]
     pub operator_release: String,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show everything that keeps a release from running, grouped by who can act, with the commands
+    /// Show what kept a release from running when it was last judged, grouped by who can act, with the commands
     Why(WhyArgs),
     /// Approve a release, a system, an assessment: shows what you approve and binds you to its content
     Approve(ApproveArgs),
@@ -200,7 +204,7 @@ pub enum CheckOutput {
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Files and directories with objects, YAML or JSON; - is standard input
+    /// Files and directories with objects (*.yaml, *.yml, *.json at any depth); - is standard input
     #[arg(short = 'f', long = "filename", required_unless_present = "from_cluster", value_name = "DIR|FILE", num_args = 1..)]
     pub files: Vec<PathBuf>,
     /// Only this release [default: every release in the files]
@@ -215,10 +219,11 @@ pub struct CheckArgs {
     /// Who holds which role: YAML, {role: [users]}
     #[arg(long, value_name = "FILE")]
     pub roles: Option<PathBuf>,
-    /// Public keys that stamps are verified with (placet-receipt:<base64>, one a line)
+    /// Public keys that stamps are verified with (placet-receipt:<base64>, one a line): kubectl get configmap
+    /// placet-log-head -n placet-system -o jsonpath='{.data.receiptKeys}' > FILE
     #[arg(long, value_name = "FILE")]
     pub receipt_keys: Option<PathBuf>,
-    /// Uid of the cluster that the stamps come from: that of its namespace kube-system
+    /// Uid of the cluster that the stamps come from: kubectl get namespace kube-system -o jsonpath='{.metadata.uid}'
     #[arg(long, value_name = "UID")]
     pub cluster_uid: Option<String>,
     /// A new policy: lists which releases would lose or gain their clearance. May be given several times
@@ -361,7 +366,7 @@ pub enum EvidenceCommand {
         #[arg(short, long, value_enum, default_value_t = TableOrJson::Table)]
         output: TableOrJson,
     },
-    /// Show the newest records
+    /// Show the newest records, without verifying them
     Tail {
         /// How many
         #[arg(long, default_value_t = 20)]
@@ -369,8 +374,9 @@ pub enum EvidenceCommand {
         /// Go on until interrupted
         #[arg(short, long)]
         follow: bool,
-        #[command(flatten)]
-        place: LogPlace,
+        /// Directory of the log [default: the cluster's log, through the API server]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
     },
     /// Copy the log into a directory, to be verified there; a second pull fetches what is new
     Pull {
@@ -385,8 +391,9 @@ pub enum EvidenceCommand {
     Replay {
         /// Only the decisions on this release: mr/NAME
         target: Option<String>,
-        #[command(flatten)]
-        place: LogPlace,
+        /// Directory of the log [default: the cluster's log, through the API server]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
     },
     /// Print the log's public key, as the cluster's operator publishes it
     Key,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 use placet_api::Kind;
+use placet_gate::visible;
 
 use crate::approve::digest_of;
 use crate::args::{DigestArgs, Global};
@@ -26,8 +27,10 @@ pub fn run(global: &Global, args: &DigestArgs) -> anyhow::Result<u8> {
             [] => bail!("{}: wanted an object of placet.dev, found none", args.target),
             [(digest, _)] => format!("{digest}\n"),
             all => {
-                let lines: Vec<String> =
-                    all.iter().map(|(digest, label)| format!("{digest}  {label}\n")).collect();
+                let lines: Vec<String> = all
+                    .iter()
+                    .map(|(digest, label)| format!("{digest}  {}\n", visible::line(label)))
+                    .collect();
                 lines.concat()
             }
         };

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use placet_api::Kind;
 use placet_api::keys::{GROUP, STAMP, VERSION};
+use placet_gate::visible;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
-use crate::sys;
+use crate::sys::Named;
+use crate::{sys, text};
 
 /// An object and where it stands.
 #[derive(Debug, Clone)]
@@ -116,76 +118,126 @@ pub fn load_all(paths: &[PathBuf], default_namespace: Option<&str>) -> anyhow::R
     if paths.is_empty() { Ok(Input::default()) } else { load(paths, default_namespace) }
 }
 
-/// Loads files and directories (their `.yaml`, `.yml` and `.json` files, hidden ones left out).
+/// Loads files and directories (their `.yaml`, `.yml` and `.json` files, whatever the case of these letters). Left out
+/// with a note are those whose name begins with a dot, and what is no file to read from.
 ///
 /// # Errors
-/// Everything that is wrong, at once.
+/// Everything that is wrong, at once: a file that cannot be read, too, since what it holds may decide.
 pub fn load(paths: &[PathBuf], default_namespace: Option<&str>) -> anyhow::Result<Input> {
+    let mut input = Input::default();
     let mut files = Vec::new();
     for path in paths {
-        if path.is_dir() {
-            let mut all = Vec::new();
-            below(path, 0, &mut all)?;
-            if all.is_empty() {
-                bail!("{}: wanted .yaml, .yml or .json files, found none", path.display());
-            }
-            files.extend(all.into_iter().map(|file| (file, true)));
-        } else {
+        if path == Path::new("-") {
             files.push((path.clone(), false));
+            continue;
+        }
+        match sys::named(path)? {
+            Named::File => files.push((path.clone(), false)),
+            Named::Directory => {
+                let mut all = Vec::new();
+                below(path, 0, &mut all, &mut input.notes)?;
+                if all.is_empty() {
+                    let left_out: Vec<String> = input.notes.iter().map(|note| format!("; {note}")).collect();
+                    bail!(
+                        "{}: wanted .yaml, .yml or .json files, found none{}",
+                        path.display(),
+                        left_out.concat()
+                    );
+                }
+                files.extend(all.into_iter().map(|file| (file, true)));
+            }
+            Named::Other(what) => bail!(
+                "{0}: wanted a file or a directory, found {what}; give what it holds as standard input: -f - < {0}",
+                path.display()
+            ),
         }
     }
-    let mut input = Input::default();
     for (path, found) in &files {
-        let text = sys::read_text(path)?;
-        input.found = *found;
-        input.file(&path.display().to_string(), &text, default_namespace);
+        match sys::read_text(path) {
+            Ok(text) => {
+                input.found = *found;
+                input.file(&path.display().to_string(), &text, default_namespace);
+            }
+            Err(e) => input.errors.push(text::chain(&e)),
+        }
     }
     input.duplicates();
     if input.errors.is_empty() {
         return Ok(input);
     }
-    bail!("{}", input.errors.join("\n       "))
+    // What is quoted from a file stays on the line that says what is wrong with it.
+    let errors: Vec<_> = input.errors.iter().map(|e| visible::line(e)).collect();
+    bail!("{}", errors.join("\n       "))
 }
 
-fn below(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+/// Whether a file is taken for objects by its name.
+fn by_name(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|e| ["yaml", "yml", "json"].iter().any(|known| e.eq_ignore_ascii_case(known)))
+}
+
+fn below(
+    dir: &Path,
+    depth: usize,
+    files: &mut Vec<PathBuf>,
+    left_out: &mut Vec<String>,
+) -> anyhow::Result<()> {
     if depth > 32 {
         bail!("{}: directories nested deeper than 32 levels", dir.display());
     }
-    let entries = std::fs::read_dir(dir).with_context(|| format!("{}: cannot be listed", dir.display()))?;
-    let mut paths: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
+    let listed = || format!("{}: cannot be listed", dir.display());
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(listed)? {
+        paths.push(entry.with_context(listed)?.path());
+    }
     paths.sort();
     for path in paths {
-        let hidden = path.file_name().and_then(|n| n.to_str()).is_none_or(|n| n.starts_with('.'));
-        if hidden {
-            continue;
-        }
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         if path.is_dir() {
-            below(&path, depth + 1, files)?;
-        } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json") {
-            files.push(path);
+            if !hidden {
+                below(&path, depth + 1, files, left_out)?;
+            }
+        } else if by_name(&path) {
+            if hidden {
+                left_out.push(format!("{}: left out, its name begins with a dot", path.display()));
+            } else if let Ok(Named::Other(what)) = sys::named(&path) {
+                left_out.push(format!("{}: left out, it is {what} and no file", path.display()));
+            } else {
+                files.push(path);
+            }
         }
     }
     Ok(())
 }
 
 /// Documents of a YAML stream with the number of lines before each. A line that begins with `---` or `...` cannot stand
-/// inside a document (YAML 1.2, 9.1.2), so that splitting at them is exact.
+/// inside a document (YAML 1.2, 9.1.2), so that splitting at them is exact. A document keeps its directives (`%YAML 1.2`),
+/// which stand before its `---`.
 fn documents(text: &str) -> Vec<(u64, String)> {
     let marker = |line: &str, mark: &str| {
         line.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
     };
+    let empty = |text: &str| text.lines().all(|l| l.trim().is_empty() || l.trim_start().starts_with('#'));
+    let directives = |text: &str| {
+        text.lines().any(|l| l.starts_with('%'))
+            && empty(
+                &text.lines().filter(|l| !l.starts_with('%')).map(|l| format!("{l}\n")).collect::<String>(),
+            )
+    };
     let mut out = vec![(0, String::new())];
-    for (before, line) in (0_u64..).zip(text.split_inclusive('\n')) {
+    for (before, line) in (0_u64..).zip(text.trim_start_matches('\u{feff}').split_inclusive('\n')) {
         let bare = line.trim_end_matches(['\n', '\r']);
         if marker(bare, "---") {
-            out.push((before, line["---".len()..].to_owned()));
+            match out.last_mut() {
+                Some((_, document)) if directives(document) => document.push_str(line),
+                _ => out.push((before, line["---".len()..].to_owned())),
+            }
         } else if marker(bare, "...") {
             out.push((before + 1, String::new()));
         } else if let Some((_, document)) = out.last_mut() {
             document.push_str(line);
         }
     }
-    let empty = |text: &str| text.lines().all(|l| l.trim().is_empty() || l.trim_start().starts_with('#'));
     out.retain(|(_, document)| !empty(document));
     out
 }
@@ -205,7 +257,7 @@ struct Strict<S> {
 
 impl Input {
     fn file(&mut self, file: &str, text: &str, default_namespace: Option<&str>) {
-        let all = if Path::new(file).extension().is_some_and(|e| e == "json") {
+        let all = if Path::new(file).extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
             vec![(0, text.to_owned())]
         } else {
             documents(text)
@@ -237,6 +289,19 @@ impl Input {
         let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
         if value.is_null() {
+            return;
+        }
+        if let Some(items) = value.as_array() {
+            let ours = |i: &Value| i["apiVersion"].as_str().is_some_and(|v| v.starts_with(GROUP));
+            if self.found && !items.iter().any(ours) {
+                self.notes.push(format!("{place}: left aside, it is no Kubernetes object"));
+            } else {
+                self.errors.push(format!(
+                    "{place}: wanted an object, a List (apiVersion: v1, kind: List, items: [...]) or several documents \
+                     with --- between them, found an array of {}",
+                    items.len()
+                ));
+            }
             return;
         }
         if kind.is_empty() && api_version.is_empty() && self.found {
@@ -433,6 +498,103 @@ mod tests {
         assert_eq!(input.objects[0].line, 5);
         assert_eq!(input.notes.len(), 1);
         assert_eq!(input.namespaces["n"]["a"], "b");
+    }
+
+    #[test]
+    fn directives_are_read_and_do_not_move_lines() {
+        let input = read(
+            "f.yaml",
+            &format!(
+                "# first\n%YAML 1.2\n---\n{ROLE}...\n%YAML 1.2\n--- # two\n{}",
+                ROLE.replace("name: r", "name: s")
+            ),
+        );
+        assert!(input.errors.is_empty(), "{:?}", input.errors);
+        let lines: Vec<u64> = input.objects.iter().map(|o| o.line).collect();
+        assert_eq!(lines, [4, 11]);
+        let input = read("f.yaml", &format!("%YAML 1.2\n---\n{}", ROLE.replace("title: T", "titel: T")));
+        assert!(input.errors[0].starts_with("f.yaml:6:"), "{:?}", input.errors);
+    }
+
+    #[test]
+    fn an_array_is_told_what_was_wanted() {
+        let array = r#"[{"apiVersion": "placet.dev/v1alpha1", "kind": "ApprovalRole"}, {}]"#;
+        let mut input = read("f.json", array);
+        assert!(input.errors[0].contains("wanted an object, a List"), "{:?}", input.errors);
+        assert!(input.errors[0].ends_with("found an array of 2"), "{:?}", input.errors);
+        // Strangers in a directory are left aside, ours are not.
+        input.found = true;
+        input.file("g.JSON", array, None);
+        input.file("package.json", "[1, 2]", None);
+        assert_eq!((input.errors.len(), input.notes.len()), (2, 1), "{:?}", input.notes);
+    }
+
+    /// An empty directory with a file of one role.
+    fn directory(name: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        sys::write(&dir.path().join(name), ROLE.as_bytes()).unwrap();
+        dir
+    }
+
+    fn names(input: &Input) -> Vec<&str> {
+        input.objects.iter().map(|o| o.name.as_str()).collect()
+    }
+
+    #[test]
+    fn names_in_any_case_and_any_bytes_are_read() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let dir = directory("a.YAML");
+        for (i, name) in [&b"b.YML"[..], b"c.Json", b"d\xff.yaml"].into_iter().enumerate() {
+            let role = json_role(&format!("r{i}"));
+            sys::write(&dir.path().join(std::ffi::OsStr::from_bytes(name)), role.as_bytes()).unwrap();
+        }
+        let input = load(&[dir.path().to_owned()], None).unwrap();
+        assert_eq!(names(&input), ["r", "r0", "r1", "r2"]);
+        assert!(input.notes.is_empty(), "{:?}", input.notes);
+    }
+
+    fn json_role(name: &str) -> String {
+        serde_json::json!({"apiVersion": "placet.dev/v1alpha1", "kind": "ApprovalRole", "metadata": {"name": name},
+                           "spec": {"title": "T", "answersFor": "X"}})
+        .to_string()
+    }
+
+    #[test]
+    fn what_is_left_out_is_said_and_nothing_is_waited_for() {
+        let dir = directory("a.yaml");
+        let at = |name: &str| dir.path().join(name);
+        let _socket = std::os::unix::net::UnixListener::bind(at("b.yaml")).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(at("c.json")).status().unwrap().success());
+        sys::write(&at(".d.yaml"), b"x").unwrap();
+        sys::write(&at("notes.txt"), b"x").unwrap();
+        let input = load(&[dir.path().to_owned()], None).unwrap();
+        assert_eq!(names(&input), ["r"]);
+        let said = |what: &str| input.notes.iter().filter(|n| n.contains(what)).count();
+        assert_eq!(input.notes.len(), 3, "{:?}", input.notes);
+        assert_eq!(
+            (
+                said("b.yaml: left out, it is a socket"),
+                said("c.json: left out, it is a named pipe"),
+                said(".d.yaml: left out")
+            ),
+            (1, 1, 1),
+            "{:?}",
+            input.notes
+        );
+        for (name, what) in [("b.yaml", "found a socket"), ("c.json", "found a named pipe")] {
+            let e = load(&[at(name)], None).unwrap_err().to_string();
+            assert!(e.contains(what) && e.contains("-f - <"), "{e}");
+        }
+        let e = load(&[PathBuf::from("/dev/zero")], None).unwrap_err().to_string();
+        assert!(e.contains("found a device"), "{e}");
+        // What cannot be read may hold what decides.
+        sys::write(&at("e.yaml"), b"\xff\xfe").unwrap();
+        std::os::unix::fs::symlink("nowhere", at("f.yaml")).unwrap();
+        let e = text::chain(&load(&[dir.path().to_owned()], None).unwrap_err());
+        assert!(e.contains("f.yaml: wanted a readable text file"), "{e}");
+        std::fs::remove_file(at("f.yaml")).unwrap();
+        let e = text::chain(&load(&[dir.path().to_owned()], None).unwrap_err());
+        assert!(e.contains("e.yaml: wanted a readable text file"), "{e}");
     }
 
     #[test]

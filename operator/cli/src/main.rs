@@ -4,6 +4,8 @@
 //! usage, connection). `placet evidence verify` has its own: 0 authenticated, 1 tampered, 2 incomplete, 3 not
 //! authenticated.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod accept;
 mod approve;
 mod args;
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
     match run(&cli, command) {
         Ok(code) => ExitCode::from(code),
         Err(e) => {
-            eprintln!("error: {e:#}");
+            sys::tell(&format!("error: {}", text::chain(&e)));
             ExitCode::from(COULD_NOT_ASK)
         }
     }

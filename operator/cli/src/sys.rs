@@ -1,4 +1,4 @@
-//! The one place of the command line that reads files, the clock and the terminal.
+//! The one place of the command line that reads files and the clock, and reads and writes the terminal.
 #![expect(clippy::disallowed_methods, reason = "a command line reads files and, once, the clock")]
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
+use placet_gate::visible;
 
 /// The current time: the only clock read.
 pub fn now() -> Timestamp {
@@ -55,8 +56,10 @@ pub fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
             "{question} Wanted an answer, found no terminal to ask on; look at what is shown above and give --yes"
         );
     }
-    eprint!("{question} [y/N] ");
-    std::io::stderr().flush()?;
+    let mut err = std::io::stderr().lock();
+    write!(err, "{} [y/N] ", visible::line(question))?;
+    err.flush()?;
+    drop(err);
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     match answer.trim() {
@@ -65,11 +68,47 @@ pub fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
     }
 }
 
-/// Prints data on stdout. A reader that went away (`| head`) is no error.
+/// Prints data on stdout, line breaks as they are and nothing else that a terminal obeys or hides. A reader that went
+/// away (`| head`) is no error.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(visible::lines(text).as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("stdout"),
     }
+}
+
+/// Tells people something on stderr, on lines of its own, as [`print`] does. A stderr that is closed is no error.
+pub fn tell(text: &str) {
+    let mut err = std::io::stderr().lock();
+    let _ = writeln!(err, "{}", visible::lines(text.trim_end_matches('\n')));
+}
+
+/// What a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// A file.
+    File,
+    /// A directory.
+    Directory,
+    /// What is no file: reading it may never end.
+    Other(&'static str),
+}
+
+/// What a path names, symbolic links followed.
+///
+/// # Errors
+/// There is nothing, or it may not be looked at.
+pub fn named(path: &Path) -> anyhow::Result<Named> {
+    use std::os::unix::fs::FileTypeExt as _;
+    let found = std::fs::metadata(path)
+        .with_context(|| format!("{}: wanted a readable text file", path.display()))?
+        .file_type();
+    Ok(match found {
+        found if found.is_file() => Named::File,
+        found if found.is_dir() => Named::Directory,
+        found if found.is_fifo() => Named::Other("a named pipe"),
+        found if found.is_socket() => Named::Other("a socket"),
+        _ => Named::Other("a device"),
+    })
 }

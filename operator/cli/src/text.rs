@@ -2,33 +2,73 @@
 
 use anyhow::anyhow;
 use jiff::Timestamp;
+use placet_gate::visible;
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 /// Breaks a text at spaces so that no line is longer than `width` columns where a break is possible. The first line
-/// begins with `first`, the others with `rest`.
+/// begins with `first`, the others with `rest`: a text of an object neither begins a line nor, by many spaces, seems to.
 pub fn wrap(text: &str, width: usize, first: &str, rest: &str) -> String {
+    let text = visible::line(text);
     let mut out = String::new();
-    for (i, paragraph) in text.lines().enumerate() {
-        let mut line = if i == 0 { first.to_owned() } else { rest.to_owned() };
-        let mut empty = true;
-        for word in paragraph.split(' ').filter(|w| !w.is_empty()) {
-            let columns = line.chars().count() + usize::from(!empty) + word.chars().count();
-            if !empty && columns > width {
-                out.push_str(line.trim_end());
-                out.push('\n');
-                rest.clone_into(&mut line);
-                empty = true;
-            }
-            if !empty {
-                line.push(' ');
-            }
-            line.push_str(word);
-            empty = false;
+    let mut line = first.to_owned();
+    let mut empty = true;
+    for word in text.split(' ').filter(|w| !w.is_empty()) {
+        let columns = line.chars().count() + usize::from(!empty) + word.chars().count();
+        if !empty && columns > width {
+            out.push_str(line.trim_end());
+            out.push('\n');
+            rest.clone_into(&mut line);
+            empty = true;
         }
-        out.push_str(line.trim_end());
-        out.push('\n');
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        empty = false;
     }
+    out.push_str(line.trim_end());
+    out.push('\n');
     out
+}
+
+/// What is shown to somebody who decides, item by item: each begins a line with its indent, and what is longer goes on
+/// further in.
+#[derive(Debug, Default)]
+pub struct Page(String);
+
+impl Page {
+    /// Adds an item.
+    pub fn add(&mut self, indent: usize, text: &str) {
+        let (first, rest) = (" ".repeat(indent), " ".repeat(indent + 4));
+        self.0.push_str(&wrap(text, crate::sys::width(), &first, &rest));
+    }
+
+    /// All of it.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+/// JSON over several lines, exact, with what a terminal obeys or hides written as escapes.
+pub fn json<T: Serialize>(value: &T) -> serde_json::Result<String> {
+    Ok(format!("{}\n", visible::in_json(&serde_json::to_string_pretty(value)?)))
+}
+
+/// An error and what caused it. A cause whose words were said already is not said again: libraries repeat them.
+pub fn chain(error: &anyhow::Error) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if said.iter().any(|s| s.contains(&text)) {
+            continue;
+        }
+        match said.last_mut() {
+            Some(last) if text.contains(last.as_str()) => *last = text,
+            _ => said.push(text),
+        }
+    }
+    said.join(": ")
 }
 
 /// `sha256:` and twelve digits: enough to compare by eye.
@@ -90,6 +130,28 @@ mod tests {
         let text = wrap("one two three four", 12, "* ", "  ");
         assert_eq!(text, "* one two\n  three four\n");
         assert_eq!(wrap("averyveryverylongword x", 8, "", " "), "averyveryverylongword\n x\n");
+    }
+
+    #[test]
+    fn a_text_cannot_begin_a_line() {
+        let spaces = " ".repeat(40);
+        let text = wrap(&format!("one\n\u{1b}[Atwo{spaces}three"), 24, "* ", "      ");
+        assert_eq!(text, "* one\\n\\u{1b}[Atwo three\n");
+        let mut page = Page::default();
+        page.add(2, &format!("reason x\n  class Minimal {}", "word ".repeat(40)));
+        assert!(page.text().lines().skip(1).all(|line| line.starts_with("      word")), "{}", page.text());
+    }
+
+    #[test]
+    fn causes_are_said_once() {
+        let io = || std::io::Error::new(std::io::ErrorKind::NotFound, "no such file");
+        // As libraries do: the words of the cause are in those of the error, and it is given as the cause as well.
+        let doubled = anyhow::Error::new(io()).context("config: no such file").context("no cluster");
+        assert_eq!(format!("{doubled:#}").matches("no such file").count(), 2);
+        assert_eq!(chain(&doubled), "no cluster: config: no such file");
+        let named = anyhow!("--role: wanted a name").context("--role").context("usage");
+        assert_eq!(chain(&named), "usage: --role: wanted a name");
+        assert_eq!(chain(&anyhow!("one").context("two")), "two: one");
     }
 
     #[test]

@@ -3,19 +3,21 @@
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use placet_api::Kind;
 use placet_api::common::ConditionStatus;
-use placet_api::keys::{HOLD_GATE, RELEASE};
+use placet_api::keys::{HOLD_GATE, MANAGER_STATUS, RELEASE};
 use placet_api::modelrelease::{FindingStatus, GateVerdict, ModelReleaseStatus};
 use placet_gate::people::with_names;
 use placet_gate::render::Names;
+use placet_gate::visible;
 use serde_json::{Value, json};
 
 use crate::args::{TableOrJson, WhyArgs};
 use crate::cluster::Cluster;
 use crate::sys;
 use crate::target::{self, Target, Workload};
-use crate::text::{short, wrap};
+use crate::text::{self, short, wrap};
 
 /// Runs the command.
 pub fn run(cluster: &Cluster, args: &WhyArgs) -> anyhow::Result<u8> {
@@ -33,7 +35,7 @@ pub fn run(cluster: &Cluster, args: &WhyArgs) -> anyhow::Result<u8> {
         }
     };
     if let Some(about) = &about {
-        eprintln!("{about}");
+        sys::tell(&visible::line(about));
     }
     let object = match cluster.get(Kind::ModelRelease, &name) {
         Ok(object) => object,
@@ -54,10 +56,10 @@ pub fn run(cluster: &Cluster, args: &WhyArgs) -> anyhow::Result<u8> {
         }
         Err(e) => return Err(e),
     };
-    let answer = Answer::new(&object, &name, &cluster.namespace)?;
+    let answer = Answer::new(&object, &name, &cluster.namespace, sys::now())?;
     let text = match args.output {
         TableOrJson::Table => answer.table(sys::width()),
-        TableOrJson::Json => format!("{}\n", serde_json::to_string_pretty(&answer.json())?),
+        TableOrJson::Json => text::json(&answer.json())?,
     };
     sys::print(&text)?;
     Ok(u8::from(!answer.cleared()))
@@ -104,14 +106,18 @@ struct Answer {
     system: String,
     generation: i64,
     status: ModelReleaseStatus,
+    /// When the status was last written, as the API server's clock said: a later judgement that came out the same
+    /// writes nothing.
+    written: Option<String>,
     withdrawn: bool,
+    now: Timestamp,
 }
 
 /// A finding and its gate.
 type Located<'a> = (&'a str, GateVerdict, &'a FindingStatus);
 
 impl Answer {
-    fn new(object: &Value, name: &str, namespace: &str) -> anyhow::Result<Self> {
+    fn new(object: &Value, name: &str, namespace: &str, now: Timestamp) -> anyhow::Result<Self> {
         let status = object.get("status").cloned().unwrap_or_else(|| json!({}));
         let status = serde_json::from_value(status).with_context(|| {
             format!("mr/{name}: its status is not understood; is placet older than the operator?")
@@ -122,6 +128,8 @@ impl Answer {
             system: object.pointer("/spec/system").and_then(Value::as_str).unwrap_or("?").to_owned(),
             generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
             status,
+            written: written(object),
+            now,
             withdrawn: object.pointer("/spec/withdrawn").and_then(Value::as_bool) == Some(true),
         })
     }
@@ -133,12 +141,30 @@ impl Answer {
                 "not judged yet: mr/{} has no status; if this stays, see whether the operator runs",
                 self.name
             )),
-            Some(seen) if seen < self.generation => Some(format!(
-                "this status is older than the object: judged at generation {seen}, the object is at {}; wait a moment",
+            Some(seen) if seen != self.generation => Some(format!(
+                "this status is not of this object: judged at generation {seen}, the object is at {}; wait a moment, and \
+                 if this stays, see whether the operator runs",
                 self.generation
             )),
-            Some(_) => None,
+            Some(_) => self.ended().map(|until| {
+                format!(
+                    "the clearance ended at {until} and nothing was said since; if this stays, see whether the operator \
+                     runs"
+                )
+            }),
         }
+    }
+
+    /// When the clearance ended, if it did and the status does not say so.
+    fn ended(&self) -> Option<&str> {
+        let until = self.status.valid_until.as_deref()?;
+        let ends: Timestamp = until.parse().ok()?;
+        (ends <= self.now && self.says_cleared()).then_some(until)
+    }
+
+    /// Whether the status says that it is cleared, however old it is.
+    fn says_cleared(&self) -> bool {
+        self.condition().is_some_and(|c| c.status == ConditionStatus::True)
     }
 
     fn condition(&self) -> Option<&placet_api::common::Condition> {
@@ -146,9 +172,7 @@ impl Answer {
     }
 
     fn cleared(&self) -> bool {
-        self.stale().is_none()
-            && !self.withdrawn
-            && self.condition().is_some_and(|c| c.status == ConditionStatus::True)
+        self.stale().is_none() && !self.withdrawn && self.says_cleared()
     }
 
     fn gates(&self) -> impl Iterator<Item = &placet_api::modelrelease::GateStatus> {
@@ -170,7 +194,13 @@ impl Answer {
         groups
     }
 
+    /// What the status says. Whether the operator still runs does not show in a release, so that a clearance is one of
+    /// when it was last judged and no more.
     fn headline(&self) -> String {
+        if self.says_cleared() {
+            let at = self.written.as_ref().map_or_else(String::new, |at| format!(" (status written {at})"));
+            return format!("{} was cleared when last judged{at}", self.name);
+        }
         let said = self.condition().map(|c| c.message.as_str().to_owned());
         said.filter(|m| !m.is_empty()).unwrap_or_else(|| format!("{} is not yet judged", self.name))
     }
@@ -198,13 +228,17 @@ impl Answer {
         if let Some(until) = &self.status.valid_until {
             facts = format!("{facts}, valid until {until}");
         }
+        if let Some(at) = self.written.as_ref().filter(|_| !self.says_cleared()) {
+            facts = format!("{facts}, status written {at}");
+        }
         out.push_str(&wrap(&facts, width, "  ", "  "));
         for (who, findings) in self.by_who() {
-            let _ = writeln!(out, "\n{who}");
+            let _ = writeln!(out, "\n{}", visible::line(who));
             for (gate, _, finding) in findings {
                 let item = finding.item.as_ref().filter(|i| !i.is_empty());
                 let item = item.map_or_else(String::new, |i| format!(", {}", i.as_str()));
-                let _ = writeln!(out, "  {gate}{item} ({})", finding.reason);
+                let item = format!("{gate}{item} ({})", finding.reason);
+                let _ = writeln!(out, "  {}", visible::line(&item));
                 out.push_str(&wrap(
                     &with_names(&finding.found, &names),
                     width,
@@ -229,7 +263,8 @@ impl Answer {
             let shown = gate.findings.as_ref().map_or(0, Vec::len);
             let total = usize::try_from(gate.total.unwrap_or(0)).unwrap_or(0);
             if total > shown {
-                let _ = writeln!(out, "\n{}: {shown} of {total} findings are shown", gate.gate);
+                let _ =
+                    writeln!(out, "\n{}: {shown} of {total} findings are shown", visible::line(&gate.gate));
             }
         }
         let met: Vec<&str> =
@@ -257,13 +292,18 @@ impl Answer {
                 json!({"who": who, "findings": findings})
             })
             .collect();
-        let cleared = self.condition().map_or(ConditionStatus::Unknown, |c| c.status);
+        let cleared = match self.condition().map_or(ConditionStatus::Unknown, |c| c.status) {
+            _ if self.stale().is_some() => ConditionStatus::Unknown,
+            ConditionStatus::True if self.withdrawn => ConditionStatus::False,
+            said => said,
+        };
         json!({
             "namespace": self.namespace,
             "release": self.name,
             "system": self.system,
-            "cleared": if self.stale().is_some() { ConditionStatus::Unknown } else { cleared },
+            "cleared": cleared,
             "stale": self.stale(),
+            "statusWritten": self.written,
             "message": self.headline(),
             "class": self.status.class,
             "validUntil": self.status.valid_until,
@@ -276,10 +316,103 @@ impl Answer {
     }
 }
 
+/// When the operator last wrote the status of an object, as the API server keeps it.
+fn written(object: &Value) -> Option<String> {
+    let fields = object.pointer("/metadata/managedFields")?.as_array()?;
+    let its = fields.iter().filter(|f| f["manager"] == MANAGER_STATUS && f["subresource"] == "status");
+    its.filter_map(|f| f["time"].as_str()).max().map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{Answers, cluster};
+
+    const NOW: &str = "2026-11-20T13:00:00Z";
+
+    fn answer(object: &Value) -> Answer {
+        Answer::new(object, "m-2", "lending", NOW.parse().unwrap()).unwrap()
+    }
+
+    /// A release whose status says that it is cleared until a time.
+    fn cleared_until(until: &str) -> Value {
+        let mut object = release(2);
+        object["metadata"]["managedFields"] = json!([
+            {"manager": "kubectl", "time": "2026-11-20T12:30:00Z"},
+            {"manager": "placet-status", "subresource": "status", "time": "2026-11-20T12:00:00Z"}]);
+        object["status"]["gates"] = json!([{"gate": "release", "verdict": "Met"}]);
+        object["status"]["validUntil"] = until.into();
+        object["status"]["conditions"][0]["status"] = "True".into();
+        object["status"]["conditions"][0]["message"] = "m-2 is cleared".into();
+        object
+    }
+
+    #[test]
+    fn a_clearance_is_of_when_it_was_judged() {
+        let object = cleared_until("2026-11-20T13:00:01Z");
+        assert!(answer(&object).cleared());
+        let text = answer(&object).table(100);
+        assert!(
+            text.starts_with("m-2 was cleared when last judged (status written 2026-11-20T12:00:00Z)\n"),
+            "{text}"
+        );
+        assert!(!text.contains("is cleared"), "{text}");
+        assert_eq!(answer(&object).json()["cleared"], "True");
+        assert_eq!(answer(&object).json()["statusWritten"], "2026-11-20T12:00:00Z");
+        // Its term has passed: whoever would have said so is not there.
+        let object = cleared_until(NOW);
+        assert!(!answer(&object).cleared());
+        let text = answer(&object).table(200);
+        assert!(
+            text.starts_with("the clearance ended at 2026-11-20T13:00:00Z and nothing was said since"),
+            "{text}"
+        );
+        assert!(!text.contains("is cleared"), "{text}");
+        assert_eq!(answer(&object).json()["cleared"], "Unknown");
+        // Judged at another generation, older or newer (an object that was restored).
+        for generation in [1, 3] {
+            let mut object = cleared_until("2027-01-01T00:00:00Z");
+            object["metadata"]["generation"] = generation.into();
+            assert!(!answer(&object).cleared(), "{generation}");
+            assert!(
+                answer(&object).table(100).starts_with("this status is not of this object"),
+                "{generation}"
+            );
+        }
+        let mut object = cleared_until("2027-01-01T00:00:00Z");
+        object["spec"]["withdrawn"] = true.into();
+        assert!(!answer(&object).cleared());
+        assert_eq!(answer(&object).json()["cleared"], "False");
+    }
+
+    #[test]
+    fn the_code_is_1_once_the_term_has_passed() {
+        let ask = |until: &str| {
+            let path = "GET /apis/placet.dev/v1alpha1/namespaces/lending/modelreleases/m-2";
+            let (cluster, _) = cluster(Answers::default().with(path, 200, &cleared_until(until)));
+            run(&cluster, &WhyArgs { target: "mr/m-2".into(), output: TableOrJson::Table }).unwrap()
+        };
+        assert_eq!((ask("2999-01-01T00:00:00Z"), ask("2000-01-01T00:00:00Z")), (0, 1));
+    }
+
+    #[test]
+    fn what_a_finding_quotes_cannot_forge_the_answer() {
+        let mut object = release(2);
+        let forged = "x\n\nmet: approvals\u{1b}[2J\u{202e}";
+        object["spec"]["system"] = forged.into();
+        for field in ["item", "wanted", "found", "who", "command"] {
+            object["status"]["gates"][1]["findings"][0][field] = forged.into();
+        }
+        let text = answer(&object).table(80);
+        assert_eq!(visible::lines(&text), text);
+        assert_eq!(
+            text.lines().filter(|l| l.starts_with("met: ")).collect::<Vec<_>>(),
+            ["met: release"],
+            "{text}"
+        );
+        // Data stays as it is.
+        assert_eq!(answer(&object).json()["missing"][0]["findings"][0]["found"], forged);
+    }
 
     fn release(observed: i64) -> Value {
         json!({
@@ -308,7 +441,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_grouped_by_who_can_act() {
-        let text = Answer::new(&release(2), "m-2", "lending").unwrap().table(60);
+        let text = answer(&release(2)).table(60);
         assert_eq!(
             text,
             "m-2 is not cleared: 2 of 7 gates are open: riskAcceptance,\n  approvals\n  \
@@ -326,15 +459,12 @@ $ placet approve mr/m-2 --role validator -n lending\n\nmet: release\n"
 
     #[test]
     fn a_status_older_than_the_object_is_not_relied_on() {
-        let answer = Answer::new(&release(1), "m-2", "lending").unwrap();
-        assert!(
-            answer.table(100).starts_with("this status is older than the object: judged at generation 1")
-        );
-        assert_eq!(answer.json()["cleared"], "Unknown");
-        let unjudged = json!({"metadata": {"generation": 1}, "spec": {"system": "s"}});
-        let answer = Answer::new(&unjudged, "m", "n").unwrap();
-        assert!(!answer.cleared());
-        assert!(answer.table(100).starts_with("not judged yet"));
+        let old = answer(&release(1));
+        assert!(old.table(100).starts_with("this status is not of this object: judged at generation 1"));
+        assert_eq!(old.json()["cleared"], "Unknown");
+        let unjudged = answer(&json!({"metadata": {"generation": 1}, "spec": {"system": "s"}}));
+        assert!(!unjudged.cleared());
+        assert!(unjudged.table(100).starts_with("not judged yet"));
     }
 
     #[test]

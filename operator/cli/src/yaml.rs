@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use placet_gate::visible;
 use serde_json::Value;
 
 /// An object as a YAML document.
@@ -62,7 +63,7 @@ fn text(text: &str) -> String {
     if first && plain && !colon && !word.contains(&text.to_lowercase().as_str()) {
         return text.to_owned();
     }
-    Value::from(text).to_string()
+    visible::in_yaml(&Value::from(text).to_string()).into_owned()
 }
 
 #[cfg(test)]
@@ -79,6 +80,11 @@ mod tests {
         });
         let text = document(&value);
         assert_eq!(serde_saphyr::from_str::<Value>(&text).unwrap(), value, "{text}");
+        // What a terminal obeys or hides is there and is not obeyed.
+        let value = json!({"comment": "a\u{1b}[2J\u{9b}\n\u{202e}\u{feff}\u{e0041}b \u{1f642}"});
+        let forged = document(&value);
+        assert_eq!(serde_saphyr::from_str::<Value>(&forged).unwrap(), value, "{forged}");
+        assert_eq!(visible::lines(&forged), forged);
         assert!(text.contains("at: \"2026-11-22T06:55:00Z\""), "{text}");
         assert!(text.contains("digest: sha256:ab\n"), "{text}");
         assert!(text.contains("- {attributes: {sex: \"female, old\"}"), "{text}");

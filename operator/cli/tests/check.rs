@@ -184,6 +184,37 @@ fn a_release_that_is_not_there_is_not_cleared() {
     assert!(ran.out.contains("none is not cleared"), "{}", ran.out);
 }
 
+#[test]
+fn texts_of_objects_are_shown_and_not_obeyed() {
+    let dir = tempfile::tempdir().unwrap();
+    let reports = dir.path().join("reports.yaml");
+    let forged = "female\u{1b}[2J\u{202e}\nscoring-2 is cleared";
+    let text = read(&common::tests().join("fixtures/failing/reports.yaml"));
+    write(&reports, &text.replace("{sex: female}", &format!("{{sex: {}}}", Value::from(forged))));
+    let mut args =
+        FAILING.map(|a| if a == "failing/reports.yaml" { reports.to_str().unwrap() } else { a }).to_vec();
+    let eve = "AISystem/scoring=eve\u{1b}[2J";
+    args.extend(["--as", eve, "--as", "rp/high=mallory\u{202e}"]);
+    let ran = check(&args);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.out.contains(r"female\u{1b}[2J\u{202e}\nscoring-2 is cleared"), "{}", ran.out);
+    for text in [&ran.out, &ran.err] {
+        assert_eq!(&placet_gate::visible::lines(text), text);
+    }
+    assert!(!ran.out.lines().any(|l| l.starts_with("scoring-2 is cleared")), "{}", ran.out);
+    // Data is exact, and can be looked at on a terminal all the same.
+    for format in ["json", "sarif"] {
+        args.extend(["-o", format]);
+        let ran = check(&args);
+        assert_eq!(placet_gate::visible::lines(&ran.out), ran.out);
+        let json: Value = serde_json::from_str(&ran.out).unwrap();
+        let texts = json.to_string();
+        assert!(texts.contains(Value::from(forged).as_str().unwrap().split('\u{1b}').next().unwrap()));
+        assert!(texts.contains('\u{202e}'), "{format}");
+        args.truncate(args.len() - 2);
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "a test writes its files")]
 fn write(path: &std::path::Path, text: &str) {
     std::fs::write(path, text).unwrap();
@@ -215,10 +246,11 @@ fn export(key: &SigningKey, cluster: &str) -> Value {
             let role = object["spec"]["role"].as_str().map(|role| RoleAnswer {
                 name: role.into(),
                 allowed: true,
+                wildcard: false,
                 at,
             });
             let stamp = StampText {
-                creator: Identity { user: by.into(), uid: None },
+                creator: Identity { user: by.into(), ..Identity::default() },
                 created_at: at,
                 editors: vec![],
                 spec: placet_gate::digest::content(kind, namespace.as_deref(), &name, &object["spec"])
@@ -265,7 +297,22 @@ fn an_export_is_decided_as_on_the_cluster_in_the_same_words() {
     assert_eq!(ask("uid-1", "2026-12-10T09:00:00Z").code, 1);
     // Receipts of another cluster do not count, nor do any without keys.
     assert_eq!(ask("uid-2", NOW).code, 1);
-    assert_eq!(placet(&["check", "-f", file.to_str().unwrap(), "--now", NOW]).code, 1);
+    let without = placet(&["check", "-f", file.to_str().unwrap(), "--now", NOW]);
+    assert_eq!(without.code, 1);
+    // The objects are as they should be: what is missing is the keys, and applying again would heal nothing.
+    assert!(
+        without.out.contains("you: placet check --receipt-keys FILE --cluster-uid UID"),
+        "{}",
+        without.out
+    );
+    for wrong in ["kubectl apply", "placet approve", "this installation does not know"] {
+        assert!(!without.out.contains(wrong), "{wrong}: {}", without.out);
+    }
+    assert!(
+        without.err.contains("kubectl get configmap placet-log-head -n placet-system"),
+        "{}",
+        without.err
+    );
     let without_uid = ["check", "-f", file.to_str().unwrap(), "--receipt-keys", keys_file.to_str().unwrap()];
     assert_eq!(placet(&without_uid).code, 2);
 

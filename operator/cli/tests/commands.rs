@@ -115,6 +115,24 @@ fn without_a_cluster_it_is_said_what_was_wanted() {
 }
 
 #[test]
+fn an_error_is_said_once() {
+    for args in [&["why", "mr/m", "--kubeconfig", "no-such-kubeconfig"][..], &["why", "mr/m"]] {
+        let ran = placet(args);
+        assert_eq!(ran.code, 2);
+        assert_eq!(ran.err.matches("No such file or directory").count(), 1, "{}", ran.err);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config");
+    #[expect(clippy::disallowed_methods, reason = "a test writes a file")]
+    std::fs::write(&file, "apiVersion: [").unwrap();
+    let ran = placet(&["why", "mr/m", "--kubeconfig", file.to_str().unwrap()]);
+    assert_eq!(ran.code, 2);
+    let said: Vec<&str> = ran.err.trim().split(": ").collect();
+    let again = said.iter().filter(|s| s.len() > 12 && ran.err.matches(*s).count() > 1).collect::<Vec<_>>();
+    assert!(again.is_empty(), "{again:?} in {}", ran.err);
+}
+
+#[test]
 fn completions_for_every_shell_that_people_use() {
     for shell in ["bash", "zsh", "fish"] {
         let ran = placet(&["completions", shell]);

@@ -15,9 +15,9 @@ use placet_gate::finding::Reason;
 use placet_gate::object::Reading;
 use placet_gate::people::PeopleKey;
 use placet_gate::render::Names;
-use placet_gate::stamp::ReceiptKeys;
+use placet_gate::stamp::{ReceiptKeys, StampProblem};
 use placet_gate::world::{Clock, World};
-use placet_gate::{Cleared, Decision, decision, evaluate, render};
+use placet_gate::{Cleared, Decision, decision, evaluate, render, visible};
 
 use crate::args::{CheckArgs, CheckOutput, Global};
 use crate::files::{self, Input, Loaded};
@@ -26,6 +26,8 @@ use people::{Authors, Roles};
 
 /// Item of the finding that who holds which role is not known.
 const HOLDINGS: &str = "role holdings";
+/// What is to be done where stamps cannot be verified.
+const GIVE_KEYS: &str = "placet check --receipt-keys FILE --cluster-uid UID, or placet check --from-cluster";
 /// Item of the finding that a namespace's labels are not known.
 const LABELS: &str = "namespace labels";
 
@@ -61,6 +63,8 @@ pub struct Question {
     replaced: Vec<Loaded>,
     /// What is taken for granted.
     assumptions: Vec<String>,
+    /// Whether keys were given that stamps can be verified with.
+    keys: bool,
 }
 
 /// What a new set of policies changes.
@@ -162,10 +166,20 @@ impl Question {
             );
         }
         if stamped > 0 && keys.is_none() {
+            let operator = &global.operator_namespace;
+            let (verb, it) = if stamped == 1 {
+                ("object carries a stamp", "it counts")
+            } else {
+                ("objects carry stamps", "they count")
+            };
             assumptions.push(format!(
-                "{stamped} objects carry stamps that cannot be verified and count for nothing (--receipt-keys)"
+                "{stamped} {verb} that cannot be verified without the cluster's keys, so that {it} for nothing \
+                 (--receipt-keys FILE: kubectl get configmap {}-log-head -n {operator} -o jsonpath='{{.data.receiptKeys}}' \
+                 > FILE; --cluster-uid UID: kubectl get namespace kube-system -o jsonpath='{{.metadata.uid}}')",
+                global.operator_release
             ));
         }
+        let given = keys.is_some();
         let reading = Reading {
             cluster: uid.unwrap_or_default(),
             keys: keys.unwrap_or_default(),
@@ -187,6 +201,7 @@ impl Question {
             input,
             replaced,
             assumptions,
+            keys: given,
         })
     }
 
@@ -269,10 +284,10 @@ impl Question {
 
     fn tell(&self) {
         for note in &self.input.notes {
-            eprintln!("note: {note}");
+            sys::tell(&visible::line(&format!("note: {note}")));
         }
         for assumption in &self.assumptions {
-            eprintln!("assumed: {assumption}");
+            sys::tell(&visible::line(&format!("assumed: {assumption}")));
         }
     }
 
@@ -346,7 +361,7 @@ impl Question {
         snapshot.first_use = self.first_use.or(snapshot.first_use);
         let mut decision = evaluate(&snapshot);
         let until = decision::cleared_until(&snapshot, &decision);
-        reword(&mut decision);
+        reword(&mut decision, self.keys);
         let is_it = |o: &&Loaded| {
             o.kind == Kind::ModelRelease && o.namespace.as_deref() == Some(namespace) && o.name == name
         };
@@ -372,8 +387,21 @@ impl Question {
 }
 
 /// What was not given here is said in this command's terms; verdict and reason stay the gate's.
-fn reword(decision: &mut Decision) {
+fn reword(decision: &mut Decision, keys: bool) {
+    let unverified = StampProblem::UnknownKey.to_string();
     for finding in decision.gates.iter_mut().flat_map(|g| &mut g.findings) {
+        // Without keys every key is an unknown one, and the object has nothing that could be healed.
+        if !keys && finding.found.contains(&unverified) {
+            finding.found = finding
+                .found
+                .replace(&unverified, "its stamp was not verified, since no receipt keys were given");
+            if finding.reason == Reason::NotStamped {
+                "the keys that its cluster signs receipts with".clone_into(&mut finding.wanted);
+            }
+            "you".clone_into(&mut finding.who);
+            GIVE_KEYS.clone_into(&mut finding.command);
+            continue;
+        }
         if finding.reason != Reason::StoreNotReady {
             continue;
         }

@@ -9,18 +9,19 @@ use placet_gate::render::Names;
 use serde_json::{Value, json};
 
 use super::Judged;
+use crate::text;
 
 /// The log of one run.
 pub fn render(judged: &[Judged], names: &Names) -> anyhow::Result<String> {
     let reasons: BTreeSet<_> = judged.iter().flat_map(|j| j.decision.findings()).map(|f| f.reason).collect();
     let rules: Vec<Value> = reasons
         .iter()
-        .map(|r| json!({"id": r.as_str(), "shortDescription": {"text": words(r.as_str())}}))
+        .map(|r| json!({"id": r.as_str(), "shortDescription": {"text": described(r.as_str())}}))
         .collect();
     let mut results = Vec::new();
     for one in judged {
         for finding in one.decision.findings() {
-            let text = |t: &str| with_names(t, names);
+            let words = |t: &str| with_names(t, names);
             let rule = reasons.iter().position(|r| *r == finding.reason);
             let mut result = json!({
                 "ruleId": finding.reason.as_str(),
@@ -28,13 +29,13 @@ pub fn render(judged: &[Judged], names: &Names) -> anyhow::Result<String> {
                 "level": if finding.verdict == GateVerdict::NotMet { "error" } else { "warning" },
                 "message": {"text": format!(
                     "{} is not cleared, gate {}: {}; wanted: {}. {}: {}",
-                    one.name, finding.gate, text(&finding.found), text(&finding.wanted), text(&finding.who),
-                    text(&finding.command)
+                    one.name, finding.gate, words(&finding.found), words(&finding.wanted), words(&finding.who),
+                    words(&finding.command)
                 )},
                 "partialFingerprints": {"placet/v1": format!(
                     "{}/{}/{}/{}/{}", one.namespace, one.name, finding.gate, finding.reason, finding.item
                 )},
-                "properties": {"gate": finding.gate.as_str(), "item": text(&finding.item), "who": text(&finding.who),
+                "properties": {"gate": finding.gate.as_str(), "item": words(&finding.item), "who": words(&finding.who),
                                "verdict": finding.verdict},
             });
             if let Some((file, line)) = &one.place {
@@ -55,11 +56,11 @@ pub fn render(judged: &[Judged], names: &Names) -> anyhow::Result<String> {
             "results": results,
         }],
     });
-    Ok(format!("{}\n", serde_json::to_string_pretty(&log)?))
+    Ok(text::json(&log)?)
 }
 
 /// `RiskNotAccepted` as `Risk not accepted`.
-fn words(code: &str) -> String {
+fn described(code: &str) -> String {
     let mut out = String::new();
     for (i, c) in code.chars().enumerate() {
         if i > 0 && c.is_uppercase() {
@@ -89,7 +90,7 @@ mod tests {
 
     #[test]
     fn codes_read_as_words_and_paths_as_uris() {
-        assert_eq!(words("RiskNotAccepted"), "Risk not accepted");
+        assert_eq!(described("RiskNotAccepted"), "Risk not accepted");
         assert_eq!(uri("./a b/ü.yaml"), "a%20b/%C3%BC.yaml");
     }
 }

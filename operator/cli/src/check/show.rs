@@ -3,19 +3,21 @@
 use placet_api::common::Class;
 use placet_gate::people::with_names;
 use placet_gate::render::{self, Names};
-use placet_gate::{Cleared, Decision};
+use placet_gate::{Cleared, Decision, visible};
 use serde_json::{Value, json};
 
 use super::{Change, Judged, Question};
-use crate::text::seconds;
+use crate::text::{self, seconds};
 
 /// Rows in columns, each as wide as its longest cell; the last column has no padding.
 fn columns(rows: &[Vec<String>]) -> String {
+    let shown = |c: &String| visible::line(c).into_owned();
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(shown).collect()).collect();
     let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len))
         .map(|i| rows.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or(0))
         .collect();
     let mut out = String::new();
-    for row in rows {
+    for row in &rows {
         let line: Vec<String> =
             row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         out.push_str(line.join("  ").trim_end());
@@ -111,7 +113,7 @@ fn document(question: &Question, mut body: Value) -> anyhow::Result<String> {
     body["now"] = seconds(question.now).into();
     body["assumptions"] = json!(question.assumptions);
     body["notes"] = json!(question.input.notes);
-    Ok(format!("{}\n", serde_json::to_string_pretty(&body)?))
+    Ok(text::json(&body)?)
 }
 
 /// Decisions as JSON.

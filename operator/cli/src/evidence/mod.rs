@@ -12,11 +12,12 @@ use anyhow::{Context as _, bail};
 use placet_evidence::note::{Checkpoint, Note};
 use placet_evidence::verify::{self, Options, Outcome, Report};
 use placet_evidence::{DirFs, Head, Source, VerifierKey};
+use placet_gate::visible;
 use serde_json::{Value, json};
 
 use crate::args::{EvidenceCommand, Global, LogPlace, TableOrJson};
 use crate::cluster::Cluster;
-use crate::sys;
+use crate::{sys, text};
 use place::ClusterLog;
 
 /// Runs a subcommand.
@@ -24,20 +25,19 @@ pub fn run(global: &Global, command: &EvidenceCommand) -> anyhow::Result<u8> {
     match command {
         EvidenceCommand::Verify { dir, key, head, output } => {
             let place = LogPlace { dir: dir.clone(), key: key.clone() };
-            with(global, &place, |log| check(log, &place, head.as_deref(), *output))
+            with(global, dir.as_deref(), |log| check(log, &place, head.as_deref(), *output))
         }
         EvidenceCommand::Show { target, place, no_verify, output } => {
-            with(global, place, |log| show::run(global, log, place, target, *no_verify, *output))
+            with(global, place.dir.as_deref(), |log| {
+                show::run(global, log, place, target, *no_verify, *output)
+            })
         }
-        EvidenceCommand::Tail { last, follow, place } => {
-            with(global, place, |log| show::tail(log, *last, *follow))
+        EvidenceCommand::Tail { last, follow, dir } => {
+            with(global, dir.as_deref(), |log| show::tail(log, *last, *follow))
         }
-        EvidenceCommand::Pull { to, dir } => {
-            let place = LogPlace { dir: dir.clone(), key: None };
-            with(global, &place, |log| pull::run(log.source(), to))
-        }
-        EvidenceCommand::Replay { target, place } => {
-            with(global, place, |log| replay::run(global, log, target.as_deref()))
+        EvidenceCommand::Pull { to, dir } => with(global, dir.as_deref(), |log| pull::run(log.source(), to)),
+        EvidenceCommand::Replay { target, dir } => {
+            with(global, dir.as_deref(), |log| replay::run(global, log, target.as_deref()))
         }
         EvidenceCommand::Key => key_of(&Cluster::connect(global)?),
         EvidenceCommand::Begin { because, yes } => begin(&Cluster::connect(global)?, because, *yes),
@@ -82,10 +82,10 @@ impl Log<'_> {
 /// Opens the log that is meant.
 fn with(
     global: &Global,
-    place: &LogPlace,
+    dir: Option<&Path>,
     run: impl FnOnce(&Log<'_>) -> anyhow::Result<u8>,
 ) -> anyhow::Result<u8> {
-    if let Some(dir) = &place.dir {
+    if let Some(dir) = dir {
         if !dir.is_dir() {
             bail!("{}: wanted the directory of a log, found none", dir.display());
         }
@@ -127,16 +127,27 @@ fn report(log: &Log<'_>, place: &LogPlace, head: Option<&Path>) -> anyhow::Resul
     verify::verify(log.source(), &options).context("the log could not be read")
 }
 
+/// A report for people: what it quotes from the log stays on its line.
+fn shown(report: &Report) -> String {
+    let mut report = report.clone();
+    let findings = report.findings.iter_mut().flat_map(|f| [&mut f.path, &mut f.what]);
+    let gaps = report.summary.gaps.iter_mut().map(|g| &mut g.detail);
+    for text in findings.chain(gaps).chain(&mut report.notes).chain(&mut report.not_checked) {
+        *text = visible::line(text).into_owned();
+    }
+    report.to_string()
+}
+
 fn check(log: &Log<'_>, place: &LogPlace, head: Option<&Path>, output: TableOrJson) -> anyhow::Result<u8> {
     let report = report(log, place, head)?;
     let text = match output {
-        TableOrJson::Table => report.to_string(),
-        TableOrJson::Json => format!("{}\n", serde_json::to_string_pretty(&report)?),
+        TableOrJson::Table => shown(&report),
+        TableOrJson::Json => text::json(&report)?,
     };
     sys::print(&text)?;
     if report.outcome == Outcome::SelfConsistent {
-        eprintln!(
-            "note: give --key with the log's public key, known from elsewhere than this log (placet evidence key)"
+        sys::tell(
+            "note: give --key with the log's public key, known from elsewhere than this log (placet evidence key)",
         );
     }
     Ok(report.outcome.exit_code())
@@ -149,7 +160,7 @@ fn key_of(cluster: &Cluster) -> anyhow::Result<u8> {
         key.context("the operator's ConfigMap: wanted data.vkey, found none; has the operator started?")?;
     VerifierKey::parse(key).context("data.vkey of the operator's ConfigMap")?;
     sys::print(&format!("{key}\n"))?;
-    eprintln!("note: keep it elsewhere than on the cluster; a key that is read beside the log proves little");
+    sys::tell("note: keep it elsewhere than on the cluster; a key that is read beside the log proves little");
     Ok(0)
 }
 
@@ -159,18 +170,18 @@ fn begin(cluster: &Cluster, because: &str, yes: bool) -> anyhow::Result<u8> {
     }
     let head = cluster.log_head()?;
     let old = head.pointer("/data/head").and_then(Value::as_str).unwrap_or("unknown");
-    eprintln!(
+    sys::tell(&format!(
         "The operator will begin a new log at its next start, whose first record cites the old head:\n  {}\nThe old log's files, where any are left, are kept.",
-        old.trim()
-    );
+        visible::line(old.trim())
+    ));
     sys::confirm("Begin a successor log?", yes)?;
     cluster.merge(&cluster.log_head_path(), &json!({"data": {"begin": because}}))?;
     let operator = &cluster.operator;
     sys::print("successor log ordered\n")?;
-    eprintln!(
+    sys::tell(&format!(
         "note: it begins when the operator starts: kubectl rollout restart statefulset/{} -n {}",
         operator.release, operator.namespace
-    );
+    ));
     Ok(0)
 }
 

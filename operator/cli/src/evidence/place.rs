@@ -8,6 +8,7 @@ use placet_evidence::Source;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
+use crate::{sys, text};
 
 /// Header with the token of those who read the log.
 const READER: &str = "x-placet-reader";
@@ -39,7 +40,7 @@ impl<'a> ClusterLog<'a> {
         let names = match cluster.token("read-names")? {
             Ok(token) => Some(token),
             Err(why) => {
-                eprintln!("note: people are shown as tokens: {why}");
+                sys::tell(&format!("note: people are shown as tokens: {why}"));
                 None
             }
         };
@@ -65,6 +66,6 @@ impl Source for ClusterLog<'_> {
             let Some(names) = &self.names else { return Ok(None) };
             headers.push((NAMES, names));
         }
-        self.cluster.log_file(path, &headers).map_err(|e| io::Error::other(format!("{e:#}")))
+        self.cluster.log_file(path, &headers).map_err(|e| io::Error::other(text::chain(&e)))
     }
 }

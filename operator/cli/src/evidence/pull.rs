@@ -74,7 +74,10 @@ pub fn run(source: &dyn Source, to: &Path) -> anyhow::Result<u8> {
     }
     sys::write(&to.join("checkpoint"), &bytes)?;
     sys::print(&format!("{}\n", to.display()))?;
-    eprintln!("note: {size} records, {} objects; {copied} new files, {openings} files of names", cited.len());
+    sys::tell(&format!(
+        "note: {size} records, {} objects; {copied} new files, {openings} files of names",
+        cited.len()
+    ));
     Ok(0)
 }
 

@@ -10,12 +10,12 @@ use placet_evidence::source::{read_object, read_records};
 use placet_evidence::{Decision as Recorded, Digest, Payload, Source};
 use placet_gate::circumstances::Circumstances;
 use placet_gate::object::Record;
-use placet_gate::{Cleared, Decision, ENGINE, evaluate, outcome};
+use placet_gate::{Cleared, Decision, ENGINE, evaluate, outcome, visible};
 use serde_json::Value;
 
 use super::Log;
 use crate::args::Global;
-use crate::{sys, target};
+use crate::{sys, target, text};
 
 /// What an evaluation comes to beside the recorded one.
 enum Compared {
@@ -60,27 +60,29 @@ pub fn run(global: &Global, log: &Log<'_>, what: Option<&str>) -> anyhow::Result
             Ok(Compared::OtherWords) => *other_words.entry(&body.engine).or_default() += 1,
             Ok(Compared::Otherwise(differences)) => {
                 differ += 1;
-                let _ = writeln!(
-                    out,
+                let said = format!(
                     "record {index}, {subject}: recorded by {}, evaluated by {ENGINE}, decided otherwise",
                     body.engine
                 );
+                let _ = writeln!(out, "{}", visible::line(&said));
                 for (title, lines) in [("recorded", differences.recorded), ("evaluated", differences.now)] {
                     for line in lines {
-                        let _ = writeln!(out, "  {:11}{line}", format!("{title}:"));
+                        let _ = writeln!(out, "  {:11}{}", format!("{title}:"), visible::line(&line));
                     }
                 }
             }
             Err(e) => {
                 unknown += 1;
-                let _ = writeln!(out, "record {index}, {subject}: not evaluated: {e:#}");
+                let said = format!("record {index}, {subject}: not evaluated: {}", text::chain(&e));
+                let _ = writeln!(out, "{}", visible::line(&said));
             }
         }
     }
     for (engine, count) in &other_words {
         let _ = writeln!(
             out,
-            "{count} decided the same in other words: recorded by {engine}, evaluated by {ENGINE}"
+            "{count} decided the same in other words: recorded by {}, evaluated by {ENGINE}",
+            visible::line(engine)
         );
     }
     let _ = writeln!(

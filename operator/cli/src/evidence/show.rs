@@ -8,12 +8,13 @@ use placet_api::Kind;
 use placet_evidence::source::{read_object, read_openings, read_records};
 use placet_evidence::verify::{Outcome, Report};
 use placet_evidence::{ACTOR, Digest, Payload, Record, Source, Subject};
+use placet_gate::visible;
 use serde_json::{Value, json};
 
 use super::event::{Event, Names, event};
 use super::{Log, report};
 use crate::args::{Global, LogPlace, TableOrJson};
-use crate::text::short;
+use crate::text::{self, short};
 use crate::{sys, target};
 
 /// Records in a bundle of openings.
@@ -48,15 +49,12 @@ pub fn run(
         }
         TableOrJson::Json => {
             let outcome = checked.as_ref().map(|r| json!({"outcome": r.outcome, "head": r.head}));
-            format!(
-                "{}\n",
-                serde_json::to_string_pretty(&json!({"events": events, "verification": outcome}))?
-            )
+            text::json(&json!({"events": events, "verification": outcome}))?
         }
     };
     sys::print(&text)?;
     if let Some(report) = checked.filter(|r| matches!(r.outcome, Outcome::Tampered | Outcome::Incomplete)) {
-        eprint!("{report}");
+        sys::tell(&super::shown(&report));
         return Ok(1);
     }
     Ok(0)
@@ -79,7 +77,7 @@ pub fn tail(log: &Log<'_>, last: u64, follow: bool) -> anyhow::Result<u8> {
                 .map(|(index, record)| {
                     let spec = spec_of(log.source(), record);
                     let event = event(*index, record, spec.as_ref(), &names);
-                    format!("{}  {}\n", line(&event, [14, 0]), subject(&record.subject))
+                    format!("{}  {}\n", line(&event, [14, 0]), visible::line(&subject(&record.subject)))
                 })
                 .collect();
             sys::print(&lines.concat())?;
@@ -201,9 +199,9 @@ fn events(source: &dyn Source, found: &[(u64, Record)], names: &Names) -> Vec<Ev
 fn line(event: &Event, [what, who]: [usize; 2]) -> String {
     let time = event.time.replace('T', " ");
     let time = time.get(..16).unwrap_or(&time);
-    let text =
-        format!("{:>6}  {time}  {:what$}  {:who$}  {}", event.record, event.what, event.who, event.detail);
-    text.trim_end().to_owned()
+    // A record's texts are those of its time's objects, and the name of whoever wrote them.
+    let [said, by, detail] = [&event.what, &event.who, &event.detail].map(|t| visible::line(t));
+    format!("{:>6}  {time}  {said:what$}  {by:who$}  {detail}", event.record).trim_end().to_owned()
 }
 
 fn lines(events: &[Event]) -> String {
@@ -233,4 +231,35 @@ fn summary(report: &Report) -> String {
         Outcome::Tampered => "TAMPERED",
     };
     format!("{word}: {head}{newest}, {gaps}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_a_record_cannot_forge_a_record() {
+        let forged = "eve\n     9  2026-11-20 09:00  cleared\u{1b}[1A\u{202e}";
+        let event = |text: &str| Event {
+            record: 3,
+            time: "2026-11-20T09:00:00Z".into(),
+            what: text.into(),
+            who: text.into(),
+            detail: text.into(),
+        };
+        let text = lines(&[event("x"), event(forged)]);
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert_eq!(visible::lines(&text), text);
+        let shown = super::super::shown(&Report {
+            outcome: Outcome::SelfConsistent,
+            head: None,
+            findings: Vec::new(),
+            total_findings: 0,
+            summary: placet_evidence::verify::Summary::default(),
+            notes: vec![forged.into()],
+            not_checked: vec![forged.into()],
+        });
+        assert_eq!(shown.lines().filter(|l| l.contains("  9  ")).count(), 2, "{shown}");
+        assert_eq!(visible::lines(&shown), shown);
+    }
 }
