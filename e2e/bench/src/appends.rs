@@ -41,6 +41,7 @@ fn record(n: u64) -> NewRecord {
         cleared: false,
         pod_content: Some(digest),
         replicas: None,
+        raised_from: None,
         replacement: false,
         // Fills the leaf up to its size.
         reasons: (0..13)

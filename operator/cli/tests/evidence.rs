@@ -86,7 +86,7 @@ fn write_log(dir: &Path, heads: &Path, changed: Changed) -> LogKey {
     let reading =
         Reading { cluster: "cluster-1".into(), keys: ReceiptKeys::new(), people: PeopleKey::new(*b"people") };
     let stamp = |user: &str| StampText {
-        creator: Identity { user: user.into(), uid: None },
+        creator: Identity { user: user.into(), ..Identity::default() },
         created_at: at("2026-11-20T09:00:00Z"),
         editors: vec![],
         spec: String::new(),
@@ -174,6 +174,7 @@ fn write_log(dir: &Path, heads: &Path, changed: Changed) -> LogKey {
         cleared: false,
         pod_content: None,
         replicas: None,
+        raised_from: None,
         replacement: false,
         reasons: vec!["ApprovalMissing".into()],
         repeats: 0,
@@ -187,6 +188,7 @@ fn write_log(dir: &Path, heads: &Path, changed: Changed) -> LogKey {
         owner_uid: None,
         release: Some("m-1".into()),
         pod_content: None,
+        replicas: None,
         decision: Some(index),
     };
     append(NewRecord::new(at("2026-11-20T09:00:05.5Z"), subject, Payload::HoldLifted(lifted)));

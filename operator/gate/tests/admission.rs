@@ -445,26 +445,38 @@ fn a_subject_names_what_the_record_needs() {
     assert_eq!((set.replicas, set.uid.as_deref()), (i64::MAX, Some("owner-uid")));
     assert_eq!(read("{title: t, workload: job, expect: {}}").replicas, 2);
     assert_eq!(read("{title: t, workload: cronjob, expect: {}}").replicas, 2);
-    assert_eq!(read("{title: t, workload: deployment, scale: {from: 1, to: 7}, expect: {}}").replicas, 7);
+    let scale = read("{title: t, workload: deployment, scale: {from: 2, to: 7}, expect: {}}");
+    assert_eq!((scale.replicas, scale.raised_from, scale.pod_content.as_str()), (7, Some(2), ""));
+    let from = |text: &str| read(text).raised_from;
+    assert_eq!(from("{title: t, workload: deployment, scale: {to: 7}, expect: {}}"), Some(0));
+    assert_eq!(from("{title: t, workload: replicaset, before: {spec: {replicas: 1}}, expect: {}}"), Some(1));
+    assert_eq!(from("{title: t, workload: job, before: {spec: {suspend: true}}, expect: {}}"), Some(0));
+    assert_eq!(from("{title: t, workload: replicaset, before: {metadata: {labels: null}}, expect: {}}"), None);
+    assert_eq!(from("{title: t, workload: replicaset, expect: {}}"), None);
 }
 
 /// Golden value, computed with Python's json and hashlib over the documented form.
 #[test]
 fn the_pod_content_digest_is_as_documented() {
     let pod = json!({
-        "metadata": {"labels": {"placet.dev/release": "v1", "pod-template-hash": "x"}},
+        "metadata": {"name": "app-3", "labels": {"placet.dev/release": "v1", "pod-template-hash": "x"}},
         "spec": {
-            "hostname": "a",
-            "initContainers": [{"name": "warm", "image": "w", "resources": {"limits": {"cpu": 1}}}],
+            "hostname": "a", "nodeName": "n", "priority": 3, "tolerations": [{"operator": "Exists"}],
+            "initContainers": [{"name": "warm", "image": "w",
+                "resources": {"limits": {"cpu": 1}, "claims": [{"name": "gpu"}]}}],
             "containers": [{
                 "name": "app", "image": "i", "command": ["run"], "args": ["--é"],
                 "env": [{"name": "A", "value": "1"}], "envFrom": [{"secretRef": {"name": "s"}}],
-                "volumeMounts": [{"name": "kube-api-access-x", "mountPath": "/x"}]
+                "volumeMounts": [{"name": "kube-api-access-x", "mountPath": "/x"}],
             }],
-            "volumes": [{"name": "kube-api-access-x"}, {"name": "m", "image": {"reference": "r", "pullPolicy": "Always"}}]
+            "volumes": [
+                {"name": "kube-api-access-x", "projected": {"defaultMode": 420}},
+                {"name": "m", "image": {"reference": "r", "pullPolicy": "Always"}},
+                {"name": "data", "persistentVolumeClaim": {"claimName": "data-app-3"}},
+            ],
         }
     });
-    assert_eq!(content_of(&pod), "sha256:380691ff2bbaf76f8af6d5ddfee06c1bbea4c00f431838c4a89b4919b8cbb7c3");
+    assert_eq!(content_of(&pod), "sha256:f4fb2527bef3800e1b5bf8b068fcb06057e3b8a0dee8fa21f67f1bbb453593db");
     // Each part that decides what runs counts.
     for (pointer, value) in [
         ("/metadata/labels/placet.dev~1release", json!("v2")),
@@ -475,7 +487,11 @@ fn the_pod_content_digest_is_as_documented() {
         ("/spec/containers/0/env/0/value", json!("2")),
         ("/spec/containers/0/envFrom/0/secretRef/name", json!("t")),
         ("/spec/initContainers/0/image", json!("v")),
+        ("/spec/initContainers/0/resources/claims/0/name", json!("nic")),
+        ("/spec/containers/0/volumeMounts/0/mountPath", json!("/app")),
+        ("/spec/volumes/0/projected/defaultMode", json!(511)),
         ("/spec/volumes/1/image/reference", json!("s")),
+        ("/spec/volumes/2/persistentVolumeClaim/claimName", json!("other")),
     ] {
         let mut other = pod.clone();
         *other.pointer_mut(pointer).unwrap() = value;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Api;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::discovery::ApiResource;
@@ -156,10 +156,9 @@ pub async fn lift_holds(
 /// Whether one of these pods could be let go, so that it is worth listing everything again. No decision says so for pods
 /// without a release: it depends on their images and on the policies.
 async fn any_fits(r: &Reconciler, snapshot: &Snapshot, held: &[(String, String)]) -> anyhow::Result<bool> {
-    let pods: Api<Pod> = Api::namespaced(r.client.clone(), &snapshot.namespace);
     for (name, _) in held {
-        if let Some(pod) = pods.get_opt(name).await?
-            && fits(r, snapshot, &serde_json::to_value(&pod)?)
+        if let Some(pod) = read_pod(r, &snapshot.namespace, name).await?
+            && fits(r, snapshot, &pod)
         {
             return Ok(true);
         }
@@ -175,9 +174,7 @@ async fn lift(
     uid: &str,
     enforcing: bool,
 ) -> anyhow::Result<()> {
-    let pods: Api<Pod> = Api::namespaced(r.client.clone(), &snapshot.namespace);
-    let Some(pod) = pods.get_opt(name).await? else { return Ok(()) };
-    let pod = serde_json::to_value(&pod)?;
+    let Some(pod) = read_pod(r, &snapshot.namespace, name).await? else { return Ok(()) };
     let release = snapshot.name.as_str();
     let named = pod.pointer("/metadata/labels").and_then(|l| l.get(keys::RELEASE)).and_then(Value::as_str);
     if text(&pod, "/metadata/uid") != uid || (enforcing && named.unwrap_or_default() != release) {
@@ -189,6 +186,9 @@ async fn lift(
     }
     let content = pod_content(&snapshot.namespace, &pod);
     let owner = crate::stores::controller(&pod).map(|o| text(o, "/uid").to_owned());
+    // All that the owner has are let go with it.
+    let replicas =
+        owner.as_ref().map_or(1, |uid| r.state.workloads().live_pods(&snapshot.namespace, uid).0.max(1));
     let body = HoldLifted {
         namespace: snapshot.namespace.clone(),
         pod: name.to_owned(),
@@ -197,6 +197,7 @@ async fn lift(
         owner_uid: owner.clone(),
         release: named.map(str::to_owned),
         pod_content: content.parse().ok(),
+        replicas: Some(replicas),
         decision: recorded.map(|r| r.index),
     };
     let attempt = (body.resource_version.clone(), body.decision);
@@ -213,8 +214,8 @@ async fn lift(
             // Approvals of a release that is in use stand longer.
             r.queue.push([Work::Release(snapshot.namespace.clone(), release.to_owned())]);
         }
-        let pod = (release.to_owned(), content);
-        r.state.admit(owner.as_deref().unwrap_or(uid), pod, 1, r.state.now());
+        let pod = Some((release.to_owned(), content));
+        r.state.admit(owner.as_deref().unwrap_or(uid), pod, replicas, r.state.now());
     }
     match patch_pod(r, &snapshot.namespace, name, &patch).await {
         Ok(_) => {
@@ -225,7 +226,14 @@ async fn lift(
                     format!("{release} is cleared (decision {}); the hold is lifted", recorded.index)
                 }
                 None if enforcing => "its images are on the platform list now; the hold is lifted".to_owned(),
-                None => "the namespace no longer enforces; the hold is lifted".to_owned(),
+                // Its label may be gone, or somebody typed the gate where there never was one.
+                None => format!(
+                    "Placet holds no pods in namespace {}, whose label {} is neither deny nor hold; the scheduling gate \
+                     {} is taken off",
+                    snapshot.namespace,
+                    keys::ENFORCE,
+                    keys::HOLD_GATE
+                ),
             };
             r.events.emit(regarding, crate::services::events::EventType::Normal, "HoldLifted", &note);
             Ok(())
@@ -283,6 +291,17 @@ fn pod_content(namespace: &str, pod: &Value) -> String {
     match admission::subject(&as_created(namespace, pod), None) {
         admission::Judged::Subject(subject) => subject.pod_content,
         admission::Judged::Passes(_) => String::new(),
+    }
+}
+
+/// A pod as the API server has it, with fields that our version of its type does not know: they are part of its content.
+async fn read_pod(r: &Reconciler, namespace: &str, name: &str) -> Result<Option<Value>, kube::Error> {
+    let request = http::Request::get(format!("/api/v1/namespaces/{namespace}/pods/{name}"))
+        .body(Vec::new())
+        .map_err(kube::Error::HttpError)?;
+    match r.client.request(request).await {
+        Err(kube::Error::Api(e)) if e.is_not_found() => Ok(None),
+        other => other.map(Some),
     }
 }
 

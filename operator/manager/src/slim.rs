@@ -1,8 +1,7 @@
 //! Workloads without what nothing decides by.
 //!
-//! A pod as the API server sends it is mostly that: `managedFields`, status, probes, resources, tolerations. Building it
-//! in memory and freeing it again would cost more than judging it, and keeping it would cost more memory than everything
-//! else. What is kept is what [`placet_gate::admission::subject`] and the patch of a hold read; a property test holds
+//! Of a pod as the API server sends it that is a good part: `managedFields`, status, annotations, tolerations. Building it
+//! in memory and freeing it again would cost more than judging it. What is kept is what [`placet_gate::admission::subject`] and the patch of a hold read; a property test holds
 //! the two together.
 
 use std::fmt;
@@ -19,6 +18,10 @@ pub enum Shape {
     All,
     /// These fields of an object.
     Fields(&'static [(&'static str, Shape)]),
+    /// Every field of an object but those that are [`Shape::Nothing`].
+    AllBut(&'static [(&'static str, Shape)]),
+    /// Nothing.
+    Nothing,
     /// This of each item of a list.
     Items(&'static Shape),
 }
@@ -33,23 +36,28 @@ const METADATA: Shape = Shape::Fields(&[
     ("deletionTimestamp", Shape::All),
 ]);
 
-const CONTAINERS: Shape = Shape::Items(&Shape::Fields(&[
-    ("name", Shape::All),
-    ("image", Shape::All),
-    ("command", Shape::All),
-    ("args", Shape::All),
-    ("env", Shape::All),
-    ("envFrom", Shape::All),
-]));
+/// Of a container everything decides what it does, but for how much it gets.
+const CONTAINERS: Shape =
+    Shape::Items(&Shape::AllBut(&[("resources", Shape::Fields(&[("claims", Shape::All)]))]));
 
-/// Ephemeral containers are compared whole.
-const POD_SPEC: Shape = Shape::Fields(&[
+/// What of a pod is no part of its content, and is not read otherwise.
+const POD_SPEC: Shape = Shape::AllBut(&[
     ("containers", CONTAINERS),
     ("initContainers", CONTAINERS),
-    ("ephemeralContainers", Shape::All),
-    ("volumes", Shape::Items(&Shape::Fields(&[("name", Shape::All), ("image", Shape::All)]))),
-    ("schedulingGates", Shape::All),
-    ("nodeName", Shape::All),
+    ("affinity", Shape::Nothing),
+    ("nodeSelector", Shape::Nothing),
+    ("resources", Shape::Nothing),
+    ("tolerations", Shape::Nothing),
+    ("topologySpreadConstraints", Shape::Nothing),
+]);
+
+/// Of a template only its images are judged: its pods are judged when they come.
+const IMAGES: Shape = Shape::Items(&Shape::Fields(&[("name", Shape::All), ("image", Shape::All)]));
+const TEMPLATE_SPEC: Shape = Shape::Fields(&[
+    ("containers", IMAGES),
+    ("initContainers", IMAGES),
+    ("ephemeralContainers", IMAGES),
+    ("volumes", IMAGES),
 ]);
 
 /// A pod.
@@ -69,7 +77,10 @@ pub const PARENT: Shape = Shape::Fields(&[
             ("strategy", Shape::All),
             (
                 "template",
-                Shape::Fields(&[("metadata", Shape::Fields(&[("labels", Shape::All)])), ("spec", POD_SPEC)]),
+                Shape::Fields(&[
+                    ("metadata", Shape::Fields(&[("labels", Shape::All)])),
+                    ("spec", TEMPLATE_SPEC),
+                ]),
             ),
         ]),
     ),
@@ -81,7 +92,8 @@ impl<'de> DeserializeSeed<'de> for Shape {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         match self {
             Shape::All => Value::deserialize(deserializer),
-            Shape::Fields(_) | Shape::Items(_) => deserializer.deserialize_any(self),
+            Shape::Nothing => IgnoredAny::deserialize(deserializer).map(|_| Value::Null),
+            Shape::Fields(_) | Shape::AllBut(_) | Shape::Items(_) => deserializer.deserialize_any(self),
         }
     }
 }
@@ -95,19 +107,35 @@ impl<'de> Visitor<'de> for Shape {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut kept = Map::new();
-        let Shape::Fields(fields) = self else {
-            while let Some((key, value)) = map.next_entry()? {
-                kept.insert(key, value);
-            }
-            return Ok(Value::Object(kept));
-        };
-        while let Some(field) = map.next_key_seed(Named(fields))? {
-            match field {
-                Some((name, shape)) => {
-                    kept.insert((*name).to_owned(), map.next_value_seed(*shape)?);
+        match self {
+            Shape::Fields(fields) => {
+                while let Some(field) = map.next_key_seed(Named(fields))? {
+                    match field {
+                        Some((name, shape)) => {
+                            kept.insert((*name).to_owned(), map.next_value_seed(*shape)?);
+                        }
+                        None => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
                 }
-                None => {
-                    map.next_value::<IgnoredAny>()?;
+            }
+            Shape::AllBut(fields) => {
+                while let Some(key) = map.next_key::<String>()? {
+                    match fields.iter().find(|(name, _)| *name == key).map_or(Shape::All, |(_, shape)| *shape)
+                    {
+                        Shape::Nothing => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                        shape => {
+                            kept.insert(key, map.next_value_seed(shape)?);
+                        }
+                    }
+                }
+            }
+            Shape::All | Shape::Nothing | Shape::Items(_) => {
+                while let Some((key, value)) = map.next_entry()? {
+                    kept.insert(key, value);
                 }
             }
         }
@@ -252,12 +280,15 @@ mod tests {
                 ("args", list(text())),
                 ("env", list(object(vec![("name", text()), ("value", text())]))),
                 ("envFrom", list(text())),
-                ("resources", text()),
+                ("resources", any_or(object(vec![("claims", list(text())), ("limits", text())]))),
+                ("lifecycle", text()),
+                ("volumeMounts", list(object(vec![("name", volume_name()), ("mountPath", text())]))),
             ])
         };
         let volume = object(vec![
-            ("name", text()),
+            ("name", volume_name()),
             ("image", any_or(object(vec![("reference", text()), ("pullPolicy", text())]))),
+            ("persistentVolumeClaim", any_or(object(vec![("claimName", any_or(Just(json!("a-v1"))))]))),
             ("emptyDir", text()),
         ]);
         let spec = object(vec![
@@ -268,8 +299,20 @@ mod tests {
             ("schedulingGates", list(any_or(Just(json!({"name": "placet.dev/hold"}))))),
             ("nodeName", text()),
             ("tolerations", text()),
+            ("affinity", text()),
+            ("priority", text()),
+            ("hostNetwork", any_or(any::<bool>().prop_map(Value::from))),
+            ("resources", text()),
         ]);
         object(vec![("metadata", metadata()), ("spec", any_or(spec)), ("status", text())])
+    }
+
+    fn volume_name() -> BoxedStrategy<Value> {
+        any_or(prop_oneof![
+            Just(json!("a")),
+            Just(json!("kube-api-access-a")),
+            Just(json!("kube-api-access-b"))
+        ])
     }
 
     fn workload() -> BoxedStrategy<Value> {
@@ -338,12 +381,12 @@ mod tests {
     fn what_nothing_reads_is_dropped_and_a_misfit_is_kept() {
         let pod = json!({
             "metadata": {"name": "a", "managedFields": [{"manager": "m"}], "annotations": {"k": "v"}},
-            "spec": {"containers": [{"name": "c", "image": "i", "resources": {}}, 7], "volumes": "none", "tolerations": []},
+            "spec": {"containers": [{"name": "c", "image": "i", "resources": {"limits": {}}}, 7], "volumes": "none", "tolerations": []},
             "status": {"phase": "Running"},
         });
         let kept = json!({
             "metadata": {"name": "a"},
-            "spec": {"containers": [{"name": "c", "image": "i"}, 7], "volumes": "none"},
+            "spec": {"containers": [{"name": "c", "image": "i", "resources": {}}, 7], "volumes": "none"},
         });
         assert_eq!(slim(POD, &pod), kept);
         assert_eq!(POD.deserialize(pod).unwrap(), kept);

@@ -40,8 +40,30 @@ pub struct Admitted {
     pub pods: BTreeSet<(String, String)>,
     /// Highest number of replicas.
     pub replicas: i64,
+    /// How many were wanted before somebody wanted more while it was not cleared: those beyond are no replacements.
+    pub raised_from: Option<i64>,
     /// When something was last admitted.
     pub last: Timestamp,
+}
+
+impl Admitted {
+    /// Something was admitted while cleared: a pod, by release and content, or an object that wants so many.
+    pub fn admit(&mut self, pod: Option<(String, String)>, replicas: i64, at: Timestamp) {
+        self.pods.extend(pod);
+        self.replicas = self.replicas.max(replicas);
+        self.raised_from = None;
+        self.last = self.last.max(at);
+    }
+
+    /// More than this many were wanted, and let through without being cleared, so that their pods are held.
+    pub fn raise(&mut self, from: i64) {
+        self.raised_from = Some(self.raised_from.map_or(from, |before| before.min(from)));
+    }
+
+    /// So many live at most while replacements start.
+    pub fn highest(&self) -> i64 {
+        self.raised_from.map_or(self.replicas, |from| from.min(self.replicas))
+    }
 }
 
 /// A controller's object as far as it is kept: who controls it, and what a Scale request of it is judged by.
@@ -93,10 +115,10 @@ pub struct Workloads {
 }
 
 impl Workloads {
-    /// Pods of an owner that exist and are not ending.
-    pub fn live_pods(&self, namespace: &str, owner: &str) -> i64 {
-        let count = self.of(namespace).filter(|p| p.live && p.owner.as_deref() == Some(owner)).count();
-        i64::try_from(count).unwrap_or(i64::MAX)
+    /// Pods of an owner that exist and are not ending, and those among them that are held.
+    pub fn live_pods(&self, namespace: &str, owner: &str) -> (i64, i64) {
+        let of_owner = self.of(namespace).filter(|p| p.live && p.owner.as_deref() == Some(owner));
+        of_owner.fold((0, 0), |(live, held), pod| (live + 1, held + i64::from(pod.held)))
     }
 
     /// Whether pods run that were admitted while cleared and belong to this object, or to what it controls.
@@ -138,16 +160,15 @@ impl Workloads {
     }
 
     /// Remembers what was admitted while cleared.
-    pub fn admit(&mut self, owner: &str, pod: (String, String), replicas: i64, at: Timestamp) {
-        let admitted = self.admitted.entry(owner.to_owned()).or_default();
-        admitted.pods.insert(pod);
-        admitted.replicas = admitted.replicas.max(replicas);
-        admitted.last = admitted.last.max(at);
+    pub fn admit(&mut self, owner: &str, pod: Option<(String, String)>, replicas: i64, at: Timestamp) {
+        self.admitted.entry(owner.to_owned()).or_default().admit(pod, replicas, at);
     }
 
     /// Whether [`Workloads::admit`] would tell nothing new.
-    fn knows(&self, owner: &str, pod: &(String, String), replicas: i64) -> bool {
-        self.admitted.get(owner).is_some_and(|a| a.replicas >= replicas && a.pods.contains(pod))
+    fn knows(&self, owner: &str, pod: Option<&(String, String)>, replicas: i64) -> bool {
+        self.admitted.get(owner).is_some_and(|a| {
+            a.replicas >= replicas && a.raised_from.is_none() && pod.is_none_or(|pod| a.pods.contains(pod))
+        })
     }
 
     /// Forgets what was admitted for owners that are gone and have no pods: whatever comes has another uid, and is no
@@ -275,10 +296,18 @@ impl State {
     }
 
     /// Remembers what was admitted while cleared.
-    pub fn admit(&self, owner: &str, pod: (String, String), replicas: i64, at: Timestamp) {
+    pub fn admit(&self, owner: &str, pod: Option<(String, String)>, replicas: i64, at: Timestamp) {
         // Nearly always the next pod of an owner that has some.
-        if !self.workloads().knows(owner, &pod, replicas) {
+        if !self.workloads().knows(owner, pod.as_ref(), replicas) {
             self.workloads_mut().admit(owner, pod, replicas, at);
+        }
+    }
+
+    /// Remembers that more pods were wanted than so many, and let through without being cleared.
+    pub fn raise(&self, owner: &str, from: i64) {
+        // Of an owner for which nothing was admitted nothing is a replacement.
+        if let Some(admitted) = self.workloads_mut().admitted.get_mut(owner) {
+            admitted.raise(from);
         }
     }
 

@@ -106,13 +106,13 @@ fn approved(ends: &[u64]) -> (State, Arc<Stopped>) {
         let at = "2026-11-19T00:00:00Z".parse().unwrap();
         let role = spec.get("role").and_then(Value::as_str);
         let stamp = StampText {
-            creator: Identity { user: by.into(), uid: None },
+            creator: Identity { user: by.into(), ..Identity::default() },
             created_at: at,
             editors: Vec::new(),
             spec: String::new(),
             uid: None,
             subject_uid: spec.pointer("/subject/name").and_then(Value::as_str).map(|n| format!("uid-{n}")),
-            role: role.map(|name| RoleAnswer { name: name.into(), allowed: true, at }),
+            role: role.map(|name| RoleAnswer { name: name.into(), allowed: true, wildcard: false, at }),
         };
         let record = state.reading.read_assuming(&object, &stamp).unwrap().0;
         state.world_mut().apply(record);
@@ -228,7 +228,7 @@ fn what_was_admitted_is_forgotten_when_nothing_of_its_owner_is_left() {
     let content = || ("v1".to_owned(), "sha256:0".to_owned());
     let mut workloads = Workloads::default();
     for uid in ["there", "pods-only", "gone", "new"] {
-        workloads.admit(uid, content(), 2, at(if uid == "new" { 100 } else { 1 }));
+        workloads.admit(uid, Some(content()), 2, at(if uid == "new" { 100 } else { 1 }));
     }
     workloads.set_parent("ReplicaSet", "n", "web", parent("there", None));
     workloads.pods.insert(("n".into(), "a".into()), pod("pods-only"));
@@ -249,8 +249,8 @@ fn what_is_admitted_again_is_not_old() {
     let at = |seconds: i64| Timestamp::new(seconds, 0).unwrap();
     let state = state(true);
     let content = || ("v1".to_owned(), "sha256:0".to_owned());
-    state.admit("rs", content(), 1, at(1));
-    state.admit("rs", content(), 3, at(60));
+    state.admit("rs", Some(content()), 1, at(1));
+    state.admit("rs", Some(content()), 3, at(60));
     assert_eq!(state.workloads().admitted["rs"].replicas, 3);
     assert_eq!(state.forget(at(50)), 0);
     state.add_store(Freshness::new("pods", Duration::from_secs(1)));
@@ -261,7 +261,7 @@ fn what_is_admitted_again_is_not_old() {
 fn an_object_that_takes_anothers_name_takes_its_place() {
     let mut workloads = Workloads::default();
     workloads.set_parent("ReplicaSet", "n", "web", parent("one", Some("deployment")));
-    workloads.admit("two", ("v1".into(), "c".into()), 1, Timestamp::UNIX_EPOCH);
+    workloads.admit("two", Some(("v1".into(), "c".into())), 1, Timestamp::UNIX_EPOCH);
     workloads.pods.insert(("n".into(), "a".into()), pod("two"));
     assert!(!workloads.cleared_pods_run("n", "deployment"));
     workloads.set_parent("ReplicaSet", "n", "web", parent("two", Some("deployment")));

@@ -368,6 +368,9 @@ pub struct Admission {
     /// Replicas or parallelism of the admitted object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i64>,
+    /// How many were wanted before, where more were let through without being cleared: their pods are held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raised_from: Option<i64>,
     /// Admitted as the replacement of a pod that had been admitted while cleared.
     #[serde(default, skip_serializing_if = "is_false")]
     pub replacement: bool,
@@ -470,6 +473,9 @@ pub struct HoldLifted {
     /// Digest of what makes pods equal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_content: Option<Digest>,
+    /// Pods that the owner has, held ones included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i64>,
     /// Index of the `decision` record that allowed it; absent when holds are lifted at uninstallation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<u64>,

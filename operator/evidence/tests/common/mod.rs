@@ -73,6 +73,7 @@ pub fn admission(n: u64) -> NewRecord {
         cleared: false,
         pod_content: Some(Digest::of(b"pod")),
         replicas: None,
+        raised_from: None,
         replacement: false,
         reasons: vec!["ApprovalMissing".into()],
         repeats: 0,

@@ -1,6 +1,10 @@
-//! What a pod or template would run: its images, and the digest of its content.
+//! What a pod or template would run: its images, and the digest of a pod's content.
 
-use serde::Serialize;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::Workload;
@@ -122,67 +126,185 @@ pub(super) fn malformed(template: &Value) -> Option<String> {
     list(Some(spec), "containers").is_empty().then(|| "spec.containers is empty".into())
 }
 
-/// What of a container decides what it does.
-#[derive(Serialize)]
-struct Running<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    args: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    command: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    env: Option<&'a Value>,
-    #[serde(rename = "envFrom", skip_serializing_if = "Option::is_none")]
-    env_from: Option<&'a Value>,
-    image: &'a str,
-    kind: Part,
-    name: &'a str,
-}
+/// Fields of a pod spec that its content leaves out: where and when a pod runs and with how much, which schedulers,
+/// autoscalers and controllers decide pod by pod; how images are fetched that are named by their digest. All others
+/// count, also those that this version has never heard of.
+pub(super) const LEFT_OUT: [&str; 14] = [
+    "affinity",
+    "hostname",
+    "imagePullSecrets",
+    "nodeName",
+    "nodeSelector",
+    "overhead",
+    "preemptionPolicy",
+    "priority",
+    "priorityClassName",
+    "resources",
+    "schedulerName",
+    "schedulingGates",
+    "tolerations",
+    "topologySpreadConstraints",
+];
 
-#[derive(Serialize)]
-struct Mounted<'a> {
-    name: &'a str,
-    reference: &'a str,
-}
+/// How the API server begins the name of the volume with a pod's token; the rest is drawn for each pod.
+const TOKEN_VOLUME: &str = "kube-api-access-";
 
+/// Content of a pod, as it is written for its digest.
 #[derive(Serialize)]
 struct Content<'a> {
-    containers: Vec<Running<'a>>,
     release: &'a str,
-    volumes: Vec<Mounted<'a>>,
+    spec: Spec<'a>,
 }
 
-/// Pod-content digest (invariant 9): SHA-256 over `placet.dev/pod/v1\n` and the RFC 8785 JSON of the release label and,
-/// per container, kind, name, image, command, args, env and envFrom, and of the image volumes. What is added per pod
-/// (token volume, hostname, claim names, affinity, index labels) is not in it. None: no canonical form.
-pub(super) fn pod_content(release: Option<&str>, template: &Value) -> Option<String> {
-    let spec = template.get("spec");
-    let mut containers = Vec::with_capacity(4);
-    for (kind, field) in Part::CONTAINERS {
-        for container in list(spec, field) {
-            let part = |name: &str| container.get(name).filter(|v| !v.is_null());
-            containers.push(Running {
-                args: part("args"),
-                command: part("command"),
-                env: part("env"),
-                env_from: part("envFrom"),
-                image: text(container, "image"),
-                kind,
-                name: text(container, "name"),
-            });
+/// A pod spec without what is added per pod.
+struct Spec<'a> {
+    whole: &'a Value,
+    /// Name of the pod; empty where it has none yet.
+    pod: &'a str,
+    /// Names of its token volumes, in their order.
+    tokens: Vec<&'a str>,
+}
+
+impl<'a> Spec<'a> {
+    fn new(pod: &'a Value) -> Self {
+        let spec = pod.get("spec").unwrap_or(&Value::Null);
+        let names = list(Some(spec), "volumes").iter().map(|v| text(v, "name"));
+        Self {
+            whole: spec,
+            pod: pod.get("metadata").map_or("", |m| text(m, "name")),
+            tokens: names.filter(|n| n.starts_with(TOKEN_VOLUME)).collect(),
         }
     }
-    let volumes = list(spec, "volumes")
-        .iter()
-        .filter_map(|v| {
-            Some(Mounted { name: text(v, "name"), reference: text(v.get("image")?, "reference") })
-        })
-        .collect();
-    let content = Content { containers, release: release.unwrap_or_default(), volumes };
-    let mut bytes = b"placet.dev/pod/v1\n".to_vec();
+
+    /// The name of a volume. That of a token volume is its place among them: whatever the volume holds and wherever it
+    /// is mounted counts as for any other. No volume can have such a name itself.
+    fn volume_name(&self, name: &'a str) -> Cow<'a, str> {
+        match self.tokens.iter().position(|token| *token == name) {
+            Some(place) => Cow::Owned(format!("{TOKEN_VOLUME}*{place}")),
+            None => Cow::Borrowed(name),
+        }
+    }
+
+    /// The name of a claim. A `StatefulSet` makes that of a claim template from the names of volume and pod.
+    fn claim_name(&self, volume: &'a str, claim: &'a str) -> Cow<'a, str> {
+        let of_pod = claim.strip_prefix(volume).and_then(|rest| rest.strip_prefix('-'));
+        if of_pod == Some(self.pod) && !self.pod.is_empty() {
+            Cow::Owned(format!("{volume}-*"))
+        } else {
+            Cow::Borrowed(claim)
+        }
+    }
+}
+
+impl Serialize for Spec<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Value::Object(fields) = self.whole else { return self.whole.serialize(serializer) };
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in fields.iter().filter(|(name, _)| !LEFT_OUT.contains(&name.as_str())) {
+            match (name.as_str(), value) {
+                ("containers" | "initContainers" | "ephemeralContainers", Value::Array(items)) => {
+                    map.serialize_entry(name, &Each(items, |item| Container(self, item)))?;
+                }
+                ("volumes", Value::Array(items)) => {
+                    map.serialize_entry(name, &Each(items, |item| Volume(self, item)))?;
+                }
+                _ => map.serialize_entry(name, value)?,
+            }
+        }
+        map.end()
+    }
+}
+
+/// A list, each item of which is written as something else.
+struct Each<'a, F>(&'a [Value], F);
+
+impl<'a, T: Serialize, F: Fn(&'a Value) -> T> Serialize for Each<'a, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(&self.1))
+    }
+}
+
+/// A container. Of its resources only claimed devices count: autoscalers set the rest pod by pod.
+struct Container<'a>(&'a Spec<'a>, &'a Value);
+
+impl Serialize for Container<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Container(spec, container) = *self;
+        let Value::Object(fields) = container else { return container.serialize(serializer) };
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in fields {
+            match (name.as_str(), value) {
+                ("resources", value) => {
+                    if let Some(claims) = value.get("claims") {
+                        map.serialize_entry("resources", &BTreeMap::from([("claims", claims)]))?;
+                    }
+                }
+                ("volumeMounts", Value::Array(items)) => {
+                    map.serialize_entry(name, &Each(items, |item| Mount(spec, item)))?;
+                }
+                _ => map.serialize_entry(name, value)?,
+            }
+        }
+        map.end()
+    }
+}
+
+/// A mount of a volume.
+struct Mount<'a>(&'a Spec<'a>, &'a Value);
+
+impl Serialize for Mount<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Mount(spec, mount) = *self;
+        let Value::Object(fields) = mount else { return mount.serialize(serializer) };
+        serializer.collect_map(fields.iter().map(|(field, value)| match value {
+            Value::String(name) if field == "name" => (field, Written::Text(spec.volume_name(name))),
+            value => (field, Written::As(value)),
+        }))
+    }
+}
+
+/// A volume.
+struct Volume<'a>(&'a Spec<'a>, &'a Value);
+
+impl Serialize for Volume<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Volume(spec, volume) = *self;
+        let Value::Object(fields) = volume else { return volume.serialize(serializer) };
+        let of = text(volume, "name");
+        serializer.collect_map(fields.iter().map(|(field, value)| match value {
+            Value::String(name) if field == "name" => (field, Written::Text(spec.volume_name(name))),
+            Value::Object(claim) if field == "persistentVolumeClaim" => {
+                let claim = claim.iter().map(|(field, value)| match value {
+                    Value::String(name) if field == "claimName" => {
+                        (field, Written::Text(spec.claim_name(of, name)))
+                    }
+                    value => (field, Written::As(value)),
+                });
+                (field, Written::Fields(claim.collect()))
+            }
+            value => (field, Written::As(value)),
+        }))
+    }
+}
+
+/// A value as it is written.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Written<'a> {
+    As(&'a Value),
+    Text(Cow<'a, str>),
+    Fields(BTreeMap<&'a String, Written<'a>>),
+}
+
+/// Pod-content digest (invariant 9): SHA-256 over `placet.dev/pod/v2\n` and the RFC 8785 JSON of the release label and
+/// of the pod's spec without what is added per pod: the fields of [`LEFT_OUT`], of a container's resources all but
+/// `claims`, the drawn part of a token volume's name, the pod's name in that of a claim. None: no canonical form.
+pub(super) fn pod_content(release: Option<&str>, pod: &Value) -> Option<String> {
+    let content = Content { release: release.unwrap_or_default(), spec: Spec::new(pod) };
+    let mut bytes = b"placet.dev/pod/v2\n".to_vec();
     // The general writer of RFC 8785 takes most of the time of a judgement, and the plain one gives the same bytes for
     // all that the API server lets through here.
-    let parts = content.containers.iter().flat_map(|c| [c.args, c.command, c.env, c.env_from]);
-    if parts.flatten().all(is_canonical) {
+    if is_canonical(content.spec.whole) {
         serde_json::to_writer(&mut bytes, &content).ok()?;
     } else {
         serde_json_canonicalizer::to_writer(&content, &mut bytes).ok()?;
@@ -190,11 +312,15 @@ pub(super) fn pod_content(release: Option<&str>, template: &Value) -> Option<Str
     Some(digest::of_bytes(&bytes))
 }
 
-/// Whether the plain JSON of a value is its RFC 8785 JSON: no numbers, and keys in ASCII and in order.
+/// Integers up to here are the same in JSON and as the floating point numbers of RFC 8785.
+const EXACT: u64 = 1 << 53;
+
+/// Whether the plain JSON of a value is its RFC 8785 JSON: no numbers but small integers, and keys in ASCII and in
+/// order.
 fn is_canonical(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::String(_) => true,
-        Value::Number(_) => false,
+        Value::Number(n) => n.as_i64().is_some_and(|n| n.unsigned_abs() <= EXACT),
         Value::Array(items) => items.iter().all(is_canonical),
         Value::Object(map) => {
             map.keys().zip(map.keys().skip(1)).all(|(a, b)| a < b)
@@ -206,6 +332,7 @@ fn is_canonical(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
@@ -213,6 +340,8 @@ mod tests {
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<f64>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (-9_i64..9).prop_map(Value::from),
             any::<String>().prop_map(Value::from),
             "[\\x00-\\x7f]{0,8}".prop_map(Value::from),
         ];
@@ -235,16 +364,58 @@ mod tests {
         }
 
         #[test]
-        fn both_writers_give_the_same_digest(env in anything()) {
-            let pod = serde_json::json!({"spec": {"containers": [{"name": "a", "image": "i", "env": env}]}});
-            let content = serde_json::json!({
-                "containers": [{"env": env, "image": "i", "kind": "container", "name": "a"}],
-                "release": "v1", "volumes": [],
-            });
-            prop_assume!(!env.is_null());
-            let mut bytes = b"placet.dev/pod/v1\n".to_vec();
-            bytes.extend(serde_json_canonicalizer::to_vec(&content).unwrap());
+        fn both_writers_give_the_same_digest(env in anything(), other in anything()) {
+            let spec = json!({"containers": [{"name": "a", "image": "i", "env": env}], "other": other});
+            let pod = json!({"spec": spec});
+            let mut bytes = b"placet.dev/pod/v2\n".to_vec();
+            bytes.extend(serde_json_canonicalizer::to_vec(&json!({"release": "v1", "spec": spec})).unwrap());
             prop_assert_eq!(pod_content(Some("v1"), &pod), Some(digest::of_bytes(&bytes)));
         }
+
+        #[test]
+        fn whatever_a_pod_has_counts_but_for_what_is_left_out(
+            field in "[a-z]{1,8}", value in anything(), of_container in any::<bool>(),
+        ) {
+            let pod = json!({"spec": {"containers": [{"name": "a", "image": "i"}]}});
+            let mut other = pod.clone();
+            let place = if of_container { &mut other["spec"]["containers"][0] } else { &mut other["spec"] };
+            prop_assume!(place.get(&field).is_none());
+            place[&field] = value;
+            let left_out = if of_container { field == "resources" } else { LEFT_OUT.contains(&field.as_str()) };
+            prop_assert_eq!(pod_content(None, &pod) == pod_content(None, &other), left_out);
+        }
+    }
+
+    /// A pod with these token volumes, mounted at /a, /b and so on.
+    fn with_tokens(names: [&str; 2], sources: [&str; 2]) -> Option<String> {
+        let volumes = [0, 1].map(|i| json!({"name": names[i], "configMap": {"name": sources[i]}}));
+        let mount = |name: &str, path: &str| json!({"name": name, "mountPath": path});
+        let mounts = [mount(names[0], "/a"), mount(names[1], "/b")];
+        pod_content(None, &json!({"spec": {"containers": [{"volumeMounts": mounts}], "volumes": volumes}}))
+    }
+
+    #[test]
+    fn of_a_token_volume_the_drawn_name_alone_is_left_out() {
+        let drawn = ["kube-api-access-2xk9p", "kube-api-access-7hd4w"];
+        let pod = with_tokens(drawn, ["x", "y"]);
+        assert_eq!(with_tokens(["kube-api-access-aaaaa", "kube-api-access-bbbbb"], ["x", "y"]), pod);
+        assert_eq!(with_tokens([drawn[1], drawn[0]], ["x", "y"]), pod);
+        // What a volume holds, and which is mounted where.
+        assert_ne!(with_tokens(drawn, ["x", "z"]), pod);
+        assert_ne!(with_tokens(drawn, ["y", "x"]), pod);
+        assert_ne!(with_tokens(["kube-api-access-2xk9p", "other"], ["x", "y"]), pod);
+    }
+
+    #[test]
+    fn of_a_claim_the_name_of_the_pod_alone_is_left_out() {
+        let claim = |pod: &str, volume: &str, claim: &str| {
+            let volume = json!({"name": volume, "persistentVolumeClaim": {"claimName": claim}});
+            pod_content(None, &json!({"metadata": {"name": pod}, "spec": {"volumes": [volume]}}))
+        };
+        assert_eq!(claim("scorer-0", "data", "data-scorer-0"), claim("scorer-12", "data", "data-scorer-12"));
+        assert_ne!(claim("scorer-0", "data", "data-scorer-0"), claim("scorer-0", "data", "data-scorer-1"));
+        assert_ne!(claim("scorer-0", "data", "data-scorer-0"), claim("scorer-0", "more", "more-scorer-0"));
+        assert_ne!(claim("scorer-0", "data", "one"), claim("scorer-1", "data", "two"));
+        assert_ne!(claim("", "data", "data-"), claim("", "data", "data-*"));
     }
 }

@@ -24,7 +24,7 @@ pub enum Passes {
     Deleting,
     /// Nothing changed that decides what runs: scale-down, finalizers, metadata, anything else.
     NothingRelevant,
-    /// A subresource that starts nothing: status, binding, eviction.
+    /// A subresource that neither starts nor names anything: eviction, resize, and whatever else there is.
     Subresource,
 }
 
@@ -87,7 +87,10 @@ pub struct Subject {
     pub replicas: i64,
     /// The controller that owns it.
     pub owner: Option<Owner>,
-    /// Pod-content digest of the pod or template; empty where there is none, which equals no digest that was admitted.
+    /// How many pods were wanted before, where the request wants more, or resumes what was suspended.
+    pub raised_from: Option<i64>,
+    /// Pod-content digest of a pod; empty for its controllers, and where there is none, which equals no digest that was
+    /// admitted.
     pub pod_content: String,
     /// What makes the request one that is judged; never empty.
     pub changes: Vec<Change>,
@@ -123,9 +126,11 @@ impl Subject {
 /// not known, which the judgement refuses.
 pub fn subject(request: &Request<'_>, parent: Option<&Value>) -> Judged {
     match (request.kind, request.subresource.filter(|s| !s.is_empty())) {
-        (Workload::Pod, None | Some("ephemeralcontainers")) => pod(request),
+        // Of a status the API server keeps labels, too.
+        (Workload::Pod, None | Some("ephemeralcontainers" | "status")) => pod(request),
+        (Workload::Pod, Some("binding")) => binding(request),
         (kind, Some("scale")) if kind.scales() => scale(request, parent),
-        (_, None) => controller(request),
+        (_, None | Some("status")) => controller(request),
         (_, Some(_)) => Judged::Passes(Passes::Subresource),
     }
 }
@@ -191,7 +196,14 @@ fn controller(request: &Request<'_>) -> Judged {
         None if request.operation == Operation::Create => changes.push(Change::Created),
         None => changes.extend([Change::Template, Change::Release, Change::Replicas]),
     }
-    judged(changes, |changes| build(kind, new, request.name, changes))
+    let resumed = changes.contains(&Change::Resumed);
+    let wanted = before(request).and_then(|old| kind.replicas(old)).filter(|_| !resumed);
+    let raised = resumed || changes.contains(&Change::Replicas);
+    judged(changes, |changes| {
+        let mut subject = build(kind, new, request.name, changes);
+        subject.raised_from = raised.then(|| wanted.unwrap_or(0));
+        subject
+    })
 }
 
 fn scale(request: &Request<'_>, parent: Option<&Value>) -> Judged {
@@ -213,10 +225,32 @@ fn scale(request: &Request<'_>, parent: Option<&Value>) -> Judged {
         Some(parent) => judged(vec![Change::Replicas], |changes| {
             let mut subject = build(request.kind, parent, request.name, changes);
             subject.replicas = after.unwrap_or(i64::MAX);
+            subject.raised_from = Some(request.old.and_then(wanted).unwrap_or(0));
             subject
         }),
         None => judged(vec![Change::Replicas], |changes| unknown_parent(request, after, changes)),
     }
+}
+
+/// A Binding of a pod to a node: the API server puts its labels over those of the pod.
+fn binding(request: &Request<'_>) -> Judged {
+    if meta(request.object, "labels").is_none_or(|labels| labels.get(RELEASE).is_none()) {
+        return Judged::Passes(Passes::Subresource);
+    }
+    judged(vec![Change::Release], |changes| {
+        let name = name(request.object, request.name);
+        let mut out = Outcome::default();
+        out.not_met(
+            Gate::Workload,
+            Reason::ReleaseLabelsDiffer,
+            format!("Pod {name}"),
+            format!("a Binding without the label {RELEASE}: the pod names its release itself"),
+            format!("the Binding's label {RELEASE} would take the place of the pod's"),
+            "data scientist",
+            format!("leave {RELEASE} out of the Binding's metadata.labels"),
+        );
+        not_looked_at(request, name, 1, changes, out)
+    })
 }
 
 /// A scaled workload that the stores do not have.
@@ -232,14 +266,26 @@ fn unknown_parent(request: &Request<'_>, replicas: Option<i64>, changes: Vec<Cha
         "data scientist",
         "try again in a moment; if it stays, the platform team sees the operator's log",
     );
+    not_looked_at(request, name, replicas.unwrap_or(i64::MAX), changes, out)
+}
+
+/// A subject of which only what is wrong is known.
+fn not_looked_at(
+    request: &Request<'_>,
+    name: String,
+    replicas: i64,
+    changes: Vec<Change>,
+    out: Outcome,
+) -> Subject {
     Subject {
         kind: request.kind,
         name,
         uid: None,
         release: None,
         images: Vec::new(),
-        replicas: replicas.unwrap_or(i64::MAX),
+        replicas,
         owner: None,
+        raised_from: None,
         pod_content: String::new(),
         changes,
         gated: false,
@@ -294,10 +340,11 @@ fn build(kind: Workload, object: &Value, requested: &str, changes: Vec<Change>) 
     }
     let template = kind.template(object).unwrap_or(&Value::Null);
     let replicas = kind.replicas(object);
-    let pod_content = content::pod_content(release.as_deref(), template);
+    let is_pod = kind == Workload::Pod;
+    let pod_content = is_pod.then(|| content::pod_content(release.as_deref(), object)).flatten();
     let malformed = content::malformed(template)
         .or_else(|| replicas.is_none().then(|| "replicas or parallelism is not a number".into()))
-        .or_else(|| pod_content.is_none().then(|| "its content has no canonical form".into()));
+        .or_else(|| (is_pod && pod_content.is_none()).then(|| "its content has no canonical form".into()));
     if let Some(why) = malformed {
         out.unknown(
             Gate::Workload,
@@ -309,7 +356,7 @@ fn build(kind: Workload, object: &Value, requested: &str, changes: Vec<Change>) 
             format!("kubectl explain {}", kind.resource()),
         );
     }
-    let pod_spec = Some(object).filter(|_| kind == Workload::Pod).and_then(|pod| pod.get("spec"));
+    let pod_spec = Some(object).filter(|_| is_pod).and_then(|pod| pod.get("spec"));
     Subject {
         kind,
         name,
@@ -318,6 +365,7 @@ fn build(kind: Workload, object: &Value, requested: &str, changes: Vec<Change>) 
         images: content::images(template),
         replicas: replicas.unwrap_or(i64::MAX),
         owner,
+        raised_from: None,
         pod_content: pod_content.unwrap_or_default(),
         changes,
         gated: pod_spec.is_some() && patch::hold_index(object).is_some(),

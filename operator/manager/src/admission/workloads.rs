@@ -40,20 +40,24 @@ struct Outcome {
 
 /// The request as the gate reads it, and its subject; None where nothing is judged.
 fn read<'a>(a: &Admission, request: &'a Request) -> Option<(admission::Request<'a>, Box<Subject>)> {
+    // Binding a pod changes it, also through the older resource of its own.
+    let binding = request.kind.group.is_empty() && request.kind.kind == "Binding";
     let operation = match request.operation.as_str() {
-        "CREATE" => Operation::Create,
-        "UPDATE" => Operation::Update,
+        "CREATE" if !binding => Operation::Create,
+        "CREATE" | "UPDATE" => Operation::Update,
         _ => return None,
     };
     let scale = request.sub_resource.as_deref() == Some("scale");
-    let kind = if scale {
+    let kind = if binding {
+        Some(Workload::Pod)
+    } else if scale {
         Workload::of_resource(&request.resource.group, &request.resource.resource)
     } else {
         Workload::of_kind(&request.kind.group, &request.kind.kind)
     }?;
     let review = admission::Request {
         kind,
-        subresource: request.sub_resource.as_deref(),
+        subresource: if binding { Some("binding") } else { request.sub_resource.as_deref() },
         operation,
         namespace: &request.namespace,
         name: &request.name,
@@ -90,13 +94,14 @@ fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, vali
         highest_replicas: if owner.is_some_and(|o| o.kind == "DaemonSet") {
             i64::MAX
         } else {
-            admitted.replicas
+            admitted.highest()
         },
     });
-    // Counting takes a walk over the namespace's pods.
-    let live_pods = owner
-        .filter(|_| history.is_some())
-        .map_or(0, |owner| workloads.live_pods(review.namespace, &owner.uid));
+    // Counting takes a walk over the namespace's pods. A pod that is held takes nobody's place.
+    let live_pods = owner.filter(|_| history.is_some()).map_or(0, |owner| {
+        let (live, held) = workloads.live_pods(review.namespace, &owner.uid);
+        live - held
+    });
     let cleared_pods_running = !subject.is_pod()
         && subject.uid.as_deref().is_some_and(|uid| workloads.cleared_pods_run(review.namespace, uid));
     drop(workloads);
@@ -194,6 +199,8 @@ async fn record(
         _ => None,
     };
     let pod_content = subject.pod_content.parse().ok();
+    let held_beyond = effect == Effect::Allow && !outcome.answer.cleared;
+    let raised_from = subject.raised_from.filter(|_| held_beyond);
     let body = Body {
         effect,
         mode: outcome.mode.as_str().to_owned(),
@@ -213,6 +220,7 @@ async fn record(
         cleared: outcome.answer.cleared,
         pod_content,
         replicas: Some(subject.replicas),
+        raised_from,
         replacement: outcome.answer.replacement,
         reasons,
         repeats,
@@ -225,6 +233,9 @@ async fn record(
     let appended = a.ledger.append(record).await?;
     if effect == Effect::Allow && outcome.answer.cleared {
         admitted(a, subject, outcome, now);
+    }
+    if let (Some(from), Some(uid)) = (raised_from, &subject.uid) {
+        a.state.raise(uid, from);
     }
     Ok(Some(appended.index))
 }
@@ -242,7 +253,7 @@ fn admitted(a: &Admission, subject: &Subject, outcome: &Outcome, now: jiff::Time
     let owner =
         if subject.is_pod() { subject.owner.as_ref().map(|o| o.uid.clone()) } else { subject.uid.clone() };
     if let Some(owner) = owner {
-        let pod = (release.clone(), subject.pod_content.clone());
+        let pod = subject.is_pod().then(|| (release.clone(), subject.pod_content.clone()));
         a.state.admit(&owner, pod, subject.replicas, now);
     }
 }
@@ -268,3 +279,7 @@ fn top_owner(a: &Admission, namespace: &str, owner: &Owner) -> Owner {
     let parent = workloads.parent(&owner.kind, namespace, &owner.name);
     parent.and_then(|p| p.controller.clone()).unwrap_or_else(|| owner.clone())
 }
+
+#[cfg(test)]
+#[path = "workloads_tests.rs"]
+mod tests;

@@ -1,0 +1,194 @@
+//! What replaces what after a clearance has expired, also by an operator that has read it back from its log.
+
+use jiff::SignedDuration;
+use placet_evidence::Payload;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::services::events::EventSink;
+use crate::testbed::{Bed, NS, RELEASE, SERVER, Site, signing, world};
+
+fn admission(bed: &Bed) -> Admission {
+    let client = bed.reconciler.client.clone();
+    let (events, _) = EventSink::new(client.clone(), "placet-operator", "placet-0");
+    Admission {
+        state: Arc::clone(&bed.state),
+        ledger: Arc::clone(&bed.reconciler.ledger),
+        receipts: Arc::new(signing()),
+        client,
+        events,
+        operator_user: "system:serviceaccount:placet-system:placet".into(),
+    }
+}
+
+fn owned_by(kind: &str, uid: &str) -> Value {
+    json!([{"apiVersion": "apps/v1", "kind": kind, "name": "server", "uid": uid, "controller": true}])
+}
+
+/// The ReplicaSet of a Deployment.
+fn replica_set(replicas: i64) -> Value {
+    let labels = json!({"placet.dev/release": RELEASE});
+    json!({
+        "apiVersion": "apps/v1", "kind": "ReplicaSet",
+        "metadata": {"name": "server", "namespace": NS, "uid": "rs", "labels": labels,
+            "ownerReferences": owned_by("Deployment", "deployment")},
+        "spec": {"replicas": replicas, "template": {"metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "main", "image": SERVER}]}}},
+    })
+}
+
+/// A pod of it, held or not.
+fn pod(name: &str, held: bool) -> Value {
+    let mut pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": NS, "uid": format!("uid-{name}"),
+            "labels": {"placet.dev/release": RELEASE}, "ownerReferences": owned_by("ReplicaSet", "rs")},
+        "spec": {"containers": [{"name": "main", "image": SERVER}]},
+    });
+    if held {
+        pod["spec"]["schedulingGates"] = json!([{"name": "other.dev/gate"}, {"name": "placet.dev/hold"}]);
+    }
+    pod
+}
+
+/// Whether a request of the ReplicaSet's controller is let through.
+async fn passes(bed: &Bed, object: &Value, old: Option<&Value>) -> bool {
+    let (group, plural) = match object["kind"].as_str() {
+        Some("Pod") => ("", "pods"),
+        _ => ("apps", "replicasets"),
+    };
+    let request = json!({
+        "uid": "request", "kind": {"group": group, "version": "v1", "kind": object["kind"]},
+        "resource": {"group": group, "version": "v1", "resource": plural},
+        "name": object["metadata"]["name"], "namespace": NS, "object": object, "oldObject": old,
+        "operation": if old.is_some() { "UPDATE" } else { "CREATE" },
+        "userInfo": {"username": "system:serviceaccount:kube-system:replicaset-controller"},
+    });
+    let answer = validate(&admission(bed), &serde_json::from_value(request).unwrap(), false).await;
+    answer.denied.is_none()
+}
+
+/// The stores hear of exactly these pods.
+fn pods(bed: &Bed, pods: &[Value]) {
+    let all = pods.iter().map(|pod| {
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        ((NS.to_owned(), name.to_owned()), crate::stores::pod(pod))
+    });
+    bed.state.workloads_mut().pods = all.collect();
+}
+
+fn started(site: &Site) -> Bed {
+    let bed = site.start();
+    bed.namespace(Some("hold"));
+    for object in world() {
+        bed.put(&object);
+    }
+    bed
+}
+
+/// Another operator over the same log, which is then expected to answer alike.
+async fn again(site: &Site, bed: Bed) -> Bed {
+    bed.stop().await;
+    started(site)
+}
+
+/// The release has expired, and there are two pods that were admitted before.
+async fn expired(site: &Site) -> Bed {
+    let bed = started(site);
+    bed.turns(1).await;
+    assert!(passes(&bed, &replica_set(2), None).await);
+    for name in ["a", "b"] {
+        assert!(passes(&bed, &pod(name, false), None).await);
+    }
+    bed.hands.pass(SignedDuration::from_hours(24 * 200));
+    let decided = bed.state.decided(NS, RELEASE);
+    assert_eq!(decided.decision.lapse, Some(placet_gate::decision::Lapse::Expired));
+    bed
+}
+
+#[tokio::test]
+async fn as_many_are_replaced_as_their_owner_wanted_after_a_restart_too() {
+    let site = Site::new();
+    let mut bed = expired(&site).await;
+    for _ in 0..2 {
+        pods(&bed, &[pod("a", false)]);
+        assert!(passes(&bed, &pod("c", false), None).await, "a drain of the second");
+        // One that waits takes nobody's place.
+        pods(&bed, &[pod("a", false), pod("held", true)]);
+        assert!(passes(&bed, &pod("c", false), None).await, "with a third one held");
+        pods(&bed, &[pod("a", false), pod("b", false)]);
+        assert!(!passes(&bed, &pod("c", false), None).await, "a third");
+        bed = again(&site, bed).await;
+    }
+}
+
+#[tokio::test]
+async fn pods_beyond_what_was_wanted_before_a_scale_up_are_held() {
+    let site = Site::new();
+    let mut bed = expired(&site).await;
+    // From two to one, which is not judged, and up again, which passes since its pods are held.
+    assert!(passes(&bed, &replica_set(2), Some(&replica_set(1))).await);
+    for _ in 0..2 {
+        pods(&bed, &[pod("a", false)]);
+        assert!(!passes(&bed, &pod("c", false), None).await, "a second");
+        assert!(passes(&bed, &pod("c", true), None).await, "a second that is held");
+        pods(&bed, &[pod("c", true)]);
+        assert!(passes(&bed, &pod("d", false), None).await, "the first is replaced");
+        bed = again(&site, bed).await;
+    }
+    // From none.
+    assert!(passes(&bed, &replica_set(2), Some(&replica_set(0))).await);
+    pods(&bed, &[]);
+    for _ in 0..2 {
+        assert!(!passes(&bed, &pod("a", false), None).await);
+        bed = again(&site, bed).await;
+    }
+}
+
+#[tokio::test]
+async fn pods_that_were_let_go_together_are_replaced_together() {
+    let site = Site::new();
+    let bed = started(&site);
+    // Held before the release was cleared, so that no admission says how many there are.
+    for name in ["a", "b"] {
+        bed.fake.put(&crate::testbed::pod_path(name), pod(name, true));
+    }
+    pods(&bed, &[pod("a", true), pod("b", true)]);
+    bed.turns(2).await;
+    assert!(!bed.held("a") && !bed.held("b"));
+    let mut bed = bed;
+    bed.hands.pass(SignedDuration::from_hours(24 * 200));
+    for _ in 0..2 {
+        let found: Vec<Value> = pods_of(&bed);
+        assert_eq!(found.len(), 2);
+        pods(&bed, &found[..1]);
+        // The other gate is on all that the API server has, and is not part of the content.
+        assert!(passes(&bed, &pod("c", false), None).await, "a drain of the second");
+        bed = again(&site, bed).await;
+    }
+    let lifted = bed.index(|p| matches!(p, Payload::HoldLifted(body) if body.replicas == Some(2)));
+    assert!(lifted.is_some());
+}
+
+/// The pods as the API server has them.
+fn pods_of(bed: &Bed) -> Vec<Value> {
+    ["a", "b"].iter().filter_map(|name| bed.fake.object(&crate::testbed::pod_path(name))).collect()
+}
+
+#[tokio::test]
+async fn what_was_let_go_since_nobody_enforced_replaces_nothing() {
+    let site = Site::new();
+    let bed = started(&site);
+    bed.namespace(None);
+    bed.fake.put(&crate::testbed::pod_path("a"), pod("a", true));
+    pods(&bed, &[pod("a", true)]);
+    bed.reconciler.queue.push([crate::stores::Work::Release(NS.to_owned(), String::new())]);
+    bed.turns(1).await;
+    assert!(!bed.held("a"));
+    let told = bed.index(|p| matches!(p, Payload::HoldLifted(body) if body.decision.is_none()));
+    assert!(told.is_some());
+    bed.hands.pass(SignedDuration::from_hours(24 * 200));
+    let bed = again(&site, bed).await;
+    pods(&bed, &[]);
+    assert!(!passes(&bed, &pod("c", false), None).await);
+}
