@@ -13,7 +13,7 @@ const MAX_NAMED: usize = 16;
 /// Where the envelope itself stands in a spec.
 const ENVELOPE: &str = "/signed/envelope";
 /// Lists whose order carries no meaning.
-const SETS: [&str; 1] = ["risks"];
+const SETS: [&str; 2] = ["answers", "risks"];
 
 /// Where an object is judged.
 #[derive(Debug, Clone, Copy)]

@@ -112,9 +112,9 @@ pub fn issued_ahead(issued_at: &DateTime, first_seen: Timestamp) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApprovalPayload {
-    /// The Reject that this Approve answers, as `spec.answers` names it.
+    /// `spec.answers`, in any order: the Rejects that this Approve answers.
     #[serde(deserialize_with = "strict::required")]
-    pub answers: Option<Line>,
+    pub answers: Option<Vec<Name>>,
     /// The cluster: its configured name, or the uid of its kube-system namespace.
     pub cluster: Title,
     /// `spec.comment`.
