@@ -104,6 +104,8 @@ pub async fn lift_holds(
     recorded: Option<&Recorded>,
 ) -> anyhow::Result<Option<SignedDuration>> {
     let enforcing = enforcing(&snapshot.namespace_labels);
+    // Where nothing enforces no decision lifts them.
+    let recorded = recorded.filter(|_| enforcing);
     let held: Vec<(String, String)> = r
         .state
         .workloads()
