@@ -1,11 +1,12 @@
 //! A cluster as tests, demo and benches see it.
 
+mod foreign;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use kube::config::Kubeconfig;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdin, Command};
@@ -15,8 +16,9 @@ use crate::component::Component;
 use crate::error::{Error, Result};
 use crate::kubeconfig::client_from;
 use crate::layout::Layout;
+use crate::mounts::View;
 use crate::outcome::record_skip;
-use crate::people::{PEOPLE, person};
+use crate::people::person;
 use crate::process::EXEC_GUARDED;
 use crate::protocol::{Answer, PodSignal, Report, Request, State};
 use crate::supervisor::{Config, DETACH, TEMPORARY_PREFIX};
@@ -42,11 +44,14 @@ pub struct Options {
     pub keep: bool,
     /// Whether to print how the start goes, on stderr.
     pub progress: bool,
+    /// Whether its processes see mounts of their own, for [`Mount`](crate::Mount): in a user namespace where this user
+    /// is not root. Where the system does not let this user, the cluster starts without.
+    pub own_mounts: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: 2, images: Vec::new(), dir: None, keep: false, progress: false }
+        Self { nodes: 2, images: Vec::new(), dir: None, keep: false, progress: false, own_mounts: false }
     }
 }
 
@@ -97,6 +102,7 @@ pub struct Cluster {
     path: Vec<PathBuf>,
     /// `placet-cluster`, by which commands end with this process.
     guard: PathBuf,
+    view: View,
 }
 
 #[derive(Debug)]
@@ -155,7 +161,12 @@ impl Cluster {
             .append(true)
             .open(&log_path)
             .map_err(Error::io(format!("opening {}", log_path.display())))?;
-        let mut supervisor = Command::new(&binary)
+        let (mut command, view) = if options.own_mounts {
+            View::own(&binary).await?
+        } else {
+            (Command::new(&binary), View::Shared("this cluster was started without mounts of its own".into()))
+        };
+        let mut supervisor = command
             .arg("serve")
             .arg(&dir)
             .stdin(Stdio::piped())
@@ -165,6 +176,7 @@ impl Cluster {
             .process_group(0)
             .spawn()
             .map_err(Error::io(format!("starting {}", binary.display())))?;
+        let view = view.of(supervisor.id());
         let lifeline = supervisor.stdin.take();
         let reports = supervisor.stdout.take();
         let (Some(mut lifeline), Some(reports)) = (lifeline, reports) else {
@@ -199,10 +211,11 @@ impl Cluster {
             }
         }
         if owned {
-            return Self::open(layout, Kind::Owned { supervisor: Box::new(supervisor), _lifeline: lifeline });
+            let kind = Kind::Owned { supervisor: Box::new(supervisor), _lifeline: lifeline };
+            return Self::open(layout, kind, view);
         }
         lifeline.write_all(&[DETACH]).await.map_err(Error::io("letting the supervisor go"))?;
-        Self::open(layout, Kind::Joined)
+        Self::open(layout, Kind::Joined, view)
     }
 
     /// A cluster that already runs in a directory.
@@ -219,91 +232,15 @@ impl Cluster {
                 "start it with `placet-cluster up`",
             ));
         }
-        Self::open(layout, Kind::Joined)
+        Self::open(layout, Kind::Joined, View::Shared("another process started this cluster".into()))
     }
 
-    fn open(layout: Layout, kind: Kind) -> Result<Self> {
+    fn open(layout: Layout, kind: Kind, view: View) -> Result<Self> {
         let text = files::read(&layout.state())?;
         let state: State = serde_json::from_str(&text)
             .map_err(|error| Error::unmet("the facts about a cluster", error.to_string(), "start it anew"))?;
         let guard = layout.binaries(0).join("placet-cluster");
-        Ok(Self { layout, tools: Toolchain::at(state.tools), kind, path: state.binaries, guard })
-    }
-
-    /// Somebody else's cluster, by an administrator's kubeconfig that may impersonate. The people become impersonated
-    /// users; what needs our own machine is skipped, and the skip is noted.
-    ///
-    /// # Errors
-    /// When the kubeconfig cannot be read or the API server does not answer.
-    pub async fn attach(kubeconfig: &Path) -> Result<Self> {
-        let tools = Toolchain::ensure().await?;
-        let dir = std::env::temp_dir().join(format!("placet-attached-{}", random_name()?));
-        let layout = Layout::new(dir)?;
-        layout.make()?;
-        let binary = files::sibling("placet-cluster")?;
-        let mut reaper = Command::new(&binary)
-            .arg("reap")
-            .arg(layout.root())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .map_err(Error::io(format!("starting {}", binary.display())))?;
-        let lifeline = reaper.stdin.take();
-        let Some(lifeline) = lifeline else {
-            return Err(Error::unmet("a pipe to the reaper", "none", "this is a defect of the harness"));
-        };
-        let base = Kubeconfig::read_from(kubeconfig).map_err(|error| {
-            Error::unmet(
-                format!("a kubeconfig in {}", kubeconfig.display()),
-                error.to_string(),
-                "correct E2E_KUBECONFIG",
-            )
-        })?;
-        for who in PEOPLE {
-            let mut config = base.clone();
-            // `admin` is the kubeconfig's own user; the others are impersonated by it.
-            if who.name != "admin" {
-                for user in config.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
-                    user.impersonate = Some(who.name.to_owned());
-                    user.impersonate_groups = Some(
-                        who.groups.iter().chain(&["system:authenticated"]).map(ToString::to_string).collect(),
-                    );
-                }
-            }
-            // JSON is YAML.
-            let text = serde_json::to_string(&config).map_err(|error| {
-                Error::unmet("a kubeconfig", error.to_string(), "this is a defect of the harness")
-            })?;
-            files::write(&layout.kubeconfig(who.name), text, 0o600)?;
-        }
-        files::write(&layout.settings("real-node-values.yaml"), "{}\n", 0o644)?;
-        let path =
-            files::sibling("placet-cluster").ok().and_then(|file| file.parent().map(Path::to_path_buf));
-        let cluster = Self {
-            layout,
-            tools,
-            kind: Kind::Foreign { _lifeline: lifeline },
-            path: path.into_iter().collect(),
-            guard: binary,
-        };
-        let client = cluster.client("admin").await?;
-        client
-            .apiserver_version()
-            .await
-            .map_err(Error::api("asking the cluster of E2E_KUBECONFIG for its version"))?;
-        let bind = [
-            "create",
-            "clusterrolebinding",
-            "root-admin",
-            "--clusterrole=cluster-admin",
-            "--user=root-admin",
-            "--dry-run=client",
-            "-o=yaml",
-        ];
-        let binding = cluster.kubectl("admin", bind).await?.ok()?;
-        cluster.kubectl_with_input("admin", ["apply", "-f", "-"], &binding).await?.ok()?;
-        Ok(cluster)
+        Ok(Self { layout, tools: Toolchain::at(state.tools), kind, path: state.binaries, guard, view })
     }
 
     /// Whether this is a cluster of somebody else, of which no component can be killed.
@@ -314,6 +251,11 @@ impl Cluster {
     /// The cluster's directory: kubeconfigs, logs, volumes.
     pub fn dir(&self) -> &Path {
         self.layout.root()
+    }
+
+    /// Which mounts its processes see.
+    pub(crate) fn view(&self) -> &View {
+        &self.view
     }
 
     /// The built tools.
@@ -339,7 +281,7 @@ impl Cluster {
     /// A person's kubeconfig.
     ///
     /// # Errors
-    /// When nobody has that name; see [`PEOPLE`].
+    /// When nobody has that name; see [`PEOPLE`](crate::PEOPLE).
     pub fn kubeconfig(&self, who: &str) -> Result<PathBuf> {
         match person(who) {
             Some(person) => Ok(self.layout.kubeconfig(person.name)),

@@ -58,8 +58,8 @@ impl Place {
 
     async fn cluster(&self) -> Result<&Cluster> {
         let start = async || {
-            let cluster =
-                Cluster::from_environment(Options { images: own_images(), ..Options::default() }).await?;
+            let options = Options { images: own_images(), own_mounts: true, ..Options::default() };
+            let cluster = Cluster::from_environment(options).await?;
             if !cluster.is_foreign() {
                 cluster.install_definitions().await?;
                 cluster.install_placet(&json!({})).await?;

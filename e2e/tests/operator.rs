@@ -12,16 +12,26 @@ mod common;
 mod deletions;
 #[path = "operator/identity.rs"]
 mod identity;
+#[path = "operator/incarnations.rs"]
+mod incarnations;
 #[path = "operator/inputs.rs"]
 mod inputs;
+#[path = "operator/labels.rs"]
+mod labels;
 #[path = "operator/lapses.rs"]
 mod lapses;
 #[path = "operator/modes.rs"]
 mod modes;
+#[path = "operator/ownerreferences.rs"]
+mod ownerreferences;
 #[path = "operator/port.rs"]
 mod port;
 #[path = "operator/refusals.rs"]
 mod refusals;
+#[path = "operator/replacements.rs"]
+mod replacements;
+#[path = "operator/second.rs"]
+mod second;
 #[path = "operator/webhooks.rs"]
 mod webhooks;
 

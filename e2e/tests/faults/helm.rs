@@ -1,11 +1,12 @@
 //! Installing, upgrading, uninstalling, and the namespace that goes.
 
-use placet_e2e::placet::{INSTALLED_IN, Lending, RELEASE};
-use placet_e2e::{Cluster, Options, SOON, eventually, own_images};
+use placet_e2e::placet::{INSTALLED_IN, Lending, RELEASE, repository};
+use placet_e2e::{Cluster, Options, Output, SOON, eventually, own_images};
 use serde_json::{Value, json};
 
 use super::alone;
-use super::common::holds;
+use super::common::{holds, refused_with};
+use super::webhooks::{CONFIGURATIONS, in_force};
 
 async fn head(cluster: &Cluster) -> Value {
     let text = cluster.field(INSTALLED_IN, "configmap/placet-log-head", "{.data.head}").await.unwrap();
@@ -61,6 +62,25 @@ async fn uninstalling_lifts_holds_and_keeps_keys_and_log() {
     lending.settings_and_risk().await.unwrap();
     lending.approvals(&[]).await.unwrap();
     lending.cleared("True").await.unwrap();
+
+    // Without its webhooks it is an installation all the same: beside it there is room for none.
+    for configuration in CONFIGURATIONS {
+        cluster.kubectl("root-admin", ["delete", configuration]).await.unwrap().ok().unwrap();
+    }
+    let second = install_second(cluster, "uninstall").await;
+    refused_with(
+        &second,
+        &["release placet in namespace placet-system (ClusterRoleBinding placet-operator)"],
+    );
+    cluster.install_placet(&json!({})).await.unwrap();
+    in_force(cluster).await;
+}
+
+/// What an API server and Helm say of a second installation, short of making it.
+async fn install_second(cluster: &Cluster, ns: &str) -> Output {
+    let chart = repository().join("charts/placet");
+    let args = ["install", "other", &chart.to_string_lossy(), "-n", ns, "--dry-run=server"];
+    cluster.helm(args).await.unwrap()
 }
 
 #[tokio::test]
@@ -76,6 +96,9 @@ async fn the_namespace_of_the_installation_may_be_deleted() {
     })
     .await
     .unwrap();
+    // Its cluster-wide role bindings outlive it. They are no installation.
+    cluster.field("", "clusterrolebinding/placet-operator", "{.metadata.name}").await.unwrap();
+    install_second(cluster, "orphaned").await.ok().unwrap();
     lending.apply("dana", &lending.manifest("deployment-v2").unwrap()).await.unwrap().ok().unwrap();
     lending.running(1).await.unwrap();
     lending.kubectl("root-admin", &["delete", "mr", RELEASE]).await.unwrap().ok().unwrap();

@@ -21,6 +21,10 @@ const ALLOWED_FOR_100_000: u64 = 5_000_000;
 /// How many requests are under way at once.
 const AT_ONCE: usize = 24;
 
+/// How many pods without an owner are refused at most until the condition has to warn. A namespace may write 4,096 records
+/// at once and 200 more a second.
+const MOST: usize = 60_000;
+
 /// Bytes of the published log. Of a tile that is not full the last state counts; those before go once it is.
 async fn published(cluster: &Cluster) -> u64 {
     let dir = log_dir(cluster).await;
@@ -113,4 +117,41 @@ async fn an_owner_that_fails_again_and_again_costs_little_and_delays_nobody() {
     let counted = numbers(&tail, " repeated refusals") + numbers(&tail, " times before without a record");
     assert_eq!(recorded as u64 + counted, PODS as u64, "{tail}");
     cluster.placet_back().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_namespace_that_nears_its_write_budget_is_named() {
+    let Some((cluster, _guard)) = alone().await else { return };
+    let hasty = Lending::open(cluster, "hasty", Some("deny")).await.unwrap();
+    let reason = "{.status.conditions[?(@.type=='EvidenceSpace')].reason}";
+    cluster.becomes("", "releasepolicy/high-risk", reason, "Room").await.unwrap();
+    // Each has a name of its own, and so a record of its own.
+    let pod: Pod = serde_json::from_value(hasty.pod("hasty", RELEASE)).unwrap();
+    let api: Api<Pod> = Api::namespaced(cluster.client("mallory").await.unwrap(), "hasty");
+    let storming = futures::stream::iter(0..MOST)
+        .map(|index| {
+            let (api, mut pod) = (&api, pod.clone());
+            pod.metadata.name = Some(format!("hasty-{index}"));
+            async move { api.create(&PostParams::default(), &pod).await.map(drop) }
+        })
+        .buffer_unordered(AT_ONCE)
+        .for_each(async |answer| {
+            let refusal = answer.expect_err("a pod of no release was admitted").to_string();
+            holds(&refusal, &["denied the request"]);
+        });
+    let naming = eventually("the namespace to be named", SOON * 4, async || {
+        let told = "{.status.conditions[?(@.type=='EvidenceSpace')].message}";
+        let told = cluster.field("", "releasepolicy/high-risk", told).await?;
+        if told.contains("hasty") { Ok(told) } else { Err(told) }
+    });
+    let told = tokio::select! {
+        told = naming => told.unwrap(),
+        () = storming => panic!("{MOST} records of one namespace, and it is not named"),
+    };
+    holds(&told, &["used more than 80 %", "at once: hasty;", "look for a workload that is created again"]);
+    cluster.becomes("", "releasepolicy/high-risk", reason, "BudgetNearlyUsed").await.unwrap();
+    // It is named for ten minutes, and by this run of the operator.
+    cluster.placet_away().await.unwrap();
+    cluster.placet_back().await.unwrap();
+    cluster.becomes("", "releasepolicy/high-risk", reason, "Room").await.unwrap();
 }

@@ -10,8 +10,12 @@ use super::alone;
 use super::common::{holds, refused};
 use super::evidence::{answered, copy, line, log_dir, whole};
 
-/// The size of the small volume: room for the write-ahead log, and above the reserve of 64 MiB that stays free.
-const VOLUME: u64 = 224 << 20;
+/// The size of the small volume: room for the write-ahead log, and a fifth of it is more than the reserve of 64 MiB that
+/// stays free.
+const VOLUME: u64 = 400 << 20;
+
+/// What is left of it when it is nearly full: less than a fifth, and more than the reserve.
+const NEARLY: u64 = 72 << 20;
 
 /// What is left of it when it is full: below the reserve.
 const LEFT: u64 = 24 << 20;
@@ -90,18 +94,31 @@ async fn a_full_volume_stops_only_what_is_governed_until_there_is_room() {
     cluster.placet_away().await.unwrap();
     tokio::fs::rename(&dir, &aside).await.unwrap();
     tokio::fs::create_dir(&dir).await.unwrap();
-    let Some(mount) = Mount::small(&dir, VOLUME).await.unwrap() else {
+    let Some(mount) = Mount::small(cluster, &dir, VOLUME).await.unwrap() else {
         tokio::fs::remove_dir(&dir).await.unwrap();
         tokio::fs::rename(&aside, &dir).await.unwrap();
         cluster.placet_back().await.unwrap();
         return;
     };
-    copy(&aside, &dir).await;
+    let inside = mount.inside();
+    copy(&aside, &inside).await;
     cluster.placet_back().await.unwrap();
     starts(&lending, "before").await;
 
+    // It is nearly full: told while everything goes on, and taken back when there is room.
+    let space = "{.status.conditions[?(@.type=='EvidenceSpace')].reason}";
+    cluster.becomes("", "releasepolicy/high-risk", space, "Room").await.unwrap();
+    let filler = Filler::leaving(&inside, NEARLY);
+    cluster.becomes("", "releasepolicy/high-risk", space, "VolumeNearlyFull").await.unwrap();
+    let told = "{.status.conditions[?(@.type=='EvidenceSpace')].message}";
+    let told = cluster.field("", "releasepolicy/high-risk", told).await.unwrap();
+    holds(&told, &["more than 80 % full", "enlarge it"]);
+    starts(&lending, "nearly").await;
+    drop(filler);
+    cluster.becomes("", "releasepolicy/high-risk", space, "Room").await.unwrap();
+
     // It fills up while the operator runs.
-    let filler = Filler::leaving(&dir, LEFT);
+    let filler = Filler::leaving(&inside, LEFT);
     let mut tried = 0;
     let refusal = eventually("a refusal of a cleared pod", SOON, async || {
         tried += 1;
@@ -138,7 +155,7 @@ async fn a_full_volume_stops_only_what_is_governed_until_there_is_room() {
     assert_eq!(cluster.field(INSTALLED_IN, "pod/placet-0", restarts).await.unwrap(), "0");
 
     // It is full when the operator starts.
-    let filler = Filler::leaving(&dir, LEFT);
+    let filler = Filler::leaving(&inside, LEFT);
     assert_eq!(cluster.signal_pod(INSTALLED_IN, "placet-0", None, PodSignal::Kill).await.unwrap(), Did::Done);
     says(cluster, &LAST_END, "the evidence log's volume is full; make it larger").await;
     let refusal = start(&lending, "refused").await;
@@ -148,13 +165,13 @@ async fn a_full_volume_stops_only_what_is_governed_until_there_is_room() {
     starts(&lending, "after").await;
 
     cluster.placet_away().await.unwrap();
-    nothing_is_lost(cluster, &["full"]).await;
     // Back to the volume that it had.
     tokio::fs::remove_dir_all(&aside).await.unwrap();
-    copy(&dir, &aside).await;
+    copy(&inside, &aside).await;
     mount.end().await.unwrap();
     tokio::fs::remove_dir(&dir).await.unwrap();
     tokio::fs::rename(&aside, &dir).await.unwrap();
+    nothing_is_lost(cluster, &["full"]).await;
     cluster.placet_back().await.unwrap();
 }
 
@@ -168,7 +185,7 @@ async fn a_volume_that_is_read_only_or_missing_is_told_and_waited_for() {
 
     // Mounted read-only.
     cluster.placet_away().await.unwrap();
-    if let Some(mount) = Mount::read_only(&dir).await.unwrap() {
+    if let Some(mount) = Mount::read_only(cluster, &dir).await.unwrap() {
         cluster.kubectl("root-admin", scale).await.unwrap().ok().unwrap();
         let told = says(cluster, &LAST_END, "Read-only file system").await;
         holds(&told, &["the evidence log's volume"]);
