@@ -179,7 +179,12 @@ matchExpressions:
 - apiGroups: [""]
   apiVersions: [v1]
   operations: [UPDATE]
-  resources: [pods/ephemeralcontainers, replicationcontrollers/scale]
+  resources: [pods/ephemeralcontainers, pods/status, replicationcontrollers/scale, replicationcontrollers/status]
+# A binding's labels become the pod's.
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [CREATE]
+  resources: [pods/binding, bindings]
 - apiGroups: [apps]
   apiVersions: [v1]
   operations: [CREATE, UPDATE]
@@ -187,11 +192,23 @@ matchExpressions:
 - apiGroups: [apps]
   apiVersions: [v1]
   operations: [UPDATE]
-  resources: [deployments/scale, statefulsets/scale, replicasets/scale]
+  resources:
+  - deployments/scale
+  - statefulsets/scale
+  - replicasets/scale
+  # With a status the API server stores labels, too.
+  - deployments/status
+  - statefulsets/status
+  - daemonsets/status
+  - replicasets/status
 - apiGroups: [batch]
   apiVersions: [v1]
   operations: [CREATE, UPDATE]
   resources: [jobs, cronjobs]
+- apiGroups: [batch]
+  apiVersions: [v1]
+  operations: [UPDATE]
+  resources: [jobs/status, cronjobs/status]
 {{- end -}}
 
 {{- /*
@@ -202,10 +219,17 @@ more than the operator does.
 {{- define "placet.workloadMatchConditions" -}}
 - name: not-on-its-way-out
   expression: request.operation != 'UPDATE' || !has(oldObject.metadata.deletionTimestamp)
+- name: no-binding-without-release
+  expression: >-
+    request.kind.kind != 'Binding' ||
+    (has(object.metadata.labels) && 'placet.dev/release' in object.metadata.labels)
 - name: starts-something
   expression: >-
     request.operation != 'UPDATE' ||
-    (has(request.subResource) && request.subResource == 'scale' ?
+    (has(request.subResource) && request.subResource == 'status' ?
+      (has(object.metadata.labels) && 'placet.dev/release' in object.metadata.labels ? object.metadata.labels['placet.dev/release'] : '') !=
+      (has(oldObject.metadata.labels) && 'placet.dev/release' in oldObject.metadata.labels ? oldObject.metadata.labels['placet.dev/release'] : '')
+    : has(request.subResource) && request.subResource == 'scale' ?
       (has(object.spec) && has(object.spec.replicas) ? object.spec.replicas : 0) >
       (has(oldObject.spec) && has(oldObject.spec.replicas) ? oldObject.spec.replicas : 0)
     : request.kind.kind == 'Pod' ?
