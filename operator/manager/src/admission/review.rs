@@ -1,10 +1,12 @@
 //! AdmissionReview, admission.k8s.io/v1: reading the request, writing the answer.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use http::{StatusCode, header};
+use placet_gate::visible;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -141,8 +143,8 @@ struct Wire<'a> {
     patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch: Option<String>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    warnings: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Cow<'a, str>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     audit_annotations: &'a BTreeMap<&'static str, String>,
 }
@@ -208,9 +210,10 @@ pub fn checked<T>(api_version: &str, kind: &str, request: Option<T>) -> Result<T
     request.ok_or_else(|| "wanted an AdmissionReview with a request, found none\n".to_owned())
 }
 
-/// The bytes of an answer.
+/// The bytes of an answer. Its words go to terminals, and may quote what was sent.
 pub fn write(uid: &str, answer: &Answer) -> Vec<u8> {
     let status = answer.denied.as_ref().map(|(code, reason, message)| {
+        let message = visible::lines(message);
         serde_json::json!({"status": "Failure", "code": code, "reason": reason, "message": message})
     });
     let patch = (!answer.patch.is_empty() && answer.denied.is_none()).then(|| {
@@ -223,7 +226,7 @@ pub fn write(uid: &str, answer: &Answer) -> Vec<u8> {
         status,
         patch_type: patch.is_some().then_some("JSONPatch"),
         patch,
-        warnings: &answer.warnings,
+        warnings: answer.warnings.iter().map(|w| visible::line(w)).collect(),
         audit_annotations: &answer.audit,
     };
     let review = ReviewOut { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response: wire };
@@ -244,6 +247,16 @@ mod tests {
         ] {
             assert!(parse(bad.as_bytes()).unwrap_err().contains("wanted"), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_answer_quotes_nothing_that_a_terminal_obeys() {
+        let mut answer = Answer::invalid("spec.title: found \u{1b}[2J\u{202e}\n  wanted: a title");
+        answer.warnings.push("one\ntwo\r".into());
+        let out: Value = serde_json::from_slice(&write("u1", &answer)).unwrap();
+        let said = "spec.title: found \\u{1b}[2J\\u{202e}\n  wanted: a title";
+        assert_eq!(out["response"]["status"]["message"], said);
+        assert_eq!(out["response"]["warnings"], serde_json::json!(["one\\ntwo\\r"]));
     }
 
     #[test]
