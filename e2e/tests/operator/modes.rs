@@ -249,3 +249,15 @@ async fn a_namespace_that_is_not_opted_in_is_left_alone() {
     assert_eq!(lending.kubectl("dana", &tag).await.unwrap().stderr, "");
     lending.running(1).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_gate_that_somebody_typed_where_nothing_is_held_goes_and_the_event_says_why() {
+    let Some(lending) = lending("typed", None).await else { return };
+    let mut typed = lending.pod("typed", RELEASE);
+    typed["spec"]["schedulingGates"] = serde_json::json!([{ "name": "placet.dev/hold" }]);
+    lending.apply("dana", &typed.to_string()).await.unwrap().ok().unwrap();
+    lending.running(1).await.unwrap();
+    let event = lending.event("Pod/typed", "HoldLifted").await.unwrap();
+    holds(&event, &["Placet holds no pods in namespace typed", "neither deny nor hold", "is taken off"]);
+    assert!(!event.contains("no longer"), "it never did: {event}");
+}
