@@ -315,9 +315,9 @@ impl Log {
 
     /// How the log is.
     pub fn health(&self) -> Health {
-        if self.shared.is_full() && !self.shared.is_behind() {
-            // Nobody may append while this says full; so it is here that room is found again. An error is one of the
-            // volume, and the next append meets it.
+        if !self.shared.is_behind() {
+            // Room comes and goes without us, and nobody may append while this says full; so it is here that both are
+            // found. An error is one of the volume, and the next append meets it.
             let _ = self.shared.refresh_space(&*self.vfs, 0);
         }
         let status = self.shared.status();
