@@ -24,7 +24,7 @@ pub enum SignerProblem {
     Shared {
         /// Fingerprint of the key.
         fingerprint: String,
-        /// Names of the TrustedSigners, sorted, at most five.
+        /// Names of those that name it, sorted, at most five.
         names: String,
     },
 }
