@@ -409,6 +409,19 @@ impl<'a> Lending<'a> {
         self.cluster.becomes(self.ns, &format!("modelrelease/{RELEASE}"), path, wanted).await
     }
 
+    /// Waits until the findings on the release say all of these.
+    ///
+    /// # Errors
+    /// When they do not in time.
+    pub async fn findings_say(&self, wanted: &[&str]) -> Result<()> {
+        let path = "{.status.gates[*].findings[*].found}";
+        eventually(&format!("findings that say {wanted:?} in {}", self.ns), SOON, async || {
+            let found = self.cluster.field(self.ns, &format!("modelrelease/{RELEASE}"), path).await?;
+            if wanted.iter().all(|w| found.contains(w)) { Ok(()) } else { Err(found) }
+        })
+        .await
+    }
+
     /// Names of the pods that are not ending and carry a label (`app=…`), with their phase and their scheduling gates.
     ///
     /// # Errors

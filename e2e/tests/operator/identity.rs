@@ -25,7 +25,7 @@ async fn a_stamp_that_is_typed_or_dropped_is_put_right() {
     );
     lending.apply("dana", &typed).await.unwrap().ok().unwrap();
     let stamp = field(&lending, &release, STAMP).await;
-    holds(&stamp, &["\"creator\":{\"user\":\"dana\"}"]);
+    holds(&stamp, &["\"creator\":{\"user\":\"dana\"", "\"credential\":\""]);
     let receipt = field(&lending, &release, RECEIPT).await;
     assert!(receipt.starts_with("v1."), "{receipt}");
 
@@ -60,7 +60,45 @@ async fn a_stamp_that_is_typed_or_dropped_is_put_right() {
         .ok()
         .unwrap();
     let stamp = field(&lending, "ais/credit-eligibility", STAMP).await;
-    holds(&stamp, &["\"creator\":{\"user\":\"dana\"}", "\"editors\":[", "{\"user\":\"alice\"}"]);
+    holds(&stamp, &["\"creator\":{\"user\":\"dana\"", "\"editors\":[", "{\"user\":\"alice\""]);
+}
+
+#[tokio::test]
+async fn who_may_do_everything_is_no_officer_and_who_is_impersonated_shows_no_credential() {
+    let Some(lending) = lending("all-powerful", Some("deny")).await else { return };
+    lending.documents(&["system", "release-v2"]).await.unwrap();
+    let digest = lending.digest(&format!("mr/{RELEASE}")).await.unwrap();
+    let approval =
+        |name: &str| lending.approval(name, "model-owner", "ModelRelease", RELEASE, &digest).to_string();
+    // A wildcard in the whole cluster, and a member of system:masters.
+    let bind =
+        ["create", "clusterrolebinding", "all-powerful-mona", "--clusterrole=cluster-admin", "--user=mona"];
+    lending.kubectl("root-admin", &bind).await.unwrap().ok().unwrap();
+    let said = lending
+        .cluster
+        .kubectl_with_input(
+            "root-admin",
+            ["apply", "--as=mona", "-n", lending.ns, "-f", "-"],
+            &approval("mona"),
+        )
+        .await
+        .unwrap();
+    refused_with(&said, &["given the role model-owner by name", "found mona", "wildcard"]);
+    let said = lending.apply("root-admin", &approval("root")).await.unwrap();
+    refused_with(&said, &["given the role model-owner by name", "found root-admin"]);
+    let unbind = ["delete", "clusterrolebinding", "all-powerful-mona"];
+    lending.kubectl("root-admin", &unbind).await.unwrap().ok().unwrap();
+
+    // bob himself, and somebody who impersonates him: the same name, another stamp.
+    lending.apply("bob", &approval("himself")).await.unwrap().ok().unwrap();
+    let groups = ["--as=bob", "--as-group=model-owners", "--as-group=system:authenticated"];
+    let args = ["apply", "-n", lending.ns, "-f", "-"].iter().chain(&groups);
+    lending.cluster.kubectl_with_input("root-admin", args, &approval("posed")).await.unwrap().ok().unwrap();
+    let himself = field(&lending, "apv/himself", STAMP).await;
+    holds(&himself, &["\"user\":\"bob\"", "\"groups\":[\"model-owners\"]", "\"credential\":\""]);
+    let posed = field(&lending, "apv/posed", STAMP).await;
+    holds(&posed, &["\"user\":\"bob\"", "\"groups\":[\"model-owners\"]"]);
+    assert!(!posed.contains("credential"), "{posed}");
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ use crate::scalar::{DateTime, Digest, Line, Name, Paragraph};
     printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".spec.expiresAt"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
+#[x_kube(validation = Rule::new("!has(self.answers) || self.decision == 'Approve'").message("answers is for decision: Approve; a Reject answers nothing"))]
 #[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable: to withdraw an approval, create a new Approval with decision: Reject"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApprovalSpec {
@@ -46,6 +47,12 @@ pub struct ApprovalSpec {
     /// When it ends by itself. The policy may end it earlier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime>,
+    /// Rejects of the same digest in the same role that this approval answers, by name: they block no longer. Whoever
+    /// gave the Reject may answer it, or another holder of the role; an approval that is merely newer answers nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub answers: Option<Vec<Name>>,
 }
 
 /// What an approval is about.

@@ -127,13 +127,15 @@ impl Kind {
                 &[("artifacts", &["name"]), ("datasets", &["name", "use"]), ("developers", &[])]
             }
             Kind::TestReport => &[("supersedes.reports", &[]), ("metrics", &["name"])],
-            Kind::Approval | Kind::ApprovalRole => &[],
+            Kind::ApprovalRole => &[],
+            Kind::Approval => &[("answers", &[])],
             Kind::RiskAcceptance => &[("risks", &[])],
             Kind::ReleasePolicy => &[
                 ("appliesTo.classes", &[]),
                 ("acceptanceAuthority.*.roles", &[]),
                 ("acceptanceAuthority", &["level"]),
                 ("approvals", &["role"]),
+                ("separationOfDuties.acceptorNotApproverAs", &[]),
                 ("platformImages", &["image"]),
             ],
         }
@@ -146,7 +148,18 @@ impl Kind {
             Kind::ModelRelease => &["developers.*"],
             Kind::Approval => &["comment"],
             Kind::RiskAcceptance => &["rationale", "conditions.*"],
-            Kind::ImpactAssessment | Kind::TestReport | Kind::ReleasePolicy | Kind::ApprovalRole => &[],
+            Kind::ReleasePolicy => {
+                &["separationOfDuties.aliases.*.names.*", "separationOfDuties.serviceAccounts.*"]
+            }
+            Kind::ImpactAssessment | Kind::TestReport | Kind::ApprovalRole => &[],
+        }
+    }
+
+    /// Those of [`Kind::personal_fields`] that hold user names, each a path of the same form.
+    pub fn user_fields(self) -> &'static [&'static str] {
+        match self {
+            Kind::ModelRelease | Kind::ReleasePolicy => self.personal_fields(),
+            _ => &[],
         }
     }
 }

@@ -278,6 +278,24 @@ pub struct ApprovalRule {
     /// Only when this holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<ApprovalWhen>,
+    /// Groups whose members do not count in this role: a validator who is a developer, for example. As the API server
+    /// saw the groups when the approval was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    pub not_in_groups: Option<Vec<Title>>,
+    /// What must prove who approved. Left out: Stamp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+}
+
+/// What proves who approved. Each asks for more than the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Proof {
+    /// The operator's stamp: the API server authenticated the sender as this user.
+    Stamp,
+    /// A stamp of a request that named the credential it was authenticated with, which a request by plain impersonation
+    /// (`kubectl --as`) does not. It does not stop who may impersonate user extras as well.
+    Credential,
 }
 
 /// When an approval is asked for.
@@ -290,7 +308,7 @@ pub enum ApprovalWhen {
 }
 
 /// Rules on who may not approve.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SeparationOfDuties {
     /// Whether the creator and the listed developers of a release may approve it. Left out: no.
@@ -299,6 +317,54 @@ pub struct SeparationOfDuties {
     /// Whether a person counts in one role only per release. Left out: yes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_role_per_person: Option<bool>,
+    /// Groups whose members neither approve nor accept risks, auditors for example. As the API server saw the groups when
+    /// the object was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    pub barred_groups: Option<Vec<Title>>,
+    /// Roles whose holders, where they approved the release in one of them, cannot accept its risks: the model owner, for
+    /// example.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub acceptor_not_approver_as: Option<Vec<Name>>,
+    /// Whoever changed a policy that applies does not count in an approval given within so many days of 24 hours after
+    /// that change. Left out: the change of a policy bars nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 365))]
+    pub policy_change_days: Option<i32>,
+    /// Service accounts that may approve and accept, by user name (`system:serviceaccount:NAMESPACE:NAME`). Left out:
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    pub service_accounts: Option<Vec<Title>>,
+    /// Whether a role counts that somebody holds only because they may do everything: a wildcard in RBAC, or the group
+    /// system:masters. Left out: Ignore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wildcard_grants: Option<WildcardGrants>,
+    /// User names that are the same person: a plain name and the name of an OIDC provider, for example. Personal: kept out
+    /// of evidence leaves and snapshots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub aliases: Option<Vec<Alias>>,
+}
+
+/// User names of one person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Alias {
+    /// The names, exactly as the API server sees them (`kubectl auth whoami`).
+    #[schemars(length(min = 2, max = 8))]
+    pub names: Vec<Title>,
+}
+
+/// Whether a role counts that is held by a wildcard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WildcardGrants {
+    /// It counts as if it had been granted by name.
+    Count,
+    /// It does not: being all-powerful is not being a risk officer.
+    Ignore,
 }
 
 /// How long approvals stand.

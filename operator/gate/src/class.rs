@@ -77,7 +77,9 @@ impl fmt::Display for Ground {
             }
             Ground::Article5 { point } => write!(f, "Article {point}: prohibited practice"),
             Ground::AnnexI { act } => write!(f, "Annex I: {act}"),
-            Ground::AnnexIIIExcepted { point } => write!(f, "Annex III {point}: excepted by the point itself"),
+            Ground::AnnexIIIExcepted { point } => {
+                write!(f, "Annex III {point}: excepted by the point itself")
+            }
             Ground::Derogated { points, condition } => {
                 write!(f, "Annex III {}, not high-risk after Article 6(3): {condition:?}", points.join(", "))
             }

@@ -19,6 +19,7 @@ pub mod risk;
 pub mod signed;
 pub mod stamp;
 pub mod time;
+pub mod username;
 pub mod visible;
 pub mod world;
 

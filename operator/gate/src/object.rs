@@ -13,6 +13,7 @@ use crate::gates::tests::Verdicts;
 use crate::people::{PeopleKey, Person};
 use crate::risk::Scored;
 use crate::stamp::{self, Place, ReceiptKeys, StampProblem, StampText};
+use crate::username::{self, DoubtfulName};
 
 /// Who stands behind an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,21 @@ pub struct Standing {
     /// Whether the creator held the role that the object names, where it names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holds_role: Option<bool>,
+    /// Whether the creator held it only by a wildcard.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_wildcard: bool,
+    /// Groups of the creator, where the stamp says them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// Whether the creator is a service account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub service_account: bool,
+    /// Whether the request named the credential that it was authenticated with.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub credential: bool,
+    /// Why the creator's name may be mistaken for another, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubtful_name: Option<DoubtfulName>,
     /// Approval: uid of the object that it is about, as it was when the approval was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject_uid: Option<String>,
@@ -111,7 +127,7 @@ impl Reading {
     pub fn read(&self, object: &Value) -> Result<(Record, Vec<(String, String)>), ObjectError> {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
         let (kind, namespace, name) = place_of(object)?;
-        let spec = object.get("spec").cloned().unwrap_or(Value::Null);
+        let mut spec = object.get("spec").cloned().unwrap_or(Value::Null);
         let digest = digest::content(kind, namespace.as_deref(), &name, &spec);
         let place = Place { cluster: &self.cluster, kind, namespace: namespace.as_deref(), name: &name };
         let annotation = |key: &str| object.get("metadata")?.get("annotations")?.get(key)?.as_str();
@@ -126,16 +142,16 @@ impl Reading {
             Err(_) => Err(StampProblem::Unreadable),
         };
         let mut names = Vec::new();
-        if let Some(developers) =
-            spec.get("developers").and_then(Value::as_array).filter(|_| kind == Kind::ModelRelease)
-        {
-            names.extend(developers.iter().filter_map(Value::as_str).map(|d| self.named(d)));
+        for path in kind.user_fields() {
+            let path: Vec<&str> = path.split('.').collect();
+            digest::visit(&mut spec, &path, &mut |value| {
+                names.extend(value.as_str().map(|user| self.named(user)))
+            });
         }
         let stamp = match stamp {
             Ok(stamp) => Stamp::Valid(self.standing(&stamp, &mut names)),
             Err(why) => Stamp::Invalid { why },
         };
-        let mut spec = spec;
         self.people.tokenise(kind, &mut spec);
         let uid = text("/metadata/uid").unwrap_or_default().to_owned();
         let digest = digest.map_err(|e: DigestError| e.to_string());
@@ -177,6 +193,11 @@ impl Reading {
             changed_at: stamp.editors.last().map_or(stamp.created_at, |e| e.at),
             authors,
             holds_role: stamp.role.as_ref().map(|r| r.allowed),
+            by_wildcard: stamp.role.as_ref().is_some_and(|r| r.wildcard),
+            groups: stamp.creator.groups.clone(),
+            service_account: stamp.creator.user.starts_with("system:serviceaccount:"),
+            credential: stamp.creator.credential.is_some(),
+            doubtful_name: username::doubt(&stamp.creator.user),
             subject_uid: stamp.subject_uid.clone(),
         }
     }
@@ -210,7 +231,8 @@ pub fn place_of(object: &Value) -> Result<(Kind, Option<String>, String), Object
 /// they are gone, since without them less may be asked for.
 pub fn is_ending(object: &Value) -> bool {
     let kind = object.get("kind").and_then(Value::as_str).and_then(Kind::parse);
-    kind.is_some_and(Kind::namespaced) && object.pointer("/metadata/deletionTimestamp").is_some_and(|d| !d.is_null())
+    kind.is_some_and(Kind::namespaced)
+        && object.pointer("/metadata/deletionTimestamp").is_some_and(|d| !d.is_null())
 }
 
 /// An object with its spec parsed. A spec that does not parse, or holds a field that this version does not know, stays

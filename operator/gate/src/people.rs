@@ -62,7 +62,7 @@ impl PeopleKey {
     pub fn tokenise(&self, kind: Kind, spec: &mut Value) {
         for path in kind.personal_fields() {
             let segments: Vec<&str> = path.split('.').collect();
-            let is_user = *path == "developers.*";
+            let is_user = kind.user_fields().contains(path);
             crate::digest::visit(spec, &segments, &mut |value| {
                 if let Value::String(text) = value {
                     *text = if is_user {

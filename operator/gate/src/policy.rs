@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
 use placet_api::approval::Covers;
 use placet_api::common::{Class, Level};
 use placet_api::releasepolicy::{
-    ApprovalWhen, LabelOperator, LabelSelector, ReleasePolicySpec, Replacements, TestRule, WhenIndeterminate,
+    ApprovalWhen, LabelOperator, LabelSelector, Proof, ReleasePolicySpec, Replacements, TestRule,
+    WhenIndeterminate, WildcardGrants,
 };
 use serde::Serialize;
 
 use crate::digest;
 use crate::object::Object;
+use crate::people::Person;
 use crate::risk::{self, Matrix};
 
 /// What all matching policies ask for together.
@@ -44,6 +47,20 @@ pub struct Requirements {
     pub author_may_approve: bool,
     /// Whether a person counts in one role only.
     pub one_role_per_person: bool,
+    /// Groups whose members neither approve nor accept.
+    pub barred_groups: BTreeSet<String>,
+    /// Roles whose approvers cannot accept risks.
+    pub acceptor_not_approver_as: BTreeSet<String>,
+    /// Days for which who changed a policy does not count.
+    pub policy_change_days: Option<i32>,
+    /// Who changed the policies last, each with when: people who created or edited a policy, and its last change.
+    pub policy_authors: Vec<(Person, Timestamp)>,
+    /// Service accounts that every policy lists.
+    pub service_accounts: BTreeSet<Person>,
+    /// Whether a role counts that is held by a wildcard.
+    pub wildcards_count: bool,
+    /// Names that are the same person, each with the one that stands for all.
+    pub aliases: BTreeMap<Person, Person>,
     /// Days until first use.
     pub first_use_days: Option<i32>,
     /// Days of use.
@@ -70,6 +87,19 @@ pub struct Approvals {
     pub always: bool,
     /// Asked for when one of these holds.
     pub when: BTreeSet<ApprovalWhen>,
+    /// Groups whose members do not count.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub not_in_groups: BTreeSet<String>,
+    /// What must prove who approved; None: the operator's stamp.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+}
+
+impl Requirements {
+    /// The person that a name stands for.
+    pub fn same<'a>(&'a self, person: &'a Person) -> &'a Person {
+        self.aliases.get(person).unwrap_or(person)
+    }
 }
 
 /// A test that is asked for.
@@ -101,10 +131,13 @@ impl Joined {
 }
 
 /// Requirements without what JSON cannot hold as a map key.
+///
+/// What later versions of Placet added is there only where a policy says it: otherwise an upgrade would void every approval
+/// of evidence.
 fn serialisable(requirements: &Requirements) -> serde_json::Value {
     let approvals: Vec<_> =
         requirements.approvals.iter().map(|((role, covers), a)| (role, covers, a)).collect();
-    serde_json::json!({
+    let mut out = serde_json::json!({
         "classificationRoles": requirements.classification_roles,
         "assessment": requirements.assessment,
         "assessmentMaxAgeDays": requirements.assessment_max_age_days,
@@ -118,7 +151,21 @@ fn serialisable(requirements: &Requirements) -> serde_json::Value {
         "oneRolePerPerson": requirements.one_role_per_person,
         "firstUseDays": requirements.first_use_days,
         "runningDays": requirements.running_days,
-    })
+    });
+    let added = serde_json::json!({
+        "barredGroups": requirements.barred_groups,
+        "acceptorNotApproverAs": requirements.acceptor_not_approver_as,
+        "policyChangeDays": requirements.policy_change_days,
+        "serviceAccounts": requirements.service_accounts,
+        "wildcardsCount": requirements.wildcards_count.then_some(true),
+    });
+    for (key, value) in added.as_object().into_iter().flatten() {
+        let said = value.as_array().map_or(!value.is_null(), |list| !list.is_empty());
+        if said {
+            out[key] = value.clone();
+        }
+    }
+    out
 }
 
 /// Sets of matching policies whose join is kept at most. Beyond, all are forgotten and joined again when asked for.
@@ -259,6 +306,13 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         approvals: BTreeMap::new(),
         author_may_approve: true,
         one_role_per_person: false,
+        barred_groups: BTreeSet::new(),
+        acceptor_not_approver_as: BTreeSet::new(),
+        policy_change_days: None,
+        policy_authors: Vec::new(),
+        service_accounts: BTreeSet::new(),
+        wildcards_count: true,
+        aliases: BTreeMap::new(),
         first_use_days: None,
         running_days: None,
         platform_images: BTreeSet::new(),
@@ -311,8 +365,10 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
             let entry = out
                 .approvals
                 .entry((rule.role.to_string(), covers_key(rule.covers)))
-                .or_insert(Approvals { count: 0, covers: rule.covers, always: false, when: BTreeSet::new() });
+                .or_insert_with(|| Approvals::new(rule.covers));
             entry.count = entry.count.max(rule.count);
+            entry.not_in_groups.extend(rule.not_in_groups.iter().flatten().map(ToString::to_string));
+            entry.proof = entry.proof.max(rule.proof.filter(|p| *p > Proof::Stamp));
             match rule.when {
                 None => entry.always = true,
                 Some(when) => {
@@ -323,6 +379,30 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         let duties = spec.separation_of_duties.as_ref();
         out.author_may_approve &= duties.and_then(|d| d.author_may_approve) == Some(true);
         out.one_role_per_person |= duties.and_then(|d| d.one_role_per_person) != Some(false);
+        out.wildcards_count &= duties.and_then(|d| d.wildcard_grants) == Some(WildcardGrants::Count);
+        let accounts: BTreeSet<Person> = duties
+            .and_then(|d| d.service_accounts.as_ref())
+            .into_iter()
+            .flatten()
+            .map(|a| Person::from_token(a))
+            .collect();
+        if i == 0 {
+            out.service_accounts = accounts;
+        } else {
+            out.service_accounts.retain(|a| accounts.contains(a));
+        }
+        if let Some(duties) = duties {
+            out.barred_groups.extend(duties.barred_groups.iter().flatten().map(ToString::to_string));
+            out.acceptor_not_approver_as
+                .extend(duties.acceptor_not_approver_as.iter().flatten().map(ToString::to_string));
+            out.policy_change_days = out.policy_change_days.max(duties.policy_change_days);
+            for alias in duties.aliases.iter().flatten() {
+                join_names(&mut out.aliases, alias.names.iter().map(|n| Person::from_token(n)));
+            }
+        }
+        if let Some(standing) = policy.standing() {
+            out.policy_authors.extend(standing.authors.iter().map(|p| (p.clone(), standing.changed_at)));
+        }
         out.first_use_days = smaller(out.first_use_days, spec.validity.as_ref().map(|v| v.first_use_days));
         out.running_days = smaller(out.running_days, spec.validity.as_ref().map(|v| v.running_days));
         let images: BTreeSet<String> =
@@ -336,6 +416,31 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
     }
     out.policies.sort();
     if conflicts.is_empty() { Ok(out) } else { Err(conflicts) }
+}
+
+impl Approvals {
+    /// Nothing is asked for yet.
+    fn new(covers: Covers) -> Self {
+        Self {
+            count: 0,
+            covers,
+            always: false,
+            when: BTreeSet::new(),
+            not_in_groups: BTreeSet::new(),
+            proof: None,
+        }
+    }
+}
+
+/// Makes names one person, together with all names that one of them was joined with before.
+fn join_names(aliases: &mut BTreeMap<Person, Person>, names: impl Iterator<Item = Person>) {
+    let names: BTreeSet<Person> = names.collect();
+    let before: BTreeSet<Person> = names.iter().filter_map(|n| aliases.get(n).cloned()).collect();
+    let Some(one) = names.iter().chain(&before).min().cloned() else { return };
+    for stands_for in aliases.values_mut().filter(|p| before.contains(*p)) {
+        *stands_for = one.clone();
+    }
+    aliases.extend(names.into_iter().map(|name| (name, one.clone())));
 }
 
 /// Name of what an approval covers.

@@ -40,7 +40,7 @@ pub struct StampText {
 }
 
 /// A user as the API server authenticated it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Identity {
     /// User name.
@@ -48,6 +48,18 @@ pub struct Identity {
     /// Uid that the authenticator gave, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
+    /// Approval and RiskAcceptance: groups, sorted, without those that everybody has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// SHA-256 of the id of the credential that the request was authenticated with
+    /// (`authentication.kubernetes.io/credential-id`), as [`credential`] gives it; requests by impersonation have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+/// What a stamp says of a credential: SHA-256 over `placet.dev/credential/v1\n` and its id, in hex.
+pub fn credential(id: &str) -> String {
+    hex::encode(&Sha256::new().chain_update(b"placet.dev/credential/v1\n").chain_update(id).finalize())
 }
 
 /// A change of the spec.
@@ -68,6 +80,9 @@ pub struct RoleAnswer {
     pub name: String,
     /// Whether the creator holds it.
     pub allowed: bool,
+    /// Whether they hold it only as they would hold any other: by a wildcard, or as a member of `system:masters`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wildcard: bool,
     /// When it was asked.
     pub at: Timestamp,
 }
@@ -227,7 +242,7 @@ mod tests {
 
     fn stamp(spec: &str) -> StampText {
         StampText {
-            creator: Identity { user: "alice".into(), uid: None },
+            creator: Identity { user: "alice".into(), ..Identity::default() },
             created_at: "2026-11-01T00:00:00Z".parse().unwrap(),
             editors: vec![],
             spec: spec.into(),

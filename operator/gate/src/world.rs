@@ -77,10 +77,6 @@ impl<S: serde::de::DeserializeOwned + Clone> Table<S> {
         live.chain(gone)
     }
 
-    fn former(&self, key: &Key, id: &str) -> Option<&Record> {
-        Some(&self.gone.get(key)?.get(id)?.record)
-    }
-
     fn versions<'a>(&'a self, key: &Key) -> impl Iterator<Item = &'a Arc<Object<S>>> + use<'a, S> {
         self.gone.get(key).into_iter().flat_map(BTreeMap::values)
     }
@@ -243,21 +239,6 @@ impl World {
             Kind::RiskAcceptance => self.acceptances.remember(key, record),
             Kind::ReleasePolicy => self.policies.remember(key, record),
             Kind::ApprovalRole => self.roles.remember(key, record),
-        }
-    }
-
-    /// A version that is gone, by the id of its record.
-    pub fn former(&self, kind: Kind, namespace: &str, name: &str, id: &str) -> Option<&Record> {
-        let key = (namespace.to_owned(), name.to_owned());
-        match kind {
-            Kind::AISystem => self.systems.former(&key, id),
-            Kind::ImpactAssessment => self.assessments.former(&key, id),
-            Kind::ModelRelease => self.releases.former(&key, id),
-            Kind::TestReport => self.reports.former(&key, id),
-            Kind::Approval => self.approvals.former(&key, id),
-            Kind::RiskAcceptance => self.acceptances.former(&key, id),
-            Kind::ReleasePolicy => self.policies.former(&key, id),
-            Kind::ApprovalRole => self.roles.former(&key, id),
         }
     }
 

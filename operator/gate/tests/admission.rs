@@ -451,7 +451,10 @@ fn a_subject_names_what_the_record_needs() {
     assert_eq!(from("{title: t, workload: deployment, scale: {to: 7}, expect: {}}"), Some(0));
     assert_eq!(from("{title: t, workload: replicaset, before: {spec: {replicas: 1}}, expect: {}}"), Some(1));
     assert_eq!(from("{title: t, workload: job, before: {spec: {suspend: true}}, expect: {}}"), Some(0));
-    assert_eq!(from("{title: t, workload: replicaset, before: {metadata: {labels: null}}, expect: {}}"), None);
+    assert_eq!(
+        from("{title: t, workload: replicaset, before: {metadata: {labels: null}}, expect: {}}"),
+        None
+    );
     assert_eq!(from("{title: t, workload: replicaset, expect: {}}"), None);
 }
 

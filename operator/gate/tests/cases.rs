@@ -60,6 +60,9 @@ struct Change {
     deleted: Option<bool>,
     uid: Option<String>,
     subject_uid: Option<String>,
+    groups: Option<Vec<String>>,
+    wildcard: Option<bool>,
+    credential: Option<bool>,
     /// The version before the change is remembered, as the log would.
     #[serde(default)]
     remembered: bool,
@@ -161,6 +164,9 @@ fn run(path: &Path) -> Result<(), String> {
         given.holds_role = change.holds_role.or(given.holds_role);
         given.uid = change.uid.clone().or(given.uid.take());
         given.subject_uid = change.subject_uid.clone().or(given.subject_uid.take());
+        given.groups = change.groups.clone().unwrap_or(std::mem::take(&mut given.groups));
+        given.wildcard = change.wildcard.unwrap_or(given.wildcard);
+        given.credential = change.credential.unwrap_or(given.credential);
         given.deleted = change.deleted.unwrap_or(given.deleted);
     }
     for removed in &case.remove {

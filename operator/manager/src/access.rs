@@ -15,8 +15,12 @@ use crate::state::State;
 /// Webhooks for our own kinds wait 10 s at most.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// Members of it may do everything, whatever RBAC says.
+const MASTERS: &str = "system:masters";
+
 /// Whether somebody holds an approval role: the verb `approve` on `approvalroles.placet.dev/<role>`, asked cluster-wide,
-/// so that a tenant's wildcard in their own namespace grants nothing, unless the role's scope is Namespace.
+/// so that a tenant's wildcard in their own namespace grants nothing, unless the role's scope is Namespace. And whether
+/// they hold it only as they would hold any other: the same is allowed for a name that no role bears.
 ///
 /// # Errors
 /// The API server did not answer.
@@ -26,10 +30,28 @@ pub async fn holds_role(
     user: &UserInfo,
     role: &str,
     namespace: &str,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<(bool, bool)> {
     let scope = state.world().role(role).and_then(|r| r.spec.as_ref().ok()?.scope);
     let namespace = (scope == Some(RoleScope::Namespace)).then(|| namespace.to_owned());
-    allowed(client, user, keys::VERB_APPROVE, "approvalroles", Some(role), namespace).await
+    let nobodys = nobodys_role(state)?;
+    let ask =
+        |name| allowed(client, user, keys::VERB_APPROVE, "approvalroles", Some(name), namespace.clone());
+    let (holds, any) = tokio::try_join!(ask(role), ask(&nobodys))?;
+    let master = user.groups.iter().flatten().any(|g| g == MASTERS);
+    Ok((holds, holds && (any || master)))
+}
+
+/// A name that no role bears, and that nobody can have granted: it is made anew each time.
+fn nobodys_role(state: &State) -> anyhow::Result<String> {
+    for _ in 0..8 {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("no random numbers: {e}"))?;
+        let name = format!("no-role-{:032x}", u128::from_be_bytes(bytes));
+        if !state.world().has_role(&name) {
+            return Ok(name);
+        }
+    }
+    anyhow::bail!("no name was found that no role bears")
 }
 
 /// Whether somebody may weaken or remove a namespace's label.

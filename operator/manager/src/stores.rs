@@ -499,8 +499,8 @@ mod tests {
         (world, objects)
     }
 
-    #[test]
-    fn an_approval_that_is_being_deleted_counts_no_more_whatever_keeps_it() {
+    #[tokio::test]
+    async fn an_approval_that_is_being_deleted_counts_no_more_whatever_keeps_it() {
         use crate::testbed::{NS, Site, approval};
         let bed = Site::new().start();
         let mut sink = own_kind(Kind::Approval, Arc::clone(&bed.state), Arc::default(), Arc::default());
@@ -518,8 +518,8 @@ mod tests {
         assert!(!there());
     }
 
-    #[test]
-    fn a_reject_that_is_being_deleted_stays_in_force() {
+    #[tokio::test]
+    async fn a_reject_that_is_being_deleted_stays_in_force() {
         use crate::testbed::{NS, RELEASE, Site, approval, model_release};
         let bed = Site::new().start();
         bed.hear(&model_release());

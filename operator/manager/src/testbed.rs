@@ -439,13 +439,13 @@ pub(crate) fn stamped(kind: Kind, name: &str, by: &str, at: &str, spec: &Value) 
     let at: Timestamp = at.parse().unwrap();
     let role = spec["role"].as_str().filter(|_| matches!(kind, Kind::Approval | Kind::RiskAcceptance));
     let stamp = StampText {
-        creator: Identity { user: by.to_owned(), uid: None },
+        creator: Identity { user: by.to_owned(), ..Identity::default() },
         created_at: at,
         editors: vec![],
         spec: content(&object),
         uid: None,
         subject_uid: None,
-        role: role.map(|role| RoleAnswer { name: role.to_owned(), allowed: true, at }),
+        role: role.map(|role| RoleAnswer { name: role.to_owned(), allowed: true, wildcard: false, at }),
     };
     let receipt = sign(&signing(), Place { cluster: CLUSTER, kind, namespace, name }, &stamp);
     object["metadata"]["annotations"] =

@@ -36,7 +36,7 @@ const DELETION: SignedDuration = SignedDuration::from_secs(60);
 pub type Key = (Kind, String, String);
 
 /// An object as a decision read it, or a look found it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Read {
     /// Content digest.
     content: Digest,
@@ -46,6 +46,8 @@ pub struct Read {
     uid: String,
     /// Whether its stamp was valid.
     stamped: bool,
+    /// The object, unless a decision has read it: then the log's object store holds it.
+    object: Option<Box<Record>>,
 }
 
 /// What the log knows.
@@ -68,9 +70,8 @@ pub struct Seen {
 /// One thing that happened unseen.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Unseen {
-    /// An object that a decision had read, or a look had found, is gone. With its record, where it is still at hand: one
-    /// that no decision read is not yet in the log's object store.
-    Gone(Key, Read, Option<Box<Record>>),
+    /// An object that a decision had read, or a look had found, is gone.
+    Gone(Key, Read),
     /// An object has no valid stamp.
     Unstamped(Box<Record>),
     /// A namespace's label changed.
@@ -118,7 +119,7 @@ impl Seen {
                 live.extend(rest.live.iter().filter_map(|d| d.parse::<Digest>().ok()));
             }
             for (stored, record) in records.iter().filter(|(digest, _)| live.contains(digest)) {
-                self.read(at, record, *stored);
+                self.read(at, record, *stored, true);
             }
         }
         Ok(())
@@ -167,14 +168,15 @@ impl Seen {
         }
     }
 
-    fn read(&mut self, at: Timestamp, record: &Record, stored: Digest) {
+    fn read(&mut self, at: Timestamp, record: &Record, stored: Digest, in_log: bool) {
         let key = key_of(record);
         if self.deleted.get(&key).is_some_and(|deleted| at < *deleted + DELETION) {
             return;
         }
         let content = content_of(record).unwrap_or(stored);
         let stamped = matches!(record.stamp, Stamp::Valid(_));
-        self.read.insert(key, Read { content, stored, uid: record.uid.clone(), stamped });
+        let object = (!in_log).then(|| Box::new(record.clone()));
+        self.read.insert(key, Read { content, stored, uid: record.uid.clone(), stamped, object });
     }
 
     /// Takes in what a recorded decision read; `digest` is the snapshot's.
@@ -185,7 +187,7 @@ impl Seen {
         }
         self.taken.insert(key, digest.to_owned());
         for (record, _) in snapshot.records().into_iter().filter(|(_, live)| *live) {
-            self.read(snapshot.clock.now(), record, stored(record).digest());
+            self.read(snapshot.clock.now(), record, stored(record).digest(), true);
         }
     }
 
@@ -203,9 +205,7 @@ impl Seen {
         }
         for ((kind, namespace, name), read) in &self.read {
             if record_of(world, *kind, namespace, name).is_none() {
-                let record = world.former(*kind, namespace, name, &read.stored.to_string());
-                let key = (*kind, namespace.clone(), name.clone());
-                found.push(Unseen::Gone(key, read.clone(), record.cloned().map(Box::new)));
+                found.push(Unseen::Gone((*kind, namespace.clone(), name.clone()), read.clone()));
             }
         }
         for kind in Kind::ALL {
@@ -214,7 +214,7 @@ impl Seen {
                 if matches!(record.stamp, Stamp::Valid(_)) {
                     let known = self.read.get(&(kind, namespace, name));
                     if known.is_none_or(|k| k.uid != record.uid || Some(k.content) != content_of(record)) {
-                        self.read(now, record, stored(record).digest());
+                        self.read(now, record, stored(record).digest(), false);
                     }
                     continue;
                 }
@@ -232,7 +232,7 @@ impl Unseen {
     /// The record of it.
     pub fn record(&self, now: Timestamp) -> NewRecord {
         match self {
-            Self::Gone((kind, namespace, name), read, record) => {
+            Self::Gone((kind, namespace, name), read) => {
                 let namespace = Some(namespace.as_str()).filter(|n| !n.is_empty());
                 let mut subject = Subject::new(kind.as_str(), namespace, name);
                 subject.digest = Some(read.content);
@@ -256,8 +256,8 @@ impl Unseen {
                     })
                 };
                 let new = NewRecord::new(now, subject, payload);
-                match record {
-                    Some(record) => new.with_object(stored(record)),
+                match &read.object {
+                    Some(object) => new.with_object(stored(object)),
                     None => new,
                 }
             }

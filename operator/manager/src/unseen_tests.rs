@@ -277,6 +277,6 @@ async fn a_role_that_is_gone_is_recorded() {
     let bed = begin(&site);
     bed.pass_turns(MINUTE, 2).await;
     bed.delete(Kind::ApprovalRole, "risk-officer");
-    bed.pass_turns(MINUTE, 3).await;
+    bed.pass_turns(MINUTE, 5).await;
     assert_eq!(found(&bed)[1..], ["Delete ApprovalRole risk-officer"]);
 }

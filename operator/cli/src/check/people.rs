@@ -78,10 +78,11 @@ pub fn stamp(object: &Loaded, user: &str, now: Timestamp, roles: Option<&Roles>)
         name: role.to_owned(),
         // Where holdings are not given, a finding of its own says that they are not known, and nothing is cleared.
         allowed: roles.is_none_or(|r| r.0.get(role).is_some_and(|users| users.contains(user))),
+        wildcard: false,
         at: now,
     });
     StampText {
-        creator: Identity { user: user.to_owned(), uid: None },
+        creator: Identity { user: user.to_owned(), ..Identity::default() },
         created_at: now,
         editors: Vec::new(),
         spec: String::new(),

@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
 use placet_api::common::Level;
-use placet_api::releasepolicy::ApprovalWhen;
+use placet_api::releasepolicy::{ApprovalWhen, Proof};
 
 use super::{Context, Outcome};
 use crate::digest::changed_fields;
 use crate::finding::{Gate, Reason};
-use crate::object::Object;
+use crate::object::{Object, Standing};
 use crate::people::Person;
-use crate::policy::{Approvals, Requirements};
+use crate::policy::{Approvals, Requirements, covers_key};
 use crate::time;
 use crate::world::Snapshot;
 
@@ -93,6 +93,11 @@ pub fn tally(
     term: Option<&Requirements>,
 ) -> Tally {
     let mut out = Tally::default();
+    let same = |p: &Person| cx.requirements.map_or_else(|| p.clone(), |r| r.same(p).clone());
+    let excluded: BTreeSet<Person> = excluded.iter().map(same).collect();
+    // Rejects that count, and those that an approval answers, by name, with when it did.
+    let mut rejects: Vec<(&str, Timestamp)> = Vec::new();
+    let mut answered: Vec<(&str, Timestamp)> = Vec::new();
     for approval in &cx.snapshot.approvals {
         let Ok(spec) = &approval.spec else { continue };
         if spec.subject.kind != wanted.kind
@@ -104,23 +109,72 @@ pub fn tally(
         match spec.decision {
             ApprovalDecision::Reject => {
                 // A Reject stands for the content that was looked at, whatever part of it the digest covers.
-                let holds = approval.standing().is_some_and(|s| s.holds_role == Some(true));
-                if holds && spec.subject.digest.as_str() == wanted.digest {
-                    out.rejects.push(approval.name().to_owned());
+                let holds = approval.standing().filter(|s| entitled(cx, s, spec.role.as_str()).is_ok());
+                if let Some(standing) = holds.filter(|_| spec.subject.digest.as_str() == wanted.digest) {
+                    rejects.push((approval.name(), standing.created_at));
                 }
             }
-            ApprovalDecision::Approve => match counts(cx, approval, spec, wanted, excluded, term) {
-                Ok(Some(person)) => {
-                    out.counted.insert(person);
+            ApprovalDecision::Approve => match counts(cx, approval, spec, wanted, &excluded, term) {
+                Ok(Some((person, at))) => {
+                    answered.extend(spec.answers.iter().flatten().map(|name| (name.as_str(), at)));
+                    out.counted.insert(same(&person));
                 }
                 Ok(None) => {}
                 Err(why) => out.why_not.push(why),
             },
         }
     }
+    // A name that bears another Reject by now is not answered by an approval of before.
+    let stands = |(name, at): &(&str, Timestamp)| !answered.iter().any(|(a, then)| a == name && then > at);
+    out.rejects = rejects.into_iter().filter(stands).map(|(name, _)| name.to_owned()).collect();
     out.rejects.sort();
     out.rejects.dedup();
     out
+}
+
+/// Whether somebody held the role that they decided in, or why that does not count.
+///
+/// # Errors
+/// Why it does not count, in words.
+pub fn entitled(cx: &Context<'_>, standing: &Standing, role: &str) -> Result<(), String> {
+    let who = &standing.creator;
+    if standing.holds_role != Some(true) {
+        return Err(format!("{who} does not hold the role {role}"));
+    }
+    if standing.by_wildcard && !cx.requirements.is_some_and(|r| r.wildcards_count) {
+        return Err(format!(
+            "{who} holds the role {role} only by a wildcard that covers every role, and nobody gave it to them by name"
+        ));
+    }
+    Ok(())
+}
+
+/// Whether somebody is one whose word counts, whatever their role, or why not: the rules on people that approvals and
+/// acceptances share.
+///
+/// # Errors
+/// Why it does not count, in words.
+pub fn eligible(cx: &Context<'_>, standing: &Standing) -> Result<(), String> {
+    let who = &standing.creator;
+    if let Some(doubt) = standing.doubtful_name {
+        return Err(format!("the name of {who} {doubt}, so it may be taken for another's"));
+    }
+    let Some(requirements) = cx.requirements else { return Ok(()) };
+    if standing.service_account && !requirements.service_accounts.contains(who) {
+        return Err(format!("{who} is a service account"));
+    }
+    if let Some(group) = standing.groups.iter().find(|g| requirements.barred_groups.contains(*g)) {
+        return Err(format!("{who} is in the group {group}, which neither approves nor accepts"));
+    }
+    let days = requirements.policy_change_days;
+    let changed = requirements.policy_authors.iter().any(|(author, at)| {
+        let barred = days.is_some_and(|d| standing.created_at < time::days_after(*at, d));
+        barred && *at <= standing.created_at && requirements.same(author) == requirements.same(who)
+    });
+    if let Some(days) = days.filter(|_| changed) {
+        return Err(format!("{who} changed a policy that applies less than {days} days before"));
+    }
+    Ok(())
 }
 
 /// Who approved, if the approval counts; nobody, if it is not about this digest's kind; or why it does not count.
@@ -129,9 +183,9 @@ fn counts(
     approval: &Object<ApprovalSpec>,
     spec: &ApprovalSpec,
     wanted: &Wanted<'_>,
-    excluded: &[Person],
+    excluded: &BTreeSet<Person>,
     term: Option<&Requirements>,
-) -> Result<Option<Person>, WhyNot> {
+) -> Result<Option<(Person, Timestamp)>, WhyNot> {
     let name = approval.name();
     let about = || {
         let who = approval.standing().map(|s| s.creator.to_string());
@@ -170,10 +224,19 @@ fn counts(
         let text = format!("{who} approved an earlier object of this name, which was deleted since");
         return Err(WhyNot { cause: Cause::Other, text, about });
     }
-    if standing.holds_role != Some(true) {
-        return Err(why(format!("{who} does not hold the role {}", spec.role)));
+    entitled(cx, standing, spec.role.as_str()).and_then(|()| eligible(cx, standing)).map_err(why)?;
+    let rule = term.and_then(|r| r.approvals.get(&(spec.role.to_string(), covers_key(wanted.covers))));
+    if let Some(rule) = rule {
+        if let Some(group) = standing.groups.iter().find(|g| rule.not_in_groups.contains(*g)) {
+            return Err(why(format!("{who} is in the group {group}, which does not count as {}", spec.role)));
+        }
+        if rule.proof >= Some(Proof::Credential) && !standing.credential {
+            return Err(why(format!(
+                "{who}'s request named no credential, as one by impersonation (--as) does not"
+            )));
+        }
     }
-    if excluded.contains(who) {
+    if excluded.contains(cx.requirements.map_or(who, |r| r.same(who))) {
         return Err(why(format!("{who} is an author and does not count")));
     }
     if let Some(expires) = &spec.expires_at {
@@ -194,7 +257,7 @@ fn counts(
             return Err(ended(format!("{who}'s approval ended after {days} days{what}"), ends));
         }
     }
-    Ok(Some(who.clone()))
+    Ok(Some((who.clone(), standing.created_at)))
 }
 
 /// Which fields differ between a former content with this digest and the content now.
@@ -218,12 +281,16 @@ fn changes_since(cx: &Context<'_>, wanted: &Wanted<'_>, digest: &str) -> Option<
     Some(changed_fields(old, new, 5).join(", ")).filter(|f| !f.is_empty())
 }
 
-/// Who wrote the release that is judged: creator and editors, those of every earlier release of this name with the same
-/// content, and the developers that it lists. Deleting and creating again makes nobody less of an author.
+/// Who wrote what is judged: creator and editors of the release, of every earlier release of this name with the same
+/// content, of the system and of its assessments, and the developers that the release lists. Deleting and creating again
+/// makes nobody less of an author.
 pub fn authors(snapshot: &Snapshot) -> Vec<Person> {
     let Some(release) = &snapshot.release else { return Vec::new() };
     let same = snapshot.former.iter().filter(|f| f.digest() == release.digest());
-    let wrote = [release].into_iter().chain(same).filter_map(|r| r.standing()).flat_map(|s| s.authors.clone());
+    let standings = [release].into_iter().chain(same).filter_map(|r| r.standing());
+    let system = snapshot.system.iter().filter_map(|s| s.standing());
+    let assessments = snapshot.assessments.iter().filter(|a| a.live).filter_map(|a| a.standing());
+    let wrote = standings.chain(system).chain(assessments).flat_map(|s| s.authors.clone());
     let developers = release.spec.iter().flat_map(|s| s.developers.iter().flatten());
     let mut authors: Vec<Person> = wrote.chain(developers.map(|d| Person::from_token(d))).collect();
     authors.sort();
@@ -278,8 +345,14 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>) -> Outcome {
                 *role,
                 format!("no Reject by {role}"),
                 format!("{reject} rejects this content"),
-                "data scientist",
-                "mend what was criticised and release it as a new ModelRelease",
+                format!("data scientist, or a holder of {role} who answers the Reject"),
+                format!(
+                    "mend what was criticised and release it as a new ModelRelease, or {}",
+                    cx.command(&format!(
+                        "placet approve mr/{} --role {role} --answers {reject}",
+                        release.name()
+                    ))
+                ),
             )
             .about([reject]);
         }

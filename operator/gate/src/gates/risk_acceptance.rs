@@ -5,9 +5,11 @@ use placet_api::approval::{ApprovalDecision, SubjectKind};
 use placet_api::common::Level;
 use placet_api::riskacceptance::RiskAcceptanceSpec;
 
+use super::approvals::{authors, eligible, entitled};
 use super::{Context, Outcome};
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
+use crate::people::Person;
 use crate::risk::Score;
 use crate::time;
 
@@ -134,9 +136,9 @@ fn accepts(
     spec: &RiskAcceptanceSpec,
     digest: &str,
     level: Level,
-    entitled: bool,
+    may: bool,
 ) -> Result<String, (bool, String)> {
-    counts(cx, acceptance, spec, digest, level, entitled).map_err(|why| (false, why))?;
+    counts(cx, acceptance, spec, digest, level, may).map_err(|why| (false, why))?;
     let until = time::date_time(&spec.expires_at)
         .ok_or_else(|| (false, format!("there is no day {}", spec.expires_at)))?;
     if cx.now.reached(until) {
@@ -152,7 +154,7 @@ fn counts(
     spec: &RiskAcceptanceSpec,
     digest: &str,
     level: Level,
-    entitled: bool,
+    may: bool,
 ) -> Result<(), String> {
     let standing = acceptance
         .standing()
@@ -160,30 +162,45 @@ fn counts(
     if spec.assessment.digest.as_str() != digest {
         return Err("is for another content of the assessment".into());
     }
-    if !entitled {
+    if !may {
         return Err(format!("{} may not accept {level}", spec.role));
     }
-    if standing.holds_role != Some(true) {
-        return Err(format!("{} does not hold the role {}", standing.creator, spec.role));
-    }
+    entitled(cx, standing, spec.role.as_str())?;
+    eligible(cx, standing)?;
     if spec.level < level {
         return Err(format!("accepts {} only", spec.level));
     }
-    if let Some((release, release_spec)) = cx.release {
-        let wrote = release.standing().is_some_and(|s| s.authors.contains(&standing.creator));
-        let developed =
-            release_spec.developers.iter().flatten().any(|d| d.as_str() == standing.creator.token());
-        if wrote || developed {
-            return Err(format!(
-                "{} wrote or developed the release and cannot accept its risks",
-                standing.creator
-            ));
-        }
+    let same = |a: &Person, b: &Person| cx.requirements.is_some_and(|r| r.same(a) == r.same(b));
+    if authors(cx.snapshot).iter().any(|a| same(a, &standing.creator)) {
+        return Err(format!(
+            "{} wrote or developed the release, its system or its assessment and cannot accept its risks",
+            standing.creator
+        ));
+    }
+    if let Some(role) = approved_as(cx, |p| same(p, &standing.creator)) {
+        return Err(format!(
+            "{} approved the release as {role} and cannot accept its risks",
+            standing.creator
+        ));
     }
     if let Some(reject) = rejected(cx, acceptance) {
         return Err(format!("withdrawn by {reject}"));
     }
     Ok(())
+}
+
+/// The role in which somebody approved the release, of those whose approvers cannot accept its risks.
+fn approved_as(cx: &Context<'_>, who: impl Fn(&Person) -> bool) -> Option<String> {
+    let roles = &cx.requirements?.acceptor_not_approver_as;
+    let (release, _) = cx.release?;
+    cx.snapshot.approvals.iter().filter(|a| a.live).find_map(|a| {
+        let spec = a.spec.as_ref().ok()?;
+        let about = spec.decision == ApprovalDecision::Approve
+            && spec.subject.kind == SubjectKind::ModelRelease
+            && spec.subject.name.as_str() == release.name()
+            && roles.contains(spec.role.as_str());
+        (about && who(&a.standing()?.creator)).then(|| spec.role.to_string())
+    })
 }
 
 /// The name of a Reject whose subject an acceptance is, by somebody who holds the role that it names.
@@ -197,7 +214,7 @@ fn rejected(cx: &Context<'_>, acceptance: &Object<RiskAcceptanceSpec>) -> Option
                     && s.subject.kind == SubjectKind::RiskAcceptance
                     && s.subject.name.as_str() == acceptance.name()
                     && s.subject.digest.as_str() == acceptance.digest()
-            }) && a.standing().is_some_and(|s| s.holds_role == Some(true))
+            }) && a.standing().is_some_and(|s| entitled(cx, s, "").is_ok())
         })
         .map(|a| a.name().to_owned())
 }

@@ -43,6 +43,12 @@ pub struct Given {
     pub namespace: Option<String>,
     pub uid: Option<String>,
     pub subject_uid: Option<String>,
+    #[serde(default)]
+    pub groups: Vec<String>,
+    #[serde(default)]
+    pub wildcard: bool,
+    #[serde(default)]
+    pub credential: bool,
     pub spec: Value,
 }
 
@@ -74,6 +80,9 @@ pub fn policy_objects(path: &Path) -> Vec<Given> {
             namespace: None,
             uid: None,
             subject_uid: None,
+            groups: vec![],
+            wildcard: false,
+            credential: false,
             spec: v["spec"].clone(),
         })
         .collect()
@@ -101,9 +110,12 @@ impl Run {
         let holds = matches!(given.kind.as_str(), "Approval" | "RiskAcceptance");
         if let Some(by) = &given.by {
             let at = given.at.unwrap_or(self.now - SignedDuration::from_hours(24 * 30));
-            let identity = |user: &str| Identity { user: user.to_owned(), uid: None };
+            let identity = |user: &str| Identity { user: user.to_owned(), ..Identity::default() };
+            let mut creator = identity(by);
+            creator.groups.clone_from(&given.groups);
+            creator.credential = given.credential.then(|| placet_gate::stamp::credential("X509SHA256=1"));
             let stamp = StampText {
-                creator: identity(by),
+                creator,
                 created_at: at,
                 editors: given.edited.iter().map(|e| Edit { by: identity(&e.by), at: e.at }).collect(),
                 spec: String::new(),
@@ -112,6 +124,7 @@ impl Run {
                 role: holds.then(|| RoleAnswer {
                     name: given.spec["role"].as_str().unwrap_or_default().to_owned(),
                     allowed: given.holds_role.unwrap_or(true),
+                    wildcard: given.wildcard,
                     at,
                 }),
             };

@@ -1,5 +1,7 @@
 //! Stamping our own kinds: who wrote an object is taken from the request, never from the object (invariant 3).
 
+use std::collections::BTreeSet;
+
 use placet_api::{Kind, keys};
 use placet_gate::object::place_of;
 use placet_gate::stamp::{self, Edit, Identity, Place, RoleAnswer, StampText};
@@ -7,7 +9,7 @@ use placet_gate::{digest, world};
 use serde_json::{Value, json};
 
 use super::Admission;
-use super::review::{Answer, Request};
+use super::review::{Answer, Request, UserInfo};
 
 /// Stamps the object of a CREATE or UPDATE.
 pub async fn answer(a: &Admission, request: &Request) -> Answer {
@@ -55,10 +57,8 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
         // `withdrawn` needs no room for another one.
         return patched(object, annotation(old, keys::STAMP), annotation(old, keys::RECEIPT));
     }
-    let identity = Identity {
-        user: request.user_info.username.clone(),
-        uid: request.user_info.uid.clone().filter(|u| !u.is_empty()),
-    };
+    let decides = matches!(kind, Kind::Approval | Kind::RiskAcceptance);
+    let identity = identity(&a.state.world(), &request.user_info, decides);
     let mut stamp = match old_stamp {
         Some(mut stamp) => {
             if let Err(full) = edited(&mut stamp, identity, now) {
@@ -80,9 +80,7 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     if request.operation == "UPDATE" {
         stamp.uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
     }
-    if matches!(kind, Kind::Approval | Kind::RiskAcceptance)
-        && let Err(answer) = role(a, request, spec, &mut stamp, now).await
-    {
+    if decides && let Err(answer) = role(a, request, spec, &mut stamp, now).await {
         return answer;
     }
     if kind == Kind::Approval
@@ -100,12 +98,51 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     patched(object, Some(&text), receipt.as_deref())
 }
 
+/// Groups in a stamp at most, each of 64 characters or so: 16 KiB of the 256 KiB that all annotations may have. Of more,
+/// those that a policy names come first.
+const MAX_GROUPS: usize = 256;
+/// In everybody's groups.
+const EVERYBODY: &str = "system:authenticated";
+/// Where the API server says which credential it authenticated a request with (KEP-4193).
+const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
+
+/// Who sends a request; with their groups where they decide something.
+fn identity(world: &world::World, user: &UserInfo, decides: bool) -> Identity {
+    let groups = user.groups.iter().flatten().filter(|g| decides && *g != EVERYBODY);
+    let mut groups: Vec<String> = groups.cloned().collect();
+    groups.sort();
+    groups.dedup();
+    if groups.len() > MAX_GROUPS {
+        let matter = groups_that_matter(world);
+        groups.sort_by_key(|g| !matter.contains(g.as_str()));
+        groups.truncate(MAX_GROUPS);
+        groups.sort();
+    }
+    let extra = user.extra.as_ref().and_then(|e| e.get(CREDENTIAL_ID)?.first());
+    Identity {
+        user: user.username.clone(),
+        uid: user.uid.clone().filter(|u| !u.is_empty()),
+        groups,
+        credential: extra.map(|id| stamp::credential(id)),
+    }
+}
+
+/// Groups that a policy names.
+fn groups_that_matter(world: &world::World) -> BTreeSet<&str> {
+    let specs = world.policies().filter_map(|p| p.spec.as_ref().ok());
+    let groups = specs.flat_map(|spec| {
+        let barred = spec.separation_of_duties.iter().flat_map(|d| d.barred_groups.iter().flatten());
+        barred.chain(spec.approvals.iter().flat_map(|a| a.not_in_groups.iter().flatten()))
+    });
+    groups.map(|g| g.as_str()).collect()
+}
+
 /// Editors of one object at most: 100 take about 10 KiB of the 256 KiB that all annotations of an object may have.
 const MAX_EDITORS: usize = 100;
 
 /// Adds an edit. Each editor is kept once, with their last edit; the list stays in the order of those.
 fn edited(stamp: &mut StampText, by: Identity, at: jiff::Timestamp) -> Result<(), String> {
-    stamp.editors.retain(|e| e.by != by);
+    stamp.editors.retain(|e| e.by.user != by.user);
     if stamp.editors.len() >= MAX_EDITORS {
         return Err(format!(
             "wanted at most {MAX_EDITORS} editors of one object, found another one, {}; create a new object in its place",
@@ -125,7 +162,7 @@ async fn role(
     now: jiff::Timestamp,
 ) -> Result<(), Answer> {
     let name = spec.get("role").and_then(Value::as_str).unwrap_or_default();
-    let allowed =
+    let (allowed, wildcard) =
         crate::access::holds_role(&a.client, &a.state, &request.user_info, name, &request.namespace)
             .await
             .map_err(|error| {
@@ -137,7 +174,7 @@ async fn role(
                     ),
                 )
             })?;
-    stamp.role = Some(RoleAnswer { name: name.to_owned(), allowed, at: now });
+    stamp.role = Some(RoleAnswer { name: name.to_owned(), allowed, wildcard, at: now });
     Ok(())
 }
 
@@ -175,7 +212,7 @@ mod tests {
 
     #[test]
     fn every_editor_is_kept_once_and_a_hundred_at_most() {
-        let by = |n: usize| Identity { user: format!("user-{n}"), uid: None };
+        let by = |n: usize| Identity { user: format!("user-{n}"), ..Identity::default() };
         let at = |n: usize| jiff::Timestamp::from_second(i64::try_from(n).unwrap()).unwrap();
         let mut stamp = StampText {
             creator: by(0),

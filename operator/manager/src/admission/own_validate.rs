@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, SubjectKind};
+use placet_api::releasepolicy::{ReleasePolicySpec, WildcardGrants};
 use placet_api::scalar::{DateTime, Moment};
 use placet_evidence::Operation;
 use placet_gate::gates::approvals::authors;
@@ -125,7 +126,7 @@ fn judge(
     let namespace = record.namespace.as_deref().unwrap_or_default();
     match record.kind {
         Kind::Approval => approval(a, &world, namespace, spec, stamp),
-        Kind::RiskAcceptance => acceptance(&world, namespace, spec, stamp),
+        Kind::RiskAcceptance => acceptance(a, &world, namespace, spec, stamp),
         Kind::TestReport => counts(spec).map(|()| Vec::new()),
         Kind::ReleasePolicy => {
             let object = placet_gate::object::Object::new(record.clone(), true);
@@ -184,12 +185,25 @@ fn dates(kind: Kind, spec: &Value, at: Timestamp) -> Result<(), String> {
     }
 }
 
-fn holds(stamp: &StampText) -> Result<(), String> {
+fn holds(a: &Admission, world: &World, stamp: &StampText) -> Result<(), String> {
     let role = stamp.role.as_ref().map(|r| r.name.as_str()).unwrap_or_default();
-    if stamp.role.as_ref().is_some_and(|r| r.allowed) {
-        return Ok(());
-    }
     let user = &stamp.creator.user;
+    if *user == *a.operator_user {
+        return Err(format!("{user} is the operator's own account, which decides nothing in a role"));
+    }
+    if let Some(answer) = stamp.role.as_ref().filter(|r| r.allowed) {
+        let counts = |p: &ReleasePolicySpec| {
+            let duties = p.separation_of_duties.as_ref();
+            duties.and_then(|d| d.wildcard_grants) == Some(WildcardGrants::Count)
+        };
+        if !answer.wildcard || world.policies().any(|p| p.spec.as_ref().is_ok_and(counts)) {
+            return Ok(());
+        }
+        return Err(format!(
+            "wanted somebody who was given the role {role} by name, found {user}, who holds every role by a wildcard or \
+             as a member of system:masters; have the platform team bind the role, or say wildcardGrants: Count in a policy"
+        ));
+    }
     Err(format!(
         "wanted a holder of the role {role}, found {user}, who may not approve approvalroles.placet.dev/{role}; \
          ask the platform team to bind you to it, or let a holder decide: \
@@ -211,7 +225,7 @@ fn approval(
             spec.role
         ));
     }
-    holds(stamp)?;
+    holds(a, world, stamp)?;
     let subject = &spec.subject;
     let what = format!("{} {}", subject.kind.as_str(), subject.name);
     let current = crate::subjects::current_digest(world, &a.state.gate_clock(), namespace, subject);
@@ -228,7 +242,23 @@ fn approval(
     }
     let uid = crate::subjects::uid(world, namespace, subject);
     if uid != stamp.subject_uid {
-        return Err(format!("spec.subject: {what} was created again just now; look at it, then approve again"));
+        return Err(format!(
+            "spec.subject: {what} was created again just now; look at it, then approve again"
+        ));
+    }
+    for name in spec.answers.iter().flatten() {
+        let rejects = |s: &ApprovalSpec| {
+            let (theirs, ours) = (&s.subject, subject);
+            let same = theirs.kind == ours.kind && theirs.name == ours.name && theirs.digest == ours.digest;
+            s.decision == ApprovalDecision::Reject && s.role == spec.role && same
+        };
+        if !world.approval(namespace, name).is_some_and(|r| r.spec.as_ref().is_ok_and(rejects)) {
+            return Err(format!(
+                "spec.answers: wanted Rejects of this digest by {} in namespace {namespace}, found {name}, which is none; \
+                 see kubectl get approvals -n {namespace}",
+                spec.role
+            ));
+        }
     }
     let mut warnings = Vec::new();
     if subject.kind == SubjectKind::ModelRelease && spec.decision == ApprovalDecision::Approve {
@@ -243,12 +273,13 @@ fn approval(
 }
 
 fn acceptance(
+    a: &Admission,
     world: &World,
     namespace: &str,
     spec: &Value,
     stamp: &StampText,
 ) -> Result<Vec<String>, String> {
-    holds(stamp)?;
+    holds(a, world, stamp)?;
     let name = spec.pointer("/assessment/name").and_then(Value::as_str).unwrap_or_default();
     let typed = spec.pointer("/assessment/digest").and_then(Value::as_str).unwrap_or_default();
     let Some(assessment) = world.assessment(namespace, name) else {
@@ -380,7 +411,11 @@ mod tests {
         };
         assert_eq!(new_owners(&owned(&[]), None), None);
         assert_eq!(new_owners(&json!({"metadata": {}}), Some(&owned(&["a"]))), None);
-        assert_eq!(new_owners(&owned(&["a"]), Some(&owned(&["a"]))), None, "what was there does not get in the way");
+        assert_eq!(
+            new_owners(&owned(&["a"]), Some(&owned(&["a"]))),
+            None,
+            "what was there does not get in the way"
+        );
         assert_eq!(new_owners(&owned(&["a"]), None).as_deref(), Some("ConfigMap a"));
         assert_eq!(new_owners(&owned(&["a", "b"]), Some(&owned(&["a"]))).as_deref(), Some("ConfigMap b"));
     }
