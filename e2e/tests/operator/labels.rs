@@ -29,7 +29,7 @@ async fn the_release_label_is_judged_whichever_way_it_changes() {
     for object in &objects {
         lending.apply("dana", &object.to_string()).await.unwrap().ok().unwrap();
     }
-    let mut unjudged = Vec::new();
+    let mut missed = Vec::new();
     let mut judged = Vec::new();
     let patch = r#"{"metadata":{"labels":{"placet.dev/release":"other"}}}"#;
     for object in &objects {
@@ -45,7 +45,7 @@ async fn the_release_label_is_judged_whichever_way_it_changes() {
             let label = r"{.metadata.labels.placet\.dev/release}";
             let now = lending.cluster.field("relabel", &target, label).await.unwrap();
             if now != RELEASE {
-                unjudged.push(format!("{target} {subresource}"));
+                missed.push(format!("{target} {subresource}"));
                 let back = format!("placet.dev/release={RELEASE}");
                 lending
                     .kubectl("dana", &["label", &target, "--overwrite", &back])
@@ -67,14 +67,14 @@ async fn the_release_label_is_judged_whichever_way_it_changes() {
             "apiVersion": "v1", "kind": "Binding", "target": {"apiVersion": "v1", "kind": "Node", "name": "kwok-node-0"},
             "metadata": {"name": name, "namespace": "relabel", "labels": {"placet.dev/release": "other"}},
         });
-        let path = format!("/api/v1/namespaces/relabel/{path}");
-        let create = ["create", "--raw", path.as_str(), "-f", "-"];
+        let url = format!("/api/v1/namespaces/relabel/{path}");
+        let create = ["create", "--raw", url.as_str(), "-f", "-"];
         let bound =
             lending.cluster.kubectl_with_input("mallory", create, &binding.to_string()).await.unwrap();
         let label = r"{.metadata.labels.placet\.dev/release}";
         let now = lending.cluster.field("relabel", &format!("pod/{name}"), label).await.unwrap();
         if now != RELEASE {
-            unjudged.push(path);
+            missed.push(url);
             continue;
         }
         refused_with(&bound, &["a Binding without the label placet.dev/release"]);
@@ -87,7 +87,7 @@ async fn the_release_label_is_judged_whichever_way_it_changes() {
             .ok()
             .unwrap();
     }
-    assert!(unjudged.is_empty(), "unjudged: {unjudged:#?}\njudged: {judged:#?}");
+    assert!(missed.is_empty(), "unjudged: {missed:#?}\njudged: {judged:#?}");
     // Each kind by itself, and each whose status keeps labels.
     for object in &objects {
         let name = object["metadata"]["name"].as_str().unwrap();

@@ -23,7 +23,11 @@ pub fn object<S: DeserializeOwned>(
     spec: &Value,
 ) -> Object<S> {
     let person = PeopleKey::new(*b"cases").person("platform");
-    let at = "2026-01-01T00:00:00Z".parse().unwrap();
+    let at = "2026-01-01T00:00:00Z";
+    let standing: Standing = serde_json::from_value(serde_json::json!({
+        "creator": person, "createdAt": at, "changedAt": at, "authors": [person],
+    }))
+    .unwrap();
     let record = Record {
         kind,
         namespace: namespace.map(str::to_owned),
@@ -31,14 +35,7 @@ pub fn object<S: DeserializeOwned>(
         uid: format!("uid-{name}"),
         spec: spec.clone(),
         digest: placet_gate::digest::content(kind, namespace, name, spec).map_err(|e| e.to_string()),
-        stamp: Stamp::Valid(Standing {
-            creator: person.clone(),
-            created_at: at,
-            changed_at: at,
-            authors: vec![person],
-            holds_role: None,
-            subject_uid: None,
-        }),
+        stamp: Stamp::Valid(standing),
     };
     Object::new(record, true)
 }
