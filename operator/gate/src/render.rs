@@ -212,7 +212,9 @@ pub fn note(lines: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decision::evaluate;
     use crate::finding::Reason;
+    use crate::world::{Clock, World};
 
     /// A finding that says what an object says, which tries to end the refusal and begin another line.
     fn forging() -> Decision {
@@ -234,20 +236,13 @@ mod tests {
             findings: vec![finding(gate, reason)],
             notes: Vec::new(),
         };
+        let now = Clock::Trusted(jiff::Timestamp::UNIX_EPOCH);
         Decision {
-            cleared: Cleared::False,
-            lapse: None,
-            class: None,
-            class_basis: Vec::new(),
             gates: vec![
                 gate(Gate::Tests, Reason::TestFailed),
                 gate(Gate::Approvals, Reason::ApprovalMissing),
             ],
-            content: String::new(),
-            evidence: None,
-            policies: Vec::new(),
-            valid_until: None,
-            hold_replacements: true,
+            ..evaluate(&World::new().snapshot("lending", "scoring-2", now))
         }
     }
 
@@ -263,13 +258,19 @@ mod tests {
         let text = denial("lend\ning", "scoring-2\u{1b}[A", &decision, Some(7), &names);
         // One headline, two lines for each finding, and the last one: every other break was somebody else's.
         assert_eq!(text.lines().count(), 6, "{text}");
-        text.lines().for_each(nothing_obeyed);
+        for line in text.lines() {
+            nothing_obeyed(line);
+        }
         assert!(text.contains(r"eve\n\u{1b}[2J\u{202e} said 0.7\r\u{1b}[1A"), "{text}");
         let all = warnings("lending", "scoring-2", &decision, &names);
         assert_eq!(all.len(), 4);
-        all.iter().for_each(|line| nothing_obeyed(line));
+        for line in &all {
+            nothing_obeyed(line);
+        }
         assert_eq!(event_note("lending", "scoring-2", &decision, &names).lines().count(), 4);
         let words = Words::of(&decision);
-        words.lines.iter().chain([&words.body.replace('\n', "")]).for_each(|line| nothing_obeyed(line));
+        for line in words.lines.iter().chain([&words.body.replace('\n', "")]) {
+            nothing_obeyed(line);
+        }
     }
 }

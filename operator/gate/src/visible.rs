@@ -21,7 +21,7 @@ fn hidden(c: char) -> bool {
 }
 
 /// Writes every hidden character but those in `keep` by `write`.
-fn escape<'a>(text: &'a str, keep: Option<char>, write: fn(char, &mut String)) -> Cow<'a, str> {
+fn escape(text: &str, keep: Option<char>, write: fn(char, &mut String)) -> Cow<'_, str> {
     let stays = |c: char| !hidden(c) || Some(c) == keep;
     // Nearly every text is one that nothing is to be done to.
     let Some(first) = text.find(|c| !stays(c)) else { return Cow::Borrowed(text) };

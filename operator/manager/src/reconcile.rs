@@ -411,7 +411,7 @@ impl Reconciler {
                     crate::subjects::approved(&world, &self.state.gate_clock(), namespace, &s.subject)
                 });
                 if let Some(ends) =
-                    spec.and_then(|s| s.expires_at.as_ref()).and_then(|t| placet_gate::time::date_time(t))
+                    spec.and_then(|s| s.expires_at.as_ref()).and_then(placet_gate::time::date_time)
                     && ends > now
                 {
                     self.again(Work::Object(kind, namespace.to_owned(), name.to_owned()), ends);

@@ -312,11 +312,10 @@ pub(crate) fn affected(state: &State, kind: Kind, namespace: &str, name: &str) -
     work.push(own(kind, (namespace.to_owned(), name.to_owned())));
     let shown: &[Kind] = match kind {
         Kind::ModelRelease => &[Kind::AISystem, Kind::Approval],
-        Kind::AISystem | Kind::RiskAcceptance => &[Kind::Approval],
+        // A policy says whether authors may approve.
+        Kind::AISystem | Kind::RiskAcceptance | Kind::ReleasePolicy => &[Kind::Approval],
         Kind::ImpactAssessment => &[Kind::Approval, Kind::RiskAcceptance],
         Kind::ApprovalRole => &[Kind::ReleasePolicy],
-        // It says whether authors may approve.
-        Kind::ReleasePolicy => &[Kind::Approval],
         _ => &[],
     };
     for other in shown {
