@@ -1,6 +1,8 @@
 //! Signing with the real `ssh-keygen` and `ssh-agent`, and what of it counts. Without them these tests fail: on Debian
 //! they are in the package openssh-client.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: a failure is a failed test")]
+
 #[path = "../src/sign/mod.rs"]
 mod sign;
 

@@ -1,6 +1,8 @@
 //! Envelopes: golden ones signed by the real `ssh-keygen` and put together by a second implementation
 //! (`signed/envelopes.py`), malformed ones, and what is compared with an object.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use placet_gate::signed::{
@@ -113,21 +115,31 @@ fn what_is_written_differently_is_the_same_envelope() {
     assert_ne!(other.digest, wanted.digest);
 }
 
-#[test]
-fn malformed_envelopes_are_refused_by_name() {
-    let good = envelope_of(approval().to_string().as_bytes());
-    let text = good.to_string();
-    let refused = |envelope: &str| verify_envelope::<ApprovalPayload>(envelope.as_bytes()).unwrap_err();
-    let edited = |edit: &dyn Fn(&mut Value)| {
-        let mut envelope = good.clone();
-        edit(&mut envelope);
-        refused(&envelope.to_string())
+/// An envelope that counts.
+fn good() -> Value {
+    envelope_of(approval().to_string().as_bytes())
+}
+
+fn refused(envelope: &str) -> EnvelopeError {
+    verify_envelope::<ApprovalPayload>(envelope.as_bytes()).unwrap_err()
+}
+
+/// Why an envelope that counts does not once it is edited.
+fn edited(edit: impl Fn(&mut Value)) -> EnvelopeError {
+    let mut envelope = good();
+    edit(&mut envelope);
+    refused(&envelope.to_string())
+}
+
+macro_rules! refused_as {
+    ($pattern:pat, $($error:expr),+ $(,)?) => {
+        $(let error = $error; assert!(matches!(error, $pattern), "wanted {}, found {error:?}", stringify!($pattern));)+
     };
-    macro_rules! refused_as {
-        ($pattern:pat, $($error:expr),+ $(,)?) => {
-            $(let error = $error; assert!(matches!(error, $pattern), "wanted {}, found {error:?}", stringify!($pattern));)+
-        };
-    }
+}
+
+#[test]
+fn malformed_json_is_refused_by_name() {
+    let (good, text) = (good(), good().to_string());
     let doubled = text.replacen('{', &format!("{{\"payload\":{},", good["payload"]), 1);
     let sig = good["signatures"][0]["sig"].as_str().unwrap();
     let doubled_sig = text.replacen("\"sig\"", &format!("\"sig\":\"{sig}\",\"sig\""), 1);
@@ -143,18 +155,18 @@ fn malformed_envelopes_are_refused_by_name() {
         refused(&doubled),
         refused(&doubled_sig),
         refused(&"[".repeat(4000)),
-        edited(&|e| e["unsigned"] = "anything".into()),
-        edited(&|e| e["signatures"][0]["cert"] = "anything".into()),
-        edited(&|e| e["signatures"][0] = json!(["", sig])),
-        edited(&|e| e["signatures"][0]["keyid"] = Value::Null),
-        edited(&|e| e["payload"] = Value::Null),
-        edited(&|e| drop(e.as_object_mut().unwrap().remove("payloadType"))),
+        edited(|e| e["unsigned"] = "anything".into()),
+        edited(|e| e["signatures"][0]["cert"] = "anything".into()),
+        edited(|e| e["signatures"][0] = json!(["", sig])),
+        edited(|e| e["signatures"][0]["keyid"] = Value::Null),
+        edited(|e| e["payload"] = Value::Null),
+        edited(|e| drop(e.as_object_mut().unwrap().remove("payloadType"))),
     );
     assert!(verify_envelope::<ApprovalPayload>(b"{\"payload\":\"\xff\"}").is_err());
     refused_as!(
         EnvelopeError::Signatures { found: 0 | 2 },
-        edited(&|e| e["signatures"] = json!([])),
-        edited(&|e| {
+        edited(|e| e["signatures"] = json!([])),
+        edited(|e| {
             let again = e["signatures"][0].clone();
             e["signatures"].as_array_mut().unwrap().push(again);
         }),
@@ -169,21 +181,27 @@ fn malformed_envelopes_are_refused_by_name() {
         )
         .is_ok()
     );
+}
+
+#[test]
+fn malformed_signatures_are_refused_by_name() {
+    let good = good();
+    let sig = good["signatures"][0]["sig"].as_str().unwrap();
     let payload = good["payload"].as_str().unwrap().to_owned();
     let blob = STANDARD.decode(sig).unwrap();
     refused_as!(
         EnvelopeError::Base64 { field: "payload", .. },
-        edited(&|e| e["payload"] = format!("{payload}\n").into()),
-        edited(&|e| e["payload"] = payload.trim_end_matches('=').replacen('e', "", 1).into()),
-        edited(&|e| e["payload"] = format!("{payload}====").into()),
+        edited(|e| e["payload"] = format!("{payload}\n").into()),
+        edited(|e| e["payload"] = payload.trim_end_matches('=').replacen('e', "", 1).into()),
+        edited(|e| e["payload"] = format!("{payload}====").into()),
     );
     refused_as!(
         EnvelopeError::Base64 { field: "sig", .. },
-        edited(&|e| e["signatures"][0]["sig"] = format!(" {sig}").into()),
-        edited(&|e| e["signatures"][0]["sig"] = URL_SAFE.encode([0xfb, 0xff, 0xfe]).into()),
-        edited(&|e| e["signatures"][0]["sig"] = "-----BEGIN SSH SIGNATURE-----".into()),
+        edited(|e| e["signatures"][0]["sig"] = format!(" {sig}").into()),
+        edited(|e| e["signatures"][0]["sig"] = URL_SAFE.encode([0xfb, 0xff, 0xfe]).into()),
+        edited(|e| e["signatures"][0]["sig"] = "-----BEGIN SSH SIGNATURE-----".into()),
     );
-    let with_blob = |blob: Vec<u8>| edited(&|e| e["signatures"][0]["sig"] = STANDARD.encode(&blob).into());
+    let with_blob = |blob: Vec<u8>| edited(|e| e["signatures"][0]["sig"] = STANDARD.encode(&blob).into());
     refused_as!(
         EnvelopeError::NotSsh(_),
         with_blob(vec![]),
@@ -195,29 +213,34 @@ fn malformed_envelopes_are_refused_by_name() {
         with_blob([&blob[..9], &[0], &blob[10..]].concat()),
         with_blob([&blob[..9], &[2], &blob[10..]].concat()),
         with_blob([&blob[..10], &[0xff; 4], &blob[14..]].concat()),
-        // Something in the reserved field, which OpenSSH does not sign.
-        with_blob([&blob[..88], &[0, 0, 0, 1, b'x'], &blob[92..]].concat()),
     );
+    // Something in the reserved field, which OpenSSH does not sign.
+    let reserved = with_blob([&blob[..88], &[0, 0, 0, 1, b'x'], &blob[92..]].concat());
+    assert!(reserved.to_string().contains("nothing reserved"), "{reserved}");
     refused_as!(
         EnvelopeError::PayloadType { .. },
-        edited(&|e| e["payloadType"] = RiskAcceptancePayload::TYPE.into()),
-        edited(&|e| e["payloadType"] = "application/json".into()),
-        edited(&|e| e["payloadType"] = format!("{} ", ApprovalPayload::TYPE).into()),
+        edited(|e| e["payloadType"] = RiskAcceptancePayload::TYPE.into()),
+        edited(|e| e["payloadType"] = "application/json".into()),
+        edited(|e| e["payloadType"] = format!("{} ", ApprovalPayload::TYPE).into()),
     );
     refused_as!(
         EnvelopeError::KeyId { .. },
-        edited(&|e| e["signatures"][0]["keyid"] = "SHA256:somebody-else".into()),
+        edited(|e| e["signatures"][0]["keyid"] = "SHA256:somebody-else".into()),
     );
+}
+
+#[test]
+fn a_signature_over_something_else_is_refused() {
     let mut other = approval();
     other["decision"] = "Reject".into();
     refused_as!(
         EnvelopeError::WrongSignature { .. },
-        edited(&|e| e["payload"] = STANDARD.encode(other.to_string()).into()),
-        edited(&|e| e["payload"] = "".into()),
+        edited(|e| e["payload"] = STANDARD.encode(other.to_string()).into()),
+        edited(|e| e["payload"] = "".into()),
     );
     // The same signature under the type of another kind: the type is part of what is signed.
     let moved = {
-        let mut moved = good.clone();
+        let mut moved = good();
         moved["payloadType"] = AuthorPayload::TYPE.into();
         verify_envelope::<AuthorPayload>(moved.to_string().as_bytes()).unwrap_err()
     };

@@ -1,5 +1,7 @@
 //! Whatever is changed of what was signed, nothing counts; whatever arrives, nothing panics.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use placet_gate::signed::{

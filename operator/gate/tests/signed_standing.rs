@@ -1,5 +1,7 @@
 //! Whose key it is, and whether it counted when the log first saw the signature: one row for each way to end a key.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
 use jiff::{SignedDuration, Timestamp};
 use placet_api::trustedsigner::TrustedSignerSpec;
 use placet_gate::signed::{

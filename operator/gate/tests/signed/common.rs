@@ -1,5 +1,7 @@
 //! Keys and envelopes that tests make in the process, without `ssh-keygen`.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use placet_gate::signed::{ApprovalPayload, NAMESPACE, Payload as _, pae};
