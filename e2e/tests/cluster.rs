@@ -491,7 +491,12 @@ async fn nothing_stays_of_a_test_that_is_killed() {
     #[expect(clippy::disallowed_methods, reason = "this test runs itself in another process and kills that")]
     let victim = std::env::var(VICTIM).ok();
     if let Some(file) = victim {
-        let cluster = Cluster::start(Options { nodes: 1, ..Options::default() }).await.unwrap();
+        let options = Options { nodes: 1, own_mounts: true, ..Options::default() };
+        let cluster = Cluster::start(options).await.unwrap();
+        // A volume of a scenario is mounted below it.
+        let volume = cluster.dir().join("volumes/mounted");
+        tokio::fs::create_dir_all(&volume).await.unwrap();
+        let _mounted = placet_e2e::Mount::small(&cluster, &volume, 1 << 20).await.unwrap();
         tokio::fs::write(file, cluster.dir().to_str().unwrap()).await.unwrap();
         let kubeconfig = cluster.kubeconfig("admin").unwrap();
         let named = format!("--kubeconfig={}", kubeconfig.display());
@@ -516,10 +521,8 @@ async fn nothing_stays_of_a_test_that_is_killed() {
     .await
     .unwrap();
     std::fs::remove_file(&file).unwrap();
-    // A volume of a scenario is mounted below it.
-    let volume = dir.join("volumes/mounted");
-    std::fs::create_dir_all(&volume).unwrap();
-    let mounted = placet_e2e::Mount::small(&volume, 1 << 20).await.unwrap();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(dir.to_str().unwrap()), "a mount is seen outside of the cluster:\n{mounts}");
     running.kill().await.unwrap();
     nothing_left(&dir, Duration::from_secs(10)).await;
     eventually("the directory to go", Duration::from_secs(10), async || {
@@ -527,8 +530,6 @@ async fn nothing_stays_of_a_test_that_is_killed() {
     })
     .await
     .unwrap();
-    // It went with the directory.
-    drop(mounted);
 }
 
 #[tokio::test]

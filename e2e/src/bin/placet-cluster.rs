@@ -166,7 +166,8 @@ async fn up(dir: PathBuf, detach: bool, keep: bool, nodes: usize, images: &[Stri
         }
         all.insert(0, (prefix.to_owned(), binary));
     }
-    let options = Options { nodes, images: all, dir: Some(dir.clone()), keep, progress: true, own_mounts: false };
+    let options =
+        Options { nodes, images: all, dir: Some(dir.clone()), keep, progress: true, own_mounts: false };
     let cluster =
         if detach { Cluster::start_detached(options).await? } else { Cluster::start(options).await? };
     let admin = cluster.kubeconfig("root-admin")?;
