@@ -258,6 +258,7 @@ fn export(key: &SigningKey, cluster: &str) -> Value {
                 uid: None,
                 subject_uid: None,
                 role,
+                record: None,
             };
             let place = Place { cluster, kind, namespace: namespace.as_deref(), name: &name };
             object["metadata"]["annotations"] = json!({

@@ -93,6 +93,7 @@ fn write_log(dir: &Path, heads: &Path, changed: Changed) -> LogKey {
         uid: None,
         subject_uid: None,
         role: None,
+        record: None,
     };
     let mut world = World::new();
     let append = |record: NewRecord| log.append(record).wait().unwrap().index;

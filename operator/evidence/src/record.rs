@@ -2,9 +2,11 @@
 
 mod payload;
 mod personal;
+mod stamps;
 
 pub use payload::*;
 pub use personal::{ACTOR, Commitment, Opening, Personal, commit};
+pub use stamps::{KeyDistrust, KeyRotate, Stamped};
 
 use std::fmt;
 

@@ -2,9 +2,11 @@
 //!
 //! The stamp is the JSON text of one annotation. The receipt is a second annotation, `v1.<key id>.<signature>`: an
 //! Ed25519 signature over `placet.dev/receipt/v1\n` and the RFC 8785 JSON of {cluster, group, kind, namespace, name,
-//! stamp}. The stamp holds the spec's digest, so that a change behind the webhook's back shows.
+//! stamp}. The stamp holds the spec's digest, so that a change behind the webhook's back shows, and the index of the log's
+//! record of it, so that somebody who stole the key cannot say that a stamp is older than it is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
@@ -37,6 +39,20 @@ pub struct StampText {
     /// Approval and RiskAcceptance: what the API server answered when asked whether the creator holds the role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<RoleAnswer>,
+    /// Index of the log's record of this stamping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<u64>,
+}
+
+impl StampText {
+    /// What the log's record of a stamping holds: SHA-256 over `placet.dev/stamp/v1\n` and the RFC 8785 JSON of the stamp
+    /// without `record`, which is known only once the record is written.
+    pub fn digest(&self) -> [u8; 32] {
+        let bare = Self { record: None, ..self.clone() };
+        // A tree of strings and booleans always has a canonical form; should it fail, nothing equals nothing but itself.
+        let bytes = serde_json_canonicalizer::to_vec(&bare).unwrap_or_default();
+        Sha256::new().chain_update(b"placet.dev/stamp/v1\n").chain_update(bytes).finalize().into()
+    }
 }
 
 /// A user as the API server authenticated it.
@@ -117,14 +133,58 @@ pub enum StampProblem {
         "its receipt does not fit it: it was copied from another object or cluster, or the stamp was altered"
     )]
     WrongSignature,
+    /// The key is distrusted, and the log holds no record of this stamp from before it was.
+    #[error(
+        "its receipt was signed by a key that is distrusted, and the log has no record of it from before that; its author \
+         applies it again (kubectl apply --server-side), which stamps it anew"
+    )]
+    DistrustedKey,
     /// The spec is not the one that was stamped.
     #[error("its spec was changed behind the webhook's back")]
     SpecChanged,
 }
 
+/// What still counts of a key that is distrusted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Distrust {
+    /// Index of the log from which on no receipt by the key counts.
+    pub from: u64,
+    /// Digests of the stamps that the log recorded with this key below that index, by the record's index.
+    pub stamps: BTreeMap<u64, [u8; 32]>,
+}
+
+impl Distrust {
+    /// Whether a stamp counts although its key is distrusted: it names a record from before, and that is its own.
+    fn spares(&self, stamp: &StampText) -> bool {
+        let recorded =
+            stamp.record.filter(|index| *index < self.from).and_then(|index| self.stamps.get(&index));
+        recorded.is_some_and(|digest| *digest == stamp.digest())
+    }
+}
+
+#[derive(Debug, Clone)]
+struct ReceiptKey {
+    key: VerifyingKey,
+    distrusted: Option<Arc<Distrust>>,
+}
+
 /// Keys that receipts are verified with, by key id.
 #[derive(Debug, Clone, Default)]
-pub struct ReceiptKeys(BTreeMap<String, VerifyingKey>);
+pub struct ReceiptKeys(BTreeMap<String, ReceiptKey>);
+
+/// How a public key is written: this, and the base64 of its 32 bytes without padding.
+const KEY_PREFIX: &str = "placet-receipt:";
+
+/// The text of a public key.
+pub fn key_text(key: &VerifyingKey) -> String {
+    format!("{KEY_PREFIX}{}", BASE64.encode(key.as_bytes()))
+}
+
+/// Reads what [`key_text`] writes.
+pub fn parse_key(text: &str) -> Option<VerifyingKey> {
+    let bytes = BASE64.decode(text.strip_prefix(KEY_PREFIX)?.trim_end_matches('=')).ok()?;
+    VerifyingKey::from_bytes(&<[u8; 32]>::try_from(bytes).ok()?).ok()
+}
 
 impl ReceiptKeys {
     /// No keys: nothing verifies.
@@ -132,9 +192,19 @@ impl ReceiptKeys {
         Self::default()
     }
 
-    /// Adds a public key.
+    /// Adds a public key, trusted unless it was distrusted before.
     pub fn add(&mut self, key: VerifyingKey) {
-        self.0.insert(key_id(&key), key);
+        self.0.entry(key_id(&key)).or_insert(ReceiptKey { key, distrusted: None });
+    }
+
+    /// Of a key's receipts only those count from now on that `distrust` spares. Whether the key is known.
+    pub fn distrust(&mut self, id: &str, distrust: Distrust) -> bool {
+        self.0.get_mut(id).map(|key| key.distrusted = Some(Arc::new(distrust))).is_some()
+    }
+
+    /// Ids of all keys, in order.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// Whether there is no key.
@@ -154,30 +224,30 @@ impl ReceiptKeys {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let key = line
-                .strip_prefix("placet-receipt:")
-                .and_then(|b| BASE64.decode(b.trim_end_matches('=')).ok())
-                .and_then(|b| <[u8; 32]>::try_from(b).ok())
-                .and_then(|b| VerifyingKey::from_bytes(&b).ok())
-                .ok_or_else(|| {
-                    format!(
-                        "line {}: wanted placet-receipt:<base64 of an Ed25519 public key>, found {line:?}",
-                        i + 1
-                    )
-                })?;
+            let key = parse_key(line).ok_or_else(|| {
+                format!(
+                    "line {}: wanted placet-receipt:<base64 of an Ed25519 public key>, found {line:?}",
+                    i + 1
+                )
+            })?;
             keys.add(key);
         }
         Ok(keys)
     }
 
-    /// The text that [`ReceiptKeys::parse`] reads.
+    /// The text that [`ReceiptKeys::parse`] reads. A distrusted key is named in a comment: which of its receipts count is
+    /// in the log, so that who has the text alone counts none of them.
     pub fn to_text(&self) -> String {
-        self.0.values().fold(String::new(), |mut text, key| {
-            text.push_str("placet-receipt:");
-            text.push_str(&BASE64.encode(key.as_bytes()));
-            text.push('\n');
-            text
-        })
+        use std::fmt::Write as _;
+        let mut text = String::new();
+        for (id, key) in &self.0 {
+            // Writing into a string cannot fail.
+            let _ = match &key.distrusted {
+                None => writeln!(text, "{}", key_text(&key.key)),
+                Some(d) => writeln!(text, "# {id} is distrusted from record {} on", d.from),
+            };
+        }
+        text
     }
 }
 
@@ -217,7 +287,10 @@ pub fn verify(
         .ok()
         .and_then(|b| Signature::from_slice(&b).ok())
         .ok_or(StampProblem::Unreadable)?;
-    key.verify(&signed_bytes(place, &stamp), &signature).map_err(|_| StampProblem::WrongSignature)?;
+    key.key.verify(&signed_bytes(place, &stamp), &signature).map_err(|_| StampProblem::WrongSignature)?;
+    if key.distrusted.as_ref().is_some_and(|distrust| !distrust.spares(&stamp)) {
+        return Err(StampProblem::DistrustedKey);
+    }
     if stamp.spec == content { Ok(stamp) } else { Err(StampProblem::SpecChanged) }
 }
 
@@ -249,6 +322,81 @@ mod tests {
             uid: None,
             subject_uid: None,
             role: None,
+            record: None,
+        }
+    }
+
+    #[test]
+    fn of_a_distrusted_key_only_stamps_count_that_the_log_recorded_before() {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let id = key_id(&key.verifying_key());
+        let place = Place { cluster: "c", kind: Kind::Approval, namespace: Some("n"), name: "a" };
+        let recorded = |record| StampText { record, ..stamp("sha256:1") };
+        let mut keys = ReceiptKeys::new();
+        keys.add(key.verifying_key());
+        let other = SigningKey::from_bytes(&[8; 32]);
+        keys.add(other.verifying_key());
+        let check = |keys: &ReceiptKeys, by: &SigningKey, stamp: &StampText| {
+            let text = serde_json::to_string(stamp).unwrap();
+            verify(keys, place, Some(&text), Some(&sign(by, place, stamp)), "sha256:1").map(drop)
+        };
+        for record in [None, Some(3), Some(9)] {
+            assert_eq!(check(&keys, &key, &recorded(record)), Ok(()), "trusted: {record:?}");
+        }
+
+        let digest = stamp("sha256:1").digest();
+        assert_eq!(digest, recorded(Some(3)).digest(), "the index is not in the digest");
+        let forged = StampText {
+            creator: Identity { user: "eve".into(), ..Identity::default() },
+            ..recorded(Some(3))
+        };
+        assert_ne!(digest, forged.digest());
+        // Stamps at 3 and 9 are this one; that at 4 is another.
+        let stamps = BTreeMap::from([(3, digest), (4, forged.digest()), (9, digest)]);
+        assert!(keys.distrust(&id, Distrust { from: 5, stamps }));
+        assert!(!keys.distrust("0000000000000000", Distrust::default()));
+        for (what, stamp, wanted) in [
+            ("recorded before", recorded(Some(3)), Ok(())),
+            ("names no record", recorded(None), Err(StampProblem::DistrustedKey)),
+            ("names a record that is another stamp's", recorded(Some(4)), Err(StampProblem::DistrustedKey)),
+            ("names a record that is no stamp's", recorded(Some(2)), Err(StampProblem::DistrustedKey)),
+            ("recorded later", recorded(Some(9)), Err(StampProblem::DistrustedKey)),
+            ("another stamp that names the record", forged, Err(StampProblem::DistrustedKey)),
+        ] {
+            assert_eq!(check(&keys, &key, &stamp), wanted, "{what}");
+            assert_eq!(check(&keys, &other, &stamp), Ok(()), "{what}, by a key that is trusted");
+        }
+        // Adding it again does not bring the trust back; who has the text alone does not know the key.
+        keys.add(key.verifying_key());
+        assert_eq!(check(&keys, &key, &recorded(None)), Err(StampProblem::DistrustedKey));
+        let text = keys.to_text();
+        assert!(text.contains(&format!("# {id} is distrusted from record 5 on")), "{text}");
+        let read = ReceiptKeys::parse(&text).unwrap();
+        assert_eq!(check(&read, &key, &recorded(Some(3))), Err(StampProblem::UnknownKey));
+        assert_eq!(check(&read, &other, &recorded(Some(3))), Ok(()));
+    }
+
+    #[test]
+    fn the_index_of_the_record_is_signed() {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let place = Place { cluster: "c", kind: Kind::Approval, namespace: Some("n"), name: "a" };
+        let stamp = StampText { record: Some(7), ..stamp("sha256:1") };
+        let (text, receipt) = (serde_json::to_string(&stamp).unwrap(), sign(&key, place, &stamp));
+        let mut keys = ReceiptKeys::new();
+        keys.add(key.verifying_key());
+        assert_eq!(verify(&keys, place, Some(&text), Some(&receipt), "sha256:1"), Ok(stamp));
+        let moved = text.replace("\"record\":7", "\"record\":6");
+        assert_ne!(moved, text);
+        let found = verify(&keys, place, Some(&moved), Some(&receipt), "sha256:1");
+        assert_eq!(found, Err(StampProblem::WrongSignature));
+    }
+
+    #[test]
+    fn a_key_that_is_written_is_read() {
+        let key = SigningKey::from_bytes(&[7; 32]).verifying_key();
+        assert_eq!(parse_key(&key_text(&key)), Some(key));
+        for bad in ["", "placet-receipt:", "placet-receipt:AAAA", "receipt:AAAA"] {
+            assert_eq!(parse_key(bad), None, "{bad}");
         }
     }
 

@@ -113,6 +113,7 @@ fn approved(ends: &[u64]) -> (State, Arc<Stopped>) {
             uid: None,
             subject_uid: spec.pointer("/subject/name").and_then(Value::as_str).map(|n| format!("uid-{n}")),
             role: role.map(|name| RoleAnswer { name: name.into(), allowed: true, wildcard: false, at }),
+            record: None,
         };
         let record = state.reading.read_assuming(&object, &stamp).unwrap().0;
         state.world_mut().apply(record);

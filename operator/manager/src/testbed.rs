@@ -446,6 +446,7 @@ pub(crate) fn stamped(kind: Kind, name: &str, by: &str, at: &str, spec: &Value) 
         uid: None,
         subject_uid: None,
         role: role.map(|role| RoleAnswer { name: role.to_owned(), allowed: true, wildcard: false, at }),
+        record: None,
     };
     let receipt = sign(&signing(), Place { cluster: CLUSTER, kind, namespace, name }, &stamp);
     object["metadata"]["annotations"] =

@@ -89,6 +89,7 @@ pub fn stamp(object: &Loaded, user: &str, now: Timestamp, roles: Option<&Roles>)
         uid: None,
         subject_uid: None,
         role,
+        record: None,
     }
 }
 

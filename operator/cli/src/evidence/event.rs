@@ -85,7 +85,15 @@ pub fn event(index: u64, record: &Record, spec: Option<&serde_json::Value>, name
             let what = format!("{} {}", kind_word(&record.subject.kind), done(p.op, record.has_actor()));
             (what, join(&record.subject.name, &by), digest_change(p.before.as_ref(), p.after.as_ref()))
         }
+        Payload::Stamp(s) => {
+            let what = format!("{} stamped", kind_word(&s.kind));
+            (what, join(&s.name, &by), format!("digest {}, receipt key {}", digest(Some(&s.content)), s.key))
+        }
         Payload::KeyRotate(k) => ("key replaced".into(), k.purpose.clone(), k.reason.clone()),
+        Payload::KeyDistrust(k) => {
+            let what = format!("{}, key {} from record {} on", k.purpose, k.key, k.from);
+            ("key distrusted".into(), what, k.reason.clone())
+        }
         Payload::Redaction(r) => {
             ("opening erased".into(), r.field.clone(), format!("of record {}, ground {}", r.index, r.ground))
         }

@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::stamps::{KeyDistrust, KeyRotate, Stamped};
 use crate::hash::{Digest, TreeHash};
 
 macro_rules! kinds {
@@ -64,6 +65,8 @@ kinds! {
     Admission(Admission) = "admission",
     /// A version of an object of ours, seen or stamped.
     Object(ObjectSeen) = "object",
+    /// Who wrote a version of an object of ours was written on it and signed.
+    Stamp(Stamped) = "stamp",
     /// An approval, rejection or acceptance that counts.
     Approval(ApprovalCounted) = "approval",
     /// The scheduling gate of a pod was removed by us.
@@ -78,6 +81,8 @@ kinds! {
     PolicyChange(PolicyChange) = "policy.change",
     /// A key was replaced.
     KeyRotate(KeyRotate) = "key.rotate",
+    /// What a key signed no longer counts, but for what the log had recorded before.
+    KeyDistrust(KeyDistrust) = "key.distrust",
     /// The opening of a personal value was erased.
     Redaction(Redaction) = "redaction",
 }
@@ -531,20 +536,6 @@ pub struct PolicyChange {
     /// Digest of the stored new version; cited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<Digest>,
-}
-
-/// Body of `key.rotate`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct KeyRotate {
-    /// What the key is for: `checkpoints`, `receipts` or `people`.
-    pub purpose: String,
-    /// The old public key or its id.
-    pub old: String,
-    /// The new public key or its id.
-    pub new: String,
-    /// Why.
-    pub reason: String,
 }
 
 /// Body of `redaction`.

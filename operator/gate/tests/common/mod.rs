@@ -127,6 +127,7 @@ impl Run {
                     wildcard: given.wildcard,
                     at,
                 }),
+                record: None,
             };
             self.reading.read_assuming(&object, &stamp).unwrap().0
         } else {

@@ -140,5 +140,17 @@ pub fn unwritable(error: &placet_evidence::AppendError) -> Answer {
     )
 }
 
+/// The answer when a namespace has used up its write budget.
+pub fn used_up(namespace: &str) -> Answer {
+    Answer::deny(
+        429,
+        "TooManyRequests",
+        format!(
+            "namespace {namespace} has used up what it may write to the evidence log for now, so this is refused and nothing \
+             has changed; try again in a minute"
+        ),
+    )
+}
+
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use placet_api::{Kind, keys};
+use placet_evidence::{Digest, NewRecord, Operation, Payload, Stamped, Subject};
 use placet_gate::object::place_of;
 use placet_gate::stamp::{self, Edit, Identity, Place, RoleAnswer, StampText};
 use placet_gate::{digest, world};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::Admission;
 use super::review::{Answer, Request, UserInfo};
+use crate::ledger::Repeat;
 
 /// Stamps the object of a CREATE or UPDATE.
 pub async fn answer(a: &Admission, request: &Request) -> Answer {
@@ -74,9 +76,11 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
             uid: None,
             subject_uid: None,
             role: None,
+            record: None,
         },
     };
     stamp.spec = content;
+    stamp.record = None;
     if request.operation == "UPDATE" {
         stamp.uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
     }
@@ -89,13 +93,54 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
         let namespace = namespace.as_deref().unwrap_or_default();
         stamp.subject_uid = crate::subjects::uid(&a.state.world(), namespace, &subject);
     }
+    // A dry run gets the identity without a signature and a record: nothing that a dry run returns can ever count.
+    if !request.dry() {
+        match record(a, request, place, spec, &stamp, now).await {
+            Ok(index) => stamp.record = Some(index),
+            Err(answer) => return answer,
+        }
+    }
     let text = match serde_json::to_string(&stamp) {
         Ok(text) => text,
         Err(error) => return Answer::invalid(format!("the stamp cannot be written: {error}")),
     };
-    // A dry run gets the identity without a signature: nothing that a dry run returns can ever count.
     let receipt = (!request.dry()).then(|| stamp::sign(&a.receipts, place, &stamp));
     patched(object, Some(&text), receipt.as_deref())
+}
+
+/// Records a stamping. Index of the record, which is durable.
+async fn record(
+    a: &Admission,
+    request: &Request,
+    place: Place<'_>,
+    spec: &Value,
+    stamp: &StampText,
+    now: jiff::Timestamp,
+) -> Result<u64, Answer> {
+    if !blocks(spec) && a.ledger.effective(place.namespace.unwrap_or_default(), now) == Repeat::Exhausted {
+        return Err(super::used_up(place.namespace.unwrap_or_default()));
+    }
+    let content: Digest = stamp.spec.parse().map_err(|error| Answer::invalid(format!("spec: {error}")))?;
+    let mut subject = Subject::new(place.kind.as_str(), place.namespace, place.name);
+    subject.digest = Some(content);
+    let body = Stamped {
+        op: if request.operation == "CREATE" { Operation::Create } else { Operation::Update },
+        kind: place.kind.to_string(),
+        namespace: place.namespace.map(str::to_owned),
+        name: place.name.to_owned(),
+        content,
+        key: stamp::key_id(&a.receipts.verifying_key()),
+        stamp: Digest::from_bytes(stamp.digest()),
+    };
+    let new = NewRecord::new(now, subject, Payload::Stamp(body)).with_actor(&request.user_info.username);
+    a.ledger.append(new).await.map(|appended| appended.index).map_err(|error| super::unwritable(&error))
+}
+
+/// Whether an object with this spec can only stop something: a Reject, or a withdrawn release. No budget keeps it out, or
+/// whoever uses it up could not be stopped.
+pub fn blocks(spec: &Value) -> bool {
+    spec.get("decision").and_then(Value::as_str) == Some("Reject")
+        || spec.get("withdrawn").and_then(Value::as_bool) == Some(true)
 }
 
 /// Groups in a stamp at most, each of 64 characters or so: 16 KiB of the 256 KiB that all annotations may have. Of more,
@@ -222,6 +267,7 @@ mod tests {
             uid: None,
             subject_uid: None,
             role: None,
+            record: None,
         };
         for n in 0..1000 {
             assert_eq!(edited(&mut stamp, by(n % 2), at(n)), Ok(()));

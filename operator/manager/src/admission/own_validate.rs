@@ -15,7 +15,7 @@ use placet_gate::world::World;
 use serde_json::Value;
 
 use super::Admission;
-use super::own_mutate::annotation;
+use super::own_mutate::{annotation, blocks};
 use super::review::{Answer, Request};
 
 /// Judges a CREATE, UPDATE or DELETE of one of our kinds.
@@ -68,16 +68,8 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     let op = if request.operation == "CREATE" { Operation::Create } else { Operation::Update };
     let user = request.user_info.username.as_str();
     let now = a.state.now();
-    if !blocks(&record) && !a.ledger.may_write(&record, now) {
-        return Answer::deny(
-            429,
-            "TooManyRequests",
-            format!(
-                "namespace {} has used up what it may write to the evidence log for now, so this is refused and nothing \
-                 has changed; try again in a minute",
-                record.namespace.as_deref().unwrap_or_default()
-            ),
-        );
+    if !blocks(&record.spec) && !a.ledger.may_write(&record, now) {
+        return super::used_up(record.namespace.as_deref().unwrap_or_default());
     }
     match a.ledger.object(now, op, &record, Some(user), before.as_ref()).await {
         Ok(appended) => {
@@ -103,13 +95,6 @@ fn new_owners(object: &Value, old: Option<&Value>) -> Option<String> {
         })
         .collect();
     (!new.is_empty()).then(|| new.join(", "))
-}
-
-/// Whether an object can only stop something: a Reject, or a withdrawn release. No budget keeps it out, or whoever uses
-/// it up could not be stopped.
-fn blocks(record: &Record) -> bool {
-    record.spec.get("decision").and_then(Value::as_str) == Some("Reject")
-        || record.spec.get("withdrawn").and_then(Value::as_bool) == Some(true)
 }
 
 /// What needs other objects or the clock. Gives warnings, or why it is refused.
