@@ -521,7 +521,7 @@ async fn nothing_stays_of_a_test_that_is_killed() {
     .await
     .unwrap();
     std::fs::remove_file(&file).unwrap();
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mounts = tokio::fs::read_to_string("/proc/self/mountinfo").await.unwrap();
     assert!(!mounts.contains(dir.to_str().unwrap()), "a mount is seen outside of the cluster:\n{mounts}");
     running.kill().await.unwrap();
     nothing_left(&dir, Duration::from_secs(10)).await;
