@@ -91,8 +91,16 @@ async fn who_may_do_everything_is_no_officer_and_who_is_impersonated_shows_no_cr
 
     // bob himself, and somebody who impersonates him: the same name, another stamp.
     lending.apply("bob", &approval("himself")).await.unwrap().ok().unwrap();
-    let groups = ["--as=bob", "--as-group=model-owners", "--as-group=system:authenticated"];
-    let args = ["apply", "-n", lending.ns, "-f", "-"].iter().chain(&groups);
+    let args = [
+        "apply",
+        "-n",
+        lending.ns,
+        "-f",
+        "-",
+        "--as=bob",
+        "--as-group=model-owners",
+        "--as-group=system:authenticated",
+    ];
     lending.cluster.kubectl_with_input("root-admin", args, &approval("posed")).await.unwrap().ok().unwrap();
     let himself = field(&lending, "apv/himself", STAMP).await;
     holds(&himself, &["\"user\":\"bob\"", "\"groups\":[\"model-owners\"]", "\"credential\":\""]);

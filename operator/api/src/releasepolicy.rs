@@ -78,6 +78,10 @@ pub struct ReleasePolicySpec {
     #[schemars(length(max = 128))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["image".into()]))]
     pub platform_images: Option<Vec<PlatformImage>>,
+    /// Whether this version of the policy applies at once to releases that are cleared. Left out: no; each stands, until its
+    /// approvals end, on the version that it was cleared under, so that an edit or an upgrade voids nothing by accident.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applies_to_cleared: Option<bool>,
     /// What happens to replacements of running pods after a clearance was taken back by a withdrawal, a Reject, changed
     /// content or a prohibition. Left out: Hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]

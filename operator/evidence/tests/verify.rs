@@ -143,8 +143,16 @@ fn times_are_told_as_what_a_clock_said() {
     let sentence = "times from 2026-11-20T09:00:00Z to 2026-11-21T09:00:00Z are what the operator's clock said: the log \
                     proves the order of its records, not their times";
     assert!(told(0).contains(&format!("{sentence}\n")), "{}", told(0));
-    assert!(told(1).contains(&format!("{sentence} (1 gives an earlier time than one before it)\n")), "{}", told(1));
-    assert!(told(7).contains(&format!("{sentence} (7 give an earlier time than one before them)\n")), "{}", told(7));
+    assert!(
+        told(1).contains(&format!("{sentence} (1 gives an earlier time than one before it)\n")),
+        "{}",
+        told(1)
+    );
+    assert!(
+        told(7).contains(&format!("{sentence} (7 give an earlier time than one before them)\n")),
+        "{}",
+        told(7)
+    );
 }
 
 #[test]

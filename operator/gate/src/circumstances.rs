@@ -2,12 +2,15 @@
 //! and read by replay.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use placet_api::releasepolicy::ReleasePolicySpec;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::object::Record;
+use crate::object::{Object, Record};
+use crate::policy::PolicySet;
 use crate::world::{Clock, Snapshot, World};
 
 /// The field that tells these from stored objects of ours, with the version of the form as its value.
@@ -37,6 +40,9 @@ pub struct Circumstances {
     pub clock_untrusted: Option<String>,
     /// Digests of the stored objects that existed; the others were remembered.
     pub live: BTreeSet<String>,
+    /// Digests of the stored policies that the release stood on, where they were others than those that existed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<BTreeSet<String>>,
 }
 
 /// A stored object that says it is one of these and cannot be read.
@@ -70,6 +76,7 @@ impl Circumstances {
                 Clock::Trusted(_) => None,
             },
             live: live.map(|(id, _, _)| id.to_owned()).collect(),
+            basis: snapshot.basis.as_ref().map(|b| b.iter().map(|p| p.id.clone()).collect()),
         }
     }
 
@@ -89,7 +96,11 @@ impl Circumstances {
     /// The snapshot again, from the objects that were stored with it, each under the digest of its stored form.
     pub fn snapshot(self, objects: impl IntoIterator<Item = (String, Record)>, now: Timestamp) -> Snapshot {
         let mut world = World::new();
+        let mut basis: Vec<Arc<Object<ReleasePolicySpec>>> = Vec::new();
         for (digest, record) in objects {
+            if self.basis.as_ref().is_some_and(|b| b.contains(&digest)) {
+                basis.push(Arc::new(Object::new(record.clone(), self.live.contains(&digest))));
+            }
             if self.live.contains(&digest) { world.apply(record) } else { world.remember(record) }
         }
         let clock = match self.clock_untrusted {
@@ -101,6 +112,8 @@ impl Circumstances {
         snapshot.roles = self.roles.into();
         snapshot.first_use = self.first_use;
         snapshot.not_ready = self.not_ready;
+        basis.sort_by(|a, b| a.name().cmp(b.name()));
+        snapshot.basis = self.basis.map(|_| Arc::new(PolicySet::new(basis.into_iter())));
         snapshot
     }
 }

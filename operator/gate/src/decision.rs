@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{self, EvidenceParts};
 use crate::finding::{Finding, Gate, GateOutcome, Reason};
 use crate::gates::{self, Context, Outcome};
-use crate::policy::Requirements;
+use crate::policy::{PolicySet, Requirements};
 use crate::risk;
 use crate::time::Now;
 use crate::world::{Clock, Snapshot};
@@ -61,6 +61,9 @@ pub struct Decision {
     /// Names and digests of the policies that apply.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<(String, String)>,
+    /// Whether it was decided under the policies that the release was cleared under before, and not under those of now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_basis: bool,
     /// Until when the same inputs give the same decision; None: for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Timestamp>,
@@ -74,6 +77,11 @@ impl Decision {
         self.gates.iter().flat_map(|g| &g.findings)
     }
 
+    /// Whether it says nothing about the release, since the clock or what the operator hears cannot be trusted now.
+    pub fn is_blind(&self) -> bool {
+        self.findings().any(|f| matches!(f.reason, Reason::ClockUntrusted | Reason::StoreNotReady))
+    }
+
     /// Gates that are not met.
     pub fn open(&self) -> impl Iterator<Item = &GateOutcome> {
         self.gates.iter().filter(|g| g.verdict != GateVerdict::Met)
@@ -81,13 +89,32 @@ impl Decision {
 }
 
 /// Decides on a release. Total: any input gives a decision, and what is not known blocks.
+///
+/// A release that is cleared stands on the policies that it was cleared under, for as long as it would be cleared under
+/// them, or that cannot be known; after that, those of now decide.
 pub fn evaluate(snapshot: &Snapshot) -> Decision {
+    if let Some(basis) = &snapshot.basis {
+        let mut decision = judge(snapshot, basis);
+        if decision.cleared == Cleared::True || decision.is_blind() {
+            decision.on_basis = true;
+            let note = "decided under the policies that it was cleared under; those of now apply when its approvals end, \
+                        or at once where a policy says appliesToCleared";
+            for gate in decision.gates.iter_mut().filter(|g| g.gate == Gate::Policy) {
+                gate.notes.push(note.to_owned());
+            }
+            return decision;
+        }
+    }
+    judge(snapshot, &snapshot.policies)
+}
+
+fn judge(snapshot: &Snapshot, policies: &PolicySet) -> Decision {
     let now = Now::new(snapshot.clock.now());
     let release = snapshot.release.as_deref().and_then(|r| Some((r, r.spec.as_ref().ok()?)));
     let system = snapshot.system.as_deref().and_then(|s| Some((s, s.spec.as_ref().ok()?)));
     let classified = system.map(|(object, spec)| object.classified(spec));
     let class = classified.and_then(|c| c.derived.class);
-    let matched = snapshot.policies.matching(class, &snapshot.namespace_labels);
+    let matched = policies.matching(class, &snapshot.namespace_labels);
     let requirements: Option<&Requirements> = match &matched.joined.requirements {
         Ok(r) if !matched.policies.is_empty() && class.is_some() => Some(r),
         _ => None,
@@ -159,6 +186,7 @@ pub fn evaluate(snapshot: &Snapshot) -> Decision {
         content: snapshot.release.as_ref().map(|r| r.digest().to_owned()).unwrap_or_default(),
         evidence,
         policies: requirements.map(|r| r.policies.clone()).unwrap_or_default(),
+        on_basis: false,
         valid_until: now.horizon(),
         hold_replacements: requirements.is_none_or(|r| r.hold_replacements),
     }

@@ -145,7 +145,7 @@ impl Reading {
         for path in kind.user_fields() {
             let path: Vec<&str> = path.split('.').collect();
             digest::visit(&mut spec, &path, &mut |value| {
-                names.extend(value.as_str().map(|user| self.named(user)))
+                names.extend(value.as_str().map(|user| self.named(user)));
             });
         }
         let stamp = match stamp {

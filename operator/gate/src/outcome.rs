@@ -14,6 +14,7 @@ impl Decision {
             format!("content: {}", self.content),
             format!("replacements are held: {}", self.hold_replacements),
         ];
+        lines.extend(self.on_basis.then(|| "under the policies of before".to_owned()));
         lines.extend(self.lapse.map(|lapse| format!("lapse: {lapse:?}")));
         lines.extend(self.class.map(|class| format!("class: {class}")));
         lines.extend(self.evidence.iter().map(|digest| format!("evidence: {digest}")));

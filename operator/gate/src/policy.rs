@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use placet_api::approval::Covers;
 use placet_api::common::{Class, Level};
 use placet_api::releasepolicy::{
-    ApprovalWhen, LabelOperator, LabelSelector, Proof, ReleasePolicySpec, Replacements, TestRule,
-    WhenIndeterminate, WildcardGrants,
+    ApprovalWhen, LabelOperator, LabelSelector, Proof, ReleasePolicySpec, Replacements, SeparationOfDuties,
+    TestRule, WhenIndeterminate, WildcardGrants,
 };
 use serde::Serialize;
 
@@ -199,6 +199,33 @@ impl PolicySet {
         Self { policies: policies.collect(), joined: Mutex::default() }
     }
 
+    /// Names and content digests, sorted: sets of which these are equal ask for the same.
+    fn contents(&self) -> Vec<(&str, &str)> {
+        let mut all: Vec<(&str, &str)> = self.policies.iter().map(|p| (p.name(), p.digest())).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Whether another set holds the same policies.
+    pub fn asks_as(&self, other: &PolicySet) -> bool {
+        std::ptr::eq(self, other) || self.contents() == other.contents()
+    }
+
+    /// What a release stands on that was cleared under these policies, now that the policies are `live`: the version of
+    /// before of each, unless the version of now says that it applies to what is cleared. None if that is what is live.
+    #[must_use]
+    pub fn standing(&self, live: &PolicySet) -> Option<Vec<Arc<Object<ReleasePolicySpec>>>> {
+        let at_once = |p: &&Arc<Object<ReleasePolicySpec>>| {
+            p.spec.as_ref().is_ok_and(|s| s.applies_to_cleared == Some(true)) && p.problem().is_none()
+        };
+        let replaced: BTreeSet<&str> = live.iter().filter(at_once).map(|p| p.name()).collect();
+        let before = self.iter().filter(|p| !replaced.contains(p.name()));
+        let mut out: Vec<_> = before.chain(live.iter().filter(at_once)).cloned().collect();
+        out.sort_by(|a, b| a.name().cmp(b.name()));
+        let same = PolicySet::new(out.iter().cloned()).asks_as(live);
+        (!same).then_some(out)
+    }
+
     /// Policies that match a release of a class in a namespace, and what they ask for together.
     pub fn matching(&self, class: Option<Class>, labels: &BTreeMap<String, String>) -> Matched<'_> {
         let (mut places, mut unclear) = (Vec::new(), Vec::new());
@@ -376,42 +403,13 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
                 }
             }
         }
-        let duties = spec.separation_of_duties.as_ref();
-        out.author_may_approve &= duties.and_then(|d| d.author_may_approve) == Some(true);
-        out.one_role_per_person |= duties.and_then(|d| d.one_role_per_person) != Some(false);
-        out.wildcards_count &= duties.and_then(|d| d.wildcard_grants) == Some(WildcardGrants::Count);
-        let accounts: BTreeSet<Person> = duties
-            .and_then(|d| d.service_accounts.as_ref())
-            .into_iter()
-            .flatten()
-            .map(|a| Person::from_token(a))
-            .collect();
-        if i == 0 {
-            out.service_accounts = accounts;
-        } else {
-            out.service_accounts.retain(|a| accounts.contains(a));
-        }
-        if let Some(duties) = duties {
-            out.barred_groups.extend(duties.barred_groups.iter().flatten().map(ToString::to_string));
-            out.acceptor_not_approver_as
-                .extend(duties.acceptor_not_approver_as.iter().flatten().map(ToString::to_string));
-            out.policy_change_days = out.policy_change_days.max(duties.policy_change_days);
-            for alias in duties.aliases.iter().flatten() {
-                join_names(&mut out.aliases, alias.names.iter().map(|n| Person::from_token(n)));
-            }
-        }
+        join_duties(&mut out, spec.separation_of_duties.as_ref(), i == 0);
         if let Some(standing) = policy.standing() {
             out.policy_authors.extend(standing.authors.iter().map(|p| (p.clone(), standing.changed_at)));
         }
         out.first_use_days = smaller(out.first_use_days, spec.validity.as_ref().map(|v| v.first_use_days));
         out.running_days = smaller(out.running_days, spec.validity.as_ref().map(|v| v.running_days));
-        let images: BTreeSet<String> =
-            spec.platform_images.iter().flatten().map(|p| p.image.to_string()).collect();
-        if i == 0 {
-            out.platform_images = images;
-        } else {
-            out.platform_images.retain(|image| images.contains(image));
-        }
+        join_images(&mut out, spec, i == 0);
         out.hold_replacements |= spec.replacements != Some(Replacements::Start);
     }
     out.policies.sort();
@@ -428,6 +426,44 @@ impl Approvals {
             when: BTreeSet::new(),
             not_in_groups: BTreeSet::new(),
             proof: None,
+        }
+    }
+}
+
+/// Keeps the platform images that every policy lists; `first` if it is the first.
+fn join_images(out: &mut Requirements, spec: &ReleasePolicySpec, first: bool) {
+    let images: BTreeSet<String> =
+        spec.platform_images.iter().flatten().map(|p| p.image.to_string()).collect();
+    if first {
+        out.platform_images = images;
+    } else {
+        out.platform_images.retain(|image| images.contains(image));
+    }
+}
+
+/// Joins what a policy says of who may not approve; `first` if it is the first.
+fn join_duties(out: &mut Requirements, duties: Option<&SeparationOfDuties>, first: bool) {
+    out.author_may_approve &= duties.and_then(|d| d.author_may_approve) == Some(true);
+    out.one_role_per_person |= duties.and_then(|d| d.one_role_per_person) != Some(false);
+    out.wildcards_count &= duties.and_then(|d| d.wildcard_grants) == Some(WildcardGrants::Count);
+    let accounts: BTreeSet<Person> = duties
+        .and_then(|d| d.service_accounts.as_ref())
+        .into_iter()
+        .flatten()
+        .map(|a| Person::from_token(a))
+        .collect();
+    if first {
+        out.service_accounts = accounts;
+    } else {
+        out.service_accounts.retain(|a| accounts.contains(a));
+    }
+    if let Some(duties) = duties {
+        out.barred_groups.extend(duties.barred_groups.iter().flatten().map(ToString::to_string));
+        out.acceptor_not_approver_as
+            .extend(duties.acceptor_not_approver_as.iter().flatten().map(ToString::to_string));
+        out.policy_change_days = out.policy_change_days.max(duties.policy_change_days);
+        for alias in duties.aliases.iter().flatten() {
+            join_names(&mut out.aliases, alias.names.iter().map(|n| Person::from_token(n)));
         }
     }
 }

@@ -75,7 +75,7 @@ pub struct Identity {
 
 /// What a stamp says of a credential: SHA-256 over `placet.dev/credential/v1\n` and its id, in hex.
 pub fn credential(id: &str) -> String {
-    hex::encode(&Sha256::new().chain_update(b"placet.dev/credential/v1\n").chain_update(id).finalize())
+    hex::encode(Sha256::new().chain_update(b"placet.dev/credential/v1\n").chain_update(id).finalize())
 }
 
 /// A change of the spec.

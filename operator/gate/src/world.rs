@@ -16,6 +16,7 @@ use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_api::riskacceptance::RiskAcceptanceSpec;
 use placet_api::testreport::TestReportSpec;
 
+use crate::decision::{Cleared, Decision};
 use crate::object::{Object, Record, Stamp};
 use crate::policy::PolicySet;
 
@@ -123,6 +124,11 @@ pub struct World {
     policies: Table<ReleasePolicySpec>,
     /// The live ones of `policies`; made anew when one of them changes.
     policy_set: Arc<PolicySet>,
+    /// Policies that each release was cleared under, for as long as it has not lost its clearance since, with its uid:
+    /// one that is created again begins anew.
+    bases: BTreeMap<Key, (String, Arc<PolicySet>)>,
+    /// What those of `bases` come to beside the live policies, by the address of the set: many releases share one.
+    standing: Vec<(Arc<PolicySet>, Option<Arc<PolicySet>>)>,
     roles: Table<ApprovalRoleSpec>,
     /// Names of the live ones of `roles`.
     role_names: Arc<BTreeSet<String>>,
@@ -162,6 +168,8 @@ pub struct Snapshot {
     pub acceptances: Vec<Arc<Object<RiskAcceptanceSpec>>>,
     /// All policies.
     pub policies: Arc<PolicySet>,
+    /// The policies that the release stands on, where it is cleared and they are others than those of now.
+    pub basis: Option<Arc<PolicySet>>,
     /// Names of all roles.
     pub roles: Arc<BTreeSet<String>>,
     /// When the first pod of this content was admitted.
@@ -197,6 +205,81 @@ impl World {
 
     fn policies_changed(&mut self) {
         self.policy_set = Arc::new(PolicySet::new(self.policies.live.values().cloned()));
+        self.bases_changed();
+    }
+
+    fn bases_changed(&mut self) {
+        self.standing.clear();
+        for (_, basis) in self.bases.values() {
+            if self.standing.iter().any(|(of, _)| Arc::ptr_eq(of, basis)) {
+                continue;
+            }
+            let not_live = |p: &Arc<Object<ReleasePolicySpec>>| {
+                let live = self.policy_set.iter().find(|l| l.id == p.id);
+                live.cloned().unwrap_or_else(|| {
+                    let mut object = Object::clone(p);
+                    object.live = false;
+                    Arc::new(object)
+                })
+            };
+            let stands = basis.standing(&self.policy_set);
+            let stands = stands.map(|all| Arc::new(PolicySet::new(all.iter().map(not_live))));
+            self.standing.push((Arc::clone(basis), stands));
+        }
+    }
+
+    /// The policies that a release stands on, where they are others than those of now.
+    fn basis(&self, key: &Key) -> Option<Arc<PolicySet>> {
+        let (uid, basis) = self.bases.get(key)?;
+        self.releases.live.get(key).filter(|r| r.record.uid == *uid)?;
+        self.standing.iter().find(|(of, _)| Arc::ptr_eq(of, basis))?.1.clone()
+    }
+
+    /// The policies that a release stands on after a decision; None if it stands on none.
+    fn basis_after(
+        &self,
+        key: &Key,
+        snapshot: &Snapshot,
+        decision: &Decision,
+    ) -> Option<(String, Arc<PolicySet>)> {
+        let uid = &snapshot.release.as_ref()?.record.uid;
+        let before = self.bases.get(key).filter(|(of, _)| of == uid);
+        match decision.cleared {
+            Cleared::True if decision.on_basis => before.cloned(),
+            Cleared::True => Some((uid.clone(), Arc::clone(&snapshot.policies))),
+            // Nobody took anything back: it is only not known for a while.
+            _ if decision.is_blind() => before.cloned(),
+            _ => None,
+        }
+    }
+
+    /// Whether [`World::settle`] would change something.
+    pub fn unsettled(&self, snapshot: &Snapshot, decision: &Decision) -> bool {
+        let key = (snapshot.namespace.clone(), snapshot.name.clone());
+        match (self.bases.get(&key), self.basis_after(&key, snapshot, decision)) {
+            (None, None) => false,
+            (Some((of, a)), Some((uid, b))) => *of != uid || !a.asks_as(&b),
+            _ => true,
+        }
+    }
+
+    /// A decision was recorded: a release that is cleared stands on the policies that it was cleared under.
+    pub fn settle(&mut self, snapshot: &Snapshot, decision: &Decision) {
+        let key = (snapshot.namespace.clone(), snapshot.name.clone());
+        match self.basis_after(&key, snapshot, decision) {
+            Some(basis) => self.bases.insert(key, basis),
+            None => self.bases.remove(&key),
+        };
+        self.bases_changed();
+    }
+
+    /// The log says that this release stands on these policies.
+    pub fn stands_on(&mut self, release: &Record, policies: impl IntoIterator<Item = Record>) {
+        let set = PolicySet::new(policies.into_iter().map(|p| Arc::new(Object::new(p, false))));
+        let known = self.bases.values().map(|(_, basis)| basis).find(|b| b.asks_as(&set));
+        let basis = known.cloned().unwrap_or_else(|| Arc::new(set));
+        self.bases.insert(key_of(release), (release.uid.clone(), basis));
+        self.bases_changed();
     }
 
     fn roles_changed(&mut self) {
@@ -433,6 +516,7 @@ impl World {
             approvals,
             acceptances,
             policies: Arc::clone(&self.policy_set),
+            basis: self.basis(&key),
             roles: Arc::clone(&self.role_names),
             first_use,
         }
@@ -482,6 +566,9 @@ impl Snapshot {
         for kind in &self.not_ready {
             let _ = writeln!(text, "not ready {kind}");
         }
+        for policy in self.basis.iter().flat_map(|b| b.iter()) {
+            let _ = writeln!(text, "stands on {}", policy.id);
+        }
         if let Some(at) = self.first_use {
             let _ = writeln!(text, "first use {at}");
         }
@@ -508,6 +595,7 @@ impl Snapshot {
         all.extend(self.approvals.iter().map(of));
         all.extend(self.acceptances.iter().map(of));
         all.extend(self.policies.iter().map(of));
+        all.extend(self.basis.iter().flat_map(|b| b.iter()).map(of));
         all
     }
 }

@@ -24,6 +24,8 @@ pub mod subjects;
 pub mod unseen;
 
 #[cfg(test)]
+mod basis_tests;
+#[cfg(test)]
 mod network_tests;
 #[cfg(test)]
 mod testbed;

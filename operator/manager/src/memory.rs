@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use placet_api::Kind;
 use placet_evidence::{Digest, Effect, Operation, Payload, Record as LogRecord};
+use placet_gate::Decision;
 use placet_gate::circumstances::Circumstances;
+use placet_gate::finding::Reason;
 use placet_gate::object::Record;
 use placet_gate::world::World;
 
@@ -21,6 +24,8 @@ pub struct Memory {
     pub decisions: BTreeMap<(String, String), LastDecision>,
     /// What was admitted while cleared, by owner's uid.
     pub admitted: BTreeMap<String, Admitted>,
+    /// Inputs and result of the decision that each release was cleared by, unless it lost its clearance since.
+    cleared: BTreeMap<(String, String), (Vec<Digest>, Digest)>,
     /// When pods of a release were first let go: (namespace, release, time).
     pub first_use: Vec<(String, String, jiff::Timestamp)>,
 }
@@ -49,7 +54,20 @@ impl Memory {
                     cleared: body.verdict == placet_evidence::Verdict::Met,
                     content: record.subject.digest,
                 };
-                self.decisions.insert((namespace(), record.subject.name.clone()), last);
+                let key = (namespace(), record.subject.name.clone());
+                let blind = [Reason::ClockUntrusted, Reason::StoreNotReady];
+                let blind =
+                    body.gates.iter().flat_map(|g| &g.reasons).any(|r| blind.iter().any(|b| b.as_str() == r));
+                match body.result.filter(|_| last.cleared) {
+                    Some(result) => {
+                        self.cleared.insert(key.clone(), (body.snapshot.clone(), result));
+                    }
+                    None if blind => {}
+                    None => {
+                        self.cleared.remove(&key);
+                    }
+                }
+                self.decisions.insert(key, last);
             }
             Payload::Object(body) if body.op == Operation::Delete && body.stamped => {
                 self.read.extend(body.stored);
@@ -116,6 +134,12 @@ impl Memory {
                 ),
             }
         }
+        for ((namespace, name), (inputs, result)) in &self.cleared {
+            let (release, policies) = basis((namespace, name), inputs, result, read)?;
+            if let Some(release) = release {
+                world.stands_on(&release, policies);
+            }
+        }
         for (namespace, release, at) in &self.first_use {
             let content = self.decisions.get(&(namespace.clone(), release.clone())).and_then(|d| d.content);
             if let Some(content) = content {
@@ -137,4 +161,39 @@ impl Memory {
             })
             .collect())
     }
+}
+
+/// The release that a decision cleared, and the policies that it was made under.
+fn basis(
+    (namespace, name): (&str, &str),
+    inputs: &[Digest],
+    result: &Digest,
+    read: &dyn Fn(&Digest) -> anyhow::Result<Vec<u8>>,
+) -> anyhow::Result<(Option<Record>, Vec<Record>)> {
+    let decision: Decision = serde_json::from_slice(&read(result)?)?;
+    let (mut releases, mut policies) = (Vec::new(), Vec::new());
+    let (mut live, mut under) = (BTreeSet::new(), BTreeSet::new());
+    for digest in inputs {
+        let bytes = read(digest)?;
+        match serde_json::from_slice::<Record>(&bytes) {
+            Ok(record) if record.kind == Kind::ReleasePolicy => policies.push((digest.to_string(), record)),
+            Ok(record)
+                if record.kind == Kind::ModelRelease
+                    && record.name == name
+                    && record.namespace.as_deref() == Some(namespace) =>
+            {
+                releases.push((digest.to_string(), record));
+            }
+            Ok(_) => {}
+            Err(_) => {
+                if let Some(rest) = Circumstances::read(&serde_json::from_slice(&bytes)?)? {
+                    under = rest.basis.filter(|_| decision.on_basis).unwrap_or_else(|| rest.live.clone());
+                    live = rest.live;
+                }
+            }
+        }
+    }
+    let release = releases.into_iter().find(|(digest, _)| live.contains(digest)).map(|(_, record)| record);
+    policies.retain(|(digest, _)| under.contains(digest));
+    Ok((release, policies.into_iter().map(|(_, record)| record).collect()))
 }

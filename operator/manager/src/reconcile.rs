@@ -286,6 +286,7 @@ impl Reconciler {
         };
         let decision = evaluate(&snapshot);
         let (recorded, before) = self.ledger.decision(&snapshot, &decision).await?;
+        self.state.settle(&snapshot, &decision);
         let digest = snapshot.digest();
         self.ledger.seen().decided(&snapshot, &digest);
         // An admission may have recorded the decision before; what was told is what counts.

@@ -350,6 +350,14 @@ impl State {
         self.clock.now()
     }
 
+    /// A decision was recorded.
+    pub fn settle(&self, snapshot: &Snapshot, decision: &Decision) {
+        // Nearly always the same as before, and everybody else would have to decide anew.
+        if self.world().unsettled(snapshot, decision) {
+            self.world_mut().settle(snapshot, decision);
+        }
+    }
+
     /// What a decision on a release reads now. Reads caches only.
     pub fn snapshot(&self, namespace: &str, name: &str) -> Snapshot {
         let mut snapshot = self.world().snapshot(namespace, name, self.gate_clock());

@@ -114,6 +114,7 @@ pub fn decision(word: &str) -> Option<Decision> {
         evidence: None,
         policies: vec![],
         valid_until: None,
+        on_basis: false,
         hold_replacements: word != "taken back, replacements start",
     })
 }

@@ -179,7 +179,7 @@ fn groups_that_matter(world: &world::World) -> BTreeSet<&str> {
         let barred = spec.separation_of_duties.iter().flat_map(|d| d.barred_groups.iter().flatten());
         barred.chain(spec.approvals.iter().flat_map(|a| a.not_in_groups.iter().flatten()))
     });
-    groups.map(|g| g.as_str()).collect()
+    groups.map(placet_api::scalar::Title::as_str).collect()
 }
 
 /// Editors of one object at most: 100 take about 10 KiB of the 256 KiB that all annotations of an object may have.

@@ -1,0 +1,192 @@
+//! A release that is cleared stands on the policies that it was cleared under, until its term or until a policy says that
+//! it applies at once.
+
+use jiff::SignedDuration;
+use placet_api::Kind;
+use placet_evidence::Payload;
+use placet_gate::circumstances::Circumstances;
+use placet_gate::object::Record;
+use placet_gate::{Decision, evaluate};
+use serde_json::{Value, json};
+
+use crate::testbed::{Bed, NS, RELEASE, Site, approval, model_release, policy, stamped, world};
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+async fn cleared(site: &Site) -> Bed {
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    for object in world() {
+        bed.put(&object);
+    }
+    bed.turns(1).await;
+    assert_eq!(bed.cleared(), "True");
+    bed
+}
+
+fn again(site: &Site) -> Bed {
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    bed.list();
+    bed
+}
+
+/// The policy, asking for two people where it asked for one.
+fn stricter(more: &Value) -> Value {
+    let mut spec = policy(&[])["spec"].clone();
+    spec["approvals"][0]["count"] = json!(2);
+    for (key, value) in more.as_object().into_iter().flatten() {
+        spec[key] = value.clone();
+    }
+    stamped(Kind::ReleasePolicy, "minimal", "platform", "2026-11-20T00:00:00Z", &spec)
+}
+
+fn findings(bed: &Bed) -> String {
+    bed.status(Kind::ModelRelease, RELEASE)["gates"].to_string()
+}
+
+#[tokio::test]
+async fn an_edit_of_a_policy_voids_nothing_that_is_cleared() {
+    let site = Site::new();
+    let bed = cleared(&site).await;
+    bed.put(&stricter(&json!({})));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "True");
+    drop(bed);
+    for _ in 0..2 {
+        let bed = again(&site);
+        bed.turns(2).await;
+        assert_eq!(bed.cleared(), "True", "after a restart too");
+    }
+    // A second policy, and the first one deleted: the release stands.
+    let bed = again(&site);
+    let mut other = stricter(&json!({}));
+    other["metadata"]["name"] = "other".into();
+    bed.put(&stamped(Kind::ReleasePolicy, "other", "platform", "2026-11-20T00:00:00Z", &other["spec"]));
+    bed.delete(Kind::ReleasePolicy, "minimal");
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "True");
+}
+
+#[tokio::test]
+async fn at_the_end_of_its_term_the_policy_of_now_decides() {
+    let site = Site::new();
+    let bed = cleared(&site).await;
+    bed.put(&stricter(&json!({})));
+    bed.turns(1).await;
+    // The approval of 4 November ends 30 days later without a first use.
+    bed.pass_turns(DAY * 13, 1).await;
+    assert_eq!(bed.cleared(), "True");
+    bed.pass_turns(DAY * 2, 2).await;
+    assert_eq!(bed.cleared(), "False");
+    assert!(findings(&bed).contains("2 approvals by model-owner"), "{}", findings(&bed));
+}
+
+#[tokio::test]
+async fn an_edit_that_says_so_applies_at_once() {
+    let site = Site::new();
+    let bed = cleared(&site).await;
+    bed.put(&stricter(&json!({"appliesToCleared": true})));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False");
+    assert!(findings(&bed).contains("1 of 2"), "{}", findings(&bed));
+    // What was lost does not come back by the edit alone being changed back in part.
+    bed.put(&stricter(&json!({})));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False", "the clearance was lost, and the policy of now decides");
+    bed.put(&policy(&[]));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "True");
+}
+
+#[tokio::test]
+async fn a_clearance_that_is_lost_is_regained_under_the_policy_of_now() {
+    let site = Site::new();
+    let bed = cleared(&site).await;
+    bed.put(&stricter(&json!({})));
+    bed.delete(Kind::Approval, "owner-bob");
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False");
+    bed.put(&approval("owner-bert", "bert", "Approve", "2026-11-20T12:00:00Z"));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False");
+    assert!(findings(&bed).contains("1 of 2"), "{}", findings(&bed));
+    drop(bed);
+    let bed = again(&site);
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False", "after a restart too");
+}
+
+#[tokio::test]
+async fn a_release_that_is_created_again_begins_under_the_policy_of_now() {
+    let site = Site::new();
+    let bed = cleared(&site).await;
+    bed.put(&stricter(&json!({})));
+    bed.turns(1).await;
+    bed.delete(Kind::ModelRelease, RELEASE);
+    let mut second = model_release();
+    second["metadata"]["uid"] = "second".into();
+    bed.put(&second);
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False");
+    drop(bed);
+    // Unseen: deleted and created while nobody watched.
+    let site = Site::new();
+    let bed = cleared(&site).await;
+    bed.put(&stricter(&json!({})));
+    bed.turns(1).await;
+    drop(bed);
+    site.fake.put(&crate::testbed::path(Kind::ModelRelease, RELEASE), second);
+    let bed = again(&site);
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False");
+}
+
+#[tokio::test]
+async fn not_knowing_for_a_while_takes_nothing_back() {
+    let site = Site::new();
+    let bed = cleared(&site).await;
+    bed.put(&stricter(&json!({})));
+    bed.turns(1).await;
+    // Somebody sets the clock ahead; then it is right again.
+    site.hands.set(SignedDuration::from_mins(5));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "Unknown");
+    drop(bed);
+    site.hands.set(SignedDuration::from_mins(-5));
+    let bed = again(&site);
+    bed.pass_turns(SignedDuration::from_mins(6), 2).await;
+    assert_eq!(bed.cleared(), "True");
+}
+
+#[tokio::test]
+async fn what_a_decision_stood_on_is_in_the_log_for_replay() {
+    let site = Site::new();
+    let bed = cleared(&site).await;
+    bed.put(&stricter(&json!({})));
+    bed.turns(2).await;
+    let read = |digest: &placet_evidence::Digest| -> Value {
+        let object = placet_evidence::source::read_object(bed.log.source(), digest).unwrap().unwrap();
+        serde_json::from_slice(object.bytes()).unwrap()
+    };
+    let mut on_basis = 0;
+    for record in bed.records() {
+        let Payload::Decision(body) = &record.payload else { continue };
+        let (mut rest, mut objects) = (None, Vec::new());
+        for digest in &body.snapshot {
+            let value = read(digest);
+            match Circumstances::read(&value).unwrap() {
+                Some(found) => rest = Some(found),
+                None => {
+                    objects.push((digest.to_string(), serde_json::from_value::<Record>(value).unwrap()));
+                }
+            }
+        }
+        let rest = rest.unwrap();
+        assert_eq!((rest.namespace.as_str(), rest.name.as_str()), (NS, RELEASE));
+        let recorded: Decision = serde_json::from_value(read(&body.result.unwrap())).unwrap();
+        on_basis += usize::from(recorded.on_basis);
+        assert_eq!(evaluate(&rest.snapshot(objects, body.now)), recorded);
+    }
+    assert_eq!(on_basis, 1);
+}
