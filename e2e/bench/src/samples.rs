@@ -4,6 +4,7 @@
 use anyhow::Context as _;
 use jiff::Timestamp;
 use placet_api::keys;
+use placet_gate::digest;
 use placet_gate::object::Reading;
 use placet_gate::people::PeopleKey;
 use placet_gate::stamp::{Identity, ReceiptKeys, RoleAnswer, StampText};
@@ -64,6 +65,7 @@ fn one(text: &str) -> anyhow::Result<Value> {
 pub fn reading() -> Reading {
     Reading {
         cluster: "bench".into(),
+        cluster_name: None,
         keys: ReceiptKeys::new(),
         people: PeopleKey::new(*b"people key of the bench"),
     }
@@ -100,7 +102,13 @@ impl<'a> Filler<'a> {
             spec: String::new(),
             uid: None,
             subject_uid: None,
-            role: role.map(|name| RoleAnswer { name: name.to_owned(), allowed: true, wildcard: false, at }),
+            role: role.map(|name| RoleAnswer {
+                name: name.to_owned(),
+                user: None,
+                allowed: true,
+                wildcard: false,
+                at,
+            }),
             record: None,
         };
         let (record, names) = self.reading.read_assuming(object, &stamp)?;
@@ -131,7 +139,10 @@ impl<'a> Filler<'a> {
         world.set_namespace(namespace, [(keys::ENFORCE.to_owned(), mode.to_owned())].into());
         let system = self.add(world, "olga", &placed(one(SYSTEM)?, namespace))?;
         let assessment = placed(one(ASSESSMENT)?, namespace);
-        let assessed = self.add(world, "olga", &assessment)?;
+        self.add(world, "olga", &assessment)?;
+        let name = text_of(&assessment, "/metadata/name");
+        let risk =
+            digest::risk(namespace, &name, &assessment["spec"], "R1")?.context("the sample has a risk R1")?;
         for text in RELEASES {
             let release = placed(one(text)?, namespace);
             let name = text_of(&release, "/metadata/name");
@@ -152,8 +163,8 @@ impl<'a> Filler<'a> {
             "apiVersion": "placet.dev/v1alpha1", "kind": "RiskAcceptance",
             "metadata": {"name": "r1-frank", "namespace": namespace, "uid": "uid-acceptance"},
             "spec": {
-                "assessment": {"name": text_of(&assessment, "/metadata/name"), "digest": assessed},
-                "risks": ["R1"], "role": "executive", "level": "High",
+                "assessment": {"name": text_of(&assessment, "/metadata/name")},
+                "risks": [{"id": "R1", "digest": risk}], "role": "executive", "level": "High",
                 "rationale": "Every refusal is looked at by a loan officer",
                 "expiresAt": "2027-06-30T00:00:00Z",
             },

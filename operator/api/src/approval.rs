@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::common::Condition;
 use crate::scalar::{DateTime, Digest, Line, Name, Paragraph};
+use crate::signed::Signed;
 
 /// One person's decision, in one role, on the content with this digest. Who decided is not written here: it is taken
-/// from the request that created the object. Immutable; an approval is withdrawn by a new Approval that says Reject.
+/// from the request that created the object, or from its signature. Immutable; an approval is withdrawn by a new Approval that says Reject.
 #[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "placet.dev",
@@ -53,6 +54,10 @@ pub struct ApprovalSpec {
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub answers: Option<Vec<Name>>,
+    /// Your signature over all of this, where a robot applies it: it counts for the user of the TrustedSigner whose key
+    /// signed, whoever applies it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
 }
 
 /// What an approval is about.

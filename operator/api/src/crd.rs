@@ -16,6 +16,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         crate::riskacceptance::RiskAcceptance::crd(),
         crate::releasepolicy::ReleasePolicy::crd(),
         crate::approvalrole::ApprovalRole::crd(),
+        crate::trustedsigner::TrustedSigner::crd(),
     ];
     for crd in &mut crds {
         for version in &mut crd.spec.versions {

@@ -14,6 +14,10 @@ pub const HOLD_GATE: &str = "placet.dev/hold";
 pub const STAMP: &str = "placet.dev/stamp";
 /// Annotation: the operator's signature over the stamp, the identity and the content of the object.
 pub const RECEIPT: &str = "placet.dev/receipt";
+/// Annotation of a ModelRelease: the envelope in which its author signed it, where a robot applies it.
+pub const AUTHOR_SIGNATURE: &str = "placet.dev/author-signature";
+/// Annotation on a withdrawn release: why, for people to read. No part of the evidence.
+pub const WITHDRAWN_BECAUSE: &str = "placet.dev/withdrawn-because";
 /// Verb on `releasepolicies.placet.dev` that removing or weakening a namespace's label needs.
 pub const VERB_ENFORCE: &str = "enforce";
 /// Verb on `approvalroles.placet.dev` that makes somebody a holder of the role.
@@ -29,7 +33,7 @@ mod tests {
 
     #[test]
     fn keys_are_unique() {
-        let keys = [ENFORCE, RELEASE, HOLD_GATE, STAMP, RECEIPT];
+        let keys = [ENFORCE, RELEASE, HOLD_GATE, STAMP, RECEIPT, AUTHOR_SIGNATURE, WITHDRAWN_BECAUSE];
         let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
         assert_eq!(distinct.len(), keys.len());
     }

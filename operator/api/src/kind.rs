@@ -21,11 +21,13 @@ pub enum Kind {
     ReleasePolicy,
     /// ApprovalRole.
     ApprovalRole,
+    /// TrustedSigner.
+    TrustedSigner,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 9] = [
         Kind::AISystem,
         Kind::ImpactAssessment,
         Kind::ModelRelease,
@@ -34,6 +36,7 @@ impl Kind {
         Kind::RiskAcceptance,
         Kind::ReleasePolicy,
         Kind::ApprovalRole,
+        Kind::TrustedSigner,
     ];
 
     /// The kind with this name.
@@ -52,6 +55,7 @@ impl Kind {
             Kind::RiskAcceptance => "RiskAcceptance",
             Kind::ReleasePolicy => "ReleasePolicy",
             Kind::ApprovalRole => "ApprovalRole",
+            Kind::TrustedSigner => "TrustedSigner",
         }
     }
 
@@ -66,6 +70,7 @@ impl Kind {
             Kind::RiskAcceptance => "riskacceptances",
             Kind::ReleasePolicy => "releasepolicies",
             Kind::ApprovalRole => "approvalroles",
+            Kind::TrustedSigner => "trustedsigners",
         }
     }
 
@@ -80,12 +85,13 @@ impl Kind {
             Kind::RiskAcceptance => "ra",
             Kind::ReleasePolicy => "rp",
             Kind::ApprovalRole => "approle",
+            Kind::TrustedSigner => "ts",
         }
     }
 
     /// Whether objects live in a namespace.
     pub fn namespaced(self) -> bool {
-        !matches!(self, Kind::ReleasePolicy | Kind::ApprovalRole)
+        !matches!(self, Kind::ReleasePolicy | Kind::ApprovalRole | Kind::TrustedSigner)
     }
 
     /// Whether the spec never changes after creation (ModelRelease: except `withdrawn`).
@@ -128,11 +134,13 @@ impl Kind {
             }
             Kind::TestReport => &[("supersedes.reports", &[]), ("metrics", &["name"])],
             Kind::ApprovalRole => &[],
+            Kind::TrustedSigner => &[("roles", &[]), ("groups", &[])],
             Kind::Approval => &[("answers", &[])],
-            Kind::RiskAcceptance => &[("risks", &[])],
+            Kind::RiskAcceptance => &[("risks", &["id"])],
             Kind::ReleasePolicy => &[
                 ("appliesTo.classes", &[]),
                 ("acceptanceAuthority.*.roles", &[]),
+                ("acceptanceAuthority.*.consulted", &[]),
                 ("acceptanceAuthority", &["level"]),
                 ("approvals", &["role"]),
                 ("separationOfDuties.acceptorNotApproverAs", &[]),
@@ -146,11 +154,12 @@ impl Kind {
         match self {
             Kind::AISystem => &["owner.contact"],
             Kind::ModelRelease => &["developers.*"],
-            Kind::Approval => &["comment"],
+            Kind::Approval => &["comment", "signed.envelope"],
             Kind::RiskAcceptance => &["rationale", "conditions.*"],
             Kind::ReleasePolicy => {
                 &["separationOfDuties.aliases.*.names.*", "separationOfDuties.serviceAccounts.*"]
             }
+            Kind::TrustedSigner => &["key", "user", "revoked.reason"],
             Kind::ImpactAssessment | Kind::TestReport | Kind::ApprovalRole => &[],
         }
     }
@@ -159,6 +168,7 @@ impl Kind {
     pub fn user_fields(self) -> &'static [&'static str] {
         match self {
             Kind::ModelRelease | Kind::ReleasePolicy => self.personal_fields(),
+            Kind::TrustedSigner => &["user"],
             _ => &[],
         }
     }

@@ -262,10 +262,32 @@ pub enum WhenIndeterminate {
 pub struct AcceptanceAuthority {
     /// The level.
     pub level: Level,
-    /// Roles, each of which may accept it.
+    /// Roles that may accept it: each of them alone, or all together (see `needs`).
     #[schemars(length(min = 1, max = 8))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub roles: Vec<Name>,
+    /// Whether one of the roles is enough, or each must accept, by a different person. Left out: AnyRole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<AcceptanceNeeds>,
+    /// Roles that are heard before: of each a holder approves the acceptance (`placet approve ra/NAME`), who did not accept
+    /// the risk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub consulted: Option<Vec<Name>>,
+    /// Days of 24 hours that an acceptance stands at most, whatever end it names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3650))]
+    pub max_days: Option<i32>,
+}
+
+/// How many of the roles must accept a risk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum AcceptanceNeeds {
+    /// One of them.
+    AnyRole,
+    /// Each of them, by a different person.
+    EveryRole,
 }
 
 /// Approvals that are asked for from one role.
@@ -300,6 +322,9 @@ pub enum Proof {
     /// A stamp of a request that named the credential it was authenticated with, which a request by plain impersonation
     /// (`kubectl --as`) does not. It does not stop who may impersonate user extras as well.
     Credential,
+    /// The signature of a TrustedSigner over the approval itself: then nobody who can impersonate approves as somebody
+    /// else, a cluster-admin without the key included. An approval without one does not count, through kubectl either.
+    Signed,
 }
 
 /// When an approval is asked for.
@@ -381,6 +406,10 @@ pub struct Validity {
     /// Days that an approval stands once the release is used.
     #[schemars(range(min = 1, max = 3650))]
     pub running_days: i32,
+    /// Days before the end of a risk acceptance at which its condition Expiring says so. Left out: 30.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 365))]
+    pub warn_days: Option<i32>,
 }
 
 /// An image that holds no model.

@@ -45,6 +45,12 @@ pub struct TrustedSignerSpec {
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub roles: Vec<Name>,
+    /// Groups of the user, as the identity provider would name them: a signature comes without them. They are sent with the
+    /// question whether the user holds a role, and rules on groups see them. Whoever writes this object answers for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub groups: Option<Vec<Title>>,
     /// When the key ends by itself. What the log saw before stays; what it first sees from then on does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime>,
@@ -66,7 +72,7 @@ pub struct Revoked {
     /// counted before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compromised_since: Option<DateTime>,
-    /// Why, for readers.
+    /// Why, for readers. Personal: kept out of evidence leaves and snapshots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Line>,
 }

@@ -202,7 +202,9 @@ fn immutable_specs_say_so_and_the_releases_rules_name_every_field() {
             .map(|rules| rules.iter().filter_map(|rule| rule["rule"].as_str()).collect())
             .unwrap_or_default();
         if !kind.immutable() {
-            assert!(rules.iter().all(|rule| !rule.contains("oldSelf")), "{kind} may change");
+            // Of a TrustedSigner parts are fixed; the bad files show which.
+            let fixed = |rule: &&str| rule.contains("oldSelf") && kind != Kind::TrustedSigner;
+            assert!(!rules.iter().any(fixed), "{kind} may change");
         } else if kind != Kind::ModelRelease {
             assert!(rules.contains(&"self == oldSelf"), "{kind} is immutable: {rules:?}");
         } else {

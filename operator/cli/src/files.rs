@@ -373,7 +373,7 @@ fn item_lines(before: u64, text: &str) -> Option<Vec<u64>> {
 fn strictly(object: &Loaded, source: Option<(u64, &str)>) -> Option<String> {
     use placet_api::{
         aisystem, approval, approvalrole, impactassessment, modelrelease, releasepolicy, riskacceptance,
-        testreport,
+        testreport, trustedsigner,
     };
     match object.kind {
         Kind::AISystem => typed::<aisystem::AISystemSpec>(object, source),
@@ -384,6 +384,7 @@ fn strictly(object: &Loaded, source: Option<(u64, &str)>) -> Option<String> {
         Kind::RiskAcceptance => typed::<riskacceptance::RiskAcceptanceSpec>(object, source),
         Kind::ReleasePolicy => typed::<releasepolicy::ReleasePolicySpec>(object, source),
         Kind::ApprovalRole => typed::<approvalrole::ApprovalRoleSpec>(object, source),
+        Kind::TrustedSigner => typed::<trustedsigner::TrustedSignerSpec>(object, source),
     }
 }
 

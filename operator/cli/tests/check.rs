@@ -245,6 +245,7 @@ fn export(key: &SigningKey, cluster: &str) -> Value {
             let at = "2026-11-10T09:00:00Z".parse().unwrap();
             let role = object["spec"]["role"].as_str().map(|role| RoleAnswer {
                 name: role.into(),
+                user: None,
                 allowed: true,
                 wildcard: false,
                 at,
@@ -281,6 +282,7 @@ fn an_export_is_decided_as_on_the_cluster_in_the_same_words() {
     write(&keys_file, &keys.to_text());
     let reading = Reading {
         cluster: "uid-1".into(),
+        cluster_name: None,
         keys: keys.clone(),
         people: PeopleKey::new(*b"the installation's own"),
     };

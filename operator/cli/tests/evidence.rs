@@ -83,8 +83,12 @@ fn write_log(dir: &Path, heads: &Path, changed: Changed) -> LogKey {
     let key = LogKey::from_seed(&[5; 32]);
     let config = Config::new(dir, ORIGIN, "cluster-1");
     let log = Log::open(&config, &key, Arc::new(FileHeads::new(heads)), at("2026-11-20T09:00:00Z")).unwrap();
-    let reading =
-        Reading { cluster: "cluster-1".into(), keys: ReceiptKeys::new(), people: PeopleKey::new(*b"people") };
+    let reading = Reading {
+        cluster: "cluster-1".into(),
+        cluster_name: None,
+        keys: ReceiptKeys::new(),
+        people: PeopleKey::new(*b"people"),
+    };
     let stamp = |user: &str| StampText {
         creator: Identity { user: user.into(), ..Identity::default() },
         created_at: at("2026-11-20T09:00:00Z"),

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::object::{Object, Record};
 use crate::policy::PolicySet;
+use crate::signature::Remembered;
 use crate::world::{Clock, Snapshot, World};
 
 /// The field that tells these from stored objects of ours, with the version of the form as its value.
@@ -43,6 +44,9 @@ pub struct Circumstances {
     /// Digests of the stored policies that the release stood on, where they were others than those that existed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis: Option<BTreeSet<String>>,
+    /// What the log remembered of the signatures among them.
+    #[serde(default, skip_serializing_if = "Remembered::is_empty")]
+    pub signatures: Remembered,
 }
 
 /// A stored object that says it is one of these and cannot be read.
@@ -77,6 +81,7 @@ impl Circumstances {
             },
             live: live.map(|(id, _, _)| id.to_owned()).collect(),
             basis: snapshot.basis.as_ref().map(|b| b.iter().map(|p| p.id.clone()).collect()),
+            signatures: snapshot.signatures.clone(),
         }
     }
 
@@ -112,6 +117,7 @@ impl Circumstances {
         snapshot.roles = self.roles.into();
         snapshot.first_use = self.first_use;
         snapshot.not_ready = self.not_ready;
+        snapshot.signatures = self.signatures;
         basis.sort_by(|a, b| a.name().cmp(b.name()));
         snapshot.basis = self.basis.map(|_| Arc::new(PolicySet::new(basis.into_iter())));
         snapshot

@@ -144,6 +144,8 @@ reasons! {
     EvaluationNotApproved,
     /// A residual risk above the appetite is not accepted.
     RiskNotAccepted,
+    /// A role was not heard on the acceptance of a risk.
+    ConsultationMissing,
     /// A residual risk that nobody may accept.
     RiskNotAcceptable,
     /// No policy says who may accept a level.
@@ -154,6 +156,8 @@ reasons! {
     ApprovalExpired,
     /// A residual risk is no longer accepted, because the acceptance has ended.
     AcceptanceExpired,
+    /// A robot created the release, and nobody's signature says who wrote it.
+    AuthorUnknown,
     /// A role's holder rejected it.
     Rejected,
     /// The content changed since it was approved.

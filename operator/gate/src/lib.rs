@@ -16,6 +16,7 @@ pub mod people;
 pub mod policy;
 pub mod render;
 pub mod risk;
+pub mod signature;
 pub mod signed;
 pub mod stamp;
 pub mod time;

@@ -1,5 +1,6 @@
 //! Objects as the gate reads them: content, digest, and who stands behind them, with people as tokens.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock};
 
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use crate::digest::{self, DigestError};
 use crate::gates::tests::Verdicts;
 use crate::people::{PeopleKey, Person};
 use crate::risk::Scored;
+use crate::signature::{Signature, SignerRecord};
 use crate::stamp::{self, Place, ReceiptKeys, StampProblem, StampText};
 use crate::username::{self, DoubtfulName};
 
@@ -43,6 +45,9 @@ pub struct Standing {
     /// Whether the creator held the role that the object names, where it names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holds_role: Option<bool>,
+    /// Of whom that is said, where it is not the creator: the person whose key signed the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_of: Option<Person>,
     /// Whether the creator held it only by a wildcard.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_wildcard: bool,
@@ -83,6 +88,12 @@ pub struct Record {
     pub digest: Result<String, String>,
     /// Who stands behind it.
     pub stamp: Stamp,
+    /// Approval and ModelRelease: the signature that it carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
+    /// TrustedSigner: its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<SignerRecord>,
 }
 
 /// Why a text is no object of ours.
@@ -111,6 +122,8 @@ pub enum ObjectError {
 pub struct Reading {
     /// Uid of the cluster.
     pub cluster: String,
+    /// The cluster's configured name, which signatures may be made for as well.
+    pub cluster_name: Option<String>,
     /// Keys that receipts are verified with.
     pub keys: ReceiptKeys,
     /// The key that makes tokens from names.
@@ -152,10 +165,15 @@ impl Reading {
             Ok(stamp) => Stamp::Valid(self.standing(&stamp, &mut names)),
             Err(why) => Stamp::Invalid { why },
         };
+        let content = digest.as_deref().unwrap_or_default();
+        let signature = self
+            .signature(kind, namespace.as_deref(), &name, object, content)
+            .map(|held| held.unwrap_or_else(|error| Signature::Invalid { why: error.flaw() }));
+        let signer = (kind == Kind::TrustedSigner).then(|| Self::signer(&self.people, &spec));
         self.people.tokenise(kind, &mut spec);
         let uid = text("/metadata/uid").unwrap_or_default().to_owned();
         let digest = digest.map_err(|e: DigestError| e.to_string());
-        Ok((Record { kind, namespace, name, uid, spec, digest, stamp }, names))
+        Ok((Record { kind, namespace, name, uid, spec, digest, stamp, signature, signer }, names))
     }
 
     /// Reads an object without a stamp as if it had been written by these people: for cases and offline checks, where
@@ -192,6 +210,7 @@ impl Reading {
             created_at: stamp.created_at,
             changed_at: stamp.editors.last().map_or(stamp.created_at, |e| e.at),
             authors,
+            role_of: stamp.role.as_ref().and_then(|r| r.user.as_deref()).map(&mut person),
             holds_role: stamp.role.as_ref().map(|r| r.allowed),
             by_wildcard: stamp.role.as_ref().is_some_and(|r| r.wildcard),
             groups: stamp.creator.groups.clone(),
@@ -260,8 +279,17 @@ pub(crate) struct Known {
     pub(crate) class: OnceLock<Classified>,
     /// ImpactAssessment: scores by the matrix that was asked for first.
     pub(crate) scores: OnceLock<Scored>,
+    /// ImpactAssessment: digest of each risk, by id.
+    pub(crate) risks: OnceLock<BTreeMap<String, String>>,
     /// TestReport: verdicts by the test that was asked for.
     pub(crate) verdicts: Mutex<Verdicts>,
+}
+
+impl Standing {
+    /// Who decided, as far as the stamp says: the person whose key signed, or the creator.
+    pub fn who(&self) -> &Person {
+        self.role_of.as_ref().unwrap_or(&self.creator)
+    }
 }
 
 impl<S: serde::de::DeserializeOwned> Object<S> {

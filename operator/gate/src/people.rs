@@ -48,6 +48,16 @@ impl PeopleKey {
         Person(self.mac("person", user))
     }
 
+    /// Token of a signing key, by its fingerprint.
+    pub fn key_token(&self, fingerprint: &str) -> String {
+        self.mac("key", fingerprint)
+    }
+
+    /// Token of an envelope, by its digest.
+    pub fn envelope_token(&self, digest: &str) -> String {
+        self.mac("envelope", digest)
+    }
+
     fn mac(&self, domain: &str, text: &str) -> String {
         // HMAC takes keys of any length; the error is there for MACs that do not.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return String::new() };
@@ -65,10 +75,12 @@ impl PeopleKey {
             let is_user = kind.user_fields().contains(path);
             crate::digest::visit(spec, &segments, &mut |value| {
                 if let Value::String(text) = value {
-                    *text = if is_user {
-                        self.person(text).0
-                    } else {
-                        format!("text:{}", self.mac("text", text))
+                    *text = match *path {
+                        _ if is_user => self.person(text).0,
+                        // These have a form, which their tokens keep.
+                        "key" => format!("ssh-ed25519 {}", self.mac("text", text)),
+                        "signed.envelope" => format!(r#"{{"token":"{}"}}"#, self.mac("text", text)),
+                        _ => format!("text:{}", self.mac("text", text)),
                     };
                 }
             });

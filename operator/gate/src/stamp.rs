@@ -94,8 +94,11 @@ pub struct Edit {
 pub struct RoleAnswer {
     /// The ApprovalRole that was asked about.
     pub name: String,
-    /// Whether the creator holds it.
+    /// Whether the creator holds it, or `user`.
     pub allowed: bool,
+    /// User whose key signed the object, where it is signed: then it was asked of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// Whether they hold it only as they would hold any other: by a wildcard, or as a member of `system:masters`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub wildcard: bool,
@@ -136,7 +139,7 @@ pub enum StampProblem {
     /// The key is distrusted, and the log holds no record of this stamp from before it was.
     #[error(
         "its receipt was signed by a key that is distrusted, and the log has no record of it from before that; its author \
-         applies it again (kubectl apply --server-side), which stamps it anew"
+         applies it again (kubectl apply --server-side), which stamps it anew, or gives an approval once more under another name"
     )]
     DistrustedKey,
     /// The spec is not the one that was stamped.

@@ -15,10 +15,12 @@ use placet_api::modelrelease::ModelReleaseSpec;
 use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_api::riskacceptance::RiskAcceptanceSpec;
 use placet_api::testreport::TestReportSpec;
+use placet_api::trustedsigner::TrustedSignerSpec;
 
 use crate::decision::{Cleared, Decision};
 use crate::object::{Object, Record, Stamp};
 use crate::policy::PolicySet;
+use crate::signature::{Remembered, Seen, Trust};
 
 /// A namespaced name.
 pub type Key = (String, String);
@@ -132,6 +134,9 @@ pub struct World {
     roles: Table<ApprovalRoleSpec>,
     /// Names of the live ones of `roles`.
     role_names: Arc<BTreeSet<String>>,
+    signers: Table<TrustedSignerSpec>,
+    /// What the log remembers of signatures.
+    signatures: Remembered,
     namespaces: BTreeMap<String, Arc<BTreeMap<String, String>>>,
     first_use: BTreeMap<String, Timestamp>,
     not_ready: BTreeSet<String>,
@@ -172,6 +177,10 @@ pub struct Snapshot {
     pub basis: Option<Arc<PolicySet>>,
     /// Names of all roles.
     pub roles: Arc<BTreeSet<String>>,
+    /// Each TrustedSigner of the keys that signed what it holds, those that are gone included.
+    pub signers: Vec<Arc<Object<TrustedSignerSpec>>>,
+    /// What the log remembers of these signatures and keys.
+    pub signatures: Remembered,
     /// When the first pod of this content was admitted.
     pub first_use: Option<Timestamp>,
 }
@@ -200,6 +209,7 @@ impl World {
                 self.roles.apply(key, record);
                 self.roles_changed();
             }
+            Kind::TrustedSigner => self.signers.apply(key, record),
         }
     }
 
@@ -304,6 +314,7 @@ impl World {
                 self.roles.remove(&key);
                 self.roles_changed();
             }
+            Kind::TrustedSigner => self.signers.remove(&key),
         }
     }
 
@@ -322,6 +333,7 @@ impl World {
             Kind::RiskAcceptance => self.acceptances.remember(key, record),
             Kind::ReleasePolicy => self.policies.remember(key, record),
             Kind::ApprovalRole => self.roles.remember(key, record),
+            Kind::TrustedSigner => self.signers.remember(key, record),
         }
     }
 
@@ -336,6 +348,7 @@ impl World {
             Kind::RiskAcceptance => self.acceptances.live.keys().cloned().collect(),
             Kind::ReleasePolicy => self.policies.live.keys().cloned().collect(),
             Kind::ApprovalRole => self.roles.live.keys().cloned().collect(),
+            Kind::TrustedSigner => self.signers.live.keys().cloned().collect(),
         }
     }
 
@@ -382,6 +395,49 @@ impl World {
     /// Whether a role exists.
     pub fn has_role(&self, name: &str) -> bool {
         self.roles.live.contains_key(&(String::new(), name.to_owned()))
+    }
+
+    /// A live TrustedSigner.
+    pub fn signer(&self, name: &str) -> Option<&Arc<Object<TrustedSignerSpec>>> {
+        self.signers.live.get(&(String::new(), name.to_owned()))
+    }
+
+    /// The log saw the envelope of an object. Whether that is news.
+    pub fn saw(&mut self, envelope: &str, seen: Seen) -> bool {
+        self.signatures.saw(envelope, seen)
+    }
+
+    /// What the log knows of an envelope's first use.
+    pub fn seen(&self, envelope: &str) -> Option<&Seen> {
+        self.signatures.seen.get(envelope)
+    }
+
+    /// A TrustedSigner with this key was deleted.
+    pub fn key_deleted(&mut self, key: &str, at: Timestamp) {
+        self.signatures.deleted(key, at);
+    }
+
+    /// Each TrustedSigner of the keys that signed these objects, and what the log remembers of their signatures.
+    pub fn trust<'a>(
+        &self,
+        records: impl IntoIterator<Item = &'a Record>,
+    ) -> (Vec<Arc<Object<TrustedSignerSpec>>>, Remembered) {
+        let mut remembered = Remembered::default();
+        let mut keys = BTreeSet::new();
+        for record in records {
+            keys.extend(record.key());
+            let first = record.envelope().and_then(|e| self.signatures.seen.get_key_value(e));
+            remembered.seen.extend(first.map(|(envelope, seen)| (envelope.clone(), seen.clone())));
+        }
+        if keys.is_empty() {
+            return (Vec::new(), remembered);
+        }
+        for key in &keys {
+            remembered.deleted.extend(self.signatures.deleted.get(*key).map(|at| ((*key).to_owned(), *at)));
+        }
+        let all = self.signers.live.values().chain(self.signers.gone.values().flat_map(BTreeMap::values));
+        let signers = all.filter(|s| s.record.key().is_some_and(|k| keys.contains(k))).cloned().collect();
+        (signers, remembered)
     }
 
     /// Labels of a namespace, as now seen.
@@ -480,7 +536,7 @@ impl World {
             })
             .cloned()
             .collect();
-        let approvals = self
+        let approvals: Vec<Arc<Object<ApprovalSpec>>> = self
             .approvals
             .in_namespace(namespace)
             .filter(|a| match &a.spec {
@@ -500,6 +556,9 @@ impl World {
             })
             .cloned()
             .collect();
+        let signed = approvals.iter().map(|a| &a.record);
+        let signed = signed.chain(release.iter().chain(&former).map(|r| &r.record));
+        let (signers, signatures) = self.trust(signed);
         let first_use = release.as_ref().and_then(|r| self.first_use.get(r.digest())).copied();
         Snapshot {
             clock,
@@ -518,6 +577,8 @@ impl World {
             policies: Arc::clone(&self.policy_set),
             basis: self.basis(&key),
             roles: Arc::clone(&self.role_names),
+            signers,
+            signatures,
             first_use,
         }
     }
@@ -542,6 +603,11 @@ fn key_of(record: &Record) -> Key {
 }
 
 impl Snapshot {
+    /// What its signatures are held against.
+    pub fn trust(&self) -> Trust<'_> {
+        Trust { signers: &self.signers, remembered: &self.signatures }
+    }
+
     /// Ids of everything that it holds, sorted: what a record of the decision lists.
     pub fn ids(&self) -> Vec<&str> {
         let mut ids: Vec<&str> = self.objects().into_iter().map(|(id, _, _)| id).collect();
@@ -572,6 +638,10 @@ impl Snapshot {
         if let Some(at) = self.first_use {
             let _ = writeln!(text, "first use {at}");
         }
+        if !self.signatures.is_empty() {
+            let signatures = serde_json::to_string(&self.signatures).unwrap_or_default();
+            let _ = writeln!(text, "signatures {signatures}");
+        }
         crate::digest::of_bytes(text.as_bytes())
     }
 
@@ -596,6 +666,7 @@ impl Snapshot {
         all.extend(self.acceptances.iter().map(of));
         all.extend(self.policies.iter().map(of));
         all.extend(self.basis.iter().flat_map(|b| b.iter()).map(of));
+        all.extend(self.signers.iter().map(of));
         all
     }
 }

@@ -11,7 +11,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use common::{Base, Edited, Given, Run, policy_objects, resolve, yaml};
+use common::{Base, Edited, Given, Run, SignedBy, merge, policy_objects, resolve, yaml};
 use jiff::Timestamp;
 use placet_gate::finding::{Gate, Reason};
 use placet_gate::object::Reading;
@@ -63,6 +63,8 @@ struct Change {
     groups: Option<Vec<String>>,
     wildcard: Option<bool>,
     credential: Option<bool>,
+    signed: Option<SignedBy>,
+    deleted_at: Option<Timestamp>,
     /// The version before the change is remembered, as the log would.
     #[serde(default)]
     remembered: bool,
@@ -92,21 +94,6 @@ struct ExpectedFinding {
     says: Option<String>,
 }
 
-fn merge(target: &mut Value, patch: &Value) {
-    match (target, patch) {
-        (Value::Object(t), Value::Object(p)) => {
-            for (key, value) in p {
-                if value.is_null() {
-                    t.remove(key);
-                } else {
-                    merge(t.entry(key.clone()).or_insert(Value::Null), value);
-                }
-            }
-        }
-        (target, patch) => *target = patch.clone(),
-    }
-}
-
 fn run(path: &Path) -> Result<(), String> {
     let case: Case = yaml(path);
     let here = path.parent().unwrap();
@@ -118,6 +105,7 @@ fn run(path: &Path) -> Result<(), String> {
         namespace: namespace.to_owned(),
         reading: Reading {
             cluster: "case".into(),
+            cluster_name: None,
             keys: ReceiptKeys::new(),
             people: PeopleKey::new(*b"cases"),
         },
@@ -167,6 +155,8 @@ fn run(path: &Path) -> Result<(), String> {
         given.groups = change.groups.clone().unwrap_or(std::mem::take(&mut given.groups));
         given.wildcard = change.wildcard.unwrap_or(given.wildcard);
         given.credential = change.credential.unwrap_or(given.credential);
+        given.signed = change.signed.clone().or(given.signed.take());
+        given.deleted_at = change.deleted_at.or(given.deleted_at);
         given.deleted = change.deleted.unwrap_or(given.deleted);
     }
     for removed in &case.remove {

@@ -23,7 +23,12 @@ use serde_json::{Value, json};
 fn run() -> Run {
     Run {
         namespace: "lending".into(),
-        reading: Reading { cluster: "c".into(), keys: ReceiptKeys::new(), people: PeopleKey::new(*b"cases") },
+        reading: Reading {
+            cluster: "c".into(),
+            cluster_name: None,
+            keys: ReceiptKeys::new(),
+            people: PeopleKey::new(*b"cases"),
+        },
         now: start(),
     }
 }

@@ -29,9 +29,12 @@ pub mod types {
     /// ReleasePolicy: neither the log's volume nor a namespace's write budget is nearly used up.
     pub const EVIDENCE_SPACE: &str = "EvidenceSpace";
 
+    /// RiskAcceptance: it ends soon, or has ended.
+    pub const EXPIRING: &str = "Expiring";
+
     /// All of them.
-    pub const ALL: [&str; 7] =
-        [READY, USABLE, CLEARED, COUNTS, TIME_TRUSTED, EVIDENCE_WRITABLE, EVIDENCE_SPACE];
+    pub const ALL: [&str; 8] =
+        [READY, USABLE, CLEARED, COUNTS, TIME_TRUSTED, EVIDENCE_WRITABLE, EVIDENCE_SPACE, EXPIRING];
 }
 
 /// Reasons of conditions.
@@ -60,6 +63,8 @@ pub mod reasons {
     pub const UNDERSTOOD: &str = "Understood";
     /// Its author did not hold the role.
     pub const ROLE_NOT_HELD: &str = "RoleNotHeld";
+    /// The signature that it carries does not count.
+    pub const NOT_SIGNED: &str = "SignatureDoesNotCount";
     /// Its author wrote what it approves.
     pub const BY_AUTHOR: &str = "ByAuthor";
     /// What it is about does not exist.
@@ -72,6 +77,8 @@ pub mod reasons {
     pub const ENDED: &str = "Ended";
     /// Its term has not ended.
     pub const IN_DATE: &str = "InDate";
+    /// It ends within the days that a policy warns before.
+    pub const ENDS_SOON: &str = "EndsSoon";
     /// The policy contradicts itself.
     pub const CONTRADICTION: &str = "Contradiction";
     /// It names a role that does not exist.
@@ -100,7 +107,7 @@ pub mod reasons {
     pub const BUDGET_NEARLY_USED: &str = "BudgetNearlyUsed";
 
     /// All of them.
-    pub const ALL: [&str; 31] = [
+    pub const ALL: [&str; 33] = [
         JUDGED,
         ALL_GATES_MET,
         GATES_OPEN,
@@ -113,12 +120,14 @@ pub mod reasons {
         SCORES_NOT_COMPUTABLE,
         UNDERSTOOD,
         ROLE_NOT_HELD,
+        NOT_SIGNED,
         BY_AUTHOR,
         SUBJECT_NOT_FOUND,
         CONTENT_CHANGED,
         BOUND,
         ENDED,
         IN_DATE,
+        ENDS_SOON,
         CONTRADICTION,
         UNKNOWN_ROLE,
         CLOCKS_AGREE,

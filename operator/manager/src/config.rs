@@ -80,6 +80,10 @@ pub struct Run {
     /// Name of this pod.
     #[arg(long, env = "POD_NAME", default_value = "placet-0")]
     pub pod_name: String,
+    /// The cluster's name, for which people sign, beside the uid of its kube-system namespace. Another name makes what was
+    /// signed for the former one count no more.
+    #[arg(long, env = "PLACET_CLUSTER_NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub cluster_name: Option<String>,
     /// Service that the API server reaches the webhooks by.
     #[arg(long, env = "PLACET_SERVICE", default_value = "placet")]
     pub service: String,

@@ -227,7 +227,7 @@ impl Ledger {
         let payload =
             if record.kind == Kind::ModelRelease && withdrawn(record) && !before.is_some_and(withdrawn) {
                 Payload::Withdrawal(Withdrawal { digest: content, stored: Some(stored.digest()) })
-            } else if record.kind == Kind::ReleasePolicy || record.kind == Kind::ApprovalRole {
+            } else if matches!(record.kind, Kind::ReleasePolicy | Kind::ApprovalRole | Kind::TrustedSigner) {
                 let digest = |r: &Record| r.digest.as_ref().ok().and_then(|d| d.parse().ok());
                 Payload::PolicyChange(PolicyChange {
                     op,

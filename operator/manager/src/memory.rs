@@ -7,7 +7,8 @@ use placet_evidence::{Digest, Effect, Operation, Payload, Record as LogRecord};
 use placet_gate::Decision;
 use placet_gate::circumstances::Circumstances;
 use placet_gate::finding::Reason;
-use placet_gate::object::Record;
+use placet_gate::object::{Record, Stamp};
+use placet_gate::signature::Seen;
 use placet_gate::world::World;
 
 use crate::ledger::Recorded;
@@ -26,6 +27,10 @@ pub struct Memory {
     pub admitted: BTreeMap<String, Admitted>,
     /// Inputs and result of the decision that each release was cleared by, unless it lost its clearance since.
     cleared: BTreeMap<(String, String), (Vec<Digest>, Digest)>,
+    /// Stored forms of objects that may carry a signature, and when they were recorded.
+    signed: Vec<(jiff::Timestamp, Digest)>,
+    /// Stored forms of each TrustedSigner that was deleted, and when.
+    signers_deleted: Vec<(jiff::Timestamp, Digest)>,
     /// When pods of a release were first let go: (namespace, release, time).
     pub first_use: Vec<(String, String, jiff::Timestamp)>,
 }
@@ -71,6 +76,18 @@ impl Memory {
             }
             Payload::Object(body) if body.op == Operation::Delete && body.stamped => {
                 self.read.extend(body.stored);
+            }
+            Payload::Object(body)
+                if body.stamped && (body.kind == "Approval" || body.kind == "ModelRelease") =>
+            {
+                self.signed.extend(body.stored.map(|stored| (record.time.wall, stored)));
+            }
+            // What any version of a TrustedSigner revoked stays revoked.
+            Payload::PolicyChange(body) if record.subject.kind == "TrustedSigner" => {
+                self.read.extend(body.stored);
+                if body.op == Operation::Delete {
+                    self.signers_deleted.extend(body.stored.map(|stored| (record.time.wall, stored)));
+                }
             }
             Payload::PolicyChange(body) if body.op == Operation::Delete => self.read.extend(body.stored),
             Payload::Admission(body) if body.cleared && body.effect == Effect::Allow => {
@@ -132,6 +149,24 @@ impl Memory {
                     Circumstances::read(&serde_json::from_slice(&bytes)?)?.is_some(),
                     "the log's object {digest} is neither an object of ours nor the rest of a snapshot"
                 ),
+            }
+        }
+        for (at, stored) in &self.signed {
+            let record: Record = serde_json::from_slice(&read(stored)?)?;
+            if let Some(envelope) = record.envelope() {
+                let subject_uid = match &record.stamp {
+                    Stamp::Valid(standing) => standing.subject_uid.clone(),
+                    Stamp::Invalid { .. } => None,
+                };
+                let namespace = record.namespace.clone().unwrap_or_default();
+                let seen = Seen { at: *at, namespace, name: record.name.clone(), subject_uid };
+                world.saw(envelope, seen);
+            }
+        }
+        for (at, stored) in &self.signers_deleted {
+            let record: Record = serde_json::from_slice(&read(stored)?)?;
+            if let Some(key) = record.key() {
+                world.key_deleted(key, *at);
             }
         }
         for ((namespace, name), (inputs, result)) in &self.cleared {

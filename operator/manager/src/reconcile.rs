@@ -409,7 +409,10 @@ impl Reconciler {
                 let object = world.approval(namespace, name)?;
                 let spec = object.spec.as_ref().ok();
                 let about = spec.map(|s| {
-                    crate::subjects::approved(&world, &self.state.gate_clock(), namespace, &s.subject)
+                    let clock = self.state.gate_clock();
+                    let mut about = crate::subjects::approved(&world, &clock, namespace, &s.subject);
+                    about.void = crate::subjects::void(&world, object);
+                    about
                 });
                 if let Some(ends) =
                     spec.and_then(|s| s.expires_at.as_ref()).and_then(placet_gate::time::date_time)
@@ -421,23 +424,24 @@ impl Reconciler {
             }
             Kind::RiskAcceptance => {
                 let object = world.acceptance(namespace, name)?;
-                let assessment = object.spec.as_ref().ok().and_then(|s| {
-                    world.assessment(namespace, &s.assessment.name).map(|a| a.digest().to_owned())
-                });
-                if let Some(ends) =
-                    object.spec.as_ref().ok().and_then(|s| placet_gate::time::date_time(&s.expires_at))
-                    && ends > now
-                {
-                    self.again(Work::Object(kind, namespace.to_owned(), name.to_owned()), ends);
+                let spec = object.spec.as_ref().ok();
+                let assessment = spec.and_then(|s| world.assessment(namespace, &s.assessment.name));
+                let risks = assessment.map(|a| a.risk_digests().clone()).unwrap_or_default();
+                let warn = crate::subjects::warn_days(&world);
+                if let Some(ends) = spec.and_then(|s| placet_gate::time::date_time(&s.expires_at)) {
+                    let told = placet_gate::time::days_after(ends, -warn);
+                    if let Some(next) = [told, ends].into_iter().find(|at| *at > now) {
+                        self.again(Work::Object(kind, namespace.to_owned(), name.to_owned()), next);
+                    }
                 }
-                Some(status::acceptance(object, generation, assessment.as_deref(), now, &names))
+                Some(status::acceptance(object, generation, &risks, (now, warn), &names))
             }
             Kind::ReleasePolicy => {
                 let object = world.policies().find(|p| p.name() == name)?;
                 let (missing, conflicts) = crate::subjects::policy_problems(&world, object);
                 Some(status::policy(object, generation, &missing, &conflicts, &self.installation()))
             }
-            Kind::ModelRelease | Kind::ApprovalRole => None,
+            Kind::ModelRelease | Kind::ApprovalRole | Kind::TrustedSigner => None,
         }
     }
 

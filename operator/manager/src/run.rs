@@ -182,7 +182,7 @@ impl Remembered {
         }
         heads.publish_keys(&log.verifier().to_string(), &receipt_keys.to_text()).await?;
 
-        let reading = Reading { cluster, keys: receipt_keys, people };
+        let reading = Reading { cluster, cluster_name: flags.cluster_name.clone(), keys: receipt_keys, people };
         let state = Arc::new(State::new(reading, clock.clone()));
         let read = |digest: &Digest| -> anyhow::Result<Vec<u8>> {
             let object = placet_evidence::source::read_object(log.source(), digest)?;

@@ -17,7 +17,10 @@ fn state(trusted: bool) -> State {
         clock.record_date(now.0, now, now);
     }
     let people = PeopleKey::new(*b"state");
-    let state = State::new(Reading { cluster: "c".into(), keys: ReceiptKeys::new(), people }, clock);
+    let state = State::new(
+        Reading { cluster: "c".into(), cluster_name: None, keys: ReceiptKeys::new(), people },
+        clock,
+    );
     let release = serde_json::json!({
         "apiVersion": "placet.dev/v1alpha1", "kind": "ModelRelease",
         "metadata": {"name": "v1", "namespace": "credit"}, "spec": {"system": "scoring"},
@@ -94,7 +97,10 @@ fn approved(ends: &[u64]) -> (State, Arc<Stopped>) {
     let reading = (time.wall(), time.monotonic());
     clock.record_date(reading.0, reading, reading);
     let people = PeopleKey::new(*b"state");
-    let state = State::new(Reading { cluster: "c".into(), keys: ReceiptKeys::new(), people }, clock);
+    let state = State::new(
+        Reading { cluster: "c".into(), cluster_name: None, keys: ReceiptKeys::new(), people },
+        clock,
+    );
     let put = |kind: &str, name: &str, by: &str, spec: Value| {
         let namespaced = !matches!(kind, "ReleasePolicy" | "ApprovalRole");
         let mut metadata = json!({"name": name, "uid": format!("uid-{name}")});
@@ -112,7 +118,13 @@ fn approved(ends: &[u64]) -> (State, Arc<Stopped>) {
             spec: String::new(),
             uid: None,
             subject_uid: spec.pointer("/subject/name").and_then(Value::as_str).map(|n| format!("uid-{n}")),
-            role: role.map(|name| RoleAnswer { name: name.into(), allowed: true, wildcard: false, at }),
+            role: role.map(|name| RoleAnswer {
+                name: name.into(),
+                user: None,
+                allowed: true,
+                wildcard: false,
+                at,
+            }),
             record: None,
         };
         let record = state.reading.read_assuming(&object, &stamp).unwrap().0;

@@ -1,5 +1,7 @@
 //! Status of our kinds, computed whole from what is decided: pure, so that tests compare values.
 
+use std::collections::BTreeMap;
+
 use placet_api::approval::ApprovalDecision;
 use placet_api::common::Level;
 use placet_api::modelrelease::GateVerdict;
@@ -208,6 +210,7 @@ pub fn assessment(
                 "inherent": s.inherent.to_string(),
                 "residual": s.residual.to_string(),
                 "arithmetic": cut(&s.arithmetic, 256),
+                "digest": object.risk_digests().get(&s.id),
             })
         })
         .collect();
@@ -247,6 +250,8 @@ pub struct Approved {
     pub uid: Option<String>,
     /// People whose approval of it does not count, since they wrote it.
     pub authors: Vec<Person>,
+    /// Why the approval's own signature does not count, if so.
+    pub void: Option<String>,
 }
 
 /// Status of an Approval: who gave it, and whether it can count for its subject as that is now. How many a policy asks
@@ -270,7 +275,7 @@ pub fn approval(
     let (status, reason, message) = match (problem(object), standing) {
         (Some((reason, message)), _) => ("False", reason, message),
         (None, Some(s)) if s.holds_role != Some(true) => {
-            ("False", reasons::ROLE_NOT_HELD, format!("{} did not hold the role when it was made", s.creator))
+            ("False", reasons::ROLE_NOT_HELD, format!("{} did not hold the role when it was made", s.who()))
         }
         (None, _) if current_digest.is_none() => (
             "Unknown",
@@ -287,9 +292,12 @@ pub fn approval(
             reasons::SUBJECT_NOT_FOUND,
             "its subject was deleted; what bears the name now is another object".to_owned(),
         ),
+        (None, Some(_)) if about.void.is_some() => {
+            ("False", reasons::NOT_SIGNED, about.void.clone().unwrap_or_default())
+        }
         // A Reject by an author stands.
-        (None, Some(s)) if approves && about.authors.contains(&s.creator) => {
-            ("False", reasons::BY_AUTHOR, format!("{} is an author of what it approves", s.creator))
+        (None, Some(s)) if approves && about.authors.contains(s.who()) => {
+            ("False", reasons::BY_AUTHOR, format!("{} is an author of what it approves", s.who()))
         }
         (None, _) if ended => ("False", reasons::ENDED, "its term has ended".to_owned()),
         _ => ("True", reasons::BOUND, "bound to its subject's content".to_owned()),
@@ -303,7 +311,7 @@ pub fn approval(
         ],
     });
     if let Some(standing) = standing {
-        out["by"] = with_names(&standing.creator.to_string(), names).into();
+        out["by"] = with_names(&standing.who().to_string(), names).into();
     }
     out
 }
@@ -312,32 +320,47 @@ pub fn approval(
 pub fn acceptance(
     object: &Object<placet_api::riskacceptance::RiskAcceptanceSpec>,
     generation: Option<i64>,
-    assessment_digest: Option<&str>,
-    now: jiff::Timestamp,
+    risks: &BTreeMap<String, String>,
+    (now, warn): (jiff::Timestamp, i32),
     names: &Names,
 ) -> Value {
     let standing = object.standing();
     let spec = object.spec.as_ref().ok();
-    let ended = spec.and_then(|s| placet_gate::time::date_time(&s.expires_at)).is_none_or(|t| t <= now);
+    let ends = spec.and_then(|s| placet_gate::time::date_time(&s.expires_at));
+    let ended = ends.is_none_or(|t| t <= now);
+    let soon = ends.is_some_and(|t| t <= placet_gate::time::days_after(now, warn));
+    let changed: Vec<&str> = spec
+        .iter()
+        .flat_map(|s| &s.risks)
+        .filter(|r| risks.get(r.id.as_str()).is_none_or(|now| now != r.digest.as_str()))
+        .map(|r| r.id.as_str())
+        .collect();
     let (status, reason, message) = match (problem(object), standing) {
         (Some((reason, message)), _) => ("False", reason, message),
         (None, Some(s)) if s.holds_role != Some(true) => {
             ("False", reasons::ROLE_NOT_HELD, format!("{} did not hold the role when it was made", s.creator))
         }
         _ if ended => ("False", reasons::ENDED, "its term has ended".to_owned()),
-        _ if assessment_digest != spec.map(|s| s.assessment.digest.as_str()) => (
+        _ if !changed.is_empty() => (
             "False",
             reasons::CONTENT_CHANGED,
-            "the assessment is not, or no longer, of the digest that it names".to_owned(),
+            format!("not, or no longer, risks of the digests that it names: {}", changed.join(", ")),
         ),
         _ => ("True", reasons::IN_DATE, "in date".to_owned()),
     };
     let message = with_names(&message, names);
+    let until = spec.map(|s| s.expires_at.to_string()).unwrap_or_default();
+    let (expiring, why, told) = match (ended, soon) {
+        (true, _) => ("True", reasons::ENDED, format!("ended {until}")),
+        (false, true) => ("True", reasons::ENDS_SOON, format!("ends {until}, within {warn} days")),
+        (false, false) => ("False", reasons::IN_DATE, format!("ends {until}")),
+    };
     let mut out = json!({
         "observedGeneration": generation,
         "conditions": [
             ready(reasons::JUDGED, "judged at this generation", generation),
             condition(types::COUNTS, status, reason, &message, generation),
+            condition(types::EXPIRING, expiring, why, &told, generation),
         ],
     });
     if let Some(standing) = standing {
@@ -347,7 +370,7 @@ pub fn acceptance(
         out["digest"] = digest.clone().into();
     }
     if let Some(spec) = spec {
-        let risks: Vec<&str> = spec.risks.iter().map(placet_api::scalar::Id::as_str).collect();
+        let risks: Vec<&str> = spec.risks.iter().map(|r| r.id.as_str()).collect();
         out["risks"] = cut(&risks.join(", "), 256).into();
     }
     out

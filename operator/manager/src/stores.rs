@@ -190,11 +190,12 @@ fn own_kind(
             // A change of status or of a label decides nothing; reading it again would cost a verification.
             let ending = is_ending(&object);
             let version = format!(
-                "{} {} {} {} {ending}",
+                "{} {} {} {} {} {ending}",
                 text(&object, "/metadata/uid"),
                 object.pointer("/metadata/generation").map(Value::to_string).unwrap_or_default(),
                 annotation(&object, keys::STAMP),
                 annotation(&object, keys::RECEIPT),
+                annotation(&object, keys::AUTHOR_SIGNATURE),
             );
             let same = versions.get(&key) == Some(&version);
             if !same {
@@ -312,8 +313,10 @@ pub(crate) fn affected(state: &State, kind: Kind, namespace: &str, name: &str) -
     work.push(own(kind, (namespace.to_owned(), name.to_owned())));
     let shown: &[Kind] = match kind {
         Kind::ModelRelease => &[Kind::AISystem, Kind::Approval],
-        // A policy says whether authors may approve.
-        Kind::AISystem | Kind::RiskAcceptance | Kind::ReleasePolicy => &[Kind::Approval],
+        // A policy says whether authors may approve, a signer who stands behind a signature.
+        Kind::AISystem | Kind::RiskAcceptance | Kind::ReleasePolicy | Kind::TrustedSigner => {
+            &[Kind::Approval]
+        }
         Kind::ImpactAssessment => &[Kind::Approval, Kind::RiskAcceptance],
         Kind::ApprovalRole => &[Kind::ReleasePolicy],
         _ => &[],
@@ -465,7 +468,7 @@ mod tests {
     /// Two systems, three releases, each with an artefact of its own, and approvals and reports about all of them.
     fn world() -> (World, Vec<(Kind, String)>) {
         let people = PeopleKey::new(*b"stores");
-        let reading = Reading { cluster: "c".into(), keys: ReceiptKeys::new(), people };
+        let reading = Reading { cluster: "c".into(), cluster_name: None, keys: ReceiptKeys::new(), people };
         let (mut world, mut objects) = (World::new(), Vec::new());
         let mut put = |kind: Kind, name: String, spec: Value| {
             let metadata = json!({"name": name, "namespace": "credit"});

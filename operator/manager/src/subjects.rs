@@ -1,11 +1,12 @@
 //! What approvals are about: the digest that one must name now, and what is wrong with a policy.
 
 use placet_api::Kind;
-use placet_api::approval::{Covers, Subject, SubjectKind};
+use placet_api::approval::{ApprovalSpec, Covers, Subject, SubjectKind};
 use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_gate::gates::approvals;
 use placet_gate::object::{Object, Record};
 use placet_gate::people::Person;
+use placet_gate::signature::Trust;
 use placet_gate::world::{Clock, World};
 use placet_gate::{class, evaluate, policy};
 
@@ -35,7 +36,16 @@ pub fn approved(world: &World, clock: &Clock, namespace: &str, subject: &Subject
         digest: current_digest(world, clock, namespace, subject),
         uid: uid(world, namespace, subject),
         authors: authors(world, clock, namespace, subject),
+        void: None,
     }
+}
+
+/// Why the signature of an approval does not count, if it carries one that does not; people stand in it as tokens.
+pub fn void(world: &World, approval: &Object<ApprovalSpec>) -> Option<String> {
+    let (spec, standing) = (approval.spec.as_ref().ok()?, approval.standing()?);
+    let (signers, remembered) = world.trust([&approval.record]);
+    let trust = Trust { signers: &signers, remembered: &remembered };
+    trust.decider(&approval.record, spec, standing).err().map(|void| void.text)
 }
 
 /// Whose approval of a subject does not count, since they wrote it: of a release unless every policy that applies lets
@@ -83,7 +93,17 @@ pub fn record_of<'a>(world: &'a World, kind: Kind, namespace: &str, name: &str) 
         Kind::RiskAcceptance => &world.acceptance(namespace, name)?.record,
         Kind::ReleasePolicy => &world.policies().find(|p| p.name() == name)?.record,
         Kind::ApprovalRole => &world.role(name)?.record,
+        Kind::TrustedSigner => &world.signer(name)?.record,
     })
+}
+
+/// Days before the end of a risk acceptance at which it is told, where no policy says another number.
+const WARN_DAYS: i32 = 30;
+
+/// Days before the end of a risk acceptance at which it is told: the most that any policy says.
+pub fn warn_days(world: &World) -> i32 {
+    let said = world.policies().filter_map(|p| p.spec.as_ref().ok()?.validity.as_ref()?.warn_days);
+    said.max().unwrap_or(WARN_DAYS)
 }
 
 /// Roles that a policy names and that do not exist, and ways in which it contradicts itself.
@@ -92,7 +112,10 @@ pub fn policy_problems(world: &World, object: &Object<ReleasePolicySpec>) -> (Ve
     let mut roles: Vec<String> = spec.approvals.iter().map(|a| a.role.to_string()).collect();
     roles.extend(spec.classification.iter().map(|c| c.approved_by.to_string()));
     roles.extend(
-        spec.acceptance_authority.iter().flatten().flat_map(|a| a.roles.iter().map(ToString::to_string)),
+        spec.acceptance_authority
+            .iter()
+            .flatten()
+            .flat_map(|a| a.roles.iter().chain(a.consulted.iter().flatten()).map(ToString::to_string)),
     );
     roles.retain(|role| !world.has_role(role));
     roles.sort();

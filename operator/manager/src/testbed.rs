@@ -179,7 +179,7 @@ impl Site {
         let mut receipts = ReceiptKeys::new();
         receipts.add(signing().verifying_key());
         let people = PeopleKey::new(*b"testbed");
-        let reading = Reading { cluster: CLUSTER.into(), keys: receipts, people };
+        let reading = Reading { cluster: CLUSTER.into(), cluster_name: None, keys: receipts, people };
         let state = Arc::new(State::new(reading, clock));
         let read = |digest: &placet_evidence::Digest| -> anyhow::Result<Vec<u8>> {
             Ok(placet_evidence::source::read_object(log.source(), digest)?.unwrap().bytes().to_vec())
@@ -445,7 +445,13 @@ pub(crate) fn stamped(kind: Kind, name: &str, by: &str, at: &str, spec: &Value) 
         spec: content(&object),
         uid: None,
         subject_uid: None,
-        role: role.map(|role| RoleAnswer { name: role.to_owned(), allowed: true, wildcard: false, at }),
+        role: role.map(|role| RoleAnswer {
+            name: role.to_owned(),
+            user: None,
+            allowed: true,
+            wildcard: false,
+            at,
+        }),
         record: None,
     };
     let receipt = sign(&signing(), Place { cluster: CLUSTER, kind, namespace, name }, &stamp);

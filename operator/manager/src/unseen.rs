@@ -338,7 +338,7 @@ impl Looks {
 }
 
 fn is_policy(kind: Kind) -> bool {
-    matches!(kind, Kind::ReleasePolicy | Kind::ApprovalRole)
+    matches!(kind, Kind::ReleasePolicy | Kind::ApprovalRole | Kind::TrustedSigner)
 }
 
 fn key_of(record: &Record) -> Key {

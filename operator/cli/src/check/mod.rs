@@ -182,6 +182,7 @@ impl Question {
         let given = keys.is_some();
         let reading = Reading {
             cluster: uid.unwrap_or_default(),
+            cluster_name: None,
             keys: keys.unwrap_or_default(),
             // Tokens are turned back into names before anything is shown, so that any key will do.
             people: PeopleKey::new(*b"placet check"),

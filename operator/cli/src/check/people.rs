@@ -77,6 +77,7 @@ pub fn stamp(object: &Loaded, user: &str, now: Timestamp, roles: Option<&Roles>)
     let role = role.filter(|_| decides).map(|role| RoleAnswer {
         name: role.to_owned(),
         // Where holdings are not given, a finding of its own says that they are not known, and nothing is cleared.
+        user: None,
         allowed: roles.is_none_or(|r| r.0.get(role).is_some_and(|users| users.contains(user))),
         wildcard: false,
         at: now,

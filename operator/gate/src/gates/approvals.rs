@@ -109,7 +109,9 @@ pub fn tally(
         match spec.decision {
             ApprovalDecision::Reject => {
                 // A Reject stands for the content that was looked at, whatever part of it the digest covers.
-                let holds = approval.standing().filter(|s| entitled(cx, s, spec.role.as_str()).is_ok());
+                let trust = cx.snapshot.trust();
+                let decider = approval.standing().and_then(|s| trust.decider(&approval.record, spec, s).ok());
+                let holds = decider.filter(|s| entitled(cx, s, spec.role.as_str()).is_ok());
                 if let Some(standing) = holds.filter(|_| spec.subject.digest.as_str() == wanted.digest) {
                     rejects.push((approval.name(), standing.created_at));
                 }
@@ -188,7 +190,7 @@ fn counts(
 ) -> Result<Option<(Person, Timestamp)>, WhyNot> {
     let name = approval.name();
     let about = || {
-        let who = approval.standing().map(|s| s.creator.to_string());
+        let who = approval.standing().map(|s| s.who().to_string());
         [name.to_owned()].into_iter().chain(who).collect::<Vec<_>>()
     };
     let why = |text: String| WhyNot { cause: Cause::Other, text, about: about() };
@@ -204,7 +206,7 @@ fn counts(
         let problem = approval.problem().map(|p| p.to_string()).unwrap_or_default();
         return Err(why(format!("{name} does not count: {problem}")));
     };
-    let who = &standing.creator;
+    let who = standing.who();
     if spec.subject.digest.as_str() != wanted.digest {
         let text = match changes_since(cx, wanted, spec.subject.digest.as_str()) {
             Some(fields) => format!("{who} approved an earlier content; changed since: {fields}"),
@@ -224,6 +226,11 @@ fn counts(
         let text = format!("{who} approved an earlier object of this name, which was deleted since");
         return Err(WhyNot { cause: Cause::Other, text, about });
     }
+    let standing = &cx.snapshot.trust().decider(&approval.record, spec, standing).map_err(|void| {
+        let about = about().into_iter().chain(void.about).collect();
+        WhyNot { cause: Cause::Other, text: format!("{name} does not count: {}", void.text), about }
+    })?;
+    let who = &standing.creator;
     entitled(cx, standing, spec.role.as_str()).and_then(|()| eligible(cx, standing)).map_err(why)?;
     let rule = term.and_then(|r| r.approvals.get(&(spec.role.to_string(), covers_key(wanted.covers))));
     if let Some(rule) = rule {
@@ -235,6 +242,12 @@ fn counts(
                 "{who}'s request named no credential, as one by impersonation (--as) does not"
             )));
         }
+    }
+    if rule.is_some_and(|r| r.proof >= Some(Proof::Signed)) && spec.signed.is_none() {
+        return Err(why(format!(
+            "{who}'s approval carries no signature, which the policy asks {} for (placet approve --sign-with KEY)",
+            spec.role
+        )));
     }
     if excluded.contains(cx.requirements.map_or(who, |r| r.same(who))) {
         return Err(why(format!("{who} is an author and does not count")));
@@ -287,12 +300,15 @@ fn changes_since(cx: &Context<'_>, wanted: &Wanted<'_>, digest: &str) -> Option<
 pub fn authors(snapshot: &Snapshot) -> Vec<Person> {
     let Some(release) = &snapshot.release else { return Vec::new() };
     let same = snapshot.former.iter().filter(|f| f.digest() == release.digest());
+    let trust = snapshot.trust();
+    let signed = [release].into_iter().chain(same.clone()).flat_map(|r| trust.ever_authors(&r.record));
     let standings = [release].into_iter().chain(same).filter_map(|r| r.standing());
     let system = snapshot.system.iter().filter_map(|s| s.standing());
     let assessments = snapshot.assessments.iter().filter(|a| a.live).filter_map(|a| a.standing());
     let wrote = standings.chain(system).chain(assessments).flat_map(|s| s.authors.clone());
     let developers = release.spec.iter().flat_map(|s| s.developers.iter().flatten());
-    let mut authors: Vec<Person> = wrote.chain(developers.map(|d| Person::from_token(d))).collect();
+    let mut authors: Vec<Person> =
+        wrote.chain(developers.map(|d| Person::from_token(d))).chain(signed).collect();
     authors.sort();
     authors.dedup();
     authors
@@ -304,6 +320,9 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>) -> Outcome {
     let Some((release, _)) = cx.release else { return cx.requirements_unknown(GATE) };
     let mut out = Outcome::default();
     let excluded = if requirements.author_may_approve { Vec::new() } else { authors(cx.snapshot) };
+    if !requirements.author_may_approve {
+        known_author(cx, &mut out);
+    }
     let mut by_role: Vec<(&str, &Approvals, Tally)> = Vec::new();
     for ((role, _), rule) in &requirements.approvals {
         match required(cx, rule) {
@@ -394,6 +413,28 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>) -> Outcome {
         .about([rule.covers.to_string(), have.to_string(), need.to_string()].iter().chain(tally.about()));
     }
     out
+}
+
+/// A robot writes nothing itself: without somebody who signed what it created, nobody can say who may not approve it.
+fn known_author(cx: &Context<'_>, out: &mut Outcome) {
+    let Some((release, _)) = cx.release else { return };
+    let Some(standing) = release.standing().filter(|s| s.service_account) else { return };
+    let robot = &standing.creator;
+    let (found, about) = match cx.snapshot.trust().author(&release.record, standing) {
+        Some(Ok(_)) => return,
+        Some(Err(void)) => (format!("{robot} created it; its author's signature: {}", void.text), void.about),
+        None => (format!("{robot} created it, and it carries no author's signature"), Vec::new()),
+    };
+    out.unknown(
+        GATE,
+        Reason::AuthorUnknown,
+        release.name(),
+        "the signature of its author, since a service account created it and nobody knows who may not approve it",
+        found,
+        "its author",
+        cx.command(&format!("placet sign mr/{} --sign-with KEY", release.name())),
+    )
+    .about([robot.to_string()].into_iter().chain(about));
 }
 
 /// Whether a conditional approval is asked for; None while it is not known.

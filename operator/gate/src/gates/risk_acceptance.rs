@@ -1,15 +1,19 @@
-//! Gate *riskAcceptance*: every residual risk above the policy's appetite is covered by an acceptance in date, by a role
-//! that is entitled to its level.
+//! Gate *riskAcceptance*: every residual risk above the policy's appetite is covered by acceptances in date, by the roles
+//! that are entitled to its level, after those were heard that must be. An acceptance is of a risk by the risk's own digest.
 
-use placet_api::approval::{ApprovalDecision, SubjectKind};
+use std::collections::{BTreeMap, BTreeSet};
+
+use placet_api::approval::{ApprovalDecision, Covers, SubjectKind};
 use placet_api::common::Level;
+use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_api::riskacceptance::RiskAcceptanceSpec;
 
-use super::approvals::{authors, eligible, entitled};
+use super::approvals::{self, Wanted, authors, eligible, entitled};
 use super::{Context, Outcome};
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
 use crate::people::Person;
+use crate::policy::Authority;
 use crate::risk::Score;
 use crate::time;
 
@@ -42,7 +46,7 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
 
 fn judge(
     cx: &Context<'_>,
-    assessment: &Object<placet_api::impactassessment::ImpactAssessmentSpec>,
+    assessment: &Object<ImpactAssessmentSpec>,
     score: &Score,
     appetite: Level,
     out: &mut Outcome,
@@ -64,8 +68,7 @@ fn judge(
         .about([level.to_string()]);
         return;
     }
-    let roles = requirements.authority.get(&level).filter(|roles| !roles.is_empty());
-    let Some(roles) = roles else {
+    let Some(authorities) = requirements.authority.get(&level) else {
         out.unknown(
             GATE,
             Reason::AuthorityMissing,
@@ -78,115 +81,222 @@ fn judge(
         .about([level.to_string()]);
         return;
     };
-    let mut why_not = Vec::new();
-    let mut about = vec![level.to_string()];
-    about.extend(roles.iter().cloned());
-    let mut expired = false;
-    for acceptance in &cx.snapshot.acceptances {
-        let Ok(spec) = &acceptance.spec else { continue };
-        if !spec.risks.iter().any(|r| r.as_str() == score.id)
-            || spec.assessment.name.as_str() != assessment.name()
-        {
-            continue;
+    let risk = Risk { assessment, score, found };
+    for authority in authorities {
+        risk.accepted(cx, authority, out);
+    }
+}
+
+/// A risk above the appetite.
+struct Risk<'a> {
+    assessment: &'a Object<ImpactAssessmentSpec>,
+    score: &'a Score,
+    /// What was found of it, in words.
+    found: String,
+}
+
+/// An acceptance that counts.
+struct Accepted<'a> {
+    object: &'a Object<RiskAcceptanceSpec>,
+    role: &'a str,
+    by: Person,
+    until: String,
+}
+
+/// Why acceptances that name a risk do not count.
+#[derive(Default)]
+struct WhyNot {
+    texts: Vec<String>,
+    about: Vec<String>,
+    ended: bool,
+}
+
+impl Risk<'_> {
+    /// Whether acceptances satisfy what one policy asks for; if not, the findings.
+    fn accepted(&self, cx: &Context<'_>, authority: &Authority, out: &mut Outcome) {
+        let (id, level) = (&self.score.id, self.score.residual);
+        let (accepted, why) = self.acceptances(cx, authority);
+        let roles: Vec<&str> = authority.roles.iter().map(String::as_str).collect();
+        let open = if authority.every { unfilled(&roles, &accepted) } else { roles.clone() };
+        let enough = if authority.every { open.is_empty() } else { !accepted.is_empty() };
+        if !enough {
+            let who = if authority.every { open.join(" and ") } else { open.join(" or ") };
+            let role = open.first().copied().unwrap_or_default();
+            let found = [self.found.clone()].into_iter().chain(why.texts).collect::<Vec<_>>().join("; ");
+            let different =
+                if authority.every && roles.len() > 1 { ", each by a different person" } else { "" };
+            out.not_met(
+                GATE,
+                if why.ended { Reason::AcceptanceExpired } else { Reason::RiskNotAccepted },
+                id.clone(),
+                format!("{id} accepted at {level} by {who}{different}"),
+                found,
+                who,
+                cx.command(&format!(
+                    "placet accept-risk ia/{} {id} --role {role} --until DATE",
+                    self.assessment.name()
+                )),
+            )
+            .about(
+                [level.to_string()].into_iter().chain(open.iter().map(ToString::to_string)).chain(why.about),
+            );
+            return;
         }
-        match accepts(cx, acceptance, spec, assessment.digest(), level, roles.contains(spec.role.as_str())) {
-            Ok(until) => {
-                out.notes.push(format!(
-                    "{} {level} accepted by {} until {until}",
-                    score.id,
-                    acceptance.name()
-                ));
-                return;
+        let mut heard = true;
+        for role in &authority.consulted {
+            heard &= self.consulted(cx, role, &accepted, out);
+        }
+        if heard {
+            for one in &accepted {
+                out.notes.push(format!("{id} {level} accepted by {} until {}", one.object.name(), one.until));
             }
-            Err((ended, why)) => {
-                expired |= ended;
-                why_not.push(format!("{}: {why}", acceptance.name()));
-                about.push(acceptance.name().to_owned());
-                about.extend(acceptance.standing().map(|s| s.creator.to_string()));
-                about.extend(rejected(cx, acceptance));
-                if ended {
-                    about.push(spec.expires_at.to_string());
+        }
+    }
+
+    /// Acceptances of this risk that count, and why others do not.
+    fn acceptances<'a>(&self, cx: &'a Context<'_>, authority: &Authority) -> (Vec<Accepted<'a>>, WhyNot) {
+        let (mut accepted, mut why) = (Vec::new(), WhyNot::default());
+        for acceptance in &cx.snapshot.acceptances {
+            let Ok(spec) = &acceptance.spec else { continue };
+            let named = spec.risks.iter().find(|r| r.id.as_str() == self.score.id);
+            let Some(named) = named.filter(|_| spec.assessment.name.as_str() == self.assessment.name())
+            else {
+                continue;
+            };
+            match self.counts(cx, authority, acceptance, spec, named.digest.as_str()) {
+                Ok((by, until)) => {
+                    accepted.push(Accepted { object: acceptance, role: spec.role.as_str(), by, until });
+                }
+                Err((ended, text)) => {
+                    why.ended |= ended;
+                    why.texts.push(format!("{}: {text}", acceptance.name()));
+                    why.about.push(acceptance.name().to_owned());
+                    why.about.extend(acceptance.standing().map(|s| s.creator.to_string()));
+                    why.about.extend(rejected(cx, acceptance));
+                    if ended {
+                        why.about.push(spec.expires_at.to_string());
+                    }
                 }
             }
         }
+        (accepted, why)
     }
-    let who = roles.iter().cloned().collect::<Vec<_>>().join(" or ");
-    let role = roles.first().cloned().unwrap_or_default();
-    let found = if why_not.is_empty() { found } else { format!("{found}; {}", why_not.join("; ")) };
-    out.not_met(
-        GATE,
-        if expired { Reason::AcceptanceExpired } else { Reason::RiskNotAccepted },
-        score.id.clone(),
-        format!("{} accepted at {level} by {who}", score.id),
-        found,
-        who,
-        cx.command(&format!(
-            "placet accept-risk ia/{} {} --role {role} --until DATE",
-            assessment.name(),
-            score.id
-        )),
-    )
-    .about(about);
+
+    /// Who accepted and until when, or whether it ended and why it does not count.
+    fn counts(
+        &self,
+        cx: &Context<'_>,
+        authority: &Authority,
+        acceptance: &Object<RiskAcceptanceSpec>,
+        spec: &RiskAcceptanceSpec,
+        digest: &str,
+    ) -> Result<(Person, String), (bool, String)> {
+        let level = self.score.residual;
+        let no = |why: String| (false, why);
+        let problem = || acceptance.problem().map_or_else(String::new, |p| format!("does not count: {p}"));
+        let standing = acceptance.standing().ok_or_else(|| no(problem()))?;
+        let who = &standing.creator;
+        if self.assessment.risk_digests().get(&self.score.id).is_none_or(|now| now != digest) {
+            return Err(no(
+                "is for another content of the risk: its text, harms or controls changed since".into()
+            ));
+        }
+        if !authority.roles.contains(spec.role.as_str()) {
+            return Err(no(format!("{} may not accept {level}", spec.role)));
+        }
+        entitled(cx, standing, spec.role.as_str()).and_then(|()| eligible(cx, standing)).map_err(no)?;
+        if spec.level < level {
+            return Err(no(format!("accepts {} only", spec.level)));
+        }
+        let same = |a: &Person, b: &Person| cx.requirements.is_some_and(|r| r.same(a) == r.same(b));
+        if authors(cx.snapshot).iter().any(|a| same(a, who)) {
+            return Err(no(format!(
+                "{who} wrote or developed the release, its system or its assessment and cannot accept its risks"
+            )));
+        }
+        if let Some(role) = approved_as(cx, |p| same(p, who)) {
+            return Err(no(format!("{who} approved the release as {role} and cannot accept its risks")));
+        }
+        if let Some(reject) = rejected(cx, acceptance) {
+            return Err(no(format!("withdrawn by {reject}")));
+        }
+        let until = time::date_time(&spec.expires_at)
+            .ok_or_else(|| no(format!("there is no day {}", spec.expires_at)))?;
+        if cx.now.reached(until) {
+            return Err((true, format!("ended {}", spec.expires_at)));
+        }
+        if let Some(days) = authority.max_days {
+            let ends = time::days_after(standing.created_at, days);
+            if cx.now.reached(ends) {
+                return Err((true, format!("ended after {days} days, the most that a policy lets it stand")));
+            }
+        }
+        Ok((cx.requirements.map_or(who, |r| r.same(who)).clone(), spec.expires_at.to_string()))
+    }
+
+    /// Whether a role was heard on one of the acceptances, by somebody who accepted none of them.
+    fn consulted(&self, cx: &Context<'_>, role: &str, accepted: &[Accepted<'_>], out: &mut Outcome) -> bool {
+        let acceptors: Vec<Person> = accepted.iter().map(|a| a.by.clone()).collect();
+        let tally = |one: &Accepted<'_>| {
+            let wanted = Wanted {
+                kind: SubjectKind::RiskAcceptance,
+                name: one.object.name(),
+                uid: &one.object.record.uid,
+                covers: Covers::Content,
+                digest: one.object.digest(),
+                role: Some(role),
+            };
+            approvals::tally(cx, &wanted, &acceptors, None)
+        };
+        let tallies: Vec<_> = accepted.iter().map(tally).collect();
+        if tallies.iter().any(|t| !t.counted.is_empty()) {
+            return true;
+        }
+        let (id, name) = (&self.score.id, accepted.first().map(|a| a.object.name()).unwrap_or_default());
+        let said: Vec<String> =
+            tallies.iter().flat_map(|t| t.why_not.iter().map(|w| w.text.clone())).collect();
+        let found =
+            if said.is_empty() { format!("nobody of {role} approved {name}") } else { said.join("; ") };
+        let about: Vec<String> = tallies.iter().flat_map(|t| t.about().cloned()).collect();
+        out.not_met(
+            GATE,
+            Reason::ConsultationMissing,
+            format!("{id} {role}"),
+            format!("{role} heard on the acceptance of {id}, by somebody who did not accept it"),
+            found,
+            role,
+            cx.command(&format!("placet approve ra/{name} --role {role}")),
+        )
+        .about([name.to_owned()].into_iter().chain(about));
+        false
+    }
 }
 
-/// Until when an acceptance covers a level, or whether it ended and why it does not count.
-fn accepts(
-    cx: &Context<'_>,
-    acceptance: &Object<RiskAcceptanceSpec>,
-    spec: &RiskAcceptanceSpec,
-    digest: &str,
-    level: Level,
-    may: bool,
-) -> Result<String, (bool, String)> {
-    counts(cx, acceptance, spec, digest, level, may).map_err(|why| (false, why))?;
-    let until = time::date_time(&spec.expires_at)
-        .ok_or_else(|| (false, format!("there is no day {}", spec.expires_at)))?;
-    if cx.now.reached(until) {
-        return Err((true, format!("ended {}", spec.expires_at)));
+/// Roles for which no person of their own is left, by the largest assignment of people to roles.
+fn unfilled<'r>(roles: &[&'r str], accepted: &[Accepted<'_>]) -> Vec<&'r str> {
+    fn place<'a>(
+        role: &str,
+        accepted: &'a [Accepted<'_>],
+        taken: &mut BTreeMap<&'a Person, String>,
+        seen: &mut BTreeSet<&'a Person>,
+    ) -> bool {
+        for one in accepted.iter().filter(|a| a.role == role) {
+            if !seen.insert(&one.by) {
+                continue;
+            }
+            let free = match taken.get(&one.by).cloned() {
+                None => true,
+                Some(other) => place(&other, accepted, taken, seen),
+            };
+            if free {
+                taken.insert(&one.by, role.to_owned());
+                return true;
+            }
+        }
+        false
     }
-    Ok(spec.expires_at.to_string())
-}
-
-/// Whether an acceptance counts, its term left aside, or why not.
-fn counts(
-    cx: &Context<'_>,
-    acceptance: &Object<RiskAcceptanceSpec>,
-    spec: &RiskAcceptanceSpec,
-    digest: &str,
-    level: Level,
-    may: bool,
-) -> Result<(), String> {
-    let standing = acceptance
-        .standing()
-        .ok_or_else(|| acceptance.problem().map_or_else(String::new, |p| format!("does not count: {p}")))?;
-    if spec.assessment.digest.as_str() != digest {
-        return Err("is for another content of the assessment".into());
-    }
-    if !may {
-        return Err(format!("{} may not accept {level}", spec.role));
-    }
-    entitled(cx, standing, spec.role.as_str())?;
-    eligible(cx, standing)?;
-    if spec.level < level {
-        return Err(format!("accepts {} only", spec.level));
-    }
-    let same = |a: &Person, b: &Person| cx.requirements.is_some_and(|r| r.same(a) == r.same(b));
-    if authors(cx.snapshot).iter().any(|a| same(a, &standing.creator)) {
-        return Err(format!(
-            "{} wrote or developed the release, its system or its assessment and cannot accept its risks",
-            standing.creator
-        ));
-    }
-    if let Some(role) = approved_as(cx, |p| same(p, &standing.creator)) {
-        return Err(format!(
-            "{} approved the release as {role} and cannot accept its risks",
-            standing.creator
-        ));
-    }
-    if let Some(reject) = rejected(cx, acceptance) {
-        return Err(format!("withdrawn by {reject}"));
-    }
-    Ok(())
+    let mut taken = BTreeMap::new();
+    roles.iter().copied().filter(|role| !place(role, accepted, &mut taken, &mut BTreeSet::new())).collect()
 }
 
 /// The role in which somebody approved the release, of those whose approvers cannot accept its risks.

@@ -36,6 +36,8 @@ pub fn object<S: DeserializeOwned>(
         spec: spec.clone(),
         digest: placet_gate::digest::content(kind, namespace, name, spec).map_err(|e| e.to_string()),
         stamp: Stamp::Valid(standing),
+        signature: None,
+        signer: None,
     };
     Object::new(record, true)
 }

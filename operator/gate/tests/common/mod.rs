@@ -14,10 +14,17 @@ use jiff::{SignedDuration, Timestamp};
 use placet_api::Kind;
 use placet_gate::evaluate;
 use placet_gate::object::{Reading, Record, Stamp};
+use placet_gate::signature::Seen;
+use placet_gate::signed::{ApprovalPayload, AuthorPayload, Payload as _, pae};
 use placet_gate::stamp::{Edit, Identity, RoleAnswer, StampProblem, StampText};
 use placet_gate::world::{Clock, World};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use ssh_key::HashAlg;
+
+#[path = "../signed/common.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
+pub mod signing;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -49,7 +56,35 @@ pub struct Given {
     pub wildcard: bool,
     #[serde(default)]
     pub credential: bool,
+    pub signed: Option<SignedBy>,
+    pub deleted_at: Option<Timestamp>,
     pub spec: Value,
+}
+
+/// Who signed an Approval, or a ModelRelease as its author.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SignedBy {
+    /// Number of the key; a TrustedSigner has it as `key: key N`.
+    pub key: u8,
+    /// Of whom it was asked whether they hold the role.
+    pub user: Option<String>,
+    pub issued_at: Option<String>,
+    /// What was signed instead of what the object says.
+    #[serde(default)]
+    pub but: Value,
+    /// Whether the signature is of other bytes.
+    #[serde(default)]
+    pub broken: bool,
+    pub seen: Option<SeenAs>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeenAs {
+    pub at: Timestamp,
+    pub name: Option<String>,
+    pub subject_uid: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -83,6 +118,8 @@ pub fn policy_objects(path: &Path) -> Vec<Given> {
             groups: vec![],
             wildcard: false,
             credential: false,
+            signed: None,
+            deleted_at: None,
             spec: v["spec"].clone(),
         })
         .collect()
@@ -105,8 +142,56 @@ impl Run {
         json!({"apiVersion": "placet.dev/v1alpha1", "kind": given.kind, "metadata": metadata, "spec": given.spec})
     }
 
+    /// Puts a signature into an object that is otherwise complete.
+    fn sign(&self, given: &Given, by: &SignedBy, object: &mut Value) {
+        let issued_at = by.issued_at.clone().unwrap_or_else(|| "2026-11-03T12:00:00Z".into());
+        let nonce = "00112233445566778899aabbccddeeff";
+        let mut payload = json!({
+            "cluster": self.reading.cluster, "namespace": self.namespace, "nonce": nonce, "issuedAt": issued_at,
+        });
+        let author = given.kind == "ModelRelease";
+        let type_ = if author {
+            let digest = self.reading.read(object).unwrap().0.digest.unwrap();
+            merge(&mut payload, &json!({"kind": "ModelRelease", "name": given.name, "digest": digest}));
+            AuthorPayload::TYPE
+        } else {
+            object["spec"]["signed"] = json!({"issuedAt": issued_at, "nonce": nonce});
+            let spec = &object["spec"];
+            for field in ["answers", "comment", "expiresAt", "role", "decision"] {
+                payload[field] = spec[field].clone();
+            }
+            for field in ["kind", "name", "covers", "digest"] {
+                payload[field] = spec["subject"][field].clone();
+            }
+            ApprovalPayload::TYPE
+        };
+        merge(&mut payload, &by.but);
+        let bytes = serde_json::to_vec(&payload).unwrap();
+        let key = signing::key(by.key);
+        let message = if by.broken { b"other bytes".to_vec() } else { pae(type_, &bytes) };
+        let sig = signing::sshsig(&key, placet_gate::signed::NAMESPACE, &message);
+        let text = |bytes: &[u8]| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
+        let envelope = json!({
+            "payload": text(&bytes), "payloadType": type_,
+            "signatures": [{"keyid": key.fingerprint(HashAlg::Sha256).to_string(), "sig": text(&sig)}],
+        });
+        if author {
+            object["metadata"]["annotations"] =
+                json!({placet_api::keys::AUTHOR_SIGNATURE: envelope.to_string()});
+        } else {
+            object["spec"]["signed"]["envelope"] = envelope.to_string().into();
+        }
+    }
+
     pub fn record(&self, given: &Given) -> Record {
-        let object = self.json(given);
+        let mut object = self.json(given);
+        if let Some(number) = given.spec["key"].as_str().and_then(|k| k.strip_prefix("key ")) {
+            let key = signing::key(number.parse().unwrap());
+            object["spec"]["key"] = key.public_key().to_openssh().unwrap().into();
+        }
+        if let Some(by) = &given.signed {
+            self.sign(given, by, &mut object);
+        }
         let holds = matches!(given.kind.as_str(), "Approval" | "RiskAcceptance");
         if let Some(by) = &given.by {
             let at = given.at.unwrap_or(self.now - SignedDuration::from_hours(24 * 30));
@@ -123,6 +208,7 @@ impl Run {
                 subject_uid: given.subject_uid.clone(),
                 role: holds.then(|| RoleAnswer {
                     name: given.spec["role"].as_str().unwrap_or_default().to_owned(),
+                    user: given.signed.as_ref().and_then(|s| s.user.clone()),
                     allowed: given.holds_role.unwrap_or(true),
                     wildcard: given.wildcard,
                     at,
@@ -140,7 +226,33 @@ impl Run {
     /// Puts an object into a world.
     pub fn add(&self, world: &mut World, given: &Given, remembered: bool) {
         let record = self.record(given);
+        if let (Some(seen), Some(envelope)) =
+            (given.signed.as_ref().and_then(|s| s.seen.as_ref()), record.envelope())
+        {
+            let name = seen.name.clone().unwrap_or_else(|| given.name.clone());
+            let (namespace, subject_uid) = (self.namespace.clone(), seen.subject_uid.clone());
+            world.saw(envelope, Seen { at: seen.at, namespace, name, subject_uid });
+        }
+        if let (Some(at), Some(key)) = (given.deleted_at, record.key()) {
+            world.key_deleted(key, at);
+        }
         if remembered || given.deleted { world.remember(record) } else { world.apply(record) }
+    }
+}
+
+pub fn merge(target: &mut Value, patch: &Value) {
+    match (target, patch) {
+        (_, Value::Null) => {}
+        (Value::Object(t), Value::Object(p)) => {
+            for (key, value) in p {
+                if value.is_null() {
+                    t.remove(key);
+                } else {
+                    merge(t.entry(key.clone()).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (target, patch) => *target = patch.clone(),
     }
 }
 
@@ -169,6 +281,12 @@ pub fn resolve(run: &Run, title: &str, objects: &mut [Given], base: &[Given]) {
                     return None;
                 }
                 return run.reading.read(&run.json(&given)).unwrap().0.digest.ok();
+            }
+            if let Some((id, what)) =
+                text.strip_prefix("risk ").and_then(|t| t.split_once(" of ImpactAssessment/"))
+            {
+                let g = find(&snapshot, &format!("ImpactAssessment/{what}"));
+                return placet_gate::digest::risk(&run.namespace, &g.name, &g.spec, id).unwrap();
             }
             if let Some(what) = text.strip_prefix("classification of ") {
                 let g = find(&snapshot, what);

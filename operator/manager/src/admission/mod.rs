@@ -9,6 +9,7 @@ pub mod namespaces;
 pub mod own_mutate;
 pub mod own_validate;
 pub mod review;
+pub mod signed;
 pub mod workloads;
 
 use std::sync::Arc;

@@ -84,8 +84,15 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     if request.operation == "UPDATE" {
         stamp.uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
     }
-    if decides && let Err(answer) = role(a, request, spec, &mut stamp, now).await {
-        return answer;
+    if decides {
+        let signer = if kind == Kind::Approval { super::signed::signer(a, object, now) } else { Ok(None) };
+        let signer = match signer {
+            Ok(signer) => signer,
+            Err(why) => return Answer::forbid(why),
+        };
+        if let Err(answer) = role(a, request, signer.as_ref(), spec, &mut stamp, now).await {
+            return answer;
+        }
     }
     if kind == Kind::Approval
         && let Some(subject) = spec.get("subject").and_then(|s| serde_json::from_value(s.clone()).ok())
@@ -198,28 +205,36 @@ fn edited(stamp: &mut StampText, by: Identity, at: jiff::Timestamp) -> Result<()
     Ok(())
 }
 
-/// Asks whether the sender holds the role that the object names.
+/// Asks whether the sender, or whoever signed it, holds the role that the object names.
 async fn role(
     a: &Admission,
     request: &Request,
+    signer: Option<&UserInfo>,
     spec: &Value,
     stamp: &mut StampText,
     now: jiff::Timestamp,
 ) -> Result<(), Answer> {
     let name = spec.get("role").and_then(Value::as_str).unwrap_or_default();
-    let (allowed, wildcard) =
-        crate::access::holds_role(&a.client, &a.state, &request.user_info, name, &request.namespace)
-            .await
-            .map_err(|error| {
-                Answer::deny(
-                    503,
-                    "ServiceUnavailable",
-                    format!(
-                        "the API server did not say whether you hold the role {name}: {error}; try again"
-                    ),
-                )
-            })?;
-    stamp.role = Some(RoleAnswer { name: name.to_owned(), allowed, wildcard, at: now });
+    let user = signer.unwrap_or(&request.user_info);
+    let (allowed, wildcard) = crate::access::holds_role(&a.client, &a.state, user, name, &request.namespace)
+        .await
+        .map_err(|error| {
+            Answer::deny(
+                503,
+                "ServiceUnavailable",
+                format!(
+                    "the API server did not say whether {} holds the role {name}: {error}; try again",
+                    user.username
+                ),
+            )
+        })?;
+    stamp.role = Some(RoleAnswer {
+        name: name.to_owned(),
+        user: signer.map(|s| s.username.clone()),
+        allowed,
+        wildcard,
+        at: now,
+    });
     Ok(())
 }
 

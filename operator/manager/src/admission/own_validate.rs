@@ -5,10 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, SubjectKind};
 use placet_api::releasepolicy::{ReleasePolicySpec, WildcardGrants};
-use placet_api::scalar::{DateTime, Moment};
+use placet_api::scalar::{DateTime, Moment, SshPublicKey};
 use placet_evidence::Operation;
 use placet_gate::gates::approvals::authors;
 use placet_gate::object::{Record, Stamp, is_ending, place_of};
+use placet_gate::signed::SignerKey;
 use placet_gate::stamp::StampText;
 use placet_gate::time;
 use placet_gate::world::World;
@@ -56,13 +57,22 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     }
     let at = stamp.editors.last().map_or(stamp.created_at, |e| e.at);
     let mut answer = Answer::allow();
+    if record.signature != before.as_ref().and_then(|b| b.signature.clone())
+        && record.kind == Kind::ModelRelease
+        && let Err(why) = super::signed::author(a, object, a.state.now())
+    {
+        return Answer::forbid(why);
+    }
     if !unchanged {
         match judge(a, request, &record, &stamp, at) {
             Ok(warnings) => answer.warnings = warnings,
             Err(why) => return Answer::forbid(why),
         }
     }
-    if request.dry() || unchanged && before.as_ref().is_some_and(|b| b.stamp == record.stamp) {
+    if request.dry()
+        || unchanged
+            && before.as_ref().is_some_and(|b| b.stamp == record.stamp && b.signature == record.signature)
+    {
         return answer;
     }
     let op = if request.operation == "CREATE" { Operation::Create } else { Operation::Update };
@@ -74,6 +84,7 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     match a.ledger.object(now, op, &record, Some(user), before.as_ref()).await {
         Ok(appended) => {
             a.state.learn(names);
+            super::signed::seen(a, &record, now);
             answer.audit.insert("record", appended.index.to_string());
             answer
         }
@@ -112,6 +123,7 @@ fn judge(
     match record.kind {
         Kind::Approval => approval(a, &world, namespace, spec, stamp),
         Kind::RiskAcceptance => acceptance(a, &world, namespace, spec, stamp),
+        Kind::TrustedSigner => trusted_signer(&world, record, spec),
         Kind::TestReport => counts(spec).map(|()| Vec::new()),
         Kind::ReleasePolicy => {
             let object = placet_gate::object::Object::new(record.clone(), true);
@@ -170,9 +182,14 @@ fn dates(kind: Kind, spec: &Value, at: Timestamp) -> Result<(), String> {
     }
 }
 
+/// Who decides: whoever signed it, or else whoever sends it.
+fn decider(stamp: &StampText) -> &String {
+    stamp.role.as_ref().and_then(|r| r.user.as_ref()).unwrap_or(&stamp.creator.user)
+}
+
 fn holds(a: &Admission, world: &World, stamp: &StampText) -> Result<(), String> {
     let role = stamp.role.as_ref().map(|r| r.name.as_str()).unwrap_or_default();
-    let user = &stamp.creator.user;
+    let user = decider(stamp);
     if *user == *a.operator_user {
         return Err(format!("{user} is the operator's own account, which decides nothing in a role"));
     }
@@ -209,6 +226,12 @@ fn approval(
             "spec.role: wanted an ApprovalRole that exists, found {}; see kubectl get approvalroles",
             spec.role
         ));
+    }
+    // What was stamped is what is stored: another webhook may have changed neither the signature nor whose it is.
+    if spec.signed.is_some() != stamp.role.as_ref().is_some_and(|r| r.user.is_some()) {
+        return Err(
+            "spec.signed: the role was asked of somebody else than who signed it; apply it again".into()
+        );
     }
     holds(a, world, stamp)?;
     let subject = &spec.subject;
@@ -247,7 +270,7 @@ fn approval(
     }
     let mut warnings = Vec::new();
     if subject.kind == SubjectKind::ModelRelease && spec.decision == ApprovalDecision::Approve {
-        let user = &stamp.creator.user;
+        let user = decider(stamp);
         let person = a.state.reading.people.person(user);
         let snapshot = world.snapshot(namespace, &subject.name, a.state.gate_clock());
         if authors(&snapshot).contains(&person) {
@@ -266,35 +289,48 @@ fn acceptance(
 ) -> Result<Vec<String>, String> {
     holds(a, world, stamp)?;
     let name = spec.pointer("/assessment/name").and_then(Value::as_str).unwrap_or_default();
-    let typed = spec.pointer("/assessment/digest").and_then(Value::as_str).unwrap_or_default();
     let Some(assessment) = world.assessment(namespace, name) else {
         return Err(format!(
             "spec.assessment.name: wanted an ImpactAssessment in namespace {namespace}, found no {name}"
         ));
     };
-    if assessment.digest() != typed {
-        return Err(format!(
-            "spec.assessment.digest: {name} has the digest {} now, found {typed}; look at what changed, then placet accept-risk writes the digest",
-            assessment.digest()
-        ));
-    }
-    let known: Vec<&str> =
-        assessment.spec.iter().flat_map(|s| s.risks.iter().map(|r| r.id.as_str())).collect();
-    let unknown: Vec<&str> = spec["risks"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .filter(|r| !known.contains(r))
-        .collect();
-    if !unknown.is_empty() {
-        return Err(format!(
-            "spec.risks: wanted risks of {name} ({}), found {}",
-            known.join(", "),
-            unknown.join(", ")
-        ));
+    let known = assessment.risk_digests();
+    for risk in spec["risks"].as_array().into_iter().flatten() {
+        let text = |key: &str| risk.get(key).and_then(Value::as_str).unwrap_or_default();
+        let (id, typed) = (text("id"), text("digest"));
+        match known.get(id) {
+            Some(now) if now == typed => {}
+            Some(now) => {
+                return Err(format!(
+                    "spec.risks: {id} of {name} has the digest {now} now, found {typed}; look at what changed, then placet accept-risk writes the digest"
+                ));
+            }
+            None => {
+                let ids: Vec<&str> = known.keys().map(String::as_str).collect();
+                return Err(format!("spec.risks: wanted risks of {name} ({}), found {id}", ids.join(", ")));
+            }
+        }
     }
     Ok(Vec::new())
+}
+
+/// One key stands for one person, and is one that signs.
+fn trusted_signer(world: &World, record: &Record, spec: &Value) -> Result<Vec<String>, String> {
+    let text = spec.get("key").and_then(Value::as_str).unwrap_or_default();
+    let key = SshPublicKey::new(text).map_err(|e| format!("spec.key: {e}"))?;
+    SignerKey::parse(&key).map_err(|e| format!("spec.key: {e}"))?;
+    let other = world.names(Kind::TrustedSigner).into_iter().find(|(_, name)| {
+        *name != record.name && world.signer(name).is_some_and(|s| s.record.key() == record.key())
+    });
+    if let Some((_, other)) = other {
+        return Err(format!(
+            "spec.key: wanted a key of its own, since one key stands for one person, found that of the TrustedSigner {other}; \
+             give each person a key, or delete {other}, which voids all that its key signed"
+        ));
+    }
+    let roles = spec.get("roles").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let missing = roles.filter(|role| !world.has_role(role));
+    Ok(missing.map(|role| format!("there is no ApprovalRole {role} yet")).collect())
 }
 
 /// The groups of a report sum to its rows.
@@ -330,8 +366,14 @@ async fn delete(a: &Admission, request: &Request) -> Answer {
         return Answer::allow();
     }
     let user = request.user_info.username.as_str();
-    match a.ledger.object(a.state.now(), Operation::Delete, &record, Some(user), None).await {
-        Ok(_) => Answer::allow(),
+    let now = a.state.now();
+    match a.ledger.object(now, Operation::Delete, &record, Some(user), None).await {
+        Ok(_) => {
+            if let Some(key) = record.key().filter(|_| kind == Kind::TrustedSigner) {
+                a.state.world_mut().key_deleted(key, now);
+            }
+            Answer::allow()
+        }
         Err(error) => super::unwritable(&error),
     }
 }

@@ -59,7 +59,7 @@ async fn bench() -> Bench {
     let key = LogKey::from_seed(&[1; 32]);
     let log = Arc::new(Log::open(&config, &key, Arc::new(MemoryHeads::default()), clock.now()).unwrap());
     let people = PeopleKey::new(b"a people key of 32 bytes, for us");
-    let reading = Reading { cluster: "c".to_owned(), keys: ReceiptKeys::new(), people };
+    let reading = Reading { cluster: "c".to_owned(), cluster_name: None, keys: ReceiptKeys::new(), people };
     let (events, _) = EventSink::new(nobody(), "placet-operator", "placet-0");
     let now = clock.now();
     let router = router(Admission {
@@ -187,7 +187,7 @@ async fn a_server_without_a_door_answers_nothing() {
     let bench = bench().await;
     let (events, _) = EventSink::new(nobody(), "placet-operator", "placet-0");
     let people = PeopleKey::new(b"a people key of 32 bytes, for us");
-    let reading = Reading { cluster: "c".to_owned(), keys: ReceiptKeys::new(), people };
+    let reading = Reading { cluster: "c".to_owned(), cluster_name: None, keys: ReceiptKeys::new(), people };
     let now = "2026-11-01T12:00:00Z".parse().unwrap();
     let router = router(Admission {
         state: Arc::new(State::new(reading, Clock::new(Arc::new(Fixed)))),
