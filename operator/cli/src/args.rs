@@ -61,6 +61,8 @@ pub enum Command {
     Digest(DigestArgs),
     /// Read and verify the evidence log
     Evidence(EvidenceArgs),
+    /// The keys that stamps are signed with: list, rotate, distrust
+    Keys(KeysArgs),
     /// Print the completion script of a shell
     Completions {
         /// The shell
@@ -399,6 +401,46 @@ pub enum EvidenceCommand {
     Key,
     /// Order a successor log, when the volume was lost or replaced; the operator begins it at its next start
     Begin {
+        /// Why, for those who read the evidence
+        #[arg(long, value_name = "TEXT")]
+        because: String,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct KeysArgs {
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// List the receipt keys that the evidence log knows: since when, which one signs, which are distrusted
+    List {
+        /// Output
+        #[arg(short, long, value_enum, default_value_t = TableOrJson::Table)]
+        output: TableOrJson,
+    },
+    /// Order a new receipt key; what the old one signed goes on counting
+    Rotate {
+        /// Why, for those who read the evidence
+        #[arg(long, value_name = "TEXT")]
+        because: String,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Order that of what a receipt key signed only what was recorded before an index of the log counts
+    Distrust {
+        /// Id of the key: placet keys list
+        #[arg(value_name = "KEYID")]
+        key: String,
+        /// Index of the first record that is not to be believed: placet evidence tail
+        #[arg(long, value_name = "INDEX")]
+        from: u64,
         /// Why, for those who read the evidence
         #[arg(long, value_name = "TEXT")]
         because: String,

@@ -14,6 +14,7 @@ mod cluster;
 mod digest;
 mod evidence;
 mod files;
+mod keys;
 mod report;
 mod sys;
 mod target;
@@ -63,6 +64,7 @@ fn run(cli: &Cli, mut command: clap::Command) -> anyhow::Result<u8> {
         Command::Report(args) => report::run(global, &args.command),
         Command::Digest(args) => digest::run(global, args),
         Command::Evidence(args) => evidence::run(global, &args.command),
+        Command::Keys(args) => keys::run(&cluster::Cluster::connect(global)?, &args.command),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut command, "placet", &mut std::io::stdout());
             Ok(0)

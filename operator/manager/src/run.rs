@@ -6,13 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use ed25519_dalek::SigningKey;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
 use placet_evidence::{Config as LogConfig, Digest, HeadStore, Log, LogKey, OpenError};
 use placet_gate::object::Reading;
 use placet_gate::people::PeopleKey;
-use placet_gate::stamp::ReceiptKeys;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
@@ -31,9 +29,11 @@ use crate::infra::tls::{self, Serving};
 use crate::infra::{client, telemetry};
 use crate::ledger::Ledger;
 use crate::memory::Memory;
+use crate::receipts::{self, Desk, History, Receipts};
 use crate::reconcile::Reconciler;
 use crate::services::events::EventSink;
 use crate::services::heads::ConfigMapHeads;
+use crate::services::key_orders::{self, Looking};
 use crate::services::reading::{Readers, Token, evidence_router};
 use crate::services::{owner, packs, uninstall};
 use crate::state::State;
@@ -57,8 +57,8 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
     }
     let client = client::connect(&clock).await?;
     let Keys { log: log_key, receipts, people, readers } = Keys::read(&client, &flags.place).await?;
-    let Remembered { log, heads, state, ledger } =
-        Remembered::read(&flags, &client, &clock, log_key, &receipts, people).await?;
+    let Remembered { log, heads, state, ledger, receipts } =
+        Remembered::read(&flags, &client, &clock, log_key, receipts, people).await?;
 
     let (events, event_task) = EventSink::new(client.clone(), "placet-operator", &flags.pod_name);
     supervise(&mut supervisor, Phase::Foundation, "events", |s| event_task.run(s));
@@ -96,7 +96,7 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
     let router = admission::router(Admission {
         state: Arc::clone(&state),
         ledger: Arc::clone(&ledger),
-        receipts: Arc::new(receipts),
+        receipts: Arc::new(receipts.signing),
         client: client.clone(),
         events,
         operator_user: user.into(),
@@ -116,6 +116,13 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
     let address_of_health = SocketAddr::new(flags.bind_address, flags.health_port);
     serve_health(&mut supervisor, address_of_health, readiness(&state, &log, trust, door), registry).await?;
     start_services(&mut supervisor, &flags, &client, &state, &ledger, &heads, &clock);
+    let looking = Looking {
+        heads: Arc::clone(&heads),
+        history: receipts.history,
+        ledger: Arc::clone(&ledger),
+        answered: receipts.answered,
+    };
+    supervise(&mut supervisor, Phase::Work, "orders about receipt keys", |s| key_orders::keep(looking, s));
 
     tracing::info!(%address, log = %log.head(), "running");
     let outcome = supervisor.run(stop, STOP).await;
@@ -124,10 +131,13 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
     Ok(outcome?)
 }
 
+/// What the name of the Secret with the receipt key ends in.
+const RECEIPT_KEY: &str = "receipt-key";
+
 /// The installation's keys.
 struct Keys {
     log: LogKey,
-    receipts: SigningKey,
+    receipts: SecretKey,
     people: PeopleKey,
     readers: Readers,
 }
@@ -140,7 +150,7 @@ impl Keys {
         let seed = |key: &SecretKey| key.array::<32>().context("a seed has 32 bytes");
         Ok(Self {
             log: LogKey::from_seed(&seed(&secret("log-key").await?)?),
-            receipts: SigningKey::from_bytes(&seed(&secret("receipt-key").await?)?),
+            receipts: secret(RECEIPT_KEY).await?,
             people: PeopleKey::new(secret("people-key").await?.bytes()),
             readers: Readers {
                 log: Token::new(&secret("read-log").await?, &place.name("read-log")),
@@ -156,6 +166,7 @@ struct Remembered {
     heads: Arc<ConfigMapHeads>,
     state: Arc<State>,
     ledger: Arc<Ledger>,
+    receipts: Receipts,
 }
 
 impl Remembered {
@@ -165,24 +176,36 @@ impl Remembered {
         client: &Client,
         clock: &Clock,
         log_key: LogKey,
-        receipts: &SigningKey,
+        receipts: SecretKey,
         people: PeopleKey,
     ) -> anyhow::Result<Self> {
         let place = &flags.place;
         let cluster = cluster_uid(client).await?;
-        let mut receipt_keys = ReceiptKeys::new();
-        receipt_keys.add(receipts.verifying_key());
         let handle = tokio::runtime::Handle::current();
         let heads = Arc::new(ConfigMapHeads::new(client.clone(), &place.namespace, &place.release, handle));
         let mut config = LogConfig::new(&flags.log_dir, &format!("placet.dev/{cluster}"), &cluster);
         concat!("placet-operator/", env!("CARGO_PKG_VERSION")).clone_into(&mut config.software);
-        let (log, memory, mut seen) = open_log(config, log_key, &heads, clock.now()).await?;
+        let (log, Read { memory, mut seen, receipts: history }) =
+            open_log(config, log_key, &heads, clock.now()).await?;
         if let Some(newest) = log.newest() {
             clock.observe_floor(newest);
         }
-        heads.publish_keys(&log.verifier().to_string(), &receipt_keys.to_text()).await?;
+        let desk = Desk {
+            client,
+            namespace: &place.namespace,
+            secret: &place.name(RECEIPT_KEY),
+            heads: &heads,
+            log: &log,
+            now: clock.now(),
+        };
+        let receipts = receipts::settle(&desk, history, receipts).await?;
 
-        let reading = Reading { cluster, cluster_name: flags.cluster_name.clone(), keys: receipt_keys, people };
+        let reading = Reading {
+            cluster,
+            cluster_name: flags.cluster_name.clone(),
+            keys: receipts.keys.clone(),
+            people,
+        };
         let state = Arc::new(State::new(reading, clock.clone()));
         let read = |digest: &Digest| -> anyhow::Result<Vec<u8>> {
             let object = placet_evidence::source::read_object(log.source(), digest)?;
@@ -195,7 +218,7 @@ impl Remembered {
         let decisions = memory.recall(&mut state.world_mut(), &read)?;
         state.workloads_mut().admitted = memory.admitted;
         let ledger = Arc::new(Ledger::new(Arc::clone(&log), decisions, clock.now()).with_seen(seen));
-        Ok(Self { log, heads, state, ledger })
+        Ok(Self { log, heads, state, ledger, receipts })
     }
 }
 
@@ -328,6 +351,14 @@ where
     supervisor.spawn(phase, name, task(shutdown));
 }
 
+/// What is read back from the log while it is opened.
+#[derive(Default)]
+struct Read {
+    memory: Memory,
+    seen: Seen,
+    receipts: History,
+}
+
 /// Opens the log, or begins the successor that somebody ordered. Reading a long log takes time and blocks, so it has a
 /// thread of its own.
 async fn open_log(
@@ -335,26 +366,27 @@ async fn open_log(
     key: LogKey,
     heads: &Arc<ConfigMapHeads>,
     now: jiff::Timestamp,
-) -> anyhow::Result<(Arc<Log>, Memory, Seen)> {
+) -> anyhow::Result<(Arc<Log>, Read)> {
     let order = heads.take_begin_order().await?;
     let ordered = order.is_some();
     let store: Arc<dyn HeadStore> = Arc::clone(heads) as Arc<dyn HeadStore>;
     let opened = tokio::task::spawn_blocking(move || {
-        let (mut memory, mut seen) = (Memory::default(), Seen::default());
+        let mut read = Read::default();
         let log = match order {
             Some(order) => Log::begin_successor(&config, &key, store, now, &order.because)?,
             None => Log::open_with(&config, &key, store, now, &mut |index, record| {
-                seen.visit(record);
-                memory.visit(index, record);
+                read.seen.visit(record);
+                read.memory.visit(index, record);
+                read.receipts.visit(index, record);
             })?,
         };
-        Ok::<_, OpenError>((log, memory, seen))
+        Ok::<_, OpenError>((log, read))
     });
-    let (log, memory, seen) = opened.await??;
+    let (log, read) = opened.await??;
     if ordered {
         heads.finish_begin_order().await?;
     }
-    Ok((Arc::new(log), memory, seen))
+    Ok((Arc::new(log), read))
 }
 
 /// Uid of the kube-system namespace: names the cluster.

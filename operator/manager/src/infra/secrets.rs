@@ -1,7 +1,8 @@
 //! Keys that are made once and kept in Secrets: the log's and the receipts' signing seeds, the people key.
 //!
 //! A key that changes voids what it signed, so a Secret is created at most once, marked immutable, and never written
-//! again. Whoever wins the race to create it, all replicas use that one.
+//! again. Whoever wins the race to create it, all replicas use that one. Only the key of receipts is ever replaced, whole
+//! ([`replace_secret_key`]): the log knows its predecessors.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, ObjectMeta, PostParams};
+use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions};
 use kube::{Client, ResourceExt as _};
 use tokio::time::timeout;
 use tracing::info;
@@ -144,6 +145,40 @@ pub async fn ensure_secret_key(
     }
 }
 
+/// Makes a new key in the place of `old`, which Secret `namespace`/`name` holds: deletes the Secret and makes it anew.
+///
+/// # Errors
+/// When the API server refuses, or the old key is still there. Cut off in between, it is made by [`ensure_secret_key`].
+pub async fn replace_secret_key(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    old: &SecretKey,
+) -> Result<SecretKey, SecretError> {
+    let api = Api::<Secret>::namespaced(client.clone(), namespace);
+    let failed =
+        |reason: String| SecretError::Api { name: format!("{namespace}/{name}"), action: "deleting", reason };
+    let uid = Some(old.uid.clone()).filter(|uid| !uid.is_empty());
+    let only_that = DeleteParams {
+        preconditions: uid.map(|uid| Preconditions { uid: Some(uid), resource_version: None }),
+        ..DeleteParams::default()
+    };
+    match timeout(CALL, api.delete(name, &only_that)).await {
+        Ok(Ok(_)) => {}
+        // Gone already, or another one has its name: then that one is taken.
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {}
+        Ok(Err(error)) => return Err(failed(explain(&error))),
+        Err(_) => return Err(failed(format!("no answer within {} s", CALL.as_secs()))),
+    }
+    let new = ensure_secret_key(client, namespace, name, old.bytes.len()).await?;
+    if new.bytes == old.bytes {
+        return Err(failed(
+            "the old key is still there; see whether a finalizer keeps the Secret".to_owned(),
+        ));
+    }
+    Ok(new)
+}
+
 async fn get(api: &Api<Secret>, name: &str) -> Result<Option<Secret>, String> {
     match timeout(CALL, api.get_opt(name)).await {
         Ok(Ok(secret)) => Ok(secret),
@@ -188,6 +223,15 @@ mod tests {
             let answer = match (seen.method.as_str(), store.clone()) {
                 ("GET", Some(secret)) => fake_api::reply(200, &secret),
                 ("GET", None) => fake_api::failure(404, "NotFound"),
+                ("DELETE", Some(secret)) => {
+                    let wanted = &seen.body["preconditions"]["uid"];
+                    if *wanted == secret["metadata"]["uid"] {
+                        *store = None;
+                        fake_api::reply(200, &json!({"kind": "Status", "status": "Success"}))
+                    } else {
+                        fake_api::failure(409, "Conflict")
+                    }
+                }
                 ("POST", None) => {
                     let mut made = seen.body.clone();
                     made["metadata"]["uid"] = json!("u2");
@@ -213,6 +257,39 @@ mod tests {
         let written: Vec<_> = asked.iter().filter(|seen| seen.method != "GET").collect();
         assert_eq!(written.len(), 1);
         assert_eq!(written[0].body["immutable"], json!(true));
+    }
+
+    #[tokio::test]
+    async fn a_key_is_replaced_whole_and_only_the_one_that_is_meant() {
+        let (client, asked) = server(Some(stored(&[7; 32])));
+        let old = ensure_secret_key(&client, "ns", "k", 32).await.unwrap();
+        let new = replace_secret_key(&client, "ns", "k", &old).await.unwrap();
+        assert_ne!(new.bytes(), old.bytes());
+        assert!(new.made_now());
+        // Once more with the same key in mind: another one is there, and is taken.
+        let again = replace_secret_key(&client, "ns", "k", &old).await.unwrap();
+        assert_eq!((again.bytes(), again.made_now()), (new.bytes(), false));
+        let methods: Vec<String> = asked.lock().unwrap().iter().map(|seen| seen.method.clone()).collect();
+        assert_eq!(methods, ["GET", "DELETE", "GET", "POST", "DELETE", "GET"]);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_does_not_go_is_an_error() {
+        for code in [200, 403] {
+            let kept = stored(&[7; 32]);
+            let (client, _) = fake_api::client(move |seen| {
+                let answer = match (seen.method.as_str(), code) {
+                    ("DELETE", 403) => fake_api::failure(403, "Forbidden"),
+                    ("DELETE", _) => fake_api::reply(200, &json!({"kind": "Status", "status": "Success"})),
+                    _ => fake_api::reply(200, &kept),
+                };
+                async move { answer }
+            });
+            let old = ensure_secret_key(&client, "ns", "k", 32).await.unwrap();
+            let error = replace_secret_key(&client, "ns", "k", &old).await.unwrap_err().to_string();
+            let wanted = if code == 403 { "Forbidden" } else { "still there" };
+            assert!(error.contains("deleting failed") && error.contains(wanted), "{error}");
+        }
     }
 
     #[tokio::test]

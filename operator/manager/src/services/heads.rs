@@ -5,7 +5,8 @@
 //! | key | what | by |
 //! |---|---|---|
 //! | `head` | JSON of [`Head`]: what the log must extend when it is opened | [`HeadStore::store`] |
-//! | `vkey`, `receiptKeys` | public keys for auditors and the command line | [`ConfigMapHeads::publish_keys`] |
+//! | `vkey`, `receiptKeys`, `receiptKeyList` | public keys for auditors and the command line | [`ConfigMapHeads::publish_keys`] |
+//! | `keyOrder`, `keyOrderAnswer` | see [`super::key_orders`] | a person, the operator |
 //! | `begin` | why a successor log is to begin | a person: `placet evidence begin --because …` |
 //! | `beginTaken` | that order while it is carried out, with the log that it ends | [`ConfigMapHeads::take_begin_order`] |
 //! | `webhooksRemoved`, `webhooksRemovedRecord` | see [`super::uninstall`] | the uninstall Job, the operator |
@@ -24,7 +25,7 @@ use tracing::info;
 
 use super::call::{self, PatchKind};
 
-/// The field manager that owns `vkey` and `receiptKeys`.
+/// The field manager that owns `vkey`, `receiptKeys` and `receiptKeyList`.
 pub const KEYS_MANAGER: &str = "placet-log-keys";
 
 /// The field manager of all other writes to the `ConfigMap`.
@@ -38,6 +39,12 @@ pub mod keys {
     pub const VKEY: &str = "vkey";
     /// Public keys that receipts verify with.
     pub const RECEIPT_KEYS: &str = "receiptKeys";
+    /// What the log knows of receipt keys, distrusted ones included, as JSON.
+    pub const RECEIPT_KEY_LIST: &str = "receiptKeyList";
+    /// An order about receipt keys.
+    pub const KEY_ORDER: &str = "keyOrder";
+    /// What the operator said to the last one.
+    pub const KEY_ORDER_ANSWER: &str = "keyOrderAnswer";
     /// Why a successor is to begin.
     pub const BEGIN: &str = "begin";
     /// The order that is being carried out.
@@ -131,17 +138,23 @@ impl ConfigMapHeads {
         (&self.map.namespace, &self.map.name)
     }
 
-    /// Publishes the public keys: the log's verifier key and the text of `ReceiptKeys::to_text`. By server-side apply
-    /// under a field manager of its own, so that the head and a person's order stay.
+    /// Publishes the public keys: the log's verifier key, the text of `ReceiptKeys::to_text`, and what is known of each
+    /// receipt key as JSON. By server-side apply under a field manager of its own, so that the head and a person's order
+    /// stay.
     ///
     /// # Errors
     /// When the API server refuses or does not answer.
-    pub async fn publish_keys(&self, vkey: &str, receipt_keys: &str) -> Result<(), HeadError> {
+    pub async fn publish_keys(
+        &self,
+        vkey: &str,
+        receipt_keys: &str,
+        key_list: &str,
+    ) -> Result<(), HeadError> {
         let map = &self.map;
         let object = json!({
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": map.metadata(),
-            "data": {keys::VKEY: vkey, keys::RECEIPT_KEYS: receipt_keys},
+            "data": {keys::VKEY: vkey, keys::RECEIPT_KEYS: receipt_keys, keys::RECEIPT_KEY_LIST: key_list},
         });
         let path = format!("{}?fieldManager={KEYS_MANAGER}&force=true", map.path);
         call::patch(&map.client, &path, PatchKind::Apply, &object).await.map_err(said)?;
@@ -386,6 +399,16 @@ fn may_follow(stored: &Head, new: &Head) -> Result<(), HeadError> {
 
 /// The reason of an order, on one line.
 fn reason(text: &str) -> Result<String, HeadError> {
+    line_of(text).map_err(|(wanted, found)| {
+        HeadError(format!(
+            "the order to begin a successor log: wanted {wanted}, found {found}; give it again: placet evidence begin \
+             --because \"…\""
+        ))
+    })
+}
+
+/// A reason on one line; otherwise what was wanted and what was found.
+pub(super) fn line_of(text: &str) -> Result<String, (String, String)> {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let found = match line.len() {
         0 => "nothing".to_owned(),
@@ -393,10 +416,7 @@ fn reason(text: &str) -> Result<String, HeadError> {
         _ if line.contains(char::is_control) => "a control character".to_owned(),
         _ => return Ok(line),
     };
-    Err(HeadError(format!(
-        "the order to begin a successor log: wanted a reason of at most {MAX_REASON} bytes, found {found}; give it \
-         again: placet evidence begin --because \"…\""
-    )))
+    Err((format!("a reason of at most {MAX_REASON} bytes"), found))
 }
 
 #[cfg(test)]

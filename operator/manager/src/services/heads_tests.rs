@@ -45,11 +45,11 @@ async fn a_head_is_stored_and_loaded_and_keys_and_orders_stay() {
     let fake = Fake::new();
     let heads = heads(&fake);
     assert_eq!(load(&heads).await.unwrap(), None);
-    heads.publish_keys("vkey 1", "placet-receipt:a\n").await.unwrap();
+    heads.publish_keys("vkey 1", "placet-receipt:a\n", "[]").await.unwrap();
     assert_eq!(load(&heads).await.unwrap(), None, "keys alone are no head");
     store(&heads, head("placet.dev/c", 7, 1)).await.unwrap();
     assert_eq!(load(&heads).await.unwrap(), Some(head("placet.dev/c", 7, 1)));
-    heads.publish_keys("vkey 2", "placet-receipt:b\n").await.unwrap();
+    heads.publish_keys("vkey 2", "placet-receipt:b\n", "[]").await.unwrap();
     store(&heads, head("placet.dev/c", 9, 2)).await.unwrap();
     assert_eq!(data(&fake)["vkey"], "vkey 2");
     assert_eq!(data(&fake)["receiptKeys"], "placet-receipt:b\n");
@@ -203,7 +203,7 @@ async fn an_order_is_carried_out_exactly_once() {
 async fn a_finished_order_is_gone_and_a_later_one_is_taken() {
     let fake = Fake::new();
     let heads = heads(&fake);
-    heads.publish_keys("vkey", "").await.unwrap();
+    heads.publish_keys("vkey", "", "[]").await.unwrap();
     for reason in ["first", "second"] {
         let mut map = fake.object(PATH).unwrap();
         map["data"]["begin"] = json!(reason);

@@ -14,7 +14,6 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::Client;
-use kube::discovery::ApiResource;
 use placet_api::keys::HOLD_GATE;
 use placet_evidence::{NewRecord, Payload, Subject, WebhooksRemoved};
 use serde::{Deserialize, Serialize};
@@ -24,12 +23,13 @@ use tracing::{info, warn};
 
 use super::call::{self, CallError, PatchKind};
 use super::heads::{ConfigMapHeads, HEAD_MANAGER, config_map_path, keys};
+use super::key_orders::watched;
 use super::owner::configurations;
 use crate::config::WEBHOOKS;
 use crate::infra::backoff::Backoff;
 use crate::infra::clock::Clock;
 use crate::infra::supervisor::Shutdown;
-use crate::infra::watch::{Event, Watch, WatchConfig};
+use crate::infra::watch::{Event, Watch};
 use crate::ledger::Ledger;
 
 /// Pods asked for at a time.
@@ -412,23 +412,6 @@ pub async fn record_removal(
     tokio::select! {
         ended = watch.run(shutdown) => ended,
         never = record => never,
-    }
-}
-
-/// The one `ConfigMap`, by a field selector, which is how a watch is allowed by name.
-fn watched(heads: &ConfigMapHeads) -> WatchConfig {
-    let (namespace, name) = heads.place();
-    let resource = ApiResource {
-        group: String::new(),
-        version: "v1".into(),
-        api_version: "v1".into(),
-        kind: "ConfigMap".into(),
-        plural: "configmaps".into(),
-    };
-    WatchConfig {
-        namespace: Some(namespace.to_owned()),
-        fields: Some(format!("metadata.name={name}")),
-        ..WatchConfig::all(resource)
     }
 }
 
