@@ -319,6 +319,19 @@ impl<'a> Lending<'a> {
         .await
     }
 
+    /// The digest of a risk of the sample's assessment, from its status.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub async fn risk_digest(&self, risk: &str) -> Result<String> {
+        let path = format!("{{.status.risks[?(@.id=='{risk}')].digest}}");
+        eventually(&format!("the digest of risk {risk}"), SOON, async || {
+            let found = self.cluster.field(self.ns, &format!("impactassessment/{ASSESSMENT}"), &path).await?;
+            if found.starts_with("sha256:") { Ok(found) } else { Err(format!("{found:?}")) }
+        })
+        .await
+    }
+
     /// An Approval as YAML (JSON is YAML), on the content of `kind` `name`.
     pub fn approval(&self, object: &str, role: &str, kind: &str, name: &str, digest: &str) -> Value {
         json!({
@@ -352,13 +365,13 @@ impl<'a> Lending<'a> {
         let digest = self.digest(&format!("aisystem/{SYSTEM}")).await?;
         let approval = self.approval("evaluation", "validator", "AISystem", SYSTEM, &digest);
         self.apply("vera", &approval.to_string()).await?.ok()?;
-        let digest = self.digest(&format!("impactassessment/{ASSESSMENT}")).await?;
+        let digest = self.risk_digest("R1").await?;
         let acceptance = json!({
             "apiVersion": "placet.dev/v1alpha1", "kind": "RiskAcceptance",
             "metadata": { "name": "risk-1", "namespace": self.ns },
             "spec": {
-                "assessment": { "name": ASSESSMENT, "digest": digest },
-                "risks": ["R1"], "role": "executive", "level": "High",
+                "assessment": { "name": ASSESSMENT },
+                "risks": [{ "id": "R1", "digest": digest }], "role": "executive", "level": "High",
                 "rationale": "Officers decide; two months in the shadow showed no harm that they did not catch",
                 "expiresAt": in_seconds(90 * 86_400),
             },

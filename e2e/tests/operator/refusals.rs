@@ -66,14 +66,14 @@ async fn dates_that_cannot_be_are_refused() {
 async fn an_acceptance_names_what_is_there() {
     let Some(lending) = lending("accepting", Some("deny")).await else { return };
     lending.all_documents().await.unwrap();
-    let digest = lending.digest(&format!("impactassessment/{ASSESSMENT}")).await.unwrap();
+    let digest = lending.risk_digest("R1").await.unwrap();
     let acceptance = |name: &str, change: Value| {
         let mut object = json!({
             "apiVersion": "placet.dev/v1alpha1", "kind": "RiskAcceptance",
             "metadata": { "name": name, "namespace": lending.ns },
             "spec": {
-                "assessment": { "name": ASSESSMENT, "digest": digest }, "risks": ["R1"], "role": "executive",
-                "level": "High", "rationale": "A person reviews each refusal", "expiresAt": in_seconds(86_400),
+                "assessment": { "name": ASSESSMENT }, "risks": [{ "id": "R1", "digest": digest }],
+                "role": "executive", "level": "High", "rationale": "A person reviews each refusal", "expiresAt": in_seconds(86_400),
             },
         });
         for (field, value) in change.as_object().unwrap() {
@@ -85,17 +85,17 @@ async fn an_acceptance_names_what_is_there() {
     for (name, change, wanted) in [
         (
             "of-nothing",
-            json!({ "assessment": { "name": "no-such-assessment", "digest": digest } }),
+            json!({ "assessment": { "name": "no-such-assessment" } }),
             "wanted an ImpactAssessment in namespace accepting, found no no-such-assessment".to_owned(),
         ),
         (
             "of-another-content",
-            json!({ "assessment": { "name": ASSESSMENT, "digest": other } }),
-            format!("{ASSESSMENT} has the digest {digest} now, found {other}"),
+            json!({ "risks": [{ "id": "R1", "digest": other }] }),
+            format!("R1 of {ASSESSMENT} has the digest {digest} now, found {other}"),
         ),
         (
             "of-unknown-risks",
-            json!({ "risks": ["R1", "R9"] }),
+            json!({ "risks": [{ "id": "R1", "digest": digest }, { "id": "R9", "digest": other }] }),
             format!("wanted risks of {ASSESSMENT} (R1, R2), found R9"),
         ),
         (

@@ -294,4 +294,7 @@ pub struct RiskScore {
     pub residual: Level,
     /// How the residual level was looked up.
     pub arithmetic: Line,
+    /// Digest of the risk with its harms and controls, which an acceptance names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
 }

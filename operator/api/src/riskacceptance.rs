@@ -35,12 +35,13 @@ use crate::scalar::{DateTime, Digest, Id, Line, Name, Paragraph};
 #[x_kube(validation = Rule::new("self.level != 'VeryHigh'").message("a VeryHigh risk cannot be accepted: treat it or withdraw the release"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RiskAcceptanceSpec {
-    /// The assessment whose risks are accepted, by digest: another content needs another acceptance.
+    /// The assessment whose risks are accepted.
     pub assessment: AssessmentRef,
-    /// Ids of the accepted risks.
+    /// The accepted risks, each by its own digest: another text, other harms or controls need another acceptance, changes
+    /// elsewhere in the assessment do not.
     #[schemars(length(min = 1, max = 64))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
-    pub risks: Vec<Id>,
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
+    pub risks: Vec<AcceptedRisk>,
     /// The ApprovalRole in which you accept. You need the verb `approve` on it, and the policy says which level it may
     /// accept.
     pub role: Name,
@@ -56,13 +57,22 @@ pub struct RiskAcceptanceSpec {
     pub expires_at: DateTime,
 }
 
-/// An assessment by name and content.
+/// An assessment by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AssessmentRef {
     /// Name of the ImpactAssessment in this namespace.
     pub name: Name,
-    /// Digest of its content; `placet accept-risk` writes it, its status.digest shows it.
+}
+
+/// A risk as it was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AcceptedRisk {
+    /// Its id in the assessment.
+    pub id: Id,
+    /// Digest of the risk with its harms and controls; `placet accept-risk` writes it, status.risks of the assessment
+    /// shows it.
     pub digest: Digest,
 }
 
@@ -82,7 +92,8 @@ pub struct RiskAcceptanceStatus {
     /// Digest of the content; a Reject of it names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// Conditions: Ready (judged at this generation) and Counts (it counts now).
+    /// Conditions: Ready (judged at this generation), Counts (it counts now) and Expiring (it ends within the days that a
+    /// policy warns before, or 30).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

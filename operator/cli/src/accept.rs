@@ -5,9 +5,10 @@ use placet_api::Kind;
 use placet_api::common::Level;
 use serde_json::json;
 
-use crate::approve::{Made, later, levels};
-use crate::args::{AcceptArgs, WriteOutput};
+use crate::approve::{later, levels};
+use crate::args::AcceptArgs;
 use crate::cluster::Cluster;
+use crate::made::{Made, Writing};
 use crate::text::Page;
 use crate::{sys, target, text};
 
@@ -20,12 +21,11 @@ pub fn run(cluster: &Cluster, args: &AcceptArgs) -> anyhow::Result<u8> {
     // Read once: what is shown is what is digested.
     let object = cluster.get(kind, &name)?;
     let spec = object.get("spec").context("the assessment has no spec")?;
-    let digest = placet_gate::digest::content(kind, Some(&cluster.namespace), &name, spec)?;
     let all = levels(&object);
     let mut shown = Page::default();
     shown.add(0, &format!("ImpactAssessment {name} in namespace {}", cluster.namespace));
-    shown.add(2, &format!("Content digest {digest}"));
     let mut highest = Level::VeryLow;
+    let mut accepted = Vec::new();
     for risk in &args.risks {
         let Some((_, level, how)) = all.iter().find(|(id, ..)| id == risk) else {
             let ids: Vec<&str> = all.iter().map(|(id, ..)| id.as_str()).collect();
@@ -39,7 +39,11 @@ pub fn run(cluster: &Cluster, args: &AcceptArgs) -> anyhow::Result<u8> {
                 "ia/{name}: {risk} is VeryHigh ({how}), which nobody may accept: treat it or withdraw the release"
             );
         }
+        let digest = placet_gate::digest::risk(&cluster.namespace, &name, spec, risk)?
+            .with_context(|| format!("ia/{name} has no risk {risk}"))?;
         shown.add(2, &format!("{risk}: {level} after controls ({how})"));
+        shown.add(4, &format!("Digest {digest}"));
+        accepted.push(json!({"id": risk, "digest": digest}));
         highest = highest.max(*level);
     }
     let level = args.level.map_or(highest, Level::from);
@@ -55,8 +59,8 @@ pub fn run(cluster: &Cluster, args: &AcceptArgs) -> anyhow::Result<u8> {
     );
     sys::tell(shown.text());
     let mut spec = json!({
-        "assessment": {"name": name, "digest": digest},
-        "risks": args.risks,
+        "assessment": {"name": name},
+        "risks": accepted,
         "role": args.role,
         "level": level,
         "rationale": args.rationale,
@@ -71,17 +75,14 @@ pub fn run(cluster: &Cluster, args: &AcceptArgs) -> anyhow::Result<u8> {
     parts.extend(args.risks.iter().map(String::as_str));
     parts.push(&user);
     let made = Made { kind: Kind::RiskAcceptance, name: text::object_name(&parts), spec };
-    if args.dry_run || args.output == WriteOutput::Yaml {
-        return made.show(cluster);
-    }
-    sys::confirm("Accept?", args.yes)?;
-    made.create(cluster, now)
+    let how = Writing { question: "Accept?", yes: args.yes, dry_run: args.dry_run, output: args.output };
+    made.write(cluster, &how, now)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::LevelArg;
+    use crate::args::{LevelArg, WriteOutput};
     use crate::testing::{Answers, cluster};
     use serde_json::Value;
 
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_computed_and_the_assessment_is_pinned() {
+    fn levels_are_computed_and_each_risk_is_pinned() {
         let create = "POST /apis/placet.dev/v1alpha1/namespaces/lending/riskacceptances";
         let answers = Answers::default()
             .with(
@@ -130,14 +131,10 @@ mod tests {
         let body = asked.lock().unwrap().last().unwrap().body.clone();
         assert_eq!(body["spec"]["level"], "High");
         assert_eq!(body["metadata"]["name"], "impact-r1-frank");
-        let digest = placet_gate::digest::content(
-            Kind::ImpactAssessment,
-            Some("lending"),
-            "impact",
-            &assessment()["spec"],
-        )
-        .unwrap();
-        assert_eq!(body["spec"]["assessment"]["digest"], digest);
+        let digest =
+            placet_gate::digest::risk("lending", "impact", &assessment()["spec"], "R1").unwrap().unwrap();
+        assert_eq!(body["spec"]["assessment"], json!({"name": "impact"}));
+        assert_eq!(body["spec"]["risks"], json!([{"id": "R1", "digest": digest}]));
 
         let e = |a: &AcceptArgs| run(&cluster, a).unwrap_err().to_string();
         assert!(e(&args(&["R9"])).contains("wanted one of its risks (R1, R2), found R9"));

@@ -74,6 +74,36 @@ pub fn classification(namespace: &str, name: &str, spec: &Value) -> Result<Strin
     hash("placet.dev/classification/v1\n", &Value::Object(body))
 }
 
+/// Digest of one risk of an assessment: SHA-256 over `placet.dev/risk/v1\n` and the RFC 8785 JSON of {namespace,
+/// assessment, risk, harms}: the risk as the assessment's spec writes it, with the harms that it names. The level is not in
+/// it: it follows from these and from a policy's matrix, and an acceptance says which level it accepts.
+///
+/// # Errors
+/// As [`content`]; `None` inside if the spec has no such risk.
+pub fn risk(
+    namespace: &str,
+    assessment: &str,
+    spec: &Value,
+    id: &str,
+) -> Result<Option<String>, DigestError> {
+    let listed = |list: &str| spec.get(list).and_then(Value::as_array).into_iter().flatten();
+    let Some(risk) = listed("risks").find(|r| r["id"] == id) else { return Ok(None) };
+    let named: Vec<&Value> = risk.get("harms").and_then(Value::as_array).into_iter().flatten().collect();
+    let mut part = serde_json::json!({
+        "risks": [risk],
+        "harms": listed("harms").filter(|h| named.contains(&&h["id"])).collect::<Vec<_>>(),
+    });
+    check_numbers(&part, "spec", 0)?;
+    sort_keyed_lists(Kind::ImpactAssessment, &mut part);
+    let body = serde_json::json!({
+        "namespace": namespace,
+        "assessment": assessment,
+        "risk": part["risks"][0],
+        "harms": part["harms"],
+    });
+    hash("placet.dev/risk/v1\n", &body).map(Some)
+}
+
 /// Digest of everything that an approval covering Evidence binds: digests of the release's content, its class and basis,
 /// the assessment, the reports and the requirements.
 ///

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use placet_api::approval::Covers;
 use placet_api::common::{Class, Level};
 use placet_api::releasepolicy::{
-    ApprovalWhen, LabelOperator, LabelSelector, Proof, ReleasePolicySpec, Replacements, SeparationOfDuties,
-    TestRule, WhenIndeterminate, WildcardGrants,
+    AcceptanceAuthority, AcceptanceNeeds, ApprovalWhen, LabelOperator, LabelSelector, Proof,
+    ReleasePolicySpec, Replacements, SeparationOfDuties, TestRule, WhenIndeterminate, WildcardGrants,
 };
 use serde::Serialize;
 
@@ -39,8 +39,8 @@ pub struct Requirements {
     pub appetite: Option<Level>,
     /// Matrix that levels are looked up in.
     pub matrix: Matrix,
-    /// Roles that may accept a level.
-    pub authority: BTreeMap<Level, BTreeSet<String>>,
+    /// Who may accept a level: what each policy says, all of which must be satisfied.
+    pub authority: BTreeMap<Level, BTreeSet<Authority>>,
     /// Approvals asked for, by role and what they cover.
     pub approvals: BTreeMap<(String, CoversKey), Approvals>,
     /// Whether the creator and listed developers may approve.
@@ -69,6 +69,40 @@ pub struct Requirements {
     pub platform_images: BTreeSet<String>,
     /// What happens to replacements once a clearance was taken back.
     pub hold_replacements: bool,
+}
+
+/// Who may accept risks of one level, as one policy says it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Authority {
+    /// The roles.
+    pub roles: BTreeSet<String>,
+    /// Whether each of them must accept, by a different person.
+    pub every: bool,
+    /// Roles that are heard before.
+    pub consulted: BTreeSet<String>,
+    /// Days that an acceptance stands at most.
+    pub max_days: Option<i32>,
+}
+
+impl Authority {
+    fn new(said: &AcceptanceAuthority) -> Self {
+        Self {
+            roles: said.roles.iter().map(ToString::to_string).collect(),
+            every: said.needs == Some(AcceptanceNeeds::EveryRole),
+            consulted: said.consulted.iter().flatten().map(ToString::to_string).collect(),
+            max_days: said.max_days,
+        }
+    }
+
+    /// The roles alone, where nothing else is said: as earlier versions wrote it into digests.
+    fn serialisable(&self) -> serde_json::Value {
+        if self.every || !self.consulted.is_empty() || self.max_days.is_some() {
+            serde_json::json!(self)
+        } else {
+            serde_json::json!(self.roles)
+        }
+    }
 }
 
 /// What an approval covers, as a key.
@@ -137,6 +171,15 @@ impl Joined {
 fn serialisable(requirements: &Requirements) -> serde_json::Value {
     let approvals: Vec<_> =
         requirements.approvals.iter().map(|((role, covers), a)| (role, covers, a)).collect();
+    let authority: BTreeMap<String, serde_json::Value> = requirements
+        .authority
+        .iter()
+        .map(|(level, said)| {
+            let mut said: Vec<_> = said.iter().map(Authority::serialisable).collect();
+            let value = if said.len() == 1 { said.remove(0) } else { said.into() };
+            (level.to_string(), value)
+        })
+        .collect();
     let mut out = serde_json::json!({
         "classificationRoles": requirements.classification_roles,
         "assessment": requirements.assessment,
@@ -145,7 +188,7 @@ fn serialisable(requirements: &Requirements) -> serde_json::Value {
         "attributeSets": requirements.attribute_sets,
         "appetite": requirements.appetite,
         "matrix": requirements.matrix,
-        "authority": requirements.authority,
+        "authority": authority,
         "approvals": approvals,
         "authorMayApprove": requirements.author_may_approve,
         "oneRolePerPerson": requirements.one_role_per_person,
@@ -382,11 +425,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
             None => {}
         }
         for authority in spec.acceptance_authority.iter().flatten() {
-            let roles: BTreeSet<String> = authority.roles.iter().map(ToString::to_string).collect();
-            out.authority
-                .entry(authority.level)
-                .and_modify(|known| known.retain(|r| roles.contains(r)))
-                .or_insert(roles);
+            out.authority.entry(authority.level).or_default().insert(Authority::new(authority));
         }
         for rule in &spec.approvals {
             let entry = out

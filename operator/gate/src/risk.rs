@@ -5,6 +5,7 @@
 //! system's level is the largest of its risks, not their mean, which would hide the worst.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use placet_api::common::Level;
 use placet_api::impactassessment::{
@@ -116,6 +117,18 @@ impl Object<ImpactAssessmentSpec> {
     pub(crate) fn scored(&self, spec: &ImpactAssessmentSpec, matrix: &Matrix) -> Cow<'_, Scored> {
         let first = self.known().scores.get_or_init(|| Scored::new(spec, matrix));
         if first.matrix == *matrix { Cow::Borrowed(first) } else { Cow::Owned(Scored::new(spec, matrix)) }
+    }
+
+    /// Digests of its risks, by id ([`crate::digest::risk`]).
+    pub fn risk_digests(&self) -> &BTreeMap<String, String> {
+        self.known().risks.get_or_init(|| {
+            let record = &self.record;
+            let namespace = record.namespace.as_deref().unwrap_or_default();
+            let risks = self.spec.iter().flat_map(|s| &s.risks);
+            let digest =
+                |id: &str| crate::digest::risk(namespace, &record.name, &record.spec, id).ok().flatten();
+            risks.filter_map(|r| Some((r.id.to_string(), digest(r.id.as_str())?))).collect()
+        })
     }
 }
 

@@ -18,5 +18,9 @@ fn digests_are_those_of_the_second_implementation() {
             let found = digest::classification(text("namespace").unwrap(), name, &vector["spec"]).unwrap();
             assert_eq!(found, classification, "{kind} {name}");
         }
+        for (risk, wanted) in vector["risks"].as_object().into_iter().flatten() {
+            let found = digest::risk(text("namespace").unwrap(), name, &vector["spec"], risk).unwrap();
+            assert_eq!(found.as_deref(), wanted.as_str(), "{kind} {name} {risk}");
+        }
     }
 }

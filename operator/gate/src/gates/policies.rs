@@ -51,7 +51,8 @@ pub fn evaluate(cx: &Context<'_>, matched: &Matched<'_>) -> Outcome {
     if let Some(requirements) = cx.requirements {
         let mut named: BTreeSet<&str> =
             requirements.classification_roles.iter().map(String::as_str).collect();
-        named.extend(requirements.authority.values().flatten().map(String::as_str));
+        let authorities = requirements.authority.values().flatten();
+        named.extend(authorities.flat_map(|a| a.roles.iter().chain(&a.consulted)).map(String::as_str));
         named.extend(requirements.approvals.keys().map(|(role, _)| role.as_str()));
         for role in named.into_iter().filter(|r| !cx.snapshot.roles.contains(*r)) {
             out.unknown(

@@ -61,6 +61,18 @@ def classification(namespace, name, spec):
     return digest("placet.dev/classification/v1\n", body)
 
 
+def risks(namespace, name, spec):
+    spec = sorted_spec("ImpactAssessment", spec)
+    bodies = {
+        r["id"]: {
+            "namespace": namespace, "assessment": name, "risk": r,
+            "harms": [h for h in spec["harms"] if h["id"] in r["harms"]],
+        }
+        for r in spec["risks"]
+    }
+    return {risk: digest("placet.dev/risk/v1\n", body) for risk, body in bodies.items()}
+
+
 SYSTEM = {
     "title": "Scoring", "purpose": "Estimate default", "organisationRoles": ["Provider", "Deployer"],
     "intendedUse": {"users": ["b", "a"], "decisions": [], "affectedGroups": [], "regions": ["EU", "CH"]},
@@ -93,6 +105,7 @@ if __name__ == "__main__":
     out = [
         {"kind": k, "namespace": ns, "name": n, "spec": s, "content": content(k, ns, n, s)}
         | ({"classification": classification(ns, n, s)} if k == "AISystem" else {})
+        | ({"risks": risks(ns, n, s)} if k == "ImpactAssessment" else {})
         for k, ns, n, s in CASES
     ]
     print(json.dumps(out, indent=1, sort_keys=True))
