@@ -4,6 +4,8 @@
 
 #[path = "operator/access.rs"]
 mod access;
+#[path = "operator/access_command.rs"]
+mod access_command;
 #[path = "operator/attacks.rs"]
 mod attacks;
 #[path = "operator/common.rs"]
@@ -24,6 +26,8 @@ mod lapses;
 mod modes;
 #[path = "operator/ownerreferences.rs"]
 mod ownerreferences;
+#[path = "operator/people.rs"]
+mod people;
 #[path = "operator/port.rs"]
 mod port;
 #[path = "operator/refusals.rs"]
@@ -32,6 +36,8 @@ mod refusals;
 mod replacements;
 #[path = "operator/second.rs"]
 mod second;
+#[path = "operator/signatures.rs"]
+mod signatures;
 #[path = "operator/webhooks.rs"]
 mod webhooks;
 

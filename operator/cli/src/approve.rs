@@ -5,22 +5,22 @@ use jiff::Timestamp;
 use placet_api::Kind;
 use placet_api::common::Level;
 use placet_api::impactassessment::ImpactAssessmentSpec;
-use placet_api::keys::{GROUP, STAMP, VERSION};
+use placet_api::keys::STAMP;
 use placet_gate::risk;
 use serde_json::{Value, json};
 
 use crate::args::{ApproveArgs, Covers, WriteOutput};
-use crate::cluster::{Cluster, Refused};
+use crate::cluster::{Cluster, path_of};
+use crate::made::{Made, Writing};
 use crate::text::Page;
-use crate::{sys, target, text, yaml};
+use crate::{signed, sys, target, text, yaml};
 
-/// Runs the command: `approve` or else reject.
-pub fn run(cluster: &Cluster, args: &ApproveArgs, approve: bool) -> anyhow::Result<u8> {
+/// Runs the command: `approve`, with the Rejects that it answers, or else reject.
+pub fn run(cluster: &Cluster, args: &ApproveArgs, answers: Option<&[String]>) -> anyhow::Result<u8> {
+    let approve = answers.is_some();
+    let answers = answers.unwrap_or_default();
     let verb = if approve { "approve" } else { "reject" };
-    let mut kinds = vec![Kind::ModelRelease, Kind::AISystem, Kind::ImpactAssessment];
-    if !approve {
-        kinds.push(Kind::RiskAcceptance);
-    }
+    let kinds = [Kind::ModelRelease, Kind::AISystem, Kind::ImpactAssessment, Kind::RiskAcceptance];
     let (kind, name) = target::ours(&args.target, &kinds)?;
     target::name_of(&args.role).context("--role")?;
     let now = sys::now();
@@ -31,6 +31,10 @@ pub fn run(cluster: &Cluster, args: &ApproveArgs, approve: bool) -> anyhow::Resu
     let user = cluster.whoami()?;
     let mut shown = describe(cluster, &object, kind, &name);
     shown.add(2, &format!("{} digest {digest}", covers(args.covers)));
+    for reject in answers {
+        let about = Rejected { kind, name: &name, role: &args.role, digest: &digest };
+        shown.add(2, &about.answered(cluster, reject)?);
+    }
     let until = expires.map_or_else(String::new, |t| format!(", until {}", text::seconds(t)));
     shown.add(0, &format!("You, {user}, {verb} this as {}{until}.", args.role));
     if approve && is_author(&object, kind, &user) {
@@ -48,6 +52,9 @@ pub fn run(cluster: &Cluster, args: &ApproveArgs, approve: bool) -> anyhow::Resu
     if let Some(comment) = &args.comment {
         spec["comment"] = comment.as_str().into();
     }
+    if !answers.is_empty() {
+        spec["answers"] = json!(answers);
+    }
     if let Some(expires) = expires {
         spec["expiresAt"] = text::seconds(expires).into();
     }
@@ -58,11 +65,68 @@ pub fn run(cluster: &Cluster, args: &ApproveArgs, approve: bool) -> anyhow::Resu
         parts.push("reject");
     }
     let made = Made { kind: Kind::Approval, name: text::object_name(&parts), spec };
-    if args.dry_run || args.output == WriteOutput::Yaml {
-        return made.show(cluster);
+    let question = format!("{}{} it?", verb[..1].to_uppercase(), &verb[1..]);
+    if let Some(key) = &args.sign_with {
+        let for_cluster = signed::cluster_name(cluster, args.cluster_name.as_deref())?;
+        sys::tell(&format!(
+            "It is signed for the cluster {for_cluster}, namespace {}, and counts for the user of the TrustedSigner that has \
+             your key.",
+            cluster.namespace
+        ));
+        sys::confirm(&question, args.yes)?;
+        let spec = signed::approval(key, &for_cluster, &cluster.namespace, made.spec, now)?;
+        // Decisions are immutable: another signature is another object, so that Git never changes one.
+        let name = text::with_hash(&made.name, spec["signed"]["nonce"].as_str().unwrap_or_default());
+        let object = Made { kind: made.kind, name, spec }.whole(cluster);
+        let json = args.output == WriteOutput::Json;
+        sys::print(&if json { text::json(&object)? } else { yaml::document(&object) })?;
+        return Ok(0);
     }
-    sys::confirm(&format!("{}{} it?", verb[..1].to_uppercase(), &verb[1..]), args.yes)?;
-    made.create(cluster, now)
+    let how = Writing { question: &question, yes: args.yes, dry_run: args.dry_run, output: args.output };
+    made.write(cluster, &how, now)
+}
+
+/// What a Reject has to be about, to be answered.
+struct Rejected<'a> {
+    kind: Kind,
+    name: &'a str,
+    role: &'a str,
+    digest: &'a str,
+}
+
+impl Rejected<'_> {
+    /// The Reject that is about to be answered, in words.
+    ///
+    /// # Errors
+    /// It is none, or it is about something else, so that answering it would change nothing.
+    fn answered(&self, cluster: &Cluster, reject: &str) -> anyhow::Result<String> {
+        target::name_of(reject).context("--answers")?;
+        let path = path_of(Kind::Approval, &cluster.namespace, Some(reject));
+        let Some(object) = cluster.get_path(&path)? else {
+            return Ok(format!(
+                "answers {reject}, which is not there; a Reject that was deleted is remembered, and answered by its name"
+            ));
+        };
+        let text = |at: &str| object.pointer(at).and_then(Value::as_str).unwrap_or("?");
+        let pairs = [
+            ("decision", text("/spec/decision"), "Reject"),
+            ("subject.kind", text("/spec/subject/kind"), self.kind.as_str()),
+            ("subject.name", text("/spec/subject/name"), self.name),
+            ("role", text("/spec/role"), self.role),
+            ("subject.digest", text("/spec/subject/digest"), self.digest),
+        ];
+        for (field, found, wanted) in pairs {
+            if found != wanted {
+                bail!(
+                    "--answers {reject}: wanted a Reject of what you approve, in the same role; its {field} is {found}, not \
+                     {wanted}, so that your approval would not answer it"
+                );
+            }
+        }
+        let by = creator(&object).unwrap_or_else(|| "nobody known".into());
+        let why = object.pointer("/spec/comment").and_then(Value::as_str).unwrap_or("without a comment");
+        Ok(format!("answers the Reject {reject} by {by}: {why}"))
+    }
 }
 
 /// The content, classification or evidence digest of an object as it was read.
@@ -122,16 +186,23 @@ pub fn later(what: &str, date: &str, now: Timestamp) -> anyhow::Result<Timestamp
 }
 
 /// Creator from the stamp, as the API server shows it: not verified here, and shown as such by being only a name.
-fn creator(object: &Value) -> Option<String> {
-    let stamp = object.get("metadata")?.get("annotations")?.get(STAMP)?.as_str()?;
-    let stamp: placet_gate::stamp::StampText = serde_json::from_str(stamp).ok()?;
-    Some(stamp.creator.user)
+pub fn creator(object: &Value) -> Option<String> {
+    writers(object).into_iter().next()
+}
+
+/// Creator and editors from the stamp, in the same way. What else a stamp holds is not looked at.
+pub fn writers(object: &Value) -> Vec<String> {
+    let stamp = object.pointer("/metadata/annotations").and_then(|a| a.get(STAMP)).and_then(Value::as_str);
+    let stamp: Value = stamp.and_then(|s| serde_json::from_str(s).ok()).unwrap_or(Value::Null);
+    let editors = stamp["editors"].as_array().into_iter().flatten();
+    let users = [&stamp["creator"]].into_iter().chain(editors).filter_map(|who| who["user"].as_str());
+    users.map(str::to_owned).collect()
 }
 
 fn is_author(object: &Value, kind: Kind, user: &str) -> bool {
     let developers = object.pointer("/spec/developers").and_then(Value::as_array);
     let listed = kind == Kind::ModelRelease && developers.is_some_and(|d| d.iter().any(|x| x == user));
-    listed || creator(object).is_some_and(|c| c == user)
+    listed || writers(object).iter().any(|c| c == user)
 }
 
 /// What is about to be decided on, for the person who decides.
@@ -193,7 +264,7 @@ fn describe(cluster: &Cluster, object: &Value, kind: Kind, name: &str) -> Page {
                 &format!(
                     "assessment {}, risks {}, level {}, until {}",
                     field("/spec/assessment/name"),
-                    names("/spec/risks").join(", "),
+                    list("/spec/risks").iter().map(|r| s(r, "id")).collect::<Vec<_>>().join(", "),
                     field("/spec/level"),
                     field("/spec/expiresAt")
                 ),
@@ -203,11 +274,12 @@ fn describe(cluster: &Cluster, object: &Value, kind: Kind, name: &str) -> Page {
     out
 }
 
-/// What the last decision found, other than that approvals are missing.
+/// What the last decision found, other than that approvals are missing; Rejects of others are shown.
 fn findings(object: &Value, out: &mut Page) {
     let gates = object.pointer("/status/gates").and_then(Value::as_array);
-    for gate in gates.into_iter().flatten().filter(|g| g["gate"] != "approvals") {
-        for finding in gate["findings"].as_array().into_iter().flatten() {
+    for gate in gates.into_iter().flatten() {
+        let shown = |f: &&Value| gate["gate"] != "approvals" || f["reason"] == "Rejected";
+        for finding in gate["findings"].as_array().into_iter().flatten().filter(shown) {
             let text = |v: &Value| v.as_str().unwrap_or("?").to_owned();
             let (gate, reason) = (text(&gate["gate"]), text(&finding["reason"]));
             out.add(2, &format!("finding, {gate} ({reason}): {}", text(&finding["found"])));
@@ -271,57 +343,6 @@ pub fn levels(assessment: &Value) -> Vec<(String, Option<Level>, String)> {
         .collect()
 }
 
-/// An object that is about to be created.
-#[derive(Debug)]
-pub struct Made {
-    /// Its kind.
-    pub kind: Kind,
-    /// The name that it should have.
-    pub name: String,
-    /// Its spec.
-    pub spec: Value,
-}
-
-impl Made {
-    fn object(&self, cluster: &Cluster, name: &str) -> Value {
-        json!({
-            "apiVersion": format!("{GROUP}/{VERSION}"),
-            "kind": self.kind.as_str(),
-            "metadata": {"name": name, "namespace": cluster.namespace},
-            "spec": self.spec,
-        })
-    }
-
-    /// Prints it and creates nothing.
-    pub fn show(&self, cluster: &Cluster) -> anyhow::Result<u8> {
-        sys::print(&yaml::document(&self.object(cluster, &self.name)))?;
-        Ok(0)
-    }
-
-    /// Creates it, under a name with a hash where the name is taken: decisions are immutable, a new one is a new object.
-    pub fn create(&self, cluster: &Cluster, now: Timestamp) -> anyhow::Result<u8> {
-        let content = self.spec.to_string();
-        let names = [
-            self.name.clone(),
-            text::with_hash(&self.name, &content),
-            text::with_hash(&self.name, &format!("{content}{now}")),
-        ];
-        for name in &names {
-            match cluster.create(self.kind, &self.object(cluster, name)) {
-                Ok(_) => {
-                    sys::print(&format!("{}.{GROUP}/{name} created\n", self.kind.as_str().to_lowercase()))?;
-                    return Ok(0);
-                }
-                Err(e) if e.downcast_ref::<Refused>().is_some_and(|r| r.reason == "AlreadyExists") => {
-                    sys::tell(&format!("note: {} {name} exists already; taking another name", self.kind));
-                }
-                Err(e) => return Err(e),
-            }
-        }
-        bail!("{}: wanted a free name, found {} taken", self.kind, names.join(", "))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -341,6 +362,8 @@ mod tests {
             covers: Covers::Content,
             yes,
             dry_run: false,
+            sign_with: None,
+            cluster_name: None,
             output: WriteOutput::Name,
         }
     }
@@ -360,7 +383,7 @@ mod tests {
     #[test]
     fn the_digest_is_that_of_the_raw_object_that_was_shown() {
         let (cluster, asked) = cluster(answers().with(CREATE, 201, &json!({})));
-        assert_eq!(run(&cluster, &args(true), true).unwrap(), 0);
+        assert_eq!(run(&cluster, &args(true), Some(&[])).unwrap(), 0);
         let asked = asked.lock().unwrap();
         let wanted =
             placet_gate::digest::content(Kind::ModelRelease, Some("lending"), "m-2", &release()["spec"])
@@ -409,11 +432,11 @@ mod tests {
         let (cluster, asked) = cluster(answers().with(CREATE, 201, &json!({})));
         // Where tests run there may be a terminal; its answer would not be ours.
         if !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
-            let e = run(&cluster, &args(false), true).unwrap_err().to_string();
+            let e = run(&cluster, &args(false), Some(&[])).unwrap_err().to_string();
             assert!(e.contains("give --yes"), "{e}");
         }
         let dry = ApproveArgs { dry_run: true, ..args(false) };
-        assert_eq!(run(&cluster, &dry, false).unwrap(), 0);
+        assert_eq!(run(&cluster, &dry, None).unwrap(), 0);
         assert!(asked.lock().unwrap().iter().all(|a| a.request != CREATE));
     }
 
@@ -425,14 +448,14 @@ mod tests {
             403,
             &json!({"kind": "Status", "reason": "Forbidden", "message": said}),
         ));
-        assert_eq!(run(&cluster, &args(true), true).unwrap_err().to_string(), said);
+        assert_eq!(run(&cluster, &args(true), Some(&[])).unwrap_err().to_string(), said);
     }
 
     #[test]
     fn a_name_that_is_taken_gets_a_hash() {
         let taken = json!({"kind": "Status", "reason": "AlreadyExists", "message": "exists"});
         let (cluster, asked) = cluster(answers().with(CREATE, 409, &taken));
-        assert!(run(&cluster, &args(true), false).is_err());
+        assert!(run(&cluster, &args(true), None).is_err());
         let names: Vec<String> = asked
             .lock()
             .unwrap()
@@ -446,6 +469,50 @@ mod tests {
             names[1] != names[0] && names[2] != names[1] && names.iter().all(|n| n.len() <= 63),
             "{names:?}"
         );
+    }
+
+    #[test]
+    fn a_reject_is_answered_by_its_name_and_only_if_it_is_about_this() {
+        let digest =
+            placet_gate::digest::content(Kind::ModelRelease, Some("lending"), "m-2", &release()["spec"])
+                .unwrap();
+        let reject = |change: &dyn Fn(&mut Value)| {
+            let mut object = json!({"metadata": {"name": "no-1", "annotations": {STAMP: r#"{"creator":{"user":"vera"}}"#}},
+                "spec": {"subject": {"kind": "ModelRelease", "name": "m-2", "covers": "Content", "digest": digest},
+                         "role": "risk-officer", "decision": "Reject", "comment": "no\nreason"}});
+            change(&mut object);
+            answers()
+                .with("GET /apis/placet.dev/v1alpha1/namespaces/lending/approvals/no-1", 200, &object)
+                .with(CREATE, 201, &json!({}))
+        };
+        let ask = |answers: Answers| {
+            let (cluster, asked) = cluster(answers);
+            let names = ["no-1".to_owned()];
+            let said = run(&cluster, &args(true), Some(&names));
+            let body = asked.lock().unwrap().iter().find(|a| a.request == CREATE).map(|a| a.body.clone());
+            (said.map_err(|e| e.to_string()), body)
+        };
+        let (said, body) = ask(reject(&|_| {}));
+        assert_eq!((said.unwrap(), &body.unwrap()["spec"]["answers"]), (0, &json!(["no-1"])));
+        // Deleted Rejects are remembered and answered, too.
+        let (said, body) = ask(answers().with(CREATE, 201, &json!({})));
+        assert_eq!((said.unwrap(), &body.unwrap()["spec"]["answers"]), (0, &json!(["no-1"])));
+        for (at, value) in [
+            ("/spec/decision", "Approve"),
+            ("/spec/role", "executive"),
+            ("/spec/subject/name", "m-1"),
+            ("/spec/subject/digest", "sha256:other"),
+        ] {
+            let (said, body) = ask(reject(&|o| *o.pointer_mut(at).unwrap() = value.into()));
+            let said = said.unwrap_err();
+            assert!(
+                body.is_none() && said.contains(value) && said.contains("would not answer it"),
+                "{at}: {said}"
+            );
+        }
+        let (cluster, _) = cluster(reject(&|_| {}));
+        let about = Rejected { kind: Kind::ModelRelease, name: "m-2", role: "risk-officer", digest: &digest };
+        assert_eq!(about.answered(&cluster, "no-1").unwrap(), "answers the Reject no-1 by vera: no\nreason");
     }
 
     #[test]

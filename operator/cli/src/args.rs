@@ -47,12 +47,20 @@ pub struct Global {
 pub enum Command {
     /// Show what kept a release from running when it was last judged, grouped by who can act, with the commands
     Why(WhyArgs),
+    /// Show what waits for you: one line each, with the command
+    Pending(PendingArgs),
     /// Approve a release, a system, an assessment: shows what you approve and binds you to its content
-    Approve(ApproveArgs),
+    Approve(ApproveCommand),
     /// Reject a release, a system, an assessment, or withdraw a risk acceptance
     Reject(ApproveArgs),
+    /// Sign a release as its author, where a robot applies it: prints it with the signature
+    Sign(SignArgs),
     /// Accept residual risks of an assessment, at a level and until a date
     AcceptRisk(AcceptArgs),
+    /// Withdraw a release for good, a risk acceptance, or an approval that you gave
+    Withdraw(WithdrawArgs),
+    /// Show who can approve in each role, and who could get round it: a scan of RBAC
+    Access(AccessArgs),
     /// Decide from files, without a cluster: the same decision in the same words
     Check(CheckArgs),
     /// Make a TestReport
@@ -115,11 +123,22 @@ pub enum WriteOutput {
     Name,
     /// Print the object and create nothing
     Yaml,
+    /// Create it and print it as JSON; with --dry-run create nothing
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct ApproveCommand {
+    #[command(flatten)]
+    pub args: ApproveArgs,
+    /// A Reject of the same content in the same role that you answer, by name; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub answers: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct ApproveArgs {
-    /// mr/NAME, ais/NAME, ia/NAME; reject also ra/NAME
+    /// mr/NAME, ais/NAME, ia/NAME, ra/NAME (which a policy wants a role to be heard on)
     pub target: String,
     /// The ApprovalRole in which you decide
     #[arg(long)]
@@ -133,6 +152,14 @@ pub struct ApproveArgs {
     /// What the digest covers
     #[arg(long, value_enum, default_value_t = Covers::Content)]
     pub covers: Covers,
+    /// Sign it with this SSH key and print it, for Git: it counts for you whoever applies it. A private key, or a public one
+    /// whose private key is in ssh-agent
+    #[arg(long, value_name = "KEY", conflicts_with = "dry_run")]
+    pub sign_with: Option<PathBuf>,
+    /// With --sign-with: the cluster that you sign for, by the chart's value clusterName or the uid of kube-system [default:
+    /// that uid]
+    #[arg(long, value_name = "NAME", requires = "sign_with")]
+    pub cluster_name: Option<String>,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
@@ -142,6 +169,89 @@ pub struct ApproveArgs {
     /// Output
     #[arg(short, long, value_enum, default_value_t = WriteOutput::Name)]
     pub output: WriteOutput,
+}
+
+#[derive(Debug, Args)]
+pub struct SignArgs {
+    /// mr/NAME on the cluster, a file with one ModelRelease, or - for standard input
+    pub target: String,
+    /// The SSH key: a private key, or a public one whose private key is in ssh-agent
+    #[arg(long, value_name = "KEY")]
+    pub sign_with: PathBuf,
+    /// The cluster that you sign for, by the chart's value clusterName or the uid of kube-system [default: that uid]
+    #[arg(long, value_name = "NAME")]
+    pub cluster_name: Option<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// Answers are data, whatever they are: something that waits is no error.
+const PENDING_CODES: &str = "Exit codes: 0 asked and answered, whether something waits or not (-o json says how much); 2 \
+                             the question could not be asked";
+
+#[derive(Debug, Args)]
+#[command(after_help = PENDING_CODES)]
+pub struct PendingArgs {
+    /// The releases of all namespaces
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+    /// Only what waits for this role
+    #[arg(long)]
+    pub role: Option<String>,
+    /// Output
+    #[arg(short, long, value_enum, default_value_t = TableOrJson::Table)]
+    pub output: TableOrJson,
+}
+
+#[derive(Debug, Args)]
+pub struct WithdrawArgs {
+    /// mr/NAME, ra/NAME, apv/NAME
+    pub target: String,
+    /// Why; on a release it is kept as an annotation, on a Reject as its comment
+    #[arg(long, value_name = "TEXT")]
+    pub because: Option<String>,
+    /// For ra/NAME: the ApprovalRole in which you withdraw it [default: that of the acceptance]
+    #[arg(long)]
+    pub role: Option<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Show what would be withdrawn and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Output
+    #[arg(short, long, value_enum, default_value_t = NameOrJson::Name)]
+    pub output: NameOrJson,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NameOrJson {
+    /// The name of what was written
+    Name,
+    /// The object as it is now
+    Json,
+}
+
+/// What the codes of `access` mean.
+const ACCESS_CODES: &str = "Exit codes: 0 answered whole; 1 something could not be read, or everybody \
+                            (system:authenticated …) can approve or get round it; 2 the question could not be asked";
+
+#[derive(Debug, Args)]
+#[command(after_help = ACCESS_CODES)]
+pub struct AccessArgs {
+    /// Only this approval role
+    #[arg(long)]
+    pub role: Option<String>,
+    /// Only what this user holds, and whether they can approve; system:serviceaccount:NS:NAME is a service account
+    #[arg(long = "user", value_name = "NAME")]
+    pub user: Option<String>,
+    /// A group of that user, which RBAC does not know; may be given several times
+    #[arg(long = "group", value_name = "NAME")]
+    pub groups: Vec<String>,
+    /// Output
+    #[arg(short, long, value_enum, default_value_t = TableOrJson::Table)]
+    pub output: TableOrJson,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -228,6 +338,9 @@ pub struct CheckArgs {
     /// Uid of the cluster that the stamps come from: kubectl get namespace kube-system -o jsonpath='{.metadata.uid}'
     #[arg(long, value_name = "UID")]
     pub cluster_uid: Option<String>,
+    /// Name of the cluster that signatures are made for, where it has one (the chart's value clusterName)
+    #[arg(long, value_name = "NAME")]
+    pub cluster_name: Option<String>,
     /// A new policy: lists which releases would lose or gain their clearance. May be given several times
     #[arg(long = "policy", value_name = "FILE")]
     pub policies: Vec<PathBuf>,

@@ -172,23 +172,30 @@ impl Cluster {
 
     /// All objects of a kind; of namespaced kinds those in a namespace, an empty one meaning all. Each carries apiVersion and kind.
     pub fn list(&self, kind: Kind, namespace: &str) -> anyhow::Result<Vec<Value>> {
+        let mut out = self.list_path(&path_of(kind, namespace, None), "")?;
+        for item in &mut out {
+            item["apiVersion"] = format!("{GROUP}/{VERSION}").into();
+            item["kind"] = kind.as_str().into();
+        }
+        Ok(out)
+    }
+
+    /// All objects of a path, page by page; `query` (`labelSelector=…`) is escaped already.
+    pub fn list_path(&self, base: &str, query: &str) -> anyhow::Result<Vec<Value>> {
         let mut out = Vec::new();
-        let base = path_of(kind, namespace, None);
         let mut next = String::new();
         loop {
             let mut path = format!("{base}?limit=500");
-            if !next.is_empty() {
-                path = format!("{path}&continue={next}");
+            for more in [query, next.as_str()].into_iter().filter(|m| !m.is_empty()) {
+                path = format!("{path}&{more}");
             }
             let mut page = self.json(Method::GET, &path, None)?;
-            for mut item in page["items"].as_array_mut().map(std::mem::take).unwrap_or_default() {
-                item["apiVersion"] = format!("{GROUP}/{VERSION}").into();
-                item["kind"] = kind.as_str().into();
-                out.push(item);
-            }
+            out.extend(page["items"].as_array_mut().map(std::mem::take).unwrap_or_default());
             match page.pointer("/metadata/continue").and_then(Value::as_str) {
                 // The token is base64 in the URL-safe alphabet, so that it needs no escaping.
-                Some(token) if !token.is_empty() && token != next => token.clone_into(&mut next),
+                Some(token) if !token.is_empty() && !next.ends_with(token) => {
+                    next = format!("continue={token}")
+                }
                 _ => return Ok(out),
             }
         }
@@ -204,6 +211,30 @@ impl Cluster {
     pub fn merge(&self, path: &str, change: &Value) -> anyhow::Result<Value> {
         let path = format!("{path}?fieldManager={MANAGER_CLI}");
         self.json(Method::PATCH, &path, Some(("application/merge-patch+json", change)))
+    }
+
+    /// Deletes one of our objects if it is still the one that was read.
+    pub fn delete(&self, kind: Kind, name: &str, uid: &str, version: &str) -> anyhow::Result<Value> {
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions",
+            "preconditions": {"uid": uid, "resourceVersion": version}});
+        let path = path_of(kind, &self.namespace, Some(name));
+        self.json(Method::DELETE, &path, Some(("application/json", &options)))
+    }
+
+    /// Whether you may do something with one of our objects: a SelfSubjectAccessReview, without a namespace for the
+    /// whole cluster.
+    pub fn may(&self, verb: &str, plural: &str, name: &str, namespace: Option<&str>) -> anyhow::Result<bool> {
+        let mut asked =
+            json!({"group": GROUP, "version": VERSION, "resource": plural, "verb": verb, "name": name});
+        if let Some(namespace) = namespace {
+            asked["namespace"] = namespace.into();
+        }
+        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": asked}});
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        let answer = self.json(Method::POST, path, Some(("application/json", &review)))?;
+        let said = |at: &str| answer.pointer(at).and_then(Value::as_bool);
+        Ok(said("/status/allowed") == Some(true) && said("/status/denied") != Some(true))
     }
 
     /// The user name that the API server knows you by.

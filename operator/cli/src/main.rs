@@ -7,6 +7,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod accept;
+mod access;
 mod approve;
 mod args;
 mod check;
@@ -15,13 +16,18 @@ mod digest;
 mod evidence;
 mod files;
 mod keys;
+mod made;
+mod pending;
 mod report;
+mod sign;
+mod signed;
 mod sys;
 mod target;
 #[cfg(test)]
 mod testing;
 mod text;
 mod why;
+mod withdraw;
 mod yaml;
 
 use std::process::ExitCode;
@@ -57,8 +63,17 @@ fn run(cli: &Cli, mut command: clap::Command) -> anyhow::Result<u8> {
     let global = &cli.global;
     match &cli.command {
         Command::Why(args) => why::run(&cluster::Cluster::connect(global)?, args),
-        Command::Approve(args) => approve::run(&cluster::Cluster::connect(global)?, args, true),
-        Command::Reject(args) => approve::run(&cluster::Cluster::connect(global)?, args, false),
+        Command::Pending(args) => pending::run(&cluster::Cluster::connect(global)?, args),
+        Command::Approve(command) => {
+            let answers = Some(command.answers.as_slice());
+            approve::run(&cluster::Cluster::connect(global)?, &command.args, answers)
+        }
+        Command::Reject(args) => approve::run(&cluster::Cluster::connect(global)?, args, None),
+        Command::Withdraw(args) => withdraw::run(&cluster::Cluster::connect(global)?, args),
+        Command::Access(args) => {
+            access::run(&cluster::Cluster::connect(global)?, args, global.namespace.as_deref())
+        }
+        Command::Sign(args) => signed::run(global, args),
         Command::AcceptRisk(args) => accept::run(&cluster::Cluster::connect(global)?, args),
         Command::Check(args) => check::run(global, args),
         Command::Report(args) => report::run(global, &args.command),

@@ -13,12 +13,18 @@ use crate::cluster::Cluster;
 
 /// What is answered to which request; anything else is a 404.
 #[derive(Debug, Default, Clone)]
-pub struct Answers(BTreeMap<String, (u16, Vec<u8>)>);
+pub struct Answers(BTreeMap<String, (u16, Vec<u8>)>, Vec<String>);
 
 impl Answers {
     /// Answers `METHOD PATH` with a status and JSON.
     pub fn with(mut self, request: &str, status: u16, body: &Value) -> Self {
         self.0.insert(request.to_owned(), (status, serde_json::to_vec(body).unwrap()));
+        self
+    }
+
+    /// Lets the user do what is asked about objects of this name (SelfSubjectAccessReview), and nothing else.
+    pub fn may(mut self, name: &str) -> Self {
+        self.1.push(name.to_owned());
         self
     }
 
@@ -57,9 +63,15 @@ pub fn cluster(answers: Answers) -> (Cluster, Arc<Mutex<Vec<Asked>>>) {
                 .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
                 .collect();
             let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-            log.lock().unwrap().push(Asked { request: key.clone(), body, headers });
+            log.lock().unwrap().push(Asked { request: key.clone(), body: body.clone(), headers });
             let none = (404, br#"{"kind":"Status","reason":"NotFound","message":"not found"}"#.to_vec());
-            let (status, body) = answers.0.get(&key).cloned().unwrap_or(none);
+            let (status, body) = if key.ends_with("/selfsubjectaccessreviews") {
+                let allowed =
+                    answers.1.iter().any(|n| body["spec"]["resourceAttributes"]["name"] == n.as_str());
+                (201, serde_json::to_vec(&serde_json::json!({"status": {"allowed": allowed}}))?)
+            } else {
+                answers.0.get(&key).cloned().unwrap_or(none)
+            };
             let response = Response::builder().status(status).body(Body::from(body))?;
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(response)
         }

@@ -25,10 +25,7 @@ pub fn run(cluster: &Cluster, args: &WhyArgs) -> anyhow::Result<u8> {
         Target::Ours(Kind::ModelRelease, name) => (name, None),
         Target::Workload(workload, name) => match release_of(cluster, workload, &name)? {
             Ok((release, about)) => (release, Some(about)),
-            Err(said) => {
-                sys::print(&said)?;
-                return Ok(1);
-            }
+            Err(finding) => return finding.say(args.output, &cluster.namespace, None),
         },
         Target::Ours(kind, _) => {
             anyhow::bail!("{}: wanted mr/NAME or a workload, found a {kind}", args.target)
@@ -40,11 +37,12 @@ pub fn run(cluster: &Cluster, args: &WhyArgs) -> anyhow::Result<u8> {
     let object = match cluster.get(Kind::ModelRelease, &name) {
         Ok(object) => object,
         Err(e) if about.is_some() && e.downcast_ref::<crate::cluster::Refused>().is_none() => {
-            sys::print(&format!(
-                "there is no release {name} in namespace {}\n  data scientist\n    $ kubectl apply -f RELEASE.yaml -n {}\n",
-                cluster.namespace, cluster.namespace
-            ))?;
-            return Ok(1);
+            let finding = NoRelease {
+                found: format!("there is no release {name} in namespace {}", cluster.namespace),
+                wanted: format!("a ModelRelease {name}"),
+                command: format!("kubectl apply -f RELEASE.yaml -n {}", cluster.namespace),
+            };
+            return finding.say(args.output, &cluster.namespace, Some(&name));
         }
         Err(e) if e.downcast_ref::<crate::cluster::Refused>().is_some_and(|r| r.code == 403) => {
             anyhow::bail!(
@@ -65,12 +63,41 @@ pub fn run(cluster: &Cluster, args: &WhyArgs) -> anyhow::Result<u8> {
     Ok(u8::from(!answer.cleared()))
 }
 
+/// A workload without a release that could be judged.
+#[derive(Debug)]
+struct NoRelease {
+    found: String,
+    wanted: String,
+    command: String,
+}
+
+impl NoRelease {
+    /// Says it in the words and the shape of an answer about a release.
+    fn say(&self, output: TableOrJson, namespace: &str, release: Option<&str>) -> anyhow::Result<u8> {
+        let Self { found, wanted, command } = self;
+        let who = "data scientist";
+        sys::print(&match output {
+            TableOrJson::Table => {
+                let lines = [found, wanted, who, command].map(|line| visible::line(line).into_owned());
+                let [found, wanted, who, command] = lines;
+                format!("{found}\n  wanted: {wanted}\n  {who}\n    $ {command}\n")
+            }
+            TableOrJson::Json => text::json(&json!({
+                "namespace": namespace, "release": release, "cleared": ConditionStatus::Unknown, "message": found,
+                "missing": [{"who": who, "findings": [
+                    {"gate": "release", "verdict": GateVerdict::Unknown, "wanted": wanted, "found": found, "command": command}]}],
+            }))?,
+        })?;
+        Ok(1)
+    }
+}
+
 /// The release that a workload names and a line about the workload, or what is said when it names none.
 fn release_of(
     cluster: &Cluster,
     workload: Workload,
     name: &str,
-) -> anyhow::Result<Result<(String, String), String>> {
+) -> anyhow::Result<Result<(String, String), NoRelease>> {
     let namespace = &cluster.namespace;
     let path = format!("{}/namespaces/{namespace}/{}/{name}", workload.api, workload.plural);
     let object = cluster.get_path(&path)?.with_context(|| {
@@ -79,11 +106,14 @@ fn release_of(
     let labels = ["/spec/jobTemplate/spec/template/metadata", "/spec/template/metadata", "/metadata"];
     let label = labels.iter().find_map(|at| object.pointer(at)?.get("labels")?.get(RELEASE)?.as_str());
     let Some(release) = label else {
-        return Ok(Err(format!(
-            "{} {name} names no release\n  wanted: the label {RELEASE} on it and on its pod template\n  data scientist\n    $ kubectl label {}/{name} {RELEASE}=NAME -n {namespace}\n",
-            workload.kind,
-            workload.kind.to_lowercase()
-        )));
+        return Ok(Err(NoRelease {
+            found: format!("{} {name} names no release", workload.kind),
+            wanted: format!("the label {RELEASE} on it and on its pod template"),
+            command: format!(
+                "kubectl label {}/{name} {RELEASE}=NAME -n {namespace}",
+                workload.kind.to_lowercase()
+            ),
+        }));
     };
     target::name_of(release).with_context(|| format!("{} {name}, label {RELEASE}", workload.kind))?;
     let held = object
