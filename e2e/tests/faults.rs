@@ -13,6 +13,8 @@ mod evidence;
 mod gone;
 #[path = "faults/helm.rs"]
 mod helm;
+#[path = "faults/keys.rs"]
+mod keys;
 #[path = "faults/port.rs"]
 mod port;
 #[path = "faults/storm.rs"]

@@ -309,3 +309,7 @@ mod tests {
         assert!(patched(&bare, None, None).patch.is_empty());
     }
 }
+
+#[cfg(test)]
+#[path = "own_mutate_tests.rs"]
+mod stamping;
