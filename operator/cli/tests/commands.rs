@@ -101,6 +101,10 @@ fn without_a_cluster_it_is_said_what_was_wanted() {
             "--rationale",
             "x",
         ],
+        &["approve", "mr/scoring-2", "--role", "risk-officer", "--answers", "no-1", "-o", "json"],
+        &["pending", "-A"],
+        &["withdraw", "mr/scoring-2", "--because", "x"],
+        &["access", "--role", "risk-officer", "-o", "json"],
         &["evidence", "show", "mr/scoring-2"],
         &["evidence", "key"],
     ] {
@@ -112,6 +116,20 @@ fn without_a_cluster_it_is_said_what_was_wanted() {
             ran.err
         );
     }
+}
+
+#[test]
+fn every_command_of_people_takes_and_explains_json() {
+    for command in ["why", "pending", "approve", "reject", "accept-risk", "withdraw", "access"] {
+        let ran = placet(&[command, "--help"]);
+        assert_eq!(ran.code, 0, "{command}");
+        let output = ran.out.split("--output").nth(1).unwrap_or_default();
+        assert!(output.contains("json"), "{command}: {}", ran.out);
+        // A usage error is the question that could not be asked.
+        assert_eq!(placet(&[command, "--no-such-option"]).code, 2, "{command}");
+    }
+    assert_eq!(placet(&["reject", "mr/m", "--role", "r", "--answers", "x"]).code, 2);
+    assert!(placet(&["pending", "--help"]).out.contains("whether something waits or not"));
 }
 
 #[test]
@@ -137,7 +155,10 @@ fn completions_for_every_shell_that_people_use() {
     for shell in ["bash", "zsh", "fish"] {
         let ran = placet(&["completions", shell]);
         assert_eq!(ran.code, 0);
-        assert!(ran.out.contains("accept-risk"), "{shell}");
+        for command in ["accept-risk", "pending", "withdraw", "access", "--answers", "--because"] {
+            // fish writes long options without their dashes.
+            assert!(ran.out.contains(command.trim_start_matches('-')), "{shell} {command}");
+        }
     }
 }
 
