@@ -174,7 +174,7 @@ fn about_keys(log: &Log) -> Vec<(&'static str, Option<String>)> {
 async fn the_first_key_is_recorded_and_a_start_without_news_writes_nothing() {
     let mut site = Site::new();
     let first = site.start().await;
-    let (id, size) = (first.id(), first.log.head().size);
+    let (id, records) = (first.id(), first.log.head().size);
     assert_eq!(about_keys(&first.log), [("rotate", None)]);
     let list = site.data("receiptKeyList");
     assert_eq!(
@@ -185,7 +185,7 @@ async fn the_first_key_is_recorded_and_a_start_without_news_writes_nothing() {
     let second = site.start().await;
     assert_eq!(second.id(), id);
     assert_eq!(about_keys(&second.log), [("rotate", None)]);
-    assert_eq!(second.log.head().size, size + 2, "closed and opened, nothing else");
+    assert_eq!(second.log.head().size, records + 2, "closed and opened, nothing else");
     second.stop();
 }
 
@@ -314,7 +314,7 @@ async fn what_a_distrusted_key_signed_counts_if_the_log_recorded_it_before() {
 async fn orders_that_cannot_be_carried_out_are_answered_and_change_nothing() {
     let mut site = Site::new();
     let first = site.start().await;
-    let (id, size) = (first.id(), first.log.head().size);
+    let id = first.id();
     first.stop();
     let long = "x".repeat(501);
     for (order, wanted) in [
@@ -333,7 +333,6 @@ async fn orders_that_cannot_be_carried_out_are_answered_and_change_nothing() {
         assert_eq!((started.id(), about_keys(&started.log).len()), (id.clone(), 1), "{order}");
         started.stop();
     }
-    assert!(size > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
