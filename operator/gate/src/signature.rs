@@ -394,7 +394,7 @@ impl<'a> Trust<'a> {
         }
         let first = self.remembered.seen.get(envelope).map_or(standing.created_at, |first| first.at);
         let seen = first.min(standing.created_at);
-        if made.created_at >= seen {
+        if made.created_at > seen {
             return Err(Void::new(format!(
                 "the TrustedSigner {} is younger than the signature, which an earlier one made: sign again",
                 signer.name()

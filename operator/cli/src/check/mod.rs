@@ -21,7 +21,7 @@ use placet_gate::{Cleared, Decision, decision, evaluate, render, visible};
 
 use crate::args::{CheckArgs, CheckOutput, Global};
 use crate::files::{self, Input, Loaded};
-use crate::{sys, target, text};
+use crate::{signed, sys, target, text};
 use people::{Authors, Roles};
 
 /// Item of the finding that who holds which role is not known.
@@ -182,11 +182,21 @@ impl Question {
         let given = keys.is_some();
         let reading = Reading {
             cluster: uid.unwrap_or_default(),
-            cluster_name: None,
+            cluster_name: args.cluster_name.clone(),
             keys: keys.unwrap_or_default(),
             // Tokens are turned back into names before anything is shown, so that any key will do.
             people: PeopleKey::new(*b"placet check"),
         };
+        let signed = |o: &&Loaded| o.value.pointer("/spec/signed").is_some();
+        if reading.cluster.is_empty()
+            && reading.cluster_name.is_none()
+            && input.objects.iter().any(|o| signed(&o))
+        {
+            assumptions.push(
+                "signatures are for no cluster, so that they count for nothing (--cluster-name NAME, or --cluster-uid UID)"
+                    .into(),
+            );
+        }
         let roles = args.roles.as_deref().map(Roles::read).transpose()?;
         let first_use = args.first_use.as_deref().map(|t| text::moment("--first-use", t)).transpose()?;
         let labels = (!args.namespace_labels.is_empty())
@@ -233,10 +243,10 @@ impl Question {
     fn note_assumptions(&mut self, args: &CheckArgs) {
         let bare: Vec<&Loaded> =
             self.input.objects.iter().filter(|o| !o.stamped() && !live::is_live(o)).collect();
-        let mut by: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let mut by: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut nobody = Vec::new();
         for object in &bare {
-            match self.authors.of(object) {
+            match self.author(object) {
                 Some(user) => by.entry(user).or_default().push(object.label()),
                 None => nobody.push(object.label()),
             }
@@ -280,7 +290,12 @@ impl Question {
     /// Whether the answer depends on who holds a role: some approval or acceptance carries no stamp that says so.
     fn needs_holdings(&self) -> bool {
         let decides = |o: &&Loaded| matches!(o.kind, Kind::Approval | Kind::RiskAcceptance);
-        self.input.objects.iter().filter(decides).any(|o| !o.stamped() && self.authors.of(o).is_some())
+        self.input.objects.iter().filter(decides).any(|o| !o.stamped() && self.author(o).is_some())
+    }
+
+    /// Who is taken to have written an object without a stamp: as given, or whoever signed it.
+    fn author(&self, object: &Loaded) -> Option<String> {
+        self.authors.of(object).map(str::to_owned).or_else(|| signed::signer(object, &self.input.objects))
     }
 
     fn tell(&self) {
@@ -344,12 +359,14 @@ impl Question {
         author: Option<&str>,
         names: &mut Names,
     ) -> anyhow::Result<placet_gate::object::Record> {
-        let author = author.or_else(|| self.authors.of(object)).filter(|_| !object.stamped());
+        let author = author.map(str::to_owned).or_else(|| self.author(object)).filter(|_| !object.stamped());
         let author = author.filter(|_| !live::is_live(object));
+        let signer = signed::signer(object, &self.input.objects);
         let read = match author {
-            Some(user) => self
-                .reading
-                .read_assuming(&object.value, &people::stamp(object, user, self.now, self.roles.as_ref())),
+            Some(user) => self.reading.read_assuming(
+                &object.value,
+                &people::stamp(object, &user, signer.as_deref(), self.now, self.roles.as_ref()),
+            ),
             None => self.reading.read(&object.value),
         };
         let (record, people) = read.with_context(|| object.place())?;

@@ -70,15 +70,22 @@ impl Roles {
     }
 }
 
-/// The stamp of an object that carries none.
-pub fn stamp(object: &Loaded, user: &str, now: Timestamp, roles: Option<&Roles>) -> StampText {
+/// The stamp of an object that carries none; `signer` is whose signature it carries, if any.
+pub fn stamp(
+    object: &Loaded,
+    user: &str,
+    signer: Option<&str>,
+    now: Timestamp,
+    roles: Option<&Roles>,
+) -> StampText {
+    let holder = signer.unwrap_or(user);
     let role = object.value.pointer("/spec/role").and_then(serde_json::Value::as_str);
     let decides = matches!(object.kind, Kind::Approval | Kind::RiskAcceptance);
     let role = role.filter(|_| decides).map(|role| RoleAnswer {
         name: role.to_owned(),
         // Where holdings are not given, a finding of its own says that they are not known, and nothing is cleared.
-        user: None,
-        allowed: roles.is_none_or(|r| r.0.get(role).is_some_and(|users| users.contains(user))),
+        user: signer.map(str::to_owned),
+        allowed: roles.is_none_or(|r| r.0.get(role).is_some_and(|users| users.contains(holder))),
         wildcard: false,
         at: now,
     });

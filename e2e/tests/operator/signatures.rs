@@ -1,0 +1,370 @@
+//! Approvals and releases that people signed and a robot applies: they count for whoever signed, for what they signed,
+//! once, and as long as their key does. With the real `ssh-keygen` and a service account with a real token.
+
+use std::path::PathBuf;
+
+use placet_e2e::placet::{Lending, RELEASE, in_seconds};
+use placet_e2e::{Output, SOON, eventually};
+use serde_json::{Value, json};
+
+use super::common::{holds, refused_with};
+use super::lending;
+
+/// A namespace whose service account `robot` applies what people signed.
+struct Robot<'a> {
+    lending: Lending<'a>,
+    dir: PathBuf,
+    cluster_uid: String,
+}
+
+impl<'a> Robot<'a> {
+    async fn new(lending: Lending<'a>) -> Self {
+        let (cluster, ns) = (lending.cluster, lending.ns);
+        let uid = ["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"];
+        let cluster_uid = cluster.kubectl("admin", uid).await.unwrap().ok().unwrap();
+        lending.kubectl("root-admin", &["create", "serviceaccount", "robot"]).await.unwrap().ok().unwrap();
+        for role in ["placet-data-scientist", "placet-reviewer"] {
+            let (role_flag, account) =
+                (format!("--clusterrole={role}"), format!("--serviceaccount={ns}:robot"));
+            let bind = ["create", "rolebinding", role, &role_flag, &account];
+            lending.kubectl("root-admin", &bind).await.unwrap().ok().unwrap();
+        }
+        let token = lending.kubectl("root-admin", &["create", "token", "robot"]).await.unwrap().ok().unwrap();
+        let view = ["config", "view", "--raw", "-o", "json"];
+        let mut config: Value =
+            serde_json::from_str(&cluster.kubectl("dana", view).await.unwrap().ok().unwrap()).unwrap();
+        for user in config["users"].as_array_mut().unwrap() {
+            user["user"] = json!({"token": token.trim()});
+        }
+        let dir = cluster.dir().join("signatures").join(ns);
+        tokio::fs::create_dir_all(&dir).await.unwrap();
+        tokio::fs::write(dir.join("robot.json"), config.to_string()).await.unwrap();
+        Self { lending, dir, cluster_uid }
+    }
+
+    /// `kubectl apply` by the robot.
+    async fn apply(&self, text: &str) -> Output {
+        let config = format!("--kubeconfig={}", self.dir.join("robot.json").display());
+        let args = [config.as_str(), "apply", "-n", self.lending.ns, "-f", "-"];
+        self.lending.cluster.kubectl_with_input("dana", args, text).await.unwrap()
+    }
+
+    /// Waits until an object would be refused with all of these.
+    async fn refused(&self, object: &Value, wanted: &[&str]) {
+        let config = format!("--kubeconfig={}", self.dir.join("robot.json").display());
+        let args = [config.as_str(), "apply", "--dry-run=server", "-n", self.lending.ns, "-f", "-"];
+        eventually(&format!("a refusal that says {wanted:?}"), SOON, async || {
+            let said = self.lending.cluster.kubectl_with_input("dana", args, &object.to_string()).await;
+            let said = said.map_err(|e| e.to_string())?;
+            let all = said.code != 0 && wanted.iter().all(|w| said.stderr.contains(w));
+            if all { Ok(()) } else { Err(format!("{said:?}")) }
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Applies an object, once what it needs has been heard of.
+    async fn applied(&self, object: &Value) {
+        self.taken(&object.to_string()).await;
+    }
+
+    async fn taken(&self, text: &str) {
+        eventually("what was signed to be taken", SOON, async || {
+            let said = self.apply(text).await;
+            if said.code == 0 { Ok(()) } else { Err(said.stderr) }
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Makes a key.
+    async fn key(&self, name: &str) -> PathBuf {
+        let path = self.dir.join(name);
+        let file = path.display().to_string();
+        let args = ["-q", "-t", "ed25519", "-N", "", "-C", "made for a test", "-f", file.as_str()];
+        self.lending.cluster.run("ssh-keygen", "erin", args, None).await.unwrap().ok().unwrap();
+        path
+    }
+
+    /// A TrustedSigner of this namespace's scenario, as its administrator applies it.
+    async fn trust(&self, name: &str, spec: &Value, key: &std::path::Path) -> Output {
+        let public = tokio::fs::read_to_string(key.with_extension("pub")).await.unwrap();
+        let mut spec = spec.clone();
+        spec["key"] = public.trim().into();
+        let object = json!({
+            "apiVersion": "placet.dev/v1alpha1", "kind": "TrustedSigner",
+            "metadata": {"name": self.name(name)}, "spec": spec,
+        });
+        self.lending.apply("root-admin", &object.to_string()).await.unwrap()
+    }
+
+    fn name(&self, name: &str) -> String {
+        format!("{}-{name}", self.lending.ns)
+    }
+
+    async fn trusted(&self, name: &str, user: &str, group: &str, role: &str, key: &std::path::Path) {
+        let spec = json!({"user": user, "groups": [group], "roles": [role]});
+        self.trust(name, &spec, key).await.ok().unwrap();
+    }
+
+    /// What erin, risk officer, signs: the Approval as it would stand in Git.
+    async fn signed(&self, key: &std::path::Path, cluster: &str) -> Value {
+        let (target, key) = (format!("mr/{RELEASE}"), key.display().to_string());
+        let args = [
+            "approve",
+            &target,
+            "--role",
+            "risk-officer",
+            "--comment",
+            "Read and understood",
+            "--sign-with",
+            &key,
+            "--cluster-name",
+            cluster,
+            "--yes",
+            "-o",
+            "json",
+            "-n",
+            self.lending.ns,
+        ];
+        let said = self.lending.cluster.run("placet", "erin", args, None).await.unwrap();
+        serde_json::from_str(&said.ok().unwrap()).unwrap()
+    }
+
+    async fn by_erin(&self, key: &std::path::Path) -> Value {
+        self.signed(key, &self.cluster_uid).await
+    }
+}
+
+fn name_of(object: &Value) -> String {
+    object["metadata"]["name"].as_str().unwrap().to_owned()
+}
+
+/// Everything but the risk officer's approval.
+async fn waiting(ns: &'static str) -> Option<Robot<'static>> {
+    let lending = lending(ns, Some("deny")).await?;
+    lending.all_documents().await.unwrap();
+    lending.settings_and_risk().await.unwrap();
+    lending.approvals(&["risk-officer"]).await.unwrap();
+    Some(Robot::new(lending).await)
+}
+
+#[tokio::test]
+async fn what_a_robot_applies_counts_for_whoever_signed_exactly_that_and_once() {
+    let Some(robot) = waiting("signed").await else { return };
+    let lending = &robot.lending;
+    let key = robot.key("erin").await;
+    let approval = robot.by_erin(&key).await;
+    robot.refused(&approval, &["no TrustedSigner has its key"]).await;
+    // The API server knows nothing of erin's groups when a robot asks, and she holds the role by one.
+    robot.trust("erin", &json!({"user": "erin", "roles": ["risk-officer"]}), &key).await.ok().unwrap();
+    robot.refused(&approval, &["wanted a holder of the role risk-officer, found erin"]).await;
+    robot.trusted("erin", "erin", "risk-officers", "risk-officer", &key).await;
+
+    // What is signed and what is said are the same, each field.
+    let other = format!("sha256:{}", "c0de".repeat(16));
+    for (at, value) in [
+        ("/spec/subject/digest", json!(other)),
+        ("/spec/subject/kind", json!("AISystem")),
+        ("/spec/subject/name", json!("another")),
+        ("/spec/role", json!("executive")),
+        ("/spec/decision", json!("Reject")),
+        ("/spec/comment", json!("Never read")),
+        ("/spec/signed/nonce", json!("00000000000000000000000000000000")),
+        ("/spec/signed/issuedAt", json!("2026-01-01T00:00:00Z")),
+    ] {
+        let mut changed = approval.clone();
+        *changed.pointer_mut(at).unwrap() = value.clone();
+        let said = robot.apply(&changed.to_string()).await;
+        refused_with(&said, &["what was signed is not what the object says", value.as_str().unwrap()]);
+    }
+    let mut longer = approval.clone();
+    longer["spec"]["expiresAt"] = json!(in_seconds(86_400));
+    refused_with(&robot.apply(&longer.to_string()).await, &["expiresAt"]);
+    let elsewhere = robot.signed(&key, "another-cluster").await;
+    refused_with(&robot.apply(&elsewhere.to_string()).await, &["cluster: signed \"another-cluster\""]);
+    let moved = approval.to_string().replace("\"namespace\":\"signed\"", "\"namespace\":\"default\"");
+    let said = lending.cluster.kubectl_with_input("root-admin", ["apply", "-f", "-"], &moved).await.unwrap();
+    refused_with(&said, &["namespace: signed \"signed\", found \"default\""]);
+    for (envelope, wanted) in [
+        ("{}".to_owned(), "wanted DSSE JSON"),
+        (format!("{{{}", "x".repeat(16_384)), "wanted at most 16384 bytes"),
+    ] {
+        let mut broken = approval.clone();
+        broken["spec"]["signed"]["envelope"] = json!(envelope);
+        refused_with(&robot.apply(&broken.to_string()).await, &[wanted]);
+    }
+
+    robot.applied(&approval).await;
+    lending.cleared("True").await.unwrap();
+    let (ns, object) = (lending.ns, format!("apv/{}", name_of(&approval)));
+    lending.cluster.becomes(ns, &object, "{.status.by}", "erin").await.unwrap();
+    let counts = "{.status.conditions[?(@.type=='Counts')].status}";
+    lending.cluster.becomes(ns, &object, counts, "True").await.unwrap();
+    let stamp =
+        lending.cluster.field(ns, &object, "{.metadata.annotations.placet\\.dev/stamp}").await.unwrap();
+    holds(&stamp, &["system:serviceaccount:signed:robot", "\"user\":\"erin\""]);
+
+    // Once: under another name, and for a release that is created again.
+    let mut again = approval.clone();
+    again["metadata"]["name"] = json!("another-name");
+    refused_with(&robot.apply(&again.to_string()).await, &["used before", "counts once"]);
+    lending.kubectl("root-admin", &["delete", &object]).await.unwrap().ok().unwrap();
+    lending.cleared("False").await.unwrap();
+    robot.apply(&approval.to_string()).await.ok().unwrap();
+    lending.cleared("True").await.unwrap();
+    lending.kubectl("root-admin", &["delete", &object]).await.unwrap().ok().unwrap();
+    lending.kubectl("root-admin", &["delete", &format!("mr/{RELEASE}")]).await.unwrap().ok().unwrap();
+    lending.documents(&["release-v2"]).await.unwrap();
+    lending.digest(&format!("mr/{RELEASE}")).await.unwrap();
+    refused_with(
+        &robot.apply(&approval.to_string()).await,
+        &["earlier object of the same name", "counts once"],
+    );
+}
+
+#[tokio::test]
+async fn a_key_ends_for_what_the_log_had_not_seen_and_deleting_it_voids_all() {
+    let Some(robot) = waiting("revoked").await else { return };
+    let lending = &robot.lending;
+    let key = robot.key("erin").await;
+    let begun = in_seconds(-1);
+    robot.trusted("erin", "erin", "risk-officers", "risk-officer", &key).await;
+    robot.applied(&robot.by_erin(&key).await).await;
+    lending.cleared("True").await.unwrap();
+    // Revoked from now on: what was seen stays.
+    let signer = format!("trustedsigner/{}", robot.name("erin"));
+    let late = robot.by_erin(&key).await;
+    // Times of a TrustedSigner are whole seconds; the approval was seen within one.
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let revoked = json!({"spec": {"revoked": {"at": in_seconds(0)}}}).to_string();
+    lending
+        .kubectl("root-admin", &["patch", &signer, "--type=merge", "-p", &revoked])
+        .await
+        .unwrap()
+        .ok()
+        .unwrap();
+    robot.refused(&late, &["revoked from"]).await;
+    lending.cleared("True").await.unwrap();
+    // Compromised since before it was seen.
+    let compromised = json!({"spec": {"revoked": {"compromisedSince": begun}}}).to_string();
+    lending
+        .kubectl("root-admin", &["patch", &signer, "--type=merge", "-p", &compromised])
+        .await
+        .unwrap()
+        .ok()
+        .unwrap();
+    lending.findings_say(&["compromised since"]).await.unwrap();
+    lending.cleared("False").await.unwrap();
+
+    // Another key; trusted for another role first.
+    let key = robot.key("new").await;
+    robot.trusted("new", "erin", "risk-officers", "executive", &key).await;
+    let approval = robot.by_erin(&key).await;
+    robot.refused(&approval, &["not for risk-officer"]).await;
+    robot.trusted("new", "erin", "risk-officers", "risk-officer", &key).await;
+    let spec = json!({"user": "mallory", "roles": ["risk-officer"]});
+    refused_with(&robot.trust("shared", &spec, &key).await, &["one key stands for one person"]);
+    robot.applied(&approval).await;
+    lending.cleared("True").await.unwrap();
+    let signer = format!("trustedsigner/{}", robot.name("new"));
+    lending.kubectl("root-admin", &["delete", &signer]).await.unwrap().ok().unwrap();
+    lending.cleared("False").await.unwrap();
+    robot.trusted("new", "erin", "risk-officers", "risk-officer", &key).await;
+    lending.findings_say(&["is younger than the signature"]).await.unwrap();
+    lending.cleared("False").await.unwrap();
+    let object = format!("apv/{}", name_of(&approval));
+    let why = "{.status.conditions[?(@.type=='Counts')].reason}";
+    lending.cluster.becomes(lending.ns, &object, why, "SignatureDoesNotCount").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_policy_that_asks_for_signatures_counts_nothing_else() {
+    let Some(robot) = waiting("signatures-only").await else { return };
+    let lending = &robot.lending;
+    let policy = json!({
+        "apiVersion": "placet.dev/v1alpha1", "kind": "ReleasePolicy", "metadata": {"name": "signatures-only"},
+        "spec": {
+            "appliesTo": {"classes": ["High"], "namespaceSelector": {
+                "matchLabels": {"kubernetes.io/metadata.name": lending.ns}}},
+            "approvals": [{"role": "risk-officer", "count": 1, "covers": "Content", "proof": "Signed"}],
+        },
+    });
+    lending.apply("root-admin", &policy.to_string()).await.unwrap().ok().unwrap();
+    lending.approve("erin", "risk-officer", None).await.unwrap();
+    lending.findings_say(&["erin's approval carries no signature"]).await.unwrap();
+    lending.cleared("False").await.unwrap();
+    let key = robot.key("erin").await;
+    robot.trusted("erin", "erin", "risk-officers", "risk-officer", &key).await;
+    robot.applied(&robot.by_erin(&key).await).await;
+    lending.cleared("True").await.unwrap();
+    lending.kubectl("root-admin", &["delete", "releasepolicy/signatures-only"]).await.unwrap().ok().unwrap();
+}
+
+#[tokio::test]
+async fn a_release_of_a_robot_needs_the_signature_of_its_author_who_does_not_approve_it() {
+    let Some(lending) = lending("robot", Some("deny")).await else { return };
+    let documents = ["system", "assessment", "report-bias-v2", "report-performance-v2"];
+    lending.documents(&documents).await.unwrap();
+    let robot = Robot::new(lending).await;
+    let lending = &robot.lending;
+    let manifest = lending.manifest("release-v2").unwrap();
+    robot.apply(&manifest).await.ok().unwrap();
+    lending.settings_and_risk().await.unwrap();
+    lending.approvals(&[]).await.unwrap();
+    lending.findings_say(&["it carries no author's signature"]).await.unwrap();
+    lending.cleared("Unknown").await.unwrap();
+
+    let key = robot.key("bob").await;
+    robot.trusted("bob", "bob", "model-owners", "model-owner", &key).await;
+    let file = robot.dir.join("release.yaml");
+    tokio::fs::write(&file, &manifest).await.unwrap();
+    let sign = async |who: &str, key: &PathBuf| {
+        let (file, key) = (file.display().to_string(), key.display().to_string());
+        let args = ["sign", &file, "--sign-with", &key, "--cluster-name", &robot.cluster_uid, "--yes"];
+        lending.cluster.run("placet", who, args, None).await.unwrap().ok().unwrap()
+    };
+    // bob wrote it: then he does not approve it.
+    let by_bob = sign("bob", &key).await;
+    robot.taken(&by_bob).await;
+    lending.findings_say(&["bob is an author and does not count"]).await.unwrap();
+    lending.cleared("False").await.unwrap();
+    // Who signs for another content is refused, and what bob signed is not forgotten when dana signs as well.
+    let dana = robot.key("dana").await;
+    robot.trusted("dana", "dana", "data-science", "model-owner", &dana).await;
+    let signed = sign("dana", &dana).await;
+    let release = format!("mr/{RELEASE}");
+    let other = signed.replace(RELEASE, "another-release");
+    refused_with(&robot.apply(&other).await, &["what was signed is not what the object says"]);
+    robot.taken(&signed).await;
+    let annotation =
+        lending.cluster.field(lending.ns, &release, "{.metadata.annotations.placet\\.dev/author-signature}");
+    assert!(annotation.await.unwrap().starts_with('{'));
+    lending.findings_say(&["bob is an author and does not count"]).await.unwrap();
+    lending.cleared("False").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_release_whose_author_signed_is_cleared_as_any() {
+    let Some(lending) = lending("robot-signed", Some("deny")).await else { return };
+    let documents = ["system", "assessment", "report-bias-v2", "report-performance-v2"];
+    lending.documents(&documents).await.unwrap();
+    let robot = Robot::new(lending).await;
+    let lending = &robot.lending;
+    let dana = robot.key("dana").await;
+    robot.trusted("dana", "dana", "data-science", "model-owner", &dana).await;
+    let file = robot.dir.join("release.yaml");
+    tokio::fs::write(&file, lending.manifest("release-v2").unwrap()).await.unwrap();
+    let (file, key) = (file.display().to_string(), dana.display().to_string());
+    // She may not read kube-system: then the cluster has to be named.
+    let args = ["sign", &file, "--sign-with", &key, "--yes"];
+    let said = lending.cluster.run("placet", "dana", args, None).await.unwrap();
+    assert_eq!(said.code, 2, "{said:?}");
+    holds(&said.stderr, &["--cluster-name"]);
+    let args = [args.as_slice(), &["--cluster-name", &robot.cluster_uid]].concat();
+    let signed = lending.cluster.run("placet", "dana", args, None).await.unwrap().ok().unwrap();
+    robot.taken(&signed).await;
+    lending.settings_and_risk().await.unwrap();
+    lending.approvals(&[]).await.unwrap();
+    lending.cleared("True").await.unwrap();
+}

@@ -1,0 +1,140 @@
+//! Objects that carry their author's signature, for approvals and releases that travel through Git: what is signed, and
+//! for which cluster. Signing itself is in [`crate::sign`].
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
+use placet_api::Kind;
+use placet_api::approval::ApprovalSpec;
+use placet_api::keys::{AUTHOR_SIGNATURE, GROUP, RECEIPT, STAMP, VERSION};
+use placet_api::trustedsigner::TrustedSignerSpec;
+use placet_gate::signed::{ApprovalPayload, AuthorPayload, Payload, find_signer, verify_envelope};
+use serde_json::{Value, json};
+
+use crate::args::{Global, SignArgs};
+use crate::cluster::Cluster;
+use crate::files::{self, Loaded};
+use crate::text::Page;
+use crate::{sign, sys, target, text, yaml};
+
+/// The cluster that is signed for: as given, or else the uid of its kube-system namespace.
+///
+/// # Errors
+/// It is not given and cannot be read.
+pub fn cluster_name(cluster: &Cluster, given: Option<&str>) -> anyhow::Result<String> {
+    if let Some(name) = given {
+        return Ok(name.to_owned());
+    }
+    let wanted = "wanted the cluster that you sign for: give --cluster-name NAME (the chart's value clusterName, or the uid \
+                  of the namespace kube-system)";
+    let namespace = cluster.get_path("/api/v1/namespaces/kube-system").context(wanted)?.context(wanted)?;
+    let uid = namespace.pointer("/metadata/uid").and_then(Value::as_str);
+    Ok(uid.filter(|uid| !uid.is_empty()).context(wanted)?.to_owned())
+}
+
+/// Signs the spec of an Approval; gives it with `signed`.
+///
+/// # Errors
+/// The key does not sign, or what is signed would be too large.
+pub fn approval(
+    key: &Path,
+    cluster: &str,
+    namespace: &str,
+    mut spec: Value,
+    now: Timestamp,
+) -> anyhow::Result<Value> {
+    let (issued_at, nonce) = (text::seconds(now), sign::nonce()?);
+    let mut payload = json!({
+        "cluster": cluster, "namespace": namespace, "issuedAt": issued_at, "nonce": nonce.as_str(),
+    });
+    for field in ["answers", "comment", "decision", "expiresAt", "role"] {
+        payload[field] = spec[field].clone();
+    }
+    for field in ["covers", "digest", "kind", "name"] {
+        payload[field] = spec["subject"][field].clone();
+    }
+    let payload = ApprovalPayload::from_bytes(payload.to_string().as_bytes())?;
+    let envelope = sign::sign(key, ApprovalPayload::TYPE, &payload.to_bytes()?)?;
+    spec["signed"] = json!({"issuedAt": issued_at, "nonce": nonce.as_str(), "envelope": envelope});
+    serde_json::from_value::<ApprovalSpec>(spec.clone()).context("the Approval")?;
+    Ok(spec)
+}
+
+/// The user for whom an Approval that carries a signature would count, by the TrustedSigner objects at hand.
+pub fn signer(object: &Loaded, all: &[Loaded]) -> Option<String> {
+    let envelope = match object.kind {
+        Kind::Approval => object.value.pointer("/spec/signed/envelope")?.as_str()?,
+        _ => return None,
+    };
+    let fingerprint = verify_envelope::<ApprovalPayload>(envelope.as_bytes()).ok()?.fingerprint;
+    let signers: Vec<(&str, TrustedSignerSpec)> = all
+        .iter()
+        .filter(|o| o.kind == Kind::TrustedSigner)
+        .filter_map(|o| Some((o.name.as_str(), serde_json::from_value(o.value.get("spec")?.clone()).ok()?)))
+        .collect();
+    let (_, spec) = find_signer(&fingerprint, signers.iter().map(|(name, spec)| (*name, spec))).ok()?;
+    Some(spec.user.to_string())
+}
+
+/// `placet sign`: prints a release with its author's signature.
+pub fn run(global: &Global, args: &SignArgs) -> anyhow::Result<u8> {
+    let path = Path::new(&args.target);
+    let (namespace, name, object, cluster) = if args.target == "-" || path.exists() {
+        let mut input = files::load(&[path.to_owned()], global.namespace.as_deref())?;
+        let found = input.objects.len();
+        let Some(release) = input.objects.pop().filter(|o| found == 1 && o.kind == Kind::ModelRelease) else {
+            bail!("{}: wanted one ModelRelease and nothing else, found {found} objects", args.target);
+        };
+        let cluster = match &args.cluster_name {
+            Some(name) => name.clone(),
+            None => cluster_name(&Cluster::connect(global)?, None)?,
+        };
+        (release.namespace.unwrap_or_default(), release.name, release.value, cluster)
+    } else {
+        let (_, name) = target::ours(&args.target, &[Kind::ModelRelease])
+            .map_err(|e| e.context(format!("{}: no such file, and no mr/NAME", args.target)))?;
+        let connection = Cluster::connect(global)?;
+        let object = connection.get(Kind::ModelRelease, &name)?;
+        let cluster = cluster_name(&connection, args.cluster_name.as_deref())?;
+        (connection.namespace.clone(), name, object, cluster)
+    };
+    let spec = object.get("spec").cloned().context("the release: wanted a spec, found none")?;
+    let digest = placet_gate::digest::content(Kind::ModelRelease, Some(&namespace), &name, &spec)?;
+    let mut shown = Page::default();
+    let field = |at: &str| spec.pointer(at).and_then(Value::as_str).unwrap_or("?");
+    shown.add(0, &format!("ModelRelease {name} in namespace {namespace} of the cluster {cluster}"));
+    shown.add(2, &format!("system {}, version {}", field("/system"), field("/version")));
+    for artifact in spec["artifacts"].as_array().into_iter().flatten() {
+        let text = |key: &str| artifact[key].as_str().unwrap_or("?");
+        shown.add(2, &format!("artefact {} ({}) {}", text("name"), text("role"), text("reference")));
+        shown.add(4, text("digest"));
+    }
+    shown.add(2, &format!("Content digest {digest}"));
+    shown.add(0, "You sign that you wrote this. An author does not count as its approver.");
+    sys::tell(shown.text());
+    sys::confirm("Sign it?", args.yes)?;
+    let payload = json!({
+        "cluster": cluster, "digest": digest, "issuedAt": text::seconds(sys::now()), "kind": "ModelRelease",
+        "name": name, "namespace": namespace, "nonce": sign::nonce()?.as_str(),
+    });
+    let payload = AuthorPayload::from_bytes(payload.to_string().as_bytes())?;
+    let envelope = sign::sign(&args.sign_with, AuthorPayload::TYPE, &payload.to_bytes()?)?;
+    let mut metadata = json!({"name": name, "namespace": namespace});
+    if let Some(labels) = object.pointer("/metadata/labels") {
+        metadata["labels"] = labels.clone();
+    }
+    let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
+    let mut annotations = annotations.cloned().unwrap_or_default();
+    // What others write there is not the author's to apply.
+    for key in [STAMP, RECEIPT, "kubectl.kubernetes.io/last-applied-configuration"] {
+        annotations.remove(key);
+    }
+    annotations.insert(AUTHOR_SIGNATURE.to_owned(), envelope.into());
+    metadata["annotations"] = annotations.into();
+    let signed = json!({
+        "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "ModelRelease", "metadata": metadata, "spec": spec,
+    });
+    sys::print(&yaml::document(&signed))?;
+    Ok(0)
+}
