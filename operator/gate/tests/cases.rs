@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use common::{Base, Edited, Given, Run, SignedBy, merge, policy_objects, resolve, yaml};
 use jiff::Timestamp;
+use placet_gate::circumstances::Circumstances;
+use placet_gate::digest;
 use placet_gate::finding::{Gate, Reason};
 use placet_gate::object::Reading;
 use placet_gate::people::PeopleKey;
@@ -191,7 +193,23 @@ fn run(path: &Path) -> Result<(), String> {
     snapshot.first_use = case.first_use.or(snapshot.first_use);
     let decision = evaluate(&snapshot);
     check(&case.expect, &decision)?;
+    replays(&snapshot, &decision)?;
     words_are_words(&snapshot, &decision)
+}
+
+/// What is stored of a snapshot gives the same decision again.
+fn replays(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
+    let stored = serde_json::to_value(Circumstances::of(snapshot)).unwrap();
+    let read = Circumstances::read(&stored).unwrap().unwrap();
+    let records = snapshot.records().into_iter().map(|(record, _)| {
+        let bytes = serde_json::to_vec(record).unwrap();
+        (digest::of_bytes(&bytes), serde_json::from_slice(&bytes).unwrap())
+    });
+    let again = read.snapshot(records, snapshot.clock.now());
+    if again.digest() != snapshot.digest() {
+        return Err("the snapshot is another when it is read back".into());
+    }
+    if evaluate(&again) == *decision { Ok(()) } else { Err("replay decides otherwise".into()) }
 }
 
 /// The outcome is the same in other words, and what the words name is kept beside them: otherwise replay would take

@@ -232,3 +232,7 @@ fn basis(
     policies.retain(|(digest, _)| under.contains(digest));
     Ok((release, policies.into_iter().map(|(_, record)| record).collect()))
 }
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

@@ -1,0 +1,101 @@
+//! What the log knows of signatures outlasts a restart.
+
+use placet_evidence::Operation;
+use placet_gate::signed::{ApprovalPayload, NAMESPACE, Payload as _, pae, seal};
+use serde_json::{Value, json};
+use ssh_key::encoding::Encode as _;
+use ssh_key::private::Ed25519Keypair;
+use ssh_key::{HashAlg, PrivateKey};
+
+use super::*;
+use crate::testbed::{Bed, NS, RELEASE, Site, approval, stamped};
+
+/// A key of tests only.
+fn key() -> PrivateKey {
+    PrivateKey::from(Ed25519Keypair::from_seed(&[5; 32]))
+}
+
+/// An Approval that bob's key signed, as somebody applied it.
+fn signed(name: &str, at: &str) -> Value {
+    let mut object = approval(name, "bob", "Approve", at);
+    let (issued, nonce) = ("2026-11-01T00:00:00Z", "00112233445566778899aabbccddeeff");
+    let spec = object["spec"].clone();
+    let payload = json!({
+        "answers": null, "cluster": "cluster", "comment": null, "covers": "Content", "decision": "Approve",
+        "digest": spec["subject"]["digest"], "expiresAt": null, "issuedAt": issued, "kind": "ModelRelease",
+        "name": RELEASE, "namespace": NS, "nonce": nonce, "role": spec["role"],
+    });
+    let payload = payload.to_string().into_bytes();
+    let blob = key().sign(NAMESPACE, HashAlg::Sha512, &pae(ApprovalPayload::TYPE, &payload)).unwrap();
+    let envelope = seal(ApprovalPayload::TYPE, &payload, &blob.encode_vec().unwrap()).unwrap();
+    object["spec"]["signed"] = json!({"issuedAt": issued, "nonce": nonce, "envelope": envelope});
+    stamped(Kind::Approval, name, "bob", at, &object["spec"])
+}
+
+fn signer() -> Value {
+    let public = key().public_key().to_openssh().unwrap();
+    let spec = json!({"key": public, "user": "bob", "roles": ["model-owner"]});
+    stamped(Kind::TrustedSigner, "erin", "platform", "2026-10-01T00:00:00Z", &spec)
+}
+
+fn read(bed: &Bed, object: &Value) -> Record {
+    bed.state.reading.read(object).unwrap().0
+}
+
+#[tokio::test]
+async fn first_use_and_end_of_a_signature_are_read_back_from_the_log() {
+    let site = Site::new();
+    let bed = site.start();
+    let (first, second) = (signed("first", "2026-11-04T09:00:00Z"), signed("second", "2026-11-05T09:00:00Z"));
+    let records = [&first, &second].map(|o| read(&bed, o));
+    let envelope = records[0].envelope().map(str::to_owned);
+    assert!(
+        envelope.is_some() && envelope.as_deref() == records[1].envelope(),
+        "one envelope in two objects"
+    );
+    let begun = bed.state.now();
+    for record in &records {
+        bed.reconciler
+            .ledger
+            .object(bed.state.now(), Operation::Create, record, Some("robot"), None)
+            .await
+            .unwrap();
+        site.hands.pass(jiff::SignedDuration::from_secs(60));
+    }
+    let signer = read(&bed, &signer());
+    let deleted = bed.state.now();
+    let ledger = &bed.reconciler.ledger;
+    ledger.object(begun, Operation::Create, &signer, Some("platform"), None).await.unwrap();
+    ledger.object(deleted, Operation::Delete, &signer, Some("platform"), None).await.unwrap();
+    drop(bed);
+
+    let bed = site.start();
+    let world = bed.state.world();
+    let seen = world.seen(envelope.as_deref().unwrap()).unwrap();
+    assert_eq!((seen.name.as_str(), seen.namespace.as_str(), seen.at), ("first", NS, begun));
+    let (signers, remembered) = world.trust([&records[0]]);
+    assert_eq!(remembered.deleted.get(signer.key().unwrap()), Some(&deleted));
+    assert_eq!(remembered.seen.len(), 1);
+    // The one that was deleted is remembered, and does not count.
+    assert_eq!(signers.iter().map(|s| (s.name(), s.live)).collect::<Vec<_>>(), [("erin", false)]);
+}
+
+#[tokio::test]
+async fn of_a_signer_and_a_signature_only_tokens_are_stored() {
+    let bed = Site::new().start();
+    for (object, secret) in [(signed("a", "2026-11-04T09:00:00Z"), "signatures"), (signer(), "AAAA")] {
+        let record = read(&bed, &object);
+        let stored = serde_json::to_string(&record).unwrap();
+        for secret in [secret, "bob", "SHA256:", "payload"] {
+            assert!(!stored.contains(secret), "{secret}: {stored}");
+        }
+        // The tokens are of the form that the fields have: it is understood.
+        match record.kind {
+            Kind::TrustedSigner => {
+                serde_json::from_value::<placet_api::trustedsigner::TrustedSignerSpec>(record.spec).map(drop)
+            }
+            _ => serde_json::from_value::<placet_api::approval::ApprovalSpec>(record.spec).map(drop),
+        }
+        .unwrap();
+    }
+}
