@@ -183,6 +183,7 @@ fn kind_word(kind: &str) -> &str {
         "RiskAcceptance" => "risk acceptance",
         "ReleasePolicy" => "policy",
         "ApprovalRole" => "role",
+        "TrustedSigner" => "signing key",
         other => other,
     }
 }
