@@ -399,3 +399,28 @@ async fn a_running_operator_ends_for_an_order_that_can_be_carried_out_and_refuse
     assert_eq!(site.answer(), (false, "no new key was made".into()));
     started.stop();
 }
+
+/// Distrusting a key makes receipts void, those of Rejects too. What a decision has read stays in force (invariant 13).
+#[tokio::test]
+async fn a_reject_whose_receipt_became_void_stays_in_force() {
+    use crate::testbed::{self, path, unstamped, world};
+    let site = testbed::Site::new();
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    world().iter().for_each(|object| bed.put(object));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "True");
+    bed.put(&testbed::approval("no", "erin", "Reject", "2026-11-06T09:00:00Z"));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False");
+    let reject = bed.fake.object(&path(Kind::Approval, "no")).unwrap();
+    drop(bed);
+
+    // To the next operator the receipt does not count.
+    site.fake.put(&path(Kind::Approval, "no"), unstamped(Kind::Approval, "no", &reject["spec"]));
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    bed.list();
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False");
+}
