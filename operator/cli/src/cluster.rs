@@ -194,7 +194,7 @@ impl Cluster {
             match page.pointer("/metadata/continue").and_then(Value::as_str) {
                 // The token is base64 in the URL-safe alphabet, so that it needs no escaping.
                 Some(token) if !token.is_empty() && !next.ends_with(token) => {
-                    next = format!("continue={token}")
+                    next = format!("continue={token}");
                 }
                 _ => return Ok(out),
             }
@@ -221,7 +221,7 @@ impl Cluster {
         self.json(Method::DELETE, &path, Some(("application/json", &options)))
     }
 
-    /// Whether you may do something with one of our objects: a SelfSubjectAccessReview, without a namespace for the
+    /// Whether you may do something with one of our objects: a `SelfSubjectAccessReview`, without a namespace for the
     /// whole cluster.
     pub fn may(&self, verb: &str, plural: &str, name: &str, namespace: Option<&str>) -> anyhow::Result<bool> {
         let mut asked =

@@ -22,7 +22,7 @@ impl Answers {
         self
     }
 
-    /// Lets the user do what is asked about objects of this name (SelfSubjectAccessReview), and nothing else.
+    /// Lets the user do what is asked about objects of this name (`SelfSubjectAccessReview`), and nothing else.
     pub fn may(mut self, name: &str) -> Self {
         self.1.push(name.to_owned());
         self

@@ -211,13 +211,12 @@ fn consequences(cluster: &Cluster, object: &Value) -> Vec<String> {
 
 /// A risk acceptance is withdrawn by a Reject whose subject it is.
 fn acceptance(cluster: &Cluster, args: &WithdrawArgs, name: &str) -> anyhow::Result<u8> {
-    let role = match &args.role {
-        Some(role) => role.clone(),
-        None => {
-            let object = cluster.get(Kind::RiskAcceptance, name)?;
-            let role = object.pointer("/spec/role").and_then(Value::as_str);
-            role.with_context(|| format!("ra/{name}: wanted spec.role, found none; give --role"))?.to_owned()
-        }
+    let role = if let Some(role) = &args.role {
+        role.clone()
+    } else {
+        let object = cluster.get(Kind::RiskAcceptance, name)?;
+        let role = object.pointer("/spec/role").and_then(Value::as_str);
+        role.with_context(|| format!("ra/{name}: wanted spec.role, found none; give --role"))?.to_owned()
     };
     sys::tell(&format!(
         "A risk acceptance is withdrawn by a Reject of it, in a role that you hold ({role}). It cannot be taken back: who \

@@ -71,12 +71,11 @@ impl Question {
     fn ask(&self, rule: &Rule, namespace: Option<&str>, own: &Own<'_>) -> Option<Hit> {
         // Rights in a namespace reach that namespace, itself included.
         let itself = match (self.place, namespace) {
-            (_, None) => None,
             (Where::Cluster, Some(_)) => return None,
             (Where::Installation, Some(found)) if found != own.namespace => return None,
             (Where::KubeSystem, Some(found)) if found != "kube-system" => return None,
             (Where::Namespaces, Some(found)) => Some(vec![found.to_owned()]),
-            (_, Some(_)) => None,
+            _ => None,
         };
         let matter = itself.as_ref().or(self.names.as_ref());
         let mut hit = Hit { verbs: Vec::new(), resources: Vec::new(), names: Vec::new() };
@@ -348,7 +347,8 @@ pub fn bypasses(own: &Own<'_>, namespaced: bool) -> Vec<Bypass> {
         Bypass {
             id: "configuration",
             title: "reconfigure the operator",
-            lets: "changes its arguments and image, stops it, or changes the policies and the head of the log that it reads.",
+            lets: "changes its arguments and image, stops it, changes the policies that it applies, or leaves it orders in \
+                   the ConfigMap of the log's head (a successor log, keys to rotate or distrust).",
             questions: vec![
                 named(
                     question(Installation, "apps", &["statefulsets", "statefulsets/scale"], CHANGE),

@@ -1,7 +1,7 @@
 //! RBAC as the API server evaluates it: which rule allows what, and whom a binding means. Pure: objects in, answers out.
 //!
-//! The semantics are those of Kubernetes' RBAC authorizer (pkg/apis/rbac/v1/evaluation_helpers.go and
-//! pkg/registry/rbac/validation/rule.go, 1.36): a `*` in resources also means subresources, `*/scale` one subresource of
+//! The semantics are those of Kubernetes' RBAC authorizer (`pkg/apis/rbac/v1/evaluation_helpers.go` and
+//! `pkg/registry/rbac/validation/rule.go`, 1.36): a `*` in resources also means subresources, `*/scale` one subresource of
 //! everything, `pods/*` nothing; a rule with resource names allows no request that bears no name.
 
 use std::collections::{BTreeMap, BTreeSet};

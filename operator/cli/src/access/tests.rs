@@ -69,9 +69,12 @@ fn open(report: &Report) -> Vec<&str> {
     report.ways_round.iter().filter(people).map(|w| w.id).collect()
 }
 
+/// Verb, group, resource, name.
+type Asked<'a> = (&'a str, &'a str, &'a str, &'a str);
+
 #[test]
 fn a_rule_allows_what_the_api_server_allows() {
-    let table: &[(Value, (&str, &str, &str, &str), bool)] = &[
+    let table: &[(Value, Asked<'_>, bool)] = &[
         // Verbs, groups.
         (rule(&[""], &["pods"], &["get"], &[]), ("get", "", "pods", "x"), true),
         (rule(&[""], &["pods"], &["get"], &[]), ("list", "", "pods", ""), false),
@@ -105,11 +108,12 @@ fn a_rule_allows_what_the_api_server_allows() {
     }
 }
 
+/// Rules, namespace of the binding, whether roles are asked for in a namespace, which namespace; the answers.
+type Case<'a> = (&'a [Value], Option<&'a str>, bool, Option<&'a str>, [&'a str; 2]);
+
 #[test]
 fn a_role_is_held_by_name_by_a_wildcard_or_not() {
     let every = || rule(&["*"], &["*"], &["*"], &[]);
-    // Rules, namespace of the binding, whether roles are asked for in a namespace, which namespace; the answers.
-    type Case<'a> = (&'a [Value], Option<&'a str>, bool, Option<&'a str>, [&'a str; 2]);
     let cases: &[Case<'_>] = &[
         (&[approve(&["risk-officer"])], None, false, None, ["ByName", "No"]),
         (&[approve(&[])], None, false, None, ["ByWildcard", "ByWildcard"]),
@@ -349,8 +353,9 @@ fn each_way_round_is_found_and_no_other() {
     }
     // Where a role is asked for in its namespace, who binds roles there gives it out.
     let bind = r(&["rbac.authorization.k8s.io"], &["rolebindings"], &["create"], &[]);
-    assert_eq!(open(&report(alice(Some("lending"), &[bind.clone()]), true, None, None)), ["grants"]);
-    assert!(open(&report(alice(Some("lending"), &[bind]), true, Some("hiring"), None)).is_empty());
+    let bind = std::slice::from_ref(&bind);
+    assert_eq!(open(&report(alice(Some("lending"), bind), true, None, None)), ["grants"]);
+    assert!(open(&report(alice(Some("lending"), bind), true, Some("hiring"), None)).is_empty());
     // Who may do everything is said once.
     let every = report(alice(None, &[r(&["*"], &["*"], &["*"], &[])]), false, None, None);
     assert_eq!((open(&every).len(), every.everything.len()), (0, 1));
