@@ -407,7 +407,9 @@ async fn a_reject_whose_receipt_became_void_stays_in_force() {
     let site = testbed::Site::new();
     let bed = site.start();
     bed.namespace(Some("deny"));
-    world().iter().for_each(|object| bed.put(object));
+    for object in &world() {
+        bed.put(object);
+    }
     bed.turns(2).await;
     assert_eq!(bed.cleared(), "True");
     bed.put(&testbed::approval("no", "erin", "Reject", "2026-11-06T09:00:00Z"));
