@@ -1,0 +1,179 @@
+//! What people signed with the real `ssh-keygen`, judged and made without a cluster.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+#![expect(clippy::disallowed_methods, reason = "tests read and write files of their own")]
+
+mod common;
+#[path = "../src/sign/mod.rs"]
+#[expect(dead_code, reason = "what it does by itself is tried in sign.rs")]
+mod sign;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{Ran, placet, tests};
+use placet_gate::signed::{ApprovalPayload, AuthorPayload, Payload, Place, compare_author, verify_envelope};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const CLUSTER: &str = "prod-eu";
+const ROBOT: &str = "mr/scoring-2=system:serviceaccount:ci:robot";
+
+fn key(dir: &Path, name: &str) -> PathBuf {
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "made for a test", "-f", name])
+        .current_dir(dir)
+        .status();
+    assert!(made.unwrap().success(), "ssh-keygen; on Debian it is in openssh-client");
+    dir.join(name)
+}
+
+fn signer(user: &str, role: &str, key: &Path) -> Value {
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    json!({
+        "apiVersion": "placet.dev/v1alpha1", "kind": "TrustedSigner", "metadata": {"name": user},
+        "spec": {"key": public.trim(), "user": user, "roles": [role]},
+    })
+}
+
+fn sealed<P: Payload>(key: &Path, payload: &Value) -> String {
+    let payload = P::from_bytes(payload.to_string().as_bytes()).unwrap();
+    sign::sign(key, P::TYPE, &payload.to_bytes().unwrap()).unwrap()
+}
+
+fn documents(file: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(tests().join("fixtures/high").join(file)).unwrap();
+    serde_saphyr::from_multiple(&text).unwrap()
+}
+
+/// The fixtures, where a robot applied the release that dana wrote and the approval that erin signed.
+struct Signed {
+    dir: TempDir,
+    release: Value,
+    approvals: Vec<Value>,
+    signers: Vec<Value>,
+}
+
+impl Signed {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (erin, dana) = (key(dir.path(), "erin"), key(dir.path(), "dana"));
+        let mut approvals = documents("approvals.yaml");
+        let approval = approvals.iter_mut().find(|a| a["metadata"]["name"] == "risk-erin").unwrap();
+        let (issued, nonce) = ("2026-11-20T11:00:00Z", sign::nonce().unwrap());
+        let subject = approval["spec"]["subject"].clone();
+        let payload = json!({
+            "answers": null, "cluster": CLUSTER, "comment": null, "covers": "Content", "decision": "Approve",
+            "digest": subject["digest"], "expiresAt": null, "issuedAt": issued, "kind": "ModelRelease",
+            "name": "scoring-2", "namespace": "lending", "nonce": nonce, "role": "risk-officer",
+        });
+        let envelope = sealed::<ApprovalPayload>(&erin, &payload);
+        approval["spec"]["signed"] = json!({"issuedAt": issued, "nonce": nonce, "envelope": envelope});
+        let mut release = documents("release.yaml").remove(0);
+        let payload = json!({
+            "cluster": CLUSTER, "digest": subject["digest"], "issuedAt": issued, "kind": "ModelRelease",
+            "name": "scoring-2", "namespace": "lending", "nonce": nonce,
+        });
+        release["metadata"]["annotations"] =
+            json!({placet_api::keys::AUTHOR_SIGNATURE: sealed::<AuthorPayload>(&dana, &payload)});
+        let signers = vec![signer("erin", "risk-officer", &erin), signer("dana", "model-owner", &dana)];
+        Self { dir, release, approvals, signers }
+    }
+
+    fn check(&self, more: &[&str]) -> Ran {
+        self.check_as("holders.yaml", more)
+    }
+
+    /// Checks them, with these holders of roles.
+    fn check_as(&self, holders: &str, more: &[&str]) -> Ran {
+        let file = self.dir.path().join("objects.json");
+        let items: Vec<&Value> =
+            [&self.release].into_iter().chain(&self.approvals).chain(&self.signers).collect();
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+        std::fs::write(&file, list.to_string()).unwrap();
+        let file = file.display().to_string();
+        let mut args = vec!["check", "--now", "2026-11-20T12:00:00Z", "--roles", holders, "--as", ROBOT];
+        for author in [
+            "AISystem/scoring=olga",
+            "apv/evaluation-erin=erin",
+            "apv/owner-bob=bob",
+            "apv/risk-erin=system:serviceaccount:ci:robot",
+            "apv/executive-frank=frank",
+            "ra/r1-frank=frank",
+            "platform",
+        ] {
+            args.extend(["--as", author]);
+        }
+        for one in [
+            "high/policy.yaml",
+            "high/roles.yaml",
+            "high/system.yaml",
+            "high/assessment.yaml",
+            "high/reports.yaml",
+        ] {
+            args.extend(["-f", one]);
+        }
+        args.extend(["-f", &file]);
+        args.extend(more);
+        placet(&args)
+    }
+}
+
+#[test]
+fn what_robots_apply_is_judged_by_who_signed_it() {
+    let mut signed = Signed::new();
+    let here = ["--cluster-name", CLUSTER];
+    let ran = signed.check(&here);
+    assert_eq!(ran.code, 0, "{}\n{}", ran.out, ran.err);
+
+    let elsewhere = signed.check(&["--cluster-name", "staging"]);
+    assert_eq!(elsewhere.code, 1);
+    for wanted in ["what was signed is not what it says", "the signature of its author"] {
+        let found = elsewhere.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(found.contains(wanted), "{wanted}: {found}");
+    }
+    let nowhere = signed.check(&[]);
+    assert!(nowhere.code == 1 && nowhere.err.contains("signatures are for no cluster"), "{}", nowhere.err);
+
+    // The role is asked of whoever signed, whatever the TrustedSigner says.
+    let holders = signed.dir.path().join("holders.yaml");
+    std::fs::write(&holders, "{risk-officer: [vera], model-owner: [bob], executive: [frank]}").unwrap();
+    let ran = signed.check_as(&holders.display().to_string(), &here);
+    assert!(ran.code == 1 && ran.out.contains("does not hold the role risk-officer"), "{}", ran.out);
+
+    // Without her TrustedSigner.
+    let erin = signed.signers.remove(0);
+    let ran = signed.check(&here);
+    assert!(ran.code == 1 && ran.out.contains("no TrustedSigner has its key"), "{}", ran.out);
+    signed.signers.insert(0, erin);
+    signed.approvals.iter_mut().find(|a| a["metadata"]["name"] == "risk-erin").unwrap()["spec"]["comment"] =
+        "typed afterwards".into();
+    assert_eq!(signed.check(&here).code, 1);
+}
+
+#[test]
+fn a_release_is_signed_from_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let dana = key(dir.path(), "dana");
+    let key = dana.display().to_string();
+    let args = ["sign", "high/release.yaml", "--sign-with", &key, "--cluster-name", CLUSTER, "--yes"];
+    let ran = placet(&args);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("You sign that you wrote this"), "{}", ran.err);
+    let printed: Value = serde_saphyr::from_str(&ran.out).unwrap();
+    let written = documents("release.yaml").remove(0);
+    assert_eq!(printed["spec"], written["spec"]);
+    let envelope = printed["metadata"]["annotations"][placet_api::keys::AUTHOR_SIGNATURE].as_str().unwrap();
+    let verified = verify_envelope::<AuthorPayload>(envelope.as_bytes()).unwrap();
+    let kind = placet_api::Kind::ModelRelease;
+    let digest = placet_gate::digest::content(kind, Some("lending"), "scoring-2", &written["spec"]).unwrap();
+    let place = Place { cluster: CLUSTER, namespace: "lending" };
+    assert_eq!(compare_author(&verified.payload, "scoring-2", &digest, place), Ok(()));
+
+    let several =
+        placet(&["sign", "high/reports.yaml", "--sign-with", &key, "--cluster-name", CLUSTER, "--yes"]);
+    assert!(several.code == 2 && several.err.contains("wanted one ModelRelease"), "{}", several.err);
+    // Without a cluster at hand it has to be named.
+    let unnamed = placet(&["sign", "high/release.yaml", "--sign-with", &key, "--yes"]);
+    assert_eq!((unnamed.code, unnamed.out.as_str()), (2, ""), "{}", unnamed.err);
+}
