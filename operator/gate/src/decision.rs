@@ -1,6 +1,9 @@
 //! The decision on a release: all gates, and what follows from them.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
+use placet_api::approval::ApprovalDecision;
 use placet_api::common::Class;
 use placet_api::modelrelease::GateVerdict;
 use serde::{Deserialize, Serialize};
@@ -8,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{self, EvidenceParts};
 use crate::finding::{Finding, Gate, GateOutcome, Reason};
 use crate::gates::{self, Context, Outcome};
+use crate::object::Standing;
 use crate::policy::{PolicySet, Requirements};
 use crate::risk;
 use crate::time::Now;
@@ -88,13 +92,29 @@ impl Decision {
     }
 }
 
+impl Snapshot {
+    /// The same without the approvals and acceptances that were given since: who approves after a policy was changed
+    /// approves under the policy of now, and does not prolong that of before.
+    fn before(&self, since: Option<Timestamp>) -> Cow<'_, Snapshot> {
+        let Some(since) = since else { return Cow::Borrowed(self) };
+        let early = |standing: Option<&Standing>| standing.is_none_or(|s| s.created_at <= since);
+        let mut out = self.clone();
+        out.approvals.retain(|a| {
+            let reject = a.spec.as_ref().is_ok_and(|s| s.decision == ApprovalDecision::Reject);
+            reject || early(a.standing())
+        });
+        out.acceptances.retain(|a| early(a.standing()));
+        Cow::Owned(out)
+    }
+}
+
 /// Decides on a release. Total: any input gives a decision, and what is not known blocks.
 ///
 /// A release that is cleared stands on the policies that it was cleared under, for as long as it would be cleared under
 /// them, or that cannot be known; after that, those of now decide.
 pub fn evaluate(snapshot: &Snapshot) -> Decision {
     if let Some(basis) = &snapshot.basis {
-        let mut decision = judge(snapshot, basis);
+        let mut decision = judge(&snapshot.before(basis.replaced_at(&snapshot.policies)), basis);
         if decision.cleared == Cleared::True || decision.is_blind() {
             decision.on_basis = true;
             let note = "decided under the policies that it was cleared under; those of now apply when its approvals end, \

@@ -269,6 +269,15 @@ impl PolicySet {
         (!same).then_some(out)
     }
 
+    /// When the first of those that are live now took the place of these; None while none did (one that was deleted leaves
+    /// no time).
+    #[must_use]
+    pub fn replaced_at(&self, live: &PolicySet) -> Option<Timestamp> {
+        let known = self.contents();
+        let new = live.iter().filter(|p| !known.contains(&(p.name(), p.digest())));
+        new.filter_map(|p| Some(p.standing()?.changed_at)).min()
+    }
+
     /// Policies that match a release of a class in a namespace, and what they ask for together.
     pub fn matching(&self, class: Option<Class>, labels: &BTreeMap<String, String>) -> Matched<'_> {
         let (mut places, mut unclear) = (Vec::new(), Vec::new());

@@ -255,7 +255,8 @@ impl World {
         let uid = &snapshot.release.as_ref()?.record.uid;
         let before = self.bases.get(key).filter(|(of, _)| of == uid);
         match decision.cleared {
-            Cleared::True if decision.on_basis => before.cloned(),
+            // What applied at once once has applied: the flag may go again.
+            Cleared::True if decision.on_basis => Some((uid.clone(), Arc::clone(snapshot.basis.as_ref()?))),
             Cleared::True => Some((uid.clone(), Arc::clone(&snapshot.policies))),
             // Nobody took anything back: it is only not known for a while.
             _ if decision.is_blind() => before.cloned(),
@@ -377,6 +378,17 @@ impl World {
         self.approvals.live.get(&(namespace.to_owned(), name.to_owned()))
     }
 
+    /// Approvals of this name: the live one, and Rejects that were deleted.
+    pub fn approvals_named(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> impl Iterator<Item = &Arc<Object<ApprovalSpec>>> {
+        let key = (namespace.to_owned(), name.to_owned());
+        let gone = self.approvals.gone.get(&key).into_iter().flat_map(BTreeMap::values);
+        self.approvals.live.get(&key).into_iter().chain(gone)
+    }
+
     /// A live RiskAcceptance.
     pub fn acceptance(&self, namespace: &str, name: &str) -> Option<&Arc<Object<RiskAcceptanceSpec>>> {
         self.acceptances.live.get(&(namespace.to_owned(), name.to_owned()))
@@ -494,12 +506,12 @@ impl World {
     pub fn snapshot(&self, namespace: &str, name: &str, clock: Clock) -> Snapshot {
         let key = (namespace.to_owned(), name.to_owned());
         let release = self.releases.live.get(&key).cloned();
-        let former: Vec<_> = self.releases.versions(&key).cloned().collect();
+        let mut former: Vec<_> = self.releases.versions(&key).cloned().collect();
         let system_name =
             release.as_ref().and_then(|r| r.spec.as_ref().ok()).map(|s| s.system.as_str().to_owned());
         let system_key = system_name.clone().map(|s| (namespace.to_owned(), s));
         let system = system_key.as_ref().and_then(|k| self.systems.live.get(k)).cloned();
-        let former_systems =
+        let mut former_systems: Vec<_> =
             system_key.map(|k| self.systems.versions(&k).cloned().collect()).unwrap_or_default();
         // An assessment that is not understood may be the one that decides, so it stays in view whatever its system.
         let assessments: Vec<_> = self
@@ -556,6 +568,15 @@ impl World {
             })
             .cloned()
             .collect();
+        // Of versions that are gone matter those with this content and those that somebody approved; others would make a
+        // decision cite everything that a much edited object ever was.
+        let approved: BTreeSet<&str> =
+            approvals.iter().filter_map(|a| Some(a.spec.as_ref().ok()?.subject.digest.as_str())).collect();
+        let content = release.as_ref().map(|r| r.digest().to_owned()).unwrap_or_default();
+        former.retain(|f| f.digest() == content || approved.contains(f.digest()));
+        former_systems.retain(|f| {
+            approved.contains(f.digest()) || f.classification.as_deref().is_some_and(|c| approved.contains(c))
+        });
         let signed = approvals.iter().map(|a| &a.record);
         let signed = signed.chain(release.iter().chain(&former).map(|r| &r.record));
         let (signers, signatures) = self.trust(signed);

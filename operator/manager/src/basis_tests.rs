@@ -190,3 +190,43 @@ async fn what_a_decision_stood_on_is_in_the_log_for_replay() {
     }
     assert_eq!(on_basis, 1);
 }
+
+#[tokio::test]
+async fn who_approves_after_the_edit_approves_under_it_and_prolongs_nothing() {
+    let site = Site::new();
+    let bed = cleared(&site).await;
+    bed.put(&stricter(&json!({})));
+    bed.turns(1).await;
+    // Approved again before the first approval ends, after the policy was edited.
+    bed.put(&approval("owner-again", "bob", "Approve", "2026-11-25T09:00:00Z"));
+    bed.pass_turns(DAY * 13, 1).await;
+    assert_eq!(bed.cleared(), "True");
+    bed.pass_turns(DAY * 3, 2).await;
+    assert_eq!(bed.cleared(), "False");
+    assert!(findings(&bed).contains("1 of 2"), "{}", findings(&bed));
+}
+
+#[tokio::test]
+async fn what_applied_at_once_goes_on_applying_when_the_flag_is_taken_off() {
+    let site = Site::new();
+    let bed = cleared(&site).await;
+    // One edit that waits, and one policy that applies at once and asks for the risk officer, who approves.
+    bed.put(&stricter(&json!({})));
+    let mut spec = policy(&[])["spec"].clone();
+    spec["approvals"][0]["role"] = json!("risk-officer");
+    let unflagged = spec.clone();
+    spec["appliesToCleared"] = json!(true);
+    let more = |spec: &Value| stamped(Kind::ReleasePolicy, "more", "platform", "2026-11-20T01:00:00Z", spec);
+    let mut officer = approval("officer-rita", "rita", "Approve", "2026-11-10T09:00:00Z")["spec"].clone();
+    officer["role"] = json!("risk-officer");
+    bed.put(&stamped(Kind::Approval, "officer-rita", "rita", "2026-11-10T09:00:00Z", &officer));
+    bed.put(&more(&spec));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "True");
+    bed.put(&more(&unflagged));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "True");
+    bed.delete(Kind::Approval, "officer-rita");
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False", "{}", findings(&bed));
+}

@@ -62,6 +62,9 @@ pub fn release(
     if !open.is_empty() {
         message = format!("{message}: {}", open.replace(',', ", "));
     }
+    if decision.on_basis {
+        message.push_str("; decided under the policies that it was cleared under: those of now apply when its approvals end");
+    }
     let gates: Vec<Value> = decision
         .gates
         .iter()

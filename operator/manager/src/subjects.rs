@@ -48,6 +48,35 @@ pub fn void(world: &World, approval: &Object<ApprovalSpec>) -> Option<String> {
     trust.decider(&approval.record, spec, standing).err().map(|void| void.text)
 }
 
+/// Whether a Reject in this role blocks anything: of a release, if the policies that apply ask for the role's approval; of
+/// anything else, if any policy names the role. What applies not being known, it may.
+pub fn may_reject(world: &World, clock: &Clock, namespace: &str, subject: &Subject, role: &str) -> bool {
+    if subject.kind == SubjectKind::ModelRelease {
+        let snapshot = world.snapshot(namespace, subject.name.as_str(), clock.clone());
+        let system = snapshot.system.as_ref().and_then(|s| s.spec.as_ref().ok());
+        let class = system.and_then(|spec| class::derive(spec).class);
+        let matched = snapshot.policies.matching(class, &snapshot.namespace_labels);
+        return match &matched.joined.requirements {
+            Ok(asked) if class.is_some() && !matched.policies.is_empty() => {
+                asked.approvals.keys().any(|(asks, _)| asks == role)
+            }
+            _ => true,
+        };
+    }
+    world.policies().any(|p| p.spec.as_ref().is_ok_and(|spec| roles_of(spec).iter().any(|r| r == role)))
+}
+
+/// Roles that a policy names.
+fn roles_of(spec: &ReleasePolicySpec) -> Vec<String> {
+    let mut roles: Vec<String> = spec.approvals.iter().map(|a| a.role.to_string()).collect();
+    roles.extend(spec.classification.iter().map(|c| c.approved_by.to_string()));
+    let authority = spec.acceptance_authority.iter().flatten();
+    roles.extend(
+        authority.flat_map(|a| a.roles.iter().chain(a.consulted.iter().flatten()).map(ToString::to_string)),
+    );
+    roles
+}
+
 /// Whose approval of a subject does not count, since they wrote it: of a release unless every policy that applies lets
 /// authors approve, of a system always.
 fn authors(world: &World, clock: &Clock, namespace: &str, subject: &Subject) -> Vec<Person> {
@@ -109,14 +138,7 @@ pub fn warn_days(world: &World) -> i32 {
 /// Roles that a policy names and that do not exist, and ways in which it contradicts itself.
 pub fn policy_problems(world: &World, object: &Object<ReleasePolicySpec>) -> (Vec<String>, Vec<String>) {
     let Ok(spec) = &object.spec else { return (Vec::new(), Vec::new()) };
-    let mut roles: Vec<String> = spec.approvals.iter().map(|a| a.role.to_string()).collect();
-    roles.extend(spec.classification.iter().map(|c| c.approved_by.to_string()));
-    roles.extend(
-        spec.acceptance_authority
-            .iter()
-            .flatten()
-            .flat_map(|a| a.roles.iter().chain(a.consulted.iter().flatten()).map(ToString::to_string)),
-    );
+    let mut roles = roles_of(spec);
     roles.retain(|role| !world.has_role(role));
     roles.sort();
     roles.dedup();

@@ -279,6 +279,10 @@ impl Question {
             self.assumptions.push(format!("the namespaces are labelled {}", list.join(",")));
         }
         self.assumptions.push(
+            "the policies of now decide: under which policies a release was cleared, and still stands, is in the log only"
+                .into(),
+        );
+        self.assumptions.push(
             "nothing was deleted before: Rejects, withdrawals and failed reports that are gone are in the log only"
                 .into(),
         );

@@ -32,8 +32,17 @@ pub struct Wanted<'a> {
     pub covers: Covers,
     /// The digest that counts.
     pub digest: &'a str,
+    /// Other digests of the subject as it is now: a Reject may name any of them.
+    pub also: &'a [&'a str],
     /// The role, or any.
     pub role: Option<&'a str>,
+}
+
+impl Wanted<'_> {
+    /// Whether a digest is one of the subject as it is now.
+    fn is_now(&self, digest: &str) -> bool {
+        digest == self.digest || self.also.contains(&digest)
+    }
 }
 
 /// What was counted.
@@ -112,7 +121,7 @@ pub fn tally(
                 let trust = cx.snapshot.trust();
                 let decider = approval.standing().and_then(|s| trust.decider(&approval.record, spec, s).ok());
                 let holds = decider.filter(|s| entitled(cx, s, spec.role.as_str()).is_ok());
-                if let Some(standing) = holds.filter(|_| spec.subject.digest.as_str() == wanted.digest) {
+                if let Some(standing) = holds.filter(|_| wanted.is_now(spec.subject.digest.as_str())) {
                     rejects.push((approval.name(), standing.created_at));
                 }
             }
@@ -351,6 +360,7 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>) -> Outcome {
             uid: &release.record.uid,
             covers: rule.covers,
             digest,
+            also: &[release.digest(), evidence.unwrap_or_default()],
             role: Some(role),
         };
         by_role.push((role, rule, tally(cx, &wanted, &excluded, Some(requirements))));

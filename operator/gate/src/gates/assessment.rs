@@ -1,8 +1,10 @@
 //! Gate *assessment*: an ImpactAssessment of the system exists, is in date, covers the release's datasets, and its
 //! scores can be computed.
 
+use placet_api::approval::{Covers, SubjectKind};
 use placet_api::impactassessment::ImpactAssessmentSpec;
 
+use super::approvals::{self, Wanted};
 use super::{Context, Outcome};
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
@@ -34,6 +36,31 @@ pub fn current(snapshot: &Snapshot) -> Vec<&Object<ImpactAssessmentSpec>> {
     current.sort_by(|a, b| a.name().cmp(b.name()));
     current.dedup_by(|a, b| a.name() == b.name());
     if current.is_empty() { all } else { current }
+}
+
+/// A Reject of the assessment by a holder of a role blocks.
+fn rejected(cx: &Context<'_>, assessment: &Object<ImpactAssessmentSpec>, out: &mut Outcome) {
+    let wanted = Wanted {
+        kind: SubjectKind::ImpactAssessment,
+        name: assessment.name(),
+        uid: &assessment.record.uid,
+        covers: Covers::Content,
+        digest: assessment.digest(),
+        also: &[],
+        role: None,
+    };
+    for reject in &approvals::tally(cx, &wanted, &[], None).rejects {
+        out.not_met(
+            GATE,
+            Reason::Rejected,
+            assessment.name(),
+            format!("{} without a Reject", assessment.name()),
+            format!("{reject} rejects the assessment as it is"),
+            "system owner",
+            cx.command(&format!("mend what was criticised: kubectl edit ia/{}", assessment.name())),
+        )
+        .about([reject]);
+    }
 }
 
 /// Judges the assessment. `current` is as [`current`] gives it, and `scored` holds the scores of the one that counts.
@@ -95,6 +122,7 @@ pub fn evaluate(
     if let Some(problem) = assessment.problem() {
         out.problem(GATE, assessment, &problem);
     }
+    rejected(cx, assessment, &mut out);
     let Ok(spec) = &assessment.spec else { return out };
     in_date(cx, assessment, spec, requirements.assessment_max_age_days, &mut out);
     for dataset in release.datasets.iter().flatten() {

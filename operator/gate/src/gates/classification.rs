@@ -84,10 +84,37 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
         )
         .about([declared.to_string(), class.to_string()]);
     }
+    rejected(cx, &mut out);
     if class < Class::High {
         confirmed(cx, class, &mut out);
     }
     out
+}
+
+/// A Reject of the system by a holder of a role blocks, whichever part of it the digest covers.
+fn rejected(cx: &Context<'_>, out: &mut Outcome) {
+    let Some((system, _)) = cx.system else { return };
+    let wanted = Wanted {
+        kind: SubjectKind::AISystem,
+        name: system.name(),
+        uid: &system.record.uid,
+        covers: Covers::Content,
+        digest: system.digest(),
+        also: &[system.classification.as_deref().unwrap_or_default()],
+        role: None,
+    };
+    for reject in &approvals::tally(cx, &wanted, &[], None).rejects {
+        out.not_met(
+            GATE,
+            Reason::Rejected,
+            system.name(),
+            format!("{} without a Reject", system.name()),
+            format!("{reject} rejects the system as it is"),
+            "system owner",
+            cx.command(&format!("mend what was criticised: kubectl edit ais/{}", system.name())),
+        )
+        .about([reject]);
+    }
 }
 
 /// A class below High needs its Approval, by each role that a matching policy names.
@@ -113,22 +140,11 @@ fn confirmed(cx: &Context<'_>, class: Class, out: &mut Outcome) {
             uid: &system.record.uid,
             covers: Covers::Classification,
             digest: &digest,
+            also: &[],
             role: Some(role),
         };
         let authors = system.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
         let tally = approvals::tally(cx, &wanted, authors, None);
-        for reject in &tally.rejects {
-            out.not_met(
-                GATE,
-                Reason::Rejected,
-                role.clone(),
-                format!("class {class} confirmed by {role}"),
-                format!("{reject} rejected this classification"),
-                "system owner",
-                cx.command(&format!("correct the triggers: kubectl edit ais/{}", system.name())),
-            )
-            .about([reject]);
-        }
         if tally.counted.is_empty() && tally.rejects.is_empty() {
             out.not_met(
                 GATE,

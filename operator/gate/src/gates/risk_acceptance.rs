@@ -244,6 +244,7 @@ impl Risk<'_> {
                 uid: &one.object.record.uid,
                 covers: Covers::Content,
                 digest: one.object.digest(),
+                also: &[],
                 role: Some(role),
             };
             approvals::tally(cx, &wanted, &acceptors, None)

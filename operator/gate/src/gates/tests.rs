@@ -92,6 +92,7 @@ fn evaluation_defined(cx: &Context<'_>, sets: &[Vec<String>], out: &mut Outcome)
         uid: &system.record.uid,
         covers: Covers::Content,
         digest: system.digest(),
+        also: &[],
         role: None,
     };
     let tally = super::approvals::tally(cx, &wanted, authors, None);
@@ -199,6 +200,8 @@ fn relevant<'a>(
         .filter_map(|r| Some((r.as_ref(), r.spec.as_ref().ok()?)))
         .filter(|(_, s)| s.type_ == type_ && s.artifact.as_str() == artifact)
         .collect();
+    // Whoever wrote or develops the release does not say which of its results are wrong.
+    let authors = super::approvals::authors(cx.snapshot);
     let superseded = |report: &Object<TestReportSpec>| {
         all.iter().any(|(by, spec)| {
             by.name() != report.name()
@@ -206,7 +209,11 @@ fn relevant<'a>(
                     .supersedes
                     .as_ref()
                     .is_some_and(|s| s.reports.iter().any(|r| r.as_str() == report.name()))
-                && by.standing().is_some_and(|s| !made_any(&all, spec, &s.creator))
+                && by.standing().is_some_and(|s| {
+                    // What was not there yet cannot be known to be wrong.
+                    let later = report.standing().is_some_and(|r| r.changed_at < s.created_at);
+                    later && !made_any(&all, spec, &s.creator) && !authors.contains(&s.creator)
+                })
         })
     };
     all.iter().copied().filter(|(r, _)| !superseded(r)).collect()

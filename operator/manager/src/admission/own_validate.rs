@@ -78,7 +78,7 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     let op = if request.operation == "CREATE" { Operation::Create } else { Operation::Update };
     let user = request.user_info.username.as_str();
     let now = a.state.now();
-    if !blocks(&record.spec) && !a.ledger.may_write(&record, now) {
+    if !blocks(&record.spec, request.old()) && !a.ledger.may_write(&record, now) {
         return super::used_up(record.namespace.as_deref().unwrap_or_default());
     }
     match a.ledger.object(now, op, &record, Some(user), before.as_ref()).await {
@@ -256,17 +256,27 @@ fn approval(
     }
     for name in spec.answers.iter().flatten() {
         let rejects = |s: &ApprovalSpec| {
-            let (theirs, ours) = (&s.subject, subject);
-            let same = theirs.kind == ours.kind && theirs.name == ours.name && theirs.digest == ours.digest;
+            let same = s.subject.kind == subject.kind && s.subject.name == subject.name;
             s.decision == ApprovalDecision::Reject && s.role == spec.role && same
         };
-        if !world.approval(namespace, name).is_some_and(|r| r.spec.as_ref().is_ok_and(rejects)) {
+        // One that was deleted stays in force, and is answered like any.
+        if !world.approvals_named(namespace, name).any(|r| r.spec.as_ref().is_ok_and(rejects)) {
             return Err(format!(
-                "spec.answers: wanted Rejects of this digest by {} in namespace {namespace}, found {name}, which is none; \
+                "spec.answers: wanted Rejects of {what} by {} in namespace {namespace}, found {name}, which is none; \
                  see kubectl get approvals -n {namespace}",
                 spec.role
             ));
         }
+    }
+    let clock = a.state.gate_clock();
+    if spec.decision == ApprovalDecision::Reject
+        && !crate::subjects::may_reject(world, &clock, namespace, subject, spec.role.as_str())
+    {
+        return Err(format!(
+            "spec.role: wanted a role that a policy asks for, found {}, whose Reject of {what} would block nothing; reject \
+             in a role that placet why names",
+            spec.role
+        ));
     }
     let mut warnings = Vec::new();
     if subject.kind == SubjectKind::ModelRelease && spec.decision == ApprovalDecision::Approve {
