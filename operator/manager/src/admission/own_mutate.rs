@@ -124,7 +124,9 @@ async fn record(
     stamp: &StampText,
     now: jiff::Timestamp,
 ) -> Result<u64, Answer> {
-    if !blocks(spec) && a.ledger.effective(place.namespace.unwrap_or_default(), now) == Repeat::Exhausted {
+    if !blocks(spec, request.old())
+        && a.ledger.effective(place.namespace.unwrap_or_default(), now) == Repeat::Exhausted
+    {
         return Err(super::used_up(place.namespace.unwrap_or_default()));
     }
     let content: Digest = stamp.spec.parse().map_err(|error| Answer::invalid(format!("spec: {error}")))?;
@@ -143,11 +145,13 @@ async fn record(
     a.ledger.append(new).await.map(|appended| appended.index).map_err(|error| super::unwritable(&error))
 }
 
-/// Whether an object with this spec can only stop something: a Reject, or a withdrawn release. No budget keeps it out, or
-/// whoever uses it up could not be stopped.
-pub fn blocks(spec: &Value) -> bool {
+/// Whether writing an object with this spec over `old` can only stop something: a Reject, or the withdrawal of a release
+/// that is there. No budget keeps it out, or whoever uses it up could not be stopped. A release that begins withdrawn
+/// stops nothing.
+pub fn blocks(spec: &Value, old: Option<&Value>) -> bool {
+    let withdrawn = |spec: &Value| spec.get("withdrawn").and_then(Value::as_bool) == Some(true);
     spec.get("decision").and_then(Value::as_str) == Some("Reject")
-        || spec.get("withdrawn").and_then(Value::as_bool) == Some(true)
+        || withdrawn(spec) && old.and_then(|o| o.get("spec")).is_some_and(|before| !withdrawn(before))
 }
 
 /// Groups in a stamp at most, each of 64 characters or so: 16 KiB of the 256 KiB that all annotations may have. Of more,

@@ -126,3 +126,15 @@ async fn stamping_is_within_the_write_budget_but_for_what_stops_something() {
     assert!(answered.denied.is_none() && set(&answered, keys::RECEIPT).is_some(), "{answered:?}");
     assert_eq!(stampings(&bed).len(), 1);
 }
+
+#[test]
+fn only_what_stops_something_that_is_there_is_written_beyond_the_budget() {
+    let (plain, withdrawn) = (json!({}), json!({"withdrawn": true}));
+    let old = |spec: &Value| json!({"spec": spec});
+    assert!(blocks(&json!({"decision": "Reject"}), None));
+    assert!(!blocks(&json!({"decision": "Approve"}), None));
+    assert!(blocks(&withdrawn, Some(&old(&plain))));
+    assert!(!blocks(&withdrawn, None), "a release that begins withdrawn stops nothing");
+    assert!(!blocks(&withdrawn, Some(&old(&withdrawn))), "nor does one that was withdrawn before");
+    assert!(!blocks(&plain, Some(&old(&withdrawn))));
+}
