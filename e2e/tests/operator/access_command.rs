@@ -116,7 +116,7 @@ async fn the_scan_says_what_the_api_server_says() {
         ("erin", &["risk-officers"]),
         ("frank", &["executives", "legal"]),
         ("erin", &[]),
-        ("dana", &["data-science"]),
+        ("scan-dana", &["data-science"]),
         ("scan-wild", &[]),
         ("scan-every", &[]),
         ("scan-sub", &[]),
