@@ -28,7 +28,7 @@ use crate::scalar::{DateTime, Line, Name, SshPublicKey, Title};
 #[x_kube(validation = Rule::new("self.key == oldSelf.key").message("key is immutable: create a new TrustedSigner, and revoke this one"))]
 #[x_kube(validation = Rule::new("self.user == oldSelf.user").message("user is immutable: a key stands for one person; create a new TrustedSigner with a new key"))]
 #[x_kube(validation = Rule::new("!self.user.startsWith('system:')").message("user: a signer stands for a person, not for a service account or a component of the cluster"))]
-#[x_kube(validation = Rule::new("!has(self.expiresAt) || timestamp(self.expiresAt) <= timestamp('9999-12-31T23:59:59Z')").message("expiresAt: wanted a moment that exists"))]
+#[x_kube(validation = Rule::new("!has(self.expiresAt) || size(self.expiresAt) < 20 || timestamp(self.expiresAt) <= timestamp('9999-12-31T23:59:59Z')").message("expiresAt: wanted a moment that exists"))]
 #[x_kube(validation = Rule::new("!has(oldSelf.revoked) || has(self.revoked)").message("revoked cannot be taken back: create a new TrustedSigner with a new key"))]
 #[x_kube(validation = Rule::new("!has(oldSelf.revoked) || !has(self.revoked) || timestamp(self.revoked.at) <= timestamp(oldSelf.revoked.at)").message("revoked.at can only move to an earlier time"))]
 #[x_kube(validation = Rule::new("!has(oldSelf.revoked) || !has(oldSelf.revoked.compromisedSince) || !has(self.revoked) || (has(self.revoked.compromisedSince) && timestamp(self.revoked.compromisedSince) <= timestamp(oldSelf.revoked.compromisedSince))").message("revoked.compromisedSince can only move to an earlier time"))]

@@ -5,7 +5,6 @@
 
 mod common;
 #[path = "../src/sign/mod.rs"]
-#[expect(dead_code, reason = "what it does by itself is tried in sign.rs")]
 mod sign;
 
 use std::path::{Path, PathBuf};

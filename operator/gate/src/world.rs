@@ -1,8 +1,10 @@
 //! Everything that decisions are made from, indexed. The operator feeds it from watches and the log, the command line
 //! from files; both take the same [`Snapshot`]s from it.
 
+mod signatures;
+mod snapshot;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -20,7 +22,7 @@ use placet_api::trustedsigner::TrustedSignerSpec;
 use crate::decision::{Cleared, Decision};
 use crate::object::{Object, Record, Stamp};
 use crate::policy::PolicySet;
-use crate::signature::{Remembered, Seen, Trust};
+use crate::signature::Remembered;
 
 /// A namespaced name.
 pub type Key = (String, String);
@@ -414,44 +416,6 @@ impl World {
         self.signers.live.get(&(String::new(), name.to_owned()))
     }
 
-    /// The log saw the envelope of an object. Whether that is news.
-    pub fn saw(&mut self, envelope: &str, seen: Seen) -> bool {
-        self.signatures.saw(envelope, seen)
-    }
-
-    /// What the log knows of an envelope's first use.
-    pub fn seen(&self, envelope: &str) -> Option<&Seen> {
-        self.signatures.seen.get(envelope)
-    }
-
-    /// A TrustedSigner with this key was deleted.
-    pub fn key_deleted(&mut self, key: &str, at: Timestamp) {
-        self.signatures.deleted(key, at);
-    }
-
-    /// Each TrustedSigner of the keys that signed these objects, and what the log remembers of their signatures.
-    pub fn trust<'a>(
-        &self,
-        records: impl IntoIterator<Item = &'a Record>,
-    ) -> (Vec<Arc<Object<TrustedSignerSpec>>>, Remembered) {
-        let mut remembered = Remembered::default();
-        let mut keys = BTreeSet::new();
-        for record in records {
-            keys.extend(record.key());
-            let first = record.envelope().and_then(|e| self.signatures.seen.get_key_value(e));
-            remembered.seen.extend(first.map(|(envelope, seen)| (envelope.clone(), seen.clone())));
-        }
-        if keys.is_empty() {
-            return (Vec::new(), remembered);
-        }
-        for key in &keys {
-            remembered.deleted.extend(self.signatures.deleted.get(*key).map(|at| ((*key).to_owned(), *at)));
-        }
-        let all = self.signers.live.values().chain(self.signers.gone.values().flat_map(BTreeMap::values));
-        let signers = all.filter(|s| s.record.key().is_some_and(|k| keys.contains(k))).cloned().collect();
-        (signers, remembered)
-    }
-
     /// Labels of a namespace, as now seen.
     pub fn set_namespace(&mut self, name: &str, labels: BTreeMap<String, String>) {
         self.namespaces.insert(name.to_owned(), Arc::new(labels));
@@ -621,73 +585,4 @@ fn worth_remembering(record: &Record) -> bool {
 
 fn key_of(record: &Record) -> Key {
     (record.namespace.clone().unwrap_or_default(), record.name.clone())
-}
-
-impl Snapshot {
-    /// What its signatures are held against.
-    pub fn trust(&self) -> Trust<'_> {
-        Trust { signers: &self.signers, remembered: &self.signatures }
-    }
-
-    /// Ids of everything that it holds, sorted: what a record of the decision lists.
-    pub fn ids(&self) -> Vec<&str> {
-        let mut ids: Vec<&str> = self.objects().into_iter().map(|(id, _, _)| id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids
-    }
-
-    /// Digest of everything that it holds, the time left out: equal inputs have equal digests.
-    pub fn digest(&self) -> String {
-        let mut text = String::from("placet.dev/snapshot/v1\n");
-        for id in self.ids() {
-            text.push_str(id);
-            text.push('\n');
-        }
-        for (key, value) in self.namespace_labels.iter() {
-            let _ = writeln!(text, "label {key}={value}");
-        }
-        for role in self.roles.iter() {
-            let _ = writeln!(text, "role {role}");
-        }
-        for kind in &self.not_ready {
-            let _ = writeln!(text, "not ready {kind}");
-        }
-        for policy in self.basis.iter().flat_map(|b| b.iter()) {
-            let _ = writeln!(text, "stands on {}", policy.id);
-        }
-        if let Some(at) = self.first_use {
-            let _ = writeln!(text, "first use {at}");
-        }
-        if !self.signatures.is_empty() {
-            let signatures = serde_json::to_string(&self.signatures).unwrap_or_default();
-            let _ = writeln!(text, "signatures {signatures}");
-        }
-        crate::digest::of_bytes(text.as_bytes())
-    }
-
-    /// Every record that it holds, with whether it is live: what the evidence store keeps for replay.
-    pub fn records(&self) -> Vec<(&Record, bool)> {
-        self.objects().into_iter().map(|(_, record, live)| (record, live)).collect()
-    }
-
-    /// The same with the id of each.
-    pub(crate) fn objects(&self) -> Vec<(&str, &Record, bool)> {
-        fn of<S>(object: &Arc<Object<S>>) -> (&str, &Record, bool) {
-            (&object.id, &object.record, object.live)
-        }
-        let mut all: Vec<(&str, &Record, bool)> = Vec::new();
-        all.extend(self.release.iter().map(of));
-        all.extend(self.former.iter().map(of));
-        all.extend(self.system.iter().map(of));
-        all.extend(self.former_systems.iter().map(of));
-        all.extend(self.assessments.iter().map(of));
-        all.extend(self.reports.iter().map(of));
-        all.extend(self.approvals.iter().map(of));
-        all.extend(self.acceptances.iter().map(of));
-        all.extend(self.policies.iter().map(of));
-        all.extend(self.basis.iter().flat_map(|b| b.iter()).map(of));
-        all.extend(self.signers.iter().map(of));
-        all
-    }
 }

@@ -1,0 +1,77 @@
+//! What a snapshot is known by and stored as.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use super::Snapshot;
+use crate::object::{Object, Record};
+use crate::signature::Trust;
+
+impl Snapshot {
+    /// What its signatures are held against.
+    pub fn trust(&self) -> Trust<'_> {
+        Trust { signers: &self.signers, remembered: &self.signatures }
+    }
+
+    /// Ids of everything that it holds, sorted: what a record of the decision lists.
+    pub fn ids(&self) -> Vec<&str> {
+        let mut ids: Vec<&str> = self.objects().into_iter().map(|(id, _, _)| id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// Digest of everything that it holds, the time left out: equal inputs have equal digests.
+    pub fn digest(&self) -> String {
+        let mut text = String::from("placet.dev/snapshot/v1\n");
+        for id in self.ids() {
+            text.push_str(id);
+            text.push('\n');
+        }
+        for (key, value) in self.namespace_labels.iter() {
+            let _ = writeln!(text, "label {key}={value}");
+        }
+        for role in self.roles.iter() {
+            let _ = writeln!(text, "role {role}");
+        }
+        for kind in &self.not_ready {
+            let _ = writeln!(text, "not ready {kind}");
+        }
+        for policy in self.basis.iter().flat_map(|b| b.iter()) {
+            let _ = writeln!(text, "stands on {}", policy.id);
+        }
+        if let Some(at) = self.first_use {
+            let _ = writeln!(text, "first use {at}");
+        }
+        if !self.signatures.is_empty() {
+            let signatures = serde_json::to_string(&self.signatures).unwrap_or_default();
+            let _ = writeln!(text, "signatures {signatures}");
+        }
+        crate::digest::of_bytes(text.as_bytes())
+    }
+
+    /// Every record that it holds, with whether it is live: what the evidence store keeps for replay.
+    pub fn records(&self) -> Vec<(&Record, bool)> {
+        self.objects().into_iter().map(|(_, record, live)| (record, live)).collect()
+    }
+
+    /// The same with the id of each.
+    pub(crate) fn objects(&self) -> Vec<(&str, &Record, bool)> {
+        fn of<S>(object: &Arc<Object<S>>) -> (&str, &Record, bool) {
+            (&object.id, &object.record, object.live)
+        }
+        let mut all: Vec<(&str, &Record, bool)> = Vec::new();
+        all.extend(self.release.iter().map(of));
+        all.extend(self.former.iter().map(of));
+        all.extend(self.system.iter().map(of));
+        all.extend(self.former_systems.iter().map(of));
+        all.extend(self.assessments.iter().map(of));
+        all.extend(self.reports.iter().map(of));
+        all.extend(self.approvals.iter().map(of));
+        all.extend(self.acceptances.iter().map(of));
+        all.extend(self.policies.iter().map(of));
+        all.extend(self.basis.iter().flat_map(|b| b.iter()).map(of));
+        all.extend(self.signers.iter().map(of));
+        all
+    }
+}
