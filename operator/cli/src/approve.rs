@@ -32,7 +32,8 @@ pub fn run(cluster: &Cluster, args: &ApproveArgs, answers: Option<&[String]>) ->
     let mut shown = describe(cluster, &object, kind, &name);
     shown.add(2, &format!("{} digest {digest}", covers(args.covers)));
     for reject in answers {
-        let about = Rejected { kind, name: &name, role: &args.role, digest: &digest };
+        let about =
+            Rejected { kind, name: &name, role: &args.role, covers: covers(args.covers), digest: &digest };
         shown.add(2, &about.answered(cluster, reject)?);
     }
     let until = expires.map_or_else(String::new, |t| format!(", until {}", text::seconds(t)));
@@ -91,6 +92,7 @@ struct Rejected<'a> {
     kind: Kind,
     name: &'a str,
     role: &'a str,
+    covers: &'a str,
     digest: &'a str,
 }
 
@@ -108,12 +110,16 @@ impl Rejected<'_> {
             ));
         };
         let text = |at: &str| object.pointer(at).and_then(Value::as_str).unwrap_or("?");
+        // A Reject blocks whichever digest of the subject as it is now it names: one of another sort is compared by nobody
+        // here.
+        let same_sort = text("/spec/subject/covers") == self.covers;
+        let digest = if same_sort { text("/spec/subject/digest") } else { self.digest };
         let pairs = [
             ("decision", text("/spec/decision"), "Reject"),
             ("subject.kind", text("/spec/subject/kind"), self.kind.as_str()),
             ("subject.name", text("/spec/subject/name"), self.name),
             ("role", text("/spec/role"), self.role),
-            ("subject.digest", text("/spec/subject/digest"), self.digest),
+            ("subject.digest", digest, self.digest),
         ];
         for (field, found, wanted) in pairs {
             if found != wanted {
@@ -510,8 +516,20 @@ mod tests {
                 "{at}: {said}"
             );
         }
+        // One that names another digest of the same release, its evidence, blocks too and is answered.
+        let (said, body) = ask(reject(&|o| {
+            o["spec"]["subject"]["covers"] = "Evidence".into();
+            o["spec"]["subject"]["digest"] = "sha256:other".into();
+        }));
+        assert!(said.is_ok() && body.is_some());
         let (cluster, _) = cluster(reject(&|_| {}));
-        let about = Rejected { kind: Kind::ModelRelease, name: "m-2", role: "risk-officer", digest: &digest };
+        let about = Rejected {
+            kind: Kind::ModelRelease,
+            name: "m-2",
+            role: "risk-officer",
+            covers: "Content",
+            digest: &digest,
+        };
         assert_eq!(about.answered(&cluster, "no-1").unwrap(), "answers the Reject no-1 by vera: no\nreason");
     }
 
