@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::infra::telemetry::LogFormat;
+use crate::quota::Limits;
 
 /// The chart's webhook configurations, mutating first. The names do not depend on the release: a cluster has one
 /// installation, and a second one meets them.
@@ -105,6 +106,12 @@ pub struct Run {
     /// The operator's own account, as the API server names it.
     #[arg(long, env = "PLACET_SERVICE_ACCOUNT")]
     pub service_account: Option<String>,
+    /// Bytes of metadata and spec that all objects of placet.dev of one namespace may have together.
+    #[arg(long, env = "PLACET_QUOTA_NAMESPACE_BYTES", default_value_t = Limits::default().bytes)]
+    pub quota_namespace_bytes: u64,
+    /// Objects of placet.dev that one namespace may have.
+    #[arg(long, env = "PLACET_QUOTA_NAMESPACE_OBJECTS", default_value_t = Limits::default().objects)]
+    pub quota_namespace_objects: u64,
     /// File with a number of seconds that is added to the wall clock. Refused without --allow-test-clock.
     #[arg(long, env = "PLACET_TEST_CLOCK_FILE")]
     pub test_clock_file: Option<PathBuf>,

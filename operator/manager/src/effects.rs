@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::ledger::Recorded;
 use crate::reconcile::Reconciler;
+use crate::state::Raw;
 use crate::status;
 use crate::stores::{Work, text};
 
@@ -354,13 +355,16 @@ async fn up_to_date(r: &Reconciler, namespace: &str) -> anyhow::Result<()> {
                 ))
             })
             .collect::<anyhow::Result<_>>()?;
-        let raw = r.raw.lock().unwrap_or_else(PoisonError::into_inner);
+        let raw: Vec<(String, Raw)> = {
+            let raw = r.raw.lock().unwrap_or_else(PoisonError::into_inner);
+            raw.iter()
+                .filter(|((k, ns, _), _)| *k == kind && (ns == namespace || !kind.namespaced()))
+                .map(|((_, _, name), object)| (name.clone(), object.clone()))
+                .collect()
+        };
         let cached: BTreeSet<_> = raw
-            .iter()
-            .filter(|((k, ns, _), _)| *k == kind && (ns == namespace || !kind.namespaced()))
-            .map(|((_, _, name), object)| {
-                (name.clone(), version(object.get("metadata").unwrap_or(&Value::Null)))
-            })
+            .into_iter()
+            .map(|(name, raw)| (name, version(raw.object().get("metadata").unwrap_or(&Value::Null))))
             .collect();
         if fresh != cached {
             anyhow::bail!("the cache of {kind} is behind; nothing is lifted before it has caught up");

@@ -445,10 +445,11 @@ impl Reconciler {
         }
     }
 
-    /// An object of ours as last seen.
-    pub fn raw(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<Value>> {
+    /// An object of ours as last seen, without its spec.
+    pub fn raw(&self, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
         let raw = self.raw.lock().unwrap_or_else(PoisonError::into_inner);
-        raw.get(&(kind, namespace.to_owned(), name.to_owned())).cloned()
+        let raw = raw.get(&(kind, namespace.to_owned(), name.to_owned())).cloned()?;
+        Some(raw.object())
     }
 }
 

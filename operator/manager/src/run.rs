@@ -29,6 +29,7 @@ use crate::infra::tls::{self, Serving};
 use crate::infra::{client, telemetry};
 use crate::ledger::Ledger;
 use crate::memory::Memory;
+use crate::quota::Limits;
 use crate::receipts::{self, Desk, History, Receipts};
 use crate::reconcile::Reconciler;
 use crate::services::events::EventSink;
@@ -206,7 +207,8 @@ impl Remembered {
             keys: receipts.keys.clone(),
             people,
         };
-        let state = Arc::new(State::new(reading, clock.clone()));
+        let quota = Limits { bytes: flags.quota_namespace_bytes, objects: flags.quota_namespace_objects };
+        let state = Arc::new(State::new(reading, clock.clone()).with_quota(quota));
         let read = |digest: &Digest| -> anyhow::Result<Vec<u8>> {
             let object = placet_evidence::source::read_object(log.source(), digest)?;
             Ok(object

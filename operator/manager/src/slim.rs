@@ -1,11 +1,12 @@
 //! Workloads without what nothing decides by.
 //!
 //! Of a pod as the API server sends it that is a good part: `managedFields`, status, annotations, tolerations. Building it
-//! in memory and freeing it again would cost more than judging it. What is kept is what [`placet_gate::admission::subject`] and the patch of a hold read; a property test holds
-//! the two together.
+//! in memory and freeing it again would cost more than judging it. What is kept is what
+//! [`placet_gate::admission::subject`] and the patch of a hold read; a property test holds the two together.
 
 use std::fmt;
 
+use placet_api::keys;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -84,6 +85,25 @@ pub const PARENT: Shape = Shape::Fields(&[
             ),
         ]),
     ),
+]);
+
+/// An object of ours, beside what decisions read: what tells its version, and its status with who wrote that.
+pub const OWN: Shape = Shape::Fields(&[
+    (
+        "metadata",
+        Shape::Fields(&[
+            ("name", Shape::All),
+            ("namespace", Shape::All),
+            ("uid", Shape::All),
+            ("generation", Shape::All),
+            ("annotations", Shape::Fields(&[(keys::STAMP, Shape::All), (keys::RECEIPT, Shape::All)])),
+            (
+                "managedFields",
+                Shape::Items(&Shape::Fields(&[("manager", Shape::All), ("subresource", Shape::All)])),
+            ),
+        ]),
+    ),
+    ("status", Shape::All),
 ]);
 
 impl<'de> DeserializeSeed<'de> for Shape {

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::infra::clock::{Clock, Trust};
 use crate::infra::freshness::Freshness;
+use crate::quota::{Limits, Quota};
 use crate::slim;
 
 /// A pod as far as holds and replacements need it.
@@ -95,6 +96,23 @@ impl Parent {
     /// The object, without what no judgement reads.
     pub fn object(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
+    }
+}
+
+/// An object of ours beside what decisions read of it: version and status. As JSON text: a spec as a value takes six times
+/// as much, and the world has one already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raw(Arc<str>);
+
+impl Raw {
+    /// Of an object as the API server gave it.
+    pub fn new(object: &Value) -> Self {
+        Self(slim::OWN.deserialize(object).unwrap_or_default().to_string().into())
+    }
+
+    /// The object, without its spec and what else nobody asks it for.
+    pub fn object(&self) -> Value {
+        serde_json::from_str(&self.0).unwrap_or_default()
     }
 }
 
@@ -224,17 +242,52 @@ impl Decided {
         Self { snapshot, decision, digest, stored, words }
     }
 
+    /// Bytes of memory that it takes beside the objects that it shares with the world, about: its findings as values and as
+    /// text, and what lists its objects.
+    fn bytes(&self) -> usize {
+        let snapshot = &self.snapshot;
+        let listed = snapshot.former.len() + snapshot.former_systems.len() + snapshot.assessments.len();
+        let listed = listed + snapshot.reports.len() + snapshot.approvals.len() + snapshot.acceptances.len();
+        4 * self.stored.bytes().len() + 8 * listed + 2048
+    }
+
     /// Whether the decision still stands at `now`, the world being the same.
     fn stands(&self, now: Timestamp) -> bool {
         self.snapshot.clock.now() <= now && self.decision.valid_until.is_none_or(|until| now < until)
     }
 }
 
-/// Decisions that are kept at most. Beyond, all are forgotten and made again when asked for.
-const MAX_DECIDED: usize = 10_000;
+/// Bytes of decisions that are kept at most. Beyond, all are forgotten and made again when asked for.
+const MAX_DECIDED: usize = 16 << 20;
 
-/// Decisions by namespace and release, with the number of the world's change that they were made at.
-type Decisions = HashMap<(String, String), (u64, Arc<Decided>)>;
+/// Decisions on releases that somebody asked for, all made at the same number of the world's change: one that was made
+/// at another is never used again, and would keep what it read from being freed.
+#[derive(Debug, Default)]
+struct Decisions {
+    change: u64,
+    bytes: usize,
+    by_release: HashMap<(String, String), Arc<Decided>>,
+}
+
+impl Decisions {
+    fn get(&self, key: &(String, String), change: u64) -> Option<Arc<Decided>> {
+        self.by_release.get(key).filter(|_| self.change == change).cloned()
+    }
+
+    fn keep(&mut self, key: (String, String), change: u64, decided: &Arc<Decided>) {
+        let bytes = decided.bytes();
+        // Made before the world changed again: nobody will ask for it.
+        if change < self.change || bytes > MAX_DECIDED {
+            return;
+        }
+        if change > self.change || self.bytes + bytes > MAX_DECIDED {
+            *self = Self { change, ..Self::default() };
+        }
+        let before = self.by_release.insert(key, Arc::clone(decided));
+        self.bytes += bytes;
+        self.bytes -= before.map_or(0, |before| before.bytes());
+    }
+}
 
 /// State that all replicas' parts share.
 #[derive(Debug)]
@@ -243,12 +296,14 @@ pub struct State {
     /// Counts what may have changed the world.
     changes: AtomicU64,
     decided: Mutex<Decisions>,
-    names: RwLock<BTreeMap<String, String>>,
+    names: RwLock<Arc<BTreeMap<String, String>>>,
     workloads: RwLock<Workloads>,
     /// How objects are read: cluster, receipt keys, people key.
     pub reading: Reading,
     /// The clock.
     pub clock: Clock,
+    /// What each namespace holds, and may.
+    pub quota: Quota,
     stores: RwLock<Vec<Freshness>>,
 }
 
@@ -263,8 +318,16 @@ impl State {
             workloads: RwLock::default(),
             reading,
             clock,
+            quota: Quota::default(),
             stores: RwLock::default(),
         }
+    }
+
+    /// With other limits on what a namespace may hold.
+    #[must_use]
+    pub fn with_quota(mut self, limits: Limits) -> Self {
+        self.quota = Quota::new(limits);
+        self
     }
 
     /// The world, for reading.
@@ -280,8 +343,8 @@ impl State {
         world
     }
 
-    /// Names of people by token.
-    pub fn names(&self) -> RwLockReadGuard<'_, BTreeMap<String, String>> {
+    /// Names of people by token. A copy of what it gives shares them.
+    pub fn names(&self) -> RwLockReadGuard<'_, Arc<BTreeMap<String, String>>> {
         self.names.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -322,7 +385,7 @@ impl State {
         let new: Vec<_> = names.into_iter().filter(|(token, _)| !known.contains_key(token)).collect();
         drop(known);
         if !new.is_empty() {
-            self.names.write().unwrap_or_else(PoisonError::into_inner).extend(new);
+            Arc::make_mut(&mut *self.names.write().unwrap_or_else(PoisonError::into_inner)).extend(new);
         }
     }
 
@@ -377,8 +440,8 @@ impl State {
         let world = self.world();
         let change = self.changes.load(Ordering::Acquire);
         if let Some(now) = trusted {
-            let known = self.decided.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-            if let Some((_, known)) = known.filter(|(at, known)| *at == change && known.stands(now)) {
+            let known = self.decided.lock().unwrap_or_else(PoisonError::into_inner).get(&key, change);
+            if let Some(known) = known.filter(|known| known.stands(now)) {
                 return known;
             }
         }
@@ -388,11 +451,7 @@ impl State {
         let decided = Arc::new(Decided::new(snapshot));
         // Anybody can name releases that do not exist; they are not worth keeping.
         if trusted.is_some() && decided.snapshot.release.is_some() {
-            let mut all = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
-            if all.len() >= MAX_DECIDED {
-                all.clear();
-            }
-            all.insert(key, (change, Arc::clone(&decided)));
+            self.decided.lock().unwrap_or_else(PoisonError::into_inner).keep(key, change, &decided);
         }
         decided
     }

@@ -11,6 +11,7 @@ use placet_api::Kind;
 use placet_api::approval::{ApprovalSpec, SubjectKind};
 use placet_api::keys;
 use placet_api::modelrelease::ModelReleaseSpec;
+use placet_evidence::Digest;
 use placet_gate::object::is_ending;
 use placet_gate::world::World;
 use serde_json::Value;
@@ -19,7 +20,7 @@ use tokio::sync::Notify;
 use crate::infra::freshness::Freshness;
 use crate::infra::supervisor::{Phase, Shutdown, Supervisor};
 use crate::infra::watch::{Event, Watch, WatchConfig};
-use crate::state::{Parent, Pod, State, Workloads};
+use crate::state::{Parent, Pod, Raw, State, Workloads};
 
 /// What a change makes necessary to look at again.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,8 +61,8 @@ impl Queue {
     }
 }
 
-/// Raw objects of ours as last seen, for status (generation, old status): by kind, namespace, name.
-pub type RawObjects = Mutex<BTreeMap<(Kind, String, String), Arc<Value>>>;
+/// Objects of ours as last seen, for status (generation, old status): by kind, namespace, name.
+pub type RawObjects = Mutex<BTreeMap<(Kind, String, String), Raw>>;
 
 /// Starts all watches.
 pub fn start(
@@ -172,7 +173,7 @@ fn own_kind(
     raw: Arc<RawObjects>,
     queue: Arc<Queue>,
 ) -> impl FnMut(Event) + Send + Sync + 'static {
-    let mut versions: BTreeMap<(String, String), String> = BTreeMap::new();
+    let mut versions: BTreeMap<(String, String), Digest> = BTreeMap::new();
     move |event| {
         let mut touched: BTreeSet<Work> = BTreeSet::new();
         let mut apply = |mut object: Value, touched: &mut BTreeSet<Work>| {
@@ -197,6 +198,9 @@ fn own_kind(
                 annotation(&object, keys::RECEIPT),
                 annotation(&object, keys::AUTHOR_SIGNATURE),
             );
+            // Stamps are long.
+            let version = Digest::of(version.as_bytes());
+            state.quota.seen(kind, &key.0, &key.1, &object);
             let same = versions.get(&key) == Some(&version);
             if !same {
                 if let Ok((record, names)) = state.reading.read(&object) {
@@ -219,7 +223,7 @@ fn own_kind(
             }
             raw.lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .insert((kind, key.0.clone(), key.1.clone()), Arc::new(object));
+                .insert((kind, key.0.clone(), key.1.clone()), Raw::new(&object));
             key
         };
         match event {
@@ -253,6 +257,7 @@ fn forget(kind: Kind, key: &(String, String), state: &State, raw: &RawObjects, t
     touched.extend(affected(state, kind, &key.0, &key.1));
     raw.lock().unwrap_or_else(PoisonError::into_inner).remove(&(kind, key.0.clone(), key.1.clone()));
     state.world_mut().remove(kind, Some(&key.0), &key.1);
+    state.quota.gone(kind, &key.0, &key.1);
 }
 
 fn annotation<'a>(object: &'a Value, key: &str) -> &'a str {
@@ -337,7 +342,7 @@ fn namespace_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + S
     move |event| {
         let (objects, deleted) = match event {
             Event::Applied(object) => (vec![object], None),
-            Event::Restarted(objects) => (objects, None),
+            Event::Restarted(objects) => (objects.into_iter().collect(), None),
             Event::Deleted(object) => (vec![], Some(object)),
         };
         let mut world = state.world_mut();
@@ -411,8 +416,8 @@ fn pod_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + Send + 
             Event::Applied(object) => apply(&object, &mut workloads),
             Event::Restarted(objects) => {
                 workloads.pods.clear();
-                for object in &objects {
-                    apply(object, &mut workloads);
+                for object in objects {
+                    apply(&object, &mut workloads);
                 }
             }
             Event::Deleted(object) => {
@@ -439,8 +444,8 @@ fn parent_sink(kind: &'static str, state: Arc<State>) -> impl FnMut(Event) + Sen
             Event::Applied(object) => apply(&object, &mut workloads),
             Event::Restarted(objects) => {
                 workloads.clear_parents(kind);
-                for object in &objects {
-                    apply(object, &mut workloads);
+                for object in objects {
+                    apply(&object, &mut workloads);
                 }
             }
             Event::Deleted(object) => {
@@ -514,7 +519,7 @@ mod tests {
         object["metadata"]["finalizers"] = json!(["example.com/keep"]);
         sink(Event::Applied(object.clone()));
         assert!(!there());
-        sink(Event::Restarted(vec![object.clone()]));
+        sink(Event::Restarted(vec![object.clone()].into()));
         assert!(!there(), "a list shows it too");
         sink(Event::Deleted(object));
         assert!(!there());
@@ -529,7 +534,7 @@ mod tests {
         // The version before was never heard of: a list after a pause.
         let mut object = approval("no", "bob", "Reject", "2026-11-04T09:00:00Z");
         object["metadata"]["deletionTimestamp"] = "2026-11-05T09:00:00Z".into();
-        sink(Event::Restarted(vec![object]));
+        sink(Event::Restarted(vec![object].into()));
         let snapshot = bed.state.snapshot(NS, RELEASE);
         assert_eq!(
             snapshot.approvals.iter().map(|a| (a.name(), a.live)).collect::<Vec<_>>(),

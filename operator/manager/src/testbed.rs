@@ -17,15 +17,18 @@ use placet_gate::people::PeopleKey;
 use placet_gate::stamp::{Identity, Place, ReceiptKeys, RoleAnswer, StampText, sign};
 use serde_json::{Value, json};
 
+use crate::admission::Admission;
 use crate::infra::clock::{Clock, TimeSource};
+use crate::infra::fake_api;
 use crate::infra::lease::Claim;
 use crate::infra::supervisor::Shutdown;
 use crate::ledger::Ledger;
 use crate::memory::Memory;
+use crate::quota::Limits;
 use crate::reconcile::{Kept, Reconciler};
 use crate::services::events::{EventSink, EventTask};
 use crate::services::fake::{Asked, Fake};
-use crate::state::State;
+use crate::state::{Raw, State};
 use crate::stores::{Queue, Work};
 use crate::unseen::Seen;
 
@@ -163,6 +166,11 @@ impl Site {
 
     /// Starts an operator, as `run` does: the log is read, and the world holds what it remembers.
     pub(crate) fn start(&self) -> Bed {
+        self.start_with(Limits::default())
+    }
+
+    /// The same, with other limits on what a namespace may hold.
+    pub(crate) fn start_with(&self, limits: Limits) -> Bed {
         let clock = Clock::new(Arc::clone(&self.hands) as Arc<dyn TimeSource>);
         let now = (self.hands.wall(), self.hands.monotonic());
         clock.record_date(now.0, now, now);
@@ -180,7 +188,7 @@ impl Site {
         receipts.add(signing().verifying_key());
         let people = PeopleKey::new(*b"testbed");
         let reading = Reading { cluster: CLUSTER.into(), cluster_name: None, keys: receipts, people };
-        let state = Arc::new(State::new(reading, clock));
+        let state = Arc::new(State::new(reading, clock).with_quota(limits));
         let read = |digest: &placet_evidence::Digest| -> anyhow::Result<Vec<u8>> {
             Ok(placet_evidence::source::read_object(log.source(), digest)?.unwrap().bytes().to_vec())
         };
@@ -247,8 +255,23 @@ impl Bed {
             Kind::ModelRelease => Work::Release(key.1.clone(), key.2.clone()),
             kind => Work::Object(kind, key.1.clone(), key.2.clone()),
         };
-        self.reconciler.raw.lock().unwrap().insert(key, Arc::new(object.clone()));
+        self.state.quota.seen(key.0, &key.1, &key.2, object);
+        self.reconciler.raw.lock().unwrap().insert(key, Raw::new(object));
         self.reconciler.queue.push([work, release()]);
+    }
+
+    /// What the webhooks answer by; the API server that they ask knows nothing.
+    pub(crate) fn admission(&self) -> Admission {
+        let (client, _) = fake_api::client(|_| async { fake_api::failure(500, "InternalError") });
+        let (events, _) = EventSink::new(client.clone(), "placet-operator", "placet-0");
+        Admission {
+            state: Arc::clone(&self.state),
+            ledger: Arc::clone(&self.reconciler.ledger),
+            receipts: Arc::new(signing()),
+            client,
+            events,
+            operator_user: "system:serviceaccount:placet-system:placet".into(),
+        }
     }
 
     /// An object is written, and the stores hear of it.
@@ -261,6 +284,7 @@ impl Bed {
     pub(crate) fn miss(&self, kind: Kind, name: &str) {
         let namespace = if kind.namespaced() { NS } else { "" };
         self.state.world_mut().remove(kind, Some(namespace), name);
+        self.state.quota.gone(kind, namespace, name);
         self.reconciler.raw.lock().unwrap().remove(&(kind, namespace.to_owned(), name.to_owned()));
         self.reconciler.queue.push([release()]);
     }
@@ -327,7 +351,9 @@ impl Bed {
         for ((kind, _, name), object) in raw.iter_mut() {
             if let Some(written) = self.fake.object(&path(*kind, name)) {
                 // Nothing else: what the stores did not hear of stays unheard of.
-                Arc::make_mut(object)["status"] = written["status"].clone();
+                let mut now = object.object();
+                now["status"] = written["status"].clone();
+                *object = Raw::new(&now);
             }
         }
     }

@@ -69,6 +69,13 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
             Err(why) => return Answer::forbid(why),
         }
     }
+    let versions = (object, request.old());
+    let namespace = record.namespace.as_deref().unwrap_or_default();
+    if let Err(why) =
+        a.state.quota.admit(record.kind, namespace, &record.name, versions, a.state.now(), request.dry())
+    {
+        return Answer::forbid(why);
+    }
     if request.dry()
         || unchanged
             && before.as_ref().is_some_and(|b| b.stamp == record.stamp && b.signature == record.signature)

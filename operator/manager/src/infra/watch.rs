@@ -20,6 +20,7 @@ use kube::core::Request;
 use kube::discovery::ApiResource;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
@@ -55,11 +56,38 @@ const SHORTEST_WATCH: u64 = 8;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// These are all objects; what else the store holds is gone.
-    Restarted(Vec<Value>),
+    Restarted(Listed),
     /// This object is new or has changed.
     Applied(Value),
     /// This object is gone; its last state.
     Deleted(Value),
+}
+
+/// A list of objects, kept as text until each is looked at: as values, all of them together would take several times as
+/// much, and be the most that the process ever takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listed(Vec<Box<str>>);
+
+impl Listed {
+    fn push(&mut self, object: &Value) {
+        self.0.push(object.to_string().into());
+    }
+}
+
+impl From<Vec<Value>> for Listed {
+    fn from(objects: Vec<Value>) -> Self {
+        Self(objects.iter().map(|object| object.to_string().into()).collect())
+    }
+}
+
+impl IntoIterator for Listed {
+    type Item = Value;
+    type IntoIter = std::iter::Map<std::vec::IntoIter<Box<str>>, fn(Box<str>) -> Value>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        // It was written from a value.
+        self.0.into_iter().map(|text| serde_json::from_str(&text).unwrap_or_default())
+    }
 }
 
 /// What to watch.
@@ -133,7 +161,7 @@ struct Page {
     metadata: PageMeta,
     /// The API server writes `null` for an empty list of metadata.
     #[serde(default)]
-    items: Option<Vec<Value>>,
+    items: Option<Vec<Box<RawValue>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -250,7 +278,7 @@ where
     /// One complete list. Gives the version to watch from.
     async fn list(&mut self) -> Result<String, End> {
         let asked = Instant::now();
-        let mut items = Vec::new();
+        let mut items = Listed::default();
         let mut params = ListParams {
             label_selector: self.config.labels.clone(),
             field_selector: self.config.fields.clone(),
@@ -261,22 +289,24 @@ where
             let page: Page = match self.page(&params).await {
                 // The point in time of the first page was forgotten while we read the others: all at once then.
                 Err(End::Gone) if params.continue_token.is_some() => {
-                    items.clear();
+                    items = Listed::default();
                     params.limit = None;
                     params.continue_token = None;
                     continue;
                 }
                 other => other?,
             };
-            for mut item in page.items.into_iter().flatten() {
+            for item in page.items.into_iter().flatten() {
+                let item = serde_json::from_str(item.get());
+                let mut item = item.map_err(|error| End::Failed(format!("an item that is none: {error}")))?;
                 self.complete(&mut item);
-                items.push(item);
+                items.push(&item);
             }
             if page.metadata.next.is_empty() {
                 if page.metadata.resource_version.is_empty() {
                     return Err(End::Failed("wanted a list with a resourceVersion, found none".to_owned()));
                 }
-                debug!(kind = %self.config.resource.plural, objects = items.len(), "listed");
+                debug!(kind = %self.config.resource.plural, objects = items.0.len(), "listed");
                 (self.sink)(Event::Restarted(items));
                 self.freshness.mark_listed(asked);
                 return Ok(page.metadata.resource_version);

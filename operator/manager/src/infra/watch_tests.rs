@@ -113,7 +113,7 @@ async fn pages_become_one_restart_and_every_field_is_kept() {
     bench.settle().await;
     assert_eq!(
         *bench.events.lock().unwrap(),
-        vec![Event::Restarted(vec![object("a", "3"), object("b", "4")])],
+        vec![Event::Restarted(vec![object("a", "3"), object("b", "4")].into())],
         "kind filled in, managedFields dropped, large numbers exact"
     );
     let targets = bench.targets();
@@ -145,7 +145,7 @@ async fn a_list_that_expires_between_pages_is_read_at_once() {
     bench.settle().await;
     assert_eq!(
         *bench.events.lock().unwrap(),
-        vec![Event::Restarted(vec![object("a", "3"), object("b", "8")])]
+        vec![Event::Restarted(vec![object("a", "3"), object("b", "8")].into())]
     );
     let targets = bench.targets();
     assert!(!targets[2].contains("limit=") && !targets[2].contains("continue="), "{}", targets[2]);
@@ -164,7 +164,7 @@ async fn events_pass_and_a_broken_watch_resumes_where_it_stopped() {
     assert_eq!(
         *bench.events.lock().unwrap(),
         vec![
-            Event::Restarted(Vec::new()),
+            Event::Restarted(Vec::new().into()),
             Event::Applied(object("a", "6")),
             Event::Applied(object("a", "7")),
             Event::Deleted(object("a", "8")),
@@ -189,7 +189,7 @@ async fn gone_means_list_again() {
     bench.then(fake_api::stream().1);
     feed.send(event("ERROR", &fake_api::status_object(410, "Expired"))).unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(bench.events.lock().unwrap().last(), Some(&Event::Restarted(vec![object("z", "19")])));
+    assert_eq!(bench.events.lock().unwrap().last(), Some(&Event::Restarted(vec![object("z", "19")].into())));
     assert!(bench.freshness.is_live());
 }
 
@@ -240,7 +240,7 @@ async fn a_stale_store_is_listed_again() {
     bench.then(watch);
     tokio::time::sleep(Duration::from_secs(80)).await;
     assert!(bench.freshness.is_live());
-    assert_eq!(bench.events.lock().unwrap().last(), Some(&Event::Restarted(vec![object("a", "29")])));
+    assert_eq!(bench.events.lock().unwrap().last(), Some(&Event::Restarted(vec![object("a", "29")].into())));
     assert_eq!(bench.freshness.problem(), None);
 }
 
@@ -253,7 +253,7 @@ async fn a_kind_that_is_not_installed_is_a_state_and_is_found_later() {
     bench.then(page("1", "", &[]));
     bench.then(fake_api::stream().1);
     tokio::time::sleep(Duration::from_secs(61)).await;
-    assert_eq!(*bench.events.lock().unwrap(), vec![Event::Restarted(Vec::new())]);
+    assert_eq!(*bench.events.lock().unwrap(), vec![Event::Restarted(Vec::new().into())]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -274,7 +274,7 @@ async fn an_empty_list_may_be_null() {
     let empty = fake_api::reply(200, &json!({"metadata": {"resourceVersion": "7"}, "items": null}));
     let bench = start(releases(), vec![empty, watch]);
     bench.settle().await;
-    assert_eq!(*bench.events.lock().unwrap(), vec![Event::Restarted(Vec::new())]);
+    assert_eq!(*bench.events.lock().unwrap(), vec![Event::Restarted(Vec::new().into())]);
 }
 
 #[tokio::test(start_paused = true)]

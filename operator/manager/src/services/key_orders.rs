@@ -186,7 +186,7 @@ pub async fn keep(looking: Looking, shutdown: Shutdown) -> anyhow::Result<()> {
     let heads = Arc::clone(&looking.heads);
     let watch = Watch::new(heads.client().clone(), watched(&heads), move |event| {
         let objects = match event {
-            Event::Restarted(objects) => objects,
+            Event::Restarted(objects) => objects.into_iter().collect(),
             Event::Applied(object) => vec![object],
             Event::Deleted(_) => return,
         };

@@ -382,7 +382,7 @@ pub async fn record_removal(
     let ring = Arc::clone(&bell);
     let watch = Watch::new(heads.client().clone(), watched(&heads), move |event| {
         let objects = match event {
-            Event::Restarted(objects) => objects,
+            Event::Restarted(objects) => objects.into_iter().collect(),
             Event::Applied(object) => vec![object],
             Event::Deleted(_) => return,
         };
