@@ -24,6 +24,8 @@ use placet_gate::world::{Clock, World};
 use serde_json::{Value, json};
 
 const ORIGIN: &str = "placet.dev/test";
+/// More than a record names one by one.
+const MANY: usize = 100;
 
 fn at(time: &str) -> Timestamp {
     time.parse().unwrap()
@@ -46,6 +48,8 @@ fn approval() -> Value {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Changed {
     Nothing,
+    /// The gate read so much that a list stands for it.
+    Many,
     /// The stored decision says the same in other words.
     Words,
     /// The stored decision is about another system.
@@ -62,7 +66,7 @@ impl Changed {
     fn change(self, decision: &mut placet_gate::Decision) {
         let finding = || decision.gates.iter().position(|g| !g.findings.is_empty()).unwrap();
         match self {
-            Changed::Nothing | Changed::Record | Changed::Reason => {}
+            Changed::Nothing | Changed::Many | Changed::Record | Changed::Reason => {}
             Changed::Words => {
                 let at = finding();
                 decision.gates[at].findings[0].wanted = "the same, said better".into();
@@ -102,9 +106,14 @@ fn write_log(dir: &Path, heads: &Path, changed: Changed) -> LogKey {
     let mut world = World::new();
     let append = |record: NewRecord| log.append(record).wait().unwrap().index;
     let mut stored = Vec::new();
-    for (object, user, time) in
-        [(release(), "alice", "2026-11-20T09:00:01Z"), (approval(), "erin", "2026-11-20T09:00:02Z")]
-    {
+    let mut objects =
+        vec![(release(), "alice", "2026-11-20T09:00:01Z"), (approval(), "erin", "2026-11-20T09:00:02Z")];
+    for n in 0..if changed == Changed::Many { MANY } else { 0 } {
+        let mut more = approval();
+        more["metadata"]["name"] = format!("more-{n}").into();
+        objects.push((more, "erin", "2026-11-20T09:00:02Z"));
+    }
+    for (object, user, time) in objects {
         let (record, _) = reading.read_assuming(&object, &stamp(user)).unwrap();
         let object = Object::new(serde_json::to_vec(&record).unwrap());
         stored.push(object.digest());
@@ -307,6 +316,48 @@ fn a_copy_verifies_as_the_log_does() {
     let names = placet(&["evidence", "show", "mr/m-1", "--dir", to, "--key", &f.key]);
     assert!(names.out.contains("alice"), "{}", names.out);
     assert_eq!(placet(&["evidence", "pull", "--dir", "high", "--to", to]).code, 2);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test removes a file")]
+fn a_list_in_the_place_of_many_inputs_is_followed() {
+    let f = fixture(Changed::Many);
+    let to = f.root.join("copy");
+    let to = to.to_str().unwrap();
+    assert_eq!(placet(&["evidence", "pull", "--dir", &f.log, "--to", to]).code, 0);
+    for dir in [&f.log, to] {
+        assert_eq!(verify(dir, &["--key", &f.key]).code, 0);
+        let ran = placet(&["evidence", "replay", "mr/m-1", "--dir", dir]);
+        assert!(ran.code == 0 && ran.out.contains("1 come out as recorded"), "{}{}", ran.out, ran.err);
+        let json = placet(&["evidence", "show", "m-1", "--dir", dir, "--no-verify", "-o", "json"]);
+        let json: Value = serde_json::from_str(&json.out).unwrap();
+        // Each approval that was read belongs to the release's life.
+        assert_eq!(json["events"].as_array().unwrap().len(), 5 + MANY);
+    }
+    // Without an object that only the list names the copy is incomplete.
+    let lost = (0..MANY).find_map(|n| {
+        let path = object_of(to, &format!("\"more-{n}\""))?;
+        std::fs::remove_file(path).ok()
+    });
+    assert_eq!(lost, Some(()));
+    assert_eq!(verify(to, &["--key", &f.key]).code, 2);
+}
+
+/// The stored object of a log that contains a text.
+#[expect(clippy::disallowed_methods, reason = "a test looks at files")]
+fn object_of(log: &str, text: &str) -> Option<std::path::PathBuf> {
+    let mut dirs = vec![Path::new(log).join("objects")];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if std::fs::read_to_string(&path).unwrap().contains(text) {
+                return Some(path);
+            }
+        }
+    }
+    None
 }
 
 #[test]

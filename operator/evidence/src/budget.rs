@@ -200,8 +200,30 @@ impl Budget {
         if self.spend(namespace, bytes, now) { Ruling::Record { repeats: 0 } } else { Ruling::Exhausted }
     }
 
+    /// Whether a record of so many bytes has room in a namespace's budget. Spends nothing.
+    pub fn has_room(&mut self, namespace: &str, bytes: u64, now: Timestamp) -> bool {
+        let bucket = self.bucket(namespace, now);
+        bucket.bytes >= bytes && bucket.records > 0
+    }
+
+    /// A record was written whether or not it had room: what there was is used up.
+    pub fn written(&mut self, namespace: &str, bytes: u64, now: Timestamp) {
+        let bucket = self.bucket(namespace, now);
+        bucket.bytes = bucket.bytes.saturating_sub(bytes);
+        bucket.records = bucket.records.saturating_sub(1);
+    }
+
     /// Takes a record out of a namespace's budget; `false` when it is used up.
     fn spend(&mut self, namespace: &str, bytes: u64, now: Timestamp) -> bool {
+        let room = self.has_room(namespace, bytes, now);
+        if room {
+            self.written(namespace, bytes, now);
+        }
+        room
+    }
+
+    /// A namespace's budget, with what it gained until now.
+    fn bucket(&mut self, namespace: &str, now: Timestamp) -> &mut Bucket {
         let limits = self.limits;
         let full = || Bucket { bytes: limits.burst_bytes, records: limits.burst_records, filled: now };
         let bucket = self.namespaces.entry(namespace.to_owned()).or_insert_with(full);
@@ -214,12 +236,7 @@ impl Budget {
             bucket.records = gain(bucket.records, limits.records_per_second, limits.burst_records);
             bucket.filled = after(bucket.filled, Duration::from_secs(seconds));
         }
-        if bucket.bytes < bytes || bucket.records == 0 {
-            return false;
-        }
-        bucket.bytes -= bytes;
-        bucket.records -= 1;
-        true
+        bucket
     }
 
     /// Namespaces that have used `percent` or more of what they may write at once, sorted.
@@ -446,6 +463,35 @@ mod tests {
         spend(&mut budget, 2);
         assert_eq!(budget.nearly_used(80, start()), ["noisy"]);
         assert!(budget.nearly_used(80, after(start(), Duration::from_secs(1))).is_empty(), "200 a second");
+    }
+
+    #[test]
+    fn what_is_written_beyond_the_budget_is_taken_from_what_others_would_write() {
+        let mut budget = Budget::new(Limits::default(), start());
+        assert!(budget.has_room("credit", BYTES, start()));
+        budget.written("credit", u64::MAX, start());
+        assert!(!budget.has_room("credit", 1, start()));
+        assert_eq!(budget.record("credit", 1, start()), Ruling::Exhausted);
+        assert!(budget.has_room("other", BYTES, start()));
+        assert!(budget.has_room("credit", 256 << 10, after(start(), Duration::from_secs(1))));
+    }
+
+    #[test]
+    fn a_heartbeat_is_recorded_whatever_the_owners_are_called() {
+        use crate::record::{NewRecord, Payload, Prepared, Subject};
+        let mut budget = Budget::new(Limits::default(), start());
+        let long = "\u{1}".repeat(5_000);
+        for n in 0..200 {
+            let one = refusal(&"n".repeat(63), &format!("{n}{long}"));
+            for _ in 0..2 {
+                let _ = budget.refusal(&one, BYTES, start());
+            }
+        }
+        let bodies = budget.flush(Vec::new(), start());
+        assert_eq!(counted(&bodies), 200);
+        for body in bodies {
+            Prepared::new(NewRecord::new(start(), Subject::log(), Payload::Heartbeat(body)), "c").unwrap();
+        }
     }
 
     #[test]

@@ -49,6 +49,7 @@
 pub mod budget;
 pub mod hash;
 pub mod head;
+pub mod inputs;
 pub mod log;
 pub mod merkle;
 pub mod note;

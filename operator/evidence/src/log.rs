@@ -51,7 +51,7 @@ pub struct Config {
     pub publish_gap: Duration,
     /// The head is stored outside the volume no more often than this: each is a write to etcd.
     pub head_interval: Duration,
-    /// Bytes of a segment of the write-ahead log, 256 KiB at least: one record with its objects takes a quarter of it
+    /// Bytes of a segment of the write-ahead log, 256 KiB at least: one record, or one object, takes a quarter of it
     /// at most. Up to four segments lie on the volume.
     pub segment_bytes: u64,
     /// Records that may wait for the writer; beyond, appending is refused at once.
@@ -133,12 +133,10 @@ pub enum AppendError {
     /// The record cannot be written as it is.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// With its objects it is too many bytes for one write.
-    #[error(
-        "the record and its objects have {found} bytes, wanted at most {limit}; record the objects one by one"
-    )]
+    /// An object that it brings along, or the rest of it, is too many bytes for one write.
+    #[error("an object that the record rests on has {found} bytes, wanted at most {limit}; make it smaller")]
     TooLarge {
-        /// Bytes brought along.
+        /// Bytes of the object.
         found: usize,
         /// Bytes allowed.
         limit: usize,
@@ -155,6 +153,17 @@ pub enum AppendError {
     /// The log takes no record any more. Whether this one became durable is not known.
     #[error("the evidence log takes no more records: {0}; the process must end and start again")]
     Poisoned(String),
+}
+
+impl AppendError {
+    /// Whether the record can never be written as it is: trying again does not help.
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::Record(error) => !matches!(error, RecordError::Random(_)),
+            Self::TooLarge { .. } => true,
+            Self::UnknownObject(_) | Self::Busy | Self::DiskFull | Self::Poisoned(_) => false,
+        }
+    }
 }
 
 /// An append under way. A future; or call [`Pending::wait`].
@@ -198,7 +207,7 @@ pub struct Log {
     shared: Arc<Shared>,
     vfs: Arc<dyn Vfs>,
     cluster: String,
-    /// Bytes that one record may take with its objects: a quarter of a segment.
+    /// Bytes that one record may take with its objects, and one object: a quarter of a segment.
     limit: usize,
     verifier: VerifierKey,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -285,17 +294,23 @@ impl Log {
         if self.shared.poisoned().is_some() {
             return Err(self.shared.poison_error());
         }
-        let prepared = Box::new(Prepared::new(record, &self.cluster)?);
-        let (found, limit) = (prepared.bound(), self.limit);
-        if found > limit {
-            return Err(AppendError::TooLarge { found, limit });
+        let mut prepared = Box::new(Prepared::new(record, &self.cluster)?);
+        let limit = self.limit;
+        let parts = prepared.split(limit).map_err(|found| AppendError::TooLarge { found, limit })?;
+        // What does not fit beside the record is durable before it. Should the record not follow, nothing cites it.
+        for objects in parts {
+            self.send(Command::Store(objects))?;
         }
         let (reply, receiver) = oneshot::channel();
-        match self.commands.try_send(Command::Append(prepared, reply)) {
-            Ok(()) => Ok(receiver),
-            Err(TrySendError::Full(_)) => Err(AppendError::Busy),
-            Err(TrySendError::Disconnected(_)) => Err(self.shared.poison_error()),
-        }
+        self.send(Command::Append(prepared, reply))?;
+        Ok(receiver)
+    }
+
+    fn send(&self, command: Command) -> Result<(), AppendError> {
+        self.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => AppendError::Busy,
+            TrySendError::Disconnected(_) => self.shared.poison_error(),
+        })
     }
 
     /// The head of all that is durable, published or not.

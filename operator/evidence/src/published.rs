@@ -11,7 +11,9 @@ use crate::hash::Digest;
 use crate::head::Head;
 use crate::note::{Checkpoint, Note};
 use crate::record::Record;
-use crate::source::{ReadError, Source, bundle_width, object_path, openings_path, read, read_bundle};
+use crate::source::{
+    ReadError, Source, bundle_width, cited as cited_by, object_path, openings_path, read, read_bundle,
+};
 use crate::tile::{TILE_WIDTH, TilePath, parse_index_path};
 
 /// A published file.
@@ -130,7 +132,7 @@ pub fn copy<S: Source + ?Sized>(
         // What is damaged is copied as it is and found by verification.
         for entry in read_bundle(source, bundle, checkpoint.size).unwrap_or_default() {
             if let Ok(record) = Record::parse(&entry) {
-                cited.extend(record.cites);
+                cited.extend(cited_by(source, &record).unwrap_or_else(|_| record.cites.clone()));
             }
         }
         if openings && let Some(bytes) = read(source, &openings_path(bundle))? {

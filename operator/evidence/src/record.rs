@@ -1,13 +1,16 @@
 //! Records: the leaves of the log. A leaf is the exact bytes of a compact JSON text; nobody serialises it again.
 
+mod bounds;
 mod payload;
 mod personal;
 mod stamps;
 
+pub use bounds::MOST_POLICIES;
 pub use payload::*;
 pub use personal::{ACTOR, Commitment, Opening, Personal, commit};
 pub use stamps::{KeyDistrust, KeyRotate, Stamped};
 
+use std::collections::HashSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -99,7 +102,8 @@ pub struct Record {
     pub subject: Subject,
     /// Salted commitments to personal values; their openings are kept beside the log and can be erased.
     pub personal: Vec<Commitment>,
-    /// Digests of stored objects that this record rests on; each is in the object store.
+    /// Digests of stored objects that this record rests on; each is in the object store, and so is what a list among
+    /// them names ([`crate::inputs`]).
     pub cites: Vec<Digest>,
     /// What happened.
     pub payload: Payload,
@@ -263,6 +267,7 @@ pub(crate) struct Prepared {
     tail: String,
     pub(crate) chain_key: [u8; 16],
     pub(crate) wall: Timestamp,
+    /// What it cites, and what a list that it cites names.
     pub(crate) cites: Vec<Digest>,
     pub(crate) objects: Vec<Object>,
     pub(crate) openings: Vec<Opening>,
@@ -285,14 +290,22 @@ struct Tail<'a> {
 }
 
 impl Prepared {
-    pub(crate) fn new(new: NewRecord, cluster: &str) -> Result<Self, RecordError> {
+    pub(crate) fn new(mut new: NewRecord, cluster: &str) -> Result<Self, RecordError> {
+        new.subject.bound();
+        new.payload.bound();
+        let list = new.payload.list_inputs().map_err(|e| RecordError::Json(e.to_string()))?;
         let mut random = [0u8; 10];
         getrandom::fill(&mut random).map_err(|e| RecordError::Random(e.to_string()))?;
         let id = uuid_v7(new.wall, random);
         let (personal, openings) = personal::seal(&new.personal)?;
         let mut cites = new.payload.cites();
-        cites.extend(new.objects.iter().map(Object::digest));
-        let mut seen = std::collections::HashSet::with_capacity(cites.len());
+        let mut listed: HashSet<Digest> = HashSet::new();
+        if let Some((list, inputs)) = list {
+            new.objects.push(list);
+            listed.extend(inputs);
+        }
+        cites.extend(new.objects.iter().map(Object::digest).filter(|d| !listed.contains(d)));
+        let mut seen = HashSet::with_capacity(cites.len());
         cites.retain(|digest| seen.insert(*digest));
         let time = RecordTime { wall: new.wall };
         let tail = Tail {
@@ -310,6 +323,7 @@ impl Prepared {
         if len > MAX_RECORD {
             return Err(RecordError::TooLong(len));
         }
+        cites.extend(listed);
         Ok(Self {
             id,
             head,
@@ -320,6 +334,33 @@ impl Prepared {
             objects: new.objects,
             openings,
         })
+    }
+
+    /// Takes out its objects, where they are more than one frame takes, in parts that are not.
+    ///
+    /// # Errors
+    /// The bytes of an object that no frame takes, or of the rest of the record.
+    pub(crate) fn split(&mut self, limit: usize) -> Result<Vec<Vec<Object>>, usize> {
+        if self.bound() <= limit {
+            return Ok(Vec::new());
+        }
+        let mut parts: Vec<Vec<Object>> = Vec::new();
+        let mut room = 0;
+        for object in std::mem::take(&mut self.objects) {
+            let bytes = object.bytes().len() + 4;
+            if bytes > limit {
+                return Err(bytes);
+            }
+            if let Some(part) = parts.last_mut().filter(|_| bytes <= room) {
+                part.push(object);
+            } else {
+                parts.push(vec![object]);
+                room = limit;
+            }
+            room -= bytes;
+        }
+        let rest = self.bound();
+        if rest > limit { Err(rest) } else { Ok(parts) }
     }
 
     /// Bytes that the record takes in a frame, at most.
@@ -444,7 +485,76 @@ mod tests {
     #[test]
     fn a_record_that_is_too_long_is_refused() {
         let mut new = sample();
-        new.subject.name = "n".repeat(MAX_RECORD);
+        new.payload = decision(vec![Digest::of(b"one")]);
+        if let Payload::Decision(body) = &mut new.payload {
+            body.engine = "n".repeat(MAX_RECORD);
+        }
         assert!(matches!(Prepared::new(new, "c"), Err(RecordError::TooLong(_))));
+    }
+
+    /// A decision as long as one gets beside its inputs.
+    fn decision(snapshot: Vec<Digest>) -> Payload {
+        let name = |n: usize| format!("{n:03}{}", "n".repeat(250));
+        let gate = |n: usize| GateOutcome {
+            gate: format!("gate {n}"),
+            verdict: Verdict::NotMet,
+            reasons: (0..4).map(|r| format!("ReasonWithALongName{r}")).collect(),
+        };
+        Payload::Decision(Decision {
+            verdict: Verdict::NotMet,
+            class: Some("High".into()),
+            gates: (0..7).map(gate).collect(),
+            snapshot,
+            result: Some(Digest::of(b"result")),
+            policies: (0..200).map(|n| PolicyRef { name: name(n), digest: Digest::of(b"policy") }).collect(),
+            now: wall(),
+            valid_until: Some(wall()),
+            engine: "placet-gate/0.1.0".into(),
+        })
+    }
+
+    #[test]
+    fn a_decision_is_recorded_whatever_it_read() {
+        for inputs in [0, 1, 64, 65, 205, 5_000] {
+            let objects: Vec<Object> =
+                (0..inputs).map(|n| Object::new(format!("{{\"n\":{n}}}").into_bytes())).collect();
+            let named: Vec<Digest> = objects.iter().map(Object::digest).collect();
+            let mut new = NewRecord::new(wall(), sample().subject, decision(named.clone()));
+            new.subject.name = "s".repeat(100_000);
+            new.objects = objects;
+            new.objects.push(Object::new(&b"result"[..]));
+            let prepared = Prepared::new(new, "c").unwrap();
+            let (leaf, _) = prepared.leaf(u64::MAX, Some(leaf_hash(b"before")));
+            let record = Record::parse(&leaf).unwrap();
+            assert_eq!(prepared.chain_key, record.subject.chain_key());
+            let Payload::Decision(body) = &record.payload else { panic!("{record:?}") };
+            assert_eq!(body.policies.len(), MOST_POLICIES);
+            assert!(body.snapshot.iter().chain(&body.result).all(|d| record.cites.contains(d)));
+            assert_eq!(record.cites.len(), body.snapshot.len() + 1);
+            let objects = &prepared.objects;
+            let read = |digest: &Digest| -> Result<Vec<u8>, crate::inputs::InputsError> {
+                Ok(objects.iter().find(|o| o.digest() == *digest).unwrap().bytes().to_vec())
+            };
+            assert_eq!(crate::inputs::expand(&body.snapshot, read).unwrap(), named, "{inputs}");
+            assert!(named.iter().all(|d| prepared.cites.contains(d)));
+        }
+    }
+
+    #[test]
+    fn objects_that_are_too_many_for_one_frame_go_before() {
+        let mut new = sample();
+        new.objects.extend((0..9).map(|n| Object::new(vec![n; 300])));
+        let whole = new.objects.clone();
+        let mut prepared = Prepared::new(new, "c").unwrap();
+        assert_eq!(prepared.split(10_000).unwrap(), Vec::<Vec<Object>>::new());
+        let parts = prepared.split(2000).unwrap();
+        assert!(
+            parts.len() > 1
+                && parts.iter().all(|p| p.iter().map(|o| o.bytes().len() + 4).sum::<usize>() <= 2000)
+        );
+        assert_eq!(parts.concat(), whole);
+        assert!(prepared.objects.is_empty() && prepared.bound() <= 2000);
+        let mut large = Prepared::new(sample().with_object(Object::new(vec![0; 3000])), "c").unwrap();
+        assert_eq!(large.split(2000), Err(3004));
     }
 }

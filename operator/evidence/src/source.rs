@@ -3,8 +3,9 @@
 use std::io;
 
 use crate::hash::{Digest, TreeHash};
+use crate::inputs::{InputsError, expand};
 use crate::merkle::{NodeReader, root_of};
-use crate::record::{Object, Opening, Record, RecordError};
+use crate::record::{Object, Opening, Payload, Record, RecordError};
 use crate::tile::{TILE_WIDTH, TilePath, index_path, split_bundle};
 use crate::vfs::{DirFs, Listed, Vfs};
 
@@ -82,6 +83,12 @@ pub enum ReadError {
         /// Why.
         error: RecordError,
     },
+}
+
+impl From<InputsError> for ReadError {
+    fn from(error: InputsError) -> Self {
+        Self::Damaged { path: object_path(&error.digest), byte: 0, what: error.to_string() }
+    }
 }
 
 pub(crate) fn read<S: Source + ?Sized>(source: &S, path: &str) -> Result<Option<Vec<u8>>, ReadError> {
@@ -177,6 +184,23 @@ pub fn read_object<S: Source + ?Sized>(source: &S, digest: &Digest) -> Result<Op
     }
     let what = format!("wanted an object with this digest, found {}", object.digest());
     Err(ReadError::Damaged { path, byte: 0, what })
+}
+
+/// All inputs of a decision whose record names these: a list that stands in their place is read.
+pub fn read_inputs<S: Source + ?Sized>(source: &S, named: &[Digest]) -> Result<Vec<Digest>, ReadError> {
+    expand(named, |digest| {
+        let object = read_object(source, digest)?.ok_or_else(|| ReadError::Missing(object_path(digest)))?;
+        Ok(object.bytes().to_vec())
+    })
+}
+
+/// Every stored object that a record rests on: what it cites, and what a list that it cites names.
+pub fn cited<S: Source + ?Sized>(source: &S, record: &Record) -> Result<Vec<Digest>, ReadError> {
+    let mut cited = record.cites.clone();
+    if let Payload::Decision(decision) = &record.payload {
+        cited.extend(read_inputs(source, &decision.snapshot)?);
+    }
+    Ok(cited)
 }
 
 /// The path of the openings of bundle `bundle`: one file for 256 records.

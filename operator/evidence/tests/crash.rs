@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{ORIGIN, admission, decision, key, now};
+use common::{ORIGIN, admission, decision, key, many, now};
 use placet_evidence::verify::{Options, Outcome, verify};
 use placet_evidence::vfs::Vfs;
 #[allow(clippy::wildcard_imports, reason = "the crate's own tests name most of it")]
@@ -40,12 +40,29 @@ fn open(sim: &Sim, heads: &Arc<MemoryHeads>, visit: &mut dyn FnMut(u64, &Record)
 
 /// Appends until something fails or `most` are in; gives the answered ones.
 fn append(log: &Log, rng: &mut Rng, most: u64, answered: &mut Vec<Appended>) -> Result<(), AppendError> {
+    append_some_large(log, rng, most, 0, answered)
+}
+
+/// The same; with `large` one in so many is a decision that read much.
+fn append_some_large(
+    log: &Log,
+    rng: &mut Rng,
+    most: u64,
+    large: u64,
+    answered: &mut Vec<Appended>,
+) -> Result<(), AppendError> {
     let mut done = 0;
     while done < most {
         let batch: Vec<Pending> = (0..=rng.below(5))
             .map(|_| {
                 done += 1;
-                log.append(if rng.below(3) == 0 { decision(rng.below(40)) } else { admission(rng.next()) })
+                let large = large > 0 && rng.below(large) == 0;
+                log.append(match rng.below(3) {
+                    // More than one write takes: objects go before the record that rests on them.
+                    _ if large => many(rng.next(), 65 + rng.below(20)),
+                    0 => decision(rng.below(40)),
+                    _ => admission(rng.next()),
+                })
             })
             .collect();
         // Each of them may have been answered, also when one before was not.
@@ -82,6 +99,40 @@ fn check(seed: u64, sim: &Sim, heads: &Arc<MemoryHeads>, answered: &[Appended]) 
     let report = verify(source, &options).unwrap();
     assert_eq!(report.outcome, Outcome::Authenticated, "seed {seed}: {report}");
     records
+}
+
+#[test]
+fn no_object_that_went_before_its_record_is_lost_when_power_fails() {
+    let (mut crashes, mut large) = (0, 0);
+    for seed in 1..=120 {
+        let mut rng = Rng::new(seed);
+        let heads = Arc::new(MemoryHeads::default());
+        let (mut sim, mut answered) = (Sim::default(), Vec::new());
+        for _ in 0..3 {
+            sim.fail_power_after(1 + rng.below(3000));
+            match open(&sim, &heads, &mut |_, _| {}) {
+                Ok(log) => {
+                    let _ = append_some_large(&log, &mut rng, 60, 6, &mut answered);
+                }
+                Err(error) => assert!(sim.lost_power(), "seed {seed}: refused a good disk: {error}"),
+            }
+            crashes += u32::from(sim.lost_power());
+            sim = sim.after_power_loss(&mut rng);
+        }
+        // Verification misses any object that a list names.
+        let records = check(seed, &sim, &heads, &answered);
+        large += records
+            .iter()
+            .filter(
+                |r| matches!(&r.payload, Payload::Decision(d) if d.snapshot.len() == 1 && r.cites.len() == 1),
+            )
+            .filter(|r| {
+                let source: &dyn Vfs = &sim;
+                source::cited(source, r).unwrap().len() > 65
+            })
+            .count();
+    }
+    assert!(crashes > 100 && large > 200, "{crashes} crashes, {large} large");
 }
 
 #[test]

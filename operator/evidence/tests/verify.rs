@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use common::{ORIGIN, admission, decision, key, now, open};
+use common::{ORIGIN, admission, decision, key, many, now, open};
 use placet_evidence::verify::{Options, Outcome, Report, Summary, verify};
 #[allow(clippy::wildcard_imports, reason = "the crate's own tests name most of it")]
 use placet_evidence::*;
@@ -278,4 +278,49 @@ fn the_go_verifier_agrees() {
         assert!(!run().status.success(), "a flipped byte in {name} was accepted");
         std::fs::write(&path, good).unwrap();
     }
+}
+
+#[test]
+fn an_object_that_only_a_list_names_is_copied_and_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let heads = Arc::new(MemoryHeads::default());
+    let log = open(dir.path(), &heads).unwrap();
+    // More than one write of the log takes, and more than a record names.
+    let record = many(1, 900);
+    let inputs: Vec<Digest> = record.objects.iter().map(Object::digest).collect();
+    log.append(record).wait().unwrap();
+    log.close(now(), "shutdown").unwrap();
+    assert_eq!(check(dir.path(), &with_key()).outcome, Outcome::Authenticated);
+    let mut list = None;
+    source::read_records(&DirFs::new(dir.path()), 0, 3, &mut |_, record| {
+        if let Payload::Decision(body) = &record.payload {
+            assert_eq!(source::read_inputs(&DirFs::new(dir.path()), &body.snapshot).unwrap(), inputs);
+            list = body.snapshot.first().copied();
+        }
+    })
+    .unwrap();
+    let mut copied = Vec::new();
+    published::copy(&DirFs::new(dir.path()), false, &mut |path, _| {
+        copied.push(path.to_owned());
+        Ok(())
+    })
+    .unwrap();
+    for digest in inputs.iter().chain(&list) {
+        assert!(copied.contains(&source::object_path(digest)));
+    }
+    let one = dir.path().join(source::object_path(&inputs[450]));
+    let bytes = std::fs::read(&one).unwrap();
+    std::fs::remove_file(&one).unwrap();
+    let report = check(dir.path(), &with_key());
+    assert_eq!((report.outcome, report.total_findings), (Outcome::Incomplete, 1), "{report}");
+    assert!(
+        report.findings[0].record.is_some() && report.findings[0].what.contains("list of inputs"),
+        "{report}"
+    );
+    std::fs::write(&one, b"another").unwrap();
+    assert_eq!(check(dir.path(), &with_key()).outcome, Outcome::Tampered);
+    std::fs::write(&one, bytes).unwrap();
+    std::fs::remove_file(dir.path().join(source::object_path(&list.unwrap()))).unwrap();
+    let report = check(dir.path(), &with_key());
+    assert_eq!((report.outcome, report.total_findings), (Outcome::Incomplete, 1), "{report}");
 }

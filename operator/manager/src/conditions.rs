@@ -99,6 +99,8 @@ pub mod reasons {
     pub const WRITABLE: &str = "Writable";
     /// The log's volume is full.
     pub const VOLUME_FULL: &str = "VolumeFull";
+    /// Something is too large to be recorded.
+    pub const RECORD_TOO_LARGE: &str = "RecordTooLarge";
     /// There is room.
     pub const ROOM: &str = "Room";
     /// The log's volume is nearly full.
@@ -107,7 +109,7 @@ pub mod reasons {
     pub const BUDGET_NEARLY_USED: &str = "BudgetNearlyUsed";
 
     /// All of them.
-    pub const ALL: [&str; 33] = [
+    pub const ALL: [&str; 34] = [
         JUDGED,
         ALL_GATES_MET,
         GATES_OPEN,
@@ -138,6 +140,7 @@ pub mod reasons {
         CLOCK_BEHIND_LOG,
         WRITABLE,
         VOLUME_FULL,
+        RECORD_TOO_LARGE,
         ROOM,
         VOLUME_NEARLY_FULL,
         BUDGET_NEARLY_USED,
@@ -182,6 +185,8 @@ pub struct Installation {
     volume: Option<u8>,
     /// Namespaces whose budget was nearly used, with the time at which that was last found.
     budgets: BTreeMap<String, Timestamp>,
+    /// What could not be recorded for its size.
+    too_large: Vec<String>,
 }
 
 impl Installation {
@@ -205,6 +210,11 @@ impl Installation {
         self.budgets.retain(|_, at| now.duration_since(*at) < BUDGET_NAMED);
         self.budgets.extend(budgets.into_iter().map(|namespace| (namespace, now)));
         before != (self.distrust.clone(), self.full, self.volume, self.names())
+    }
+
+    /// Takes in what could not be recorded for its size. Whether that is something else than before.
+    pub fn too_large(&mut self, found: Vec<String>) -> bool {
+        std::mem::replace(&mut self.too_large, found) != self.too_large
     }
 
     fn names(&self) -> Vec<String> {
@@ -239,12 +249,26 @@ impl Installation {
                 "False",
                 reasons::VOLUME_FULL,
                 "the evidence log's volume is full: in enforcing namespaces no pod starts, and objects of placet.dev \
-                 cannot be written; enlarge the volume, or begin a successor log on a new one",
+                 cannot be written; enlarge the volume, or begin a successor log on a new one"
+                    .to_owned(),
+            )
+        } else if !self.too_large.is_empty() {
+            let shown: Vec<&str> = self.too_large.iter().take(NAMED).map(String::as_str).collect();
+            let more = self.too_large.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            (
+                "False",
+                reasons::RECORD_TOO_LARGE,
+                format!(
+                    "what happens to these is too large to be recorded, so that nothing is decided on them and no pod of \
+                     theirs starts: {}{more}; trying again does not help: make the objects smaller, or fewer",
+                    shown.join(", ")
+                ),
             )
         } else {
-            ("True", reasons::WRITABLE, "the evidence log takes records")
+            ("True", reasons::WRITABLE, "the evidence log takes records".to_owned())
         };
-        condition(types::EVIDENCE_WRITABLE, status, reason, message, generation)
+        condition(types::EVIDENCE_WRITABLE, status, reason, &message, generation)
     }
 
     fn space(&self, generation: Option<i64>) -> Value {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use placet_api::Kind;
 use placet_api::modelrelease::GateVerdict;
 use placet_evidence::budget::{Budget, Limits, Refusal, Ruling};
@@ -39,6 +39,12 @@ pub struct Recorded {
 
 /// Bytes of a record without the objects that it stores, about.
 const RECORD_BYTES: u64 = 700;
+/// Bytes of an input's digest where a decision names it.
+const NAMED_BYTES: u64 = 75;
+/// Subjects whose records are too large that are told apart.
+const MAX_TOLD: usize = 100;
+/// For how long it is told that something was too large: longer than until it is tried again.
+const TOLD: SignedDuration = SignedDuration::from_mins(15);
 
 /// Appends records and knows the last decision on each release.
 #[derive(Debug)]
@@ -50,6 +56,8 @@ pub struct Ledger {
     seen: Mutex<Seen>,
     unchanged: Mutex<u64>,
     missed: Mutex<u64>,
+    /// What could not be recorded for its size and has not been since, with the time of the last attempt.
+    too_large: Mutex<BTreeMap<String, Timestamp>>,
 }
 
 /// How an answer that may repeat is to be recorded.
@@ -73,6 +81,7 @@ impl Ledger {
             seen: Mutex::default(),
             unchanged: Mutex::new(0),
             missed: Mutex::new(0),
+            too_large: Mutex::default(),
         }
     }
 
@@ -101,11 +110,61 @@ impl Ledger {
     pub async fn append(&self, record: NewRecord) -> Result<Appended, AppendError> {
         let told = Seen::concerns(&record.payload)
             .then(|| (record.wall, record.subject.clone(), record.payload.clone()));
-        let appended = self.log.append(record).await?;
+        let (at, subject) = (record.wall, record.subject.to_string());
+        let appended = self.log.append(record).await;
+        self.note(at, subject, appended.as_ref().err());
+        let appended = appended?;
         if let Some((at, subject, payload)) = told {
             self.seen().take(at, &subject, &payload);
         }
         Ok(appended)
+    }
+
+    /// Keeps what is too large to be recorded, until it is recorded.
+    fn note(&self, at: Timestamp, subject: String, error: Option<&AppendError>) {
+        let mut too_large = self.too_large.lock().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            None => {
+                too_large.remove(&subject);
+            }
+            Some(error) if error.is_permanent() => {
+                tracing::error!(%error, subject, "what cannot be recorded for its size has no effect");
+                if too_large.len() < MAX_TOLD || too_large.contains_key(&subject) {
+                    too_large.insert(subject, at);
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// What could not be recorded for its size when it was last tried, lately, in words.
+    pub fn too_large(&self, now: Timestamp) -> Vec<String> {
+        let mut too_large = self.too_large.lock().unwrap_or_else(PoisonError::into_inner);
+        too_large.retain(|_, at| now.duration_since(*at) < TOLD);
+        too_large.keys().cloned().collect()
+    }
+
+    /// Whether a decision is better recorded later: its namespace has used up what it may write, and whether the release
+    /// is cleared does not change by it. One that gives or takes back a clearance waits for nothing.
+    pub fn postpones(&self, snapshot: &Snapshot, decision: &Decision) -> bool {
+        let last = self.last(&snapshot.namespace, &snapshot.name);
+        if (decision.cleared == Cleared::True) != last.as_ref().is_some_and(|l| l.cleared) {
+            return false;
+        }
+        let records = u64::try_from(snapshot.records().len()).unwrap_or(u64::MAX);
+        let bytes = RECORD_BYTES.saturating_add(records.saturating_mul(NAMED_BYTES));
+        let now = snapshot.clock.now();
+        if self.budget.lock().unwrap_or_else(PoisonError::into_inner).has_room(
+            &snapshot.namespace,
+            bytes,
+            now,
+        ) {
+            return false;
+        }
+        // One that is recorded already costs nothing.
+        let stored = Object::new(serde_json::to_vec(decision).unwrap_or_default());
+        let listed: Vec<Digest> = inputs(snapshot).iter().map(Object::digest).collect();
+        last.is_none_or(|l| l.result != stored.digest() || l.inputs != digest_of(&listed))
     }
 
     /// Namespaces that have used [`WARN_PERCENT`] of their write budget or more.
@@ -194,9 +253,14 @@ impl Ledger {
             engine: placet_gate::ENGINE.to_owned(),
         };
         let result_digest = result.digest();
+        let named = u64::try_from(objects.len()).unwrap_or(u64::MAX).saturating_mul(NAMED_BYTES);
+        let new = objects.iter().chain([&result]).filter(|o| !self.log.has_object(&o.digest()));
+        let new: usize = new.map(|o| o.bytes().len()).sum();
         let mut record = NewRecord::new(now, subject, Payload::Decision(body)).with_object(result);
         record.objects.extend(objects);
         let appended = self.append(record).await?;
+        let bytes = RECORD_BYTES.saturating_add(named).saturating_add(u64::try_from(new).unwrap_or(u64::MAX));
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner).written(&key.0, bytes, now);
         let recorded = Recorded {
             index: appended.index,
             snapshot: digest,
@@ -223,7 +287,7 @@ impl Ledger {
         subject.digest = record.digest.as_ref().ok().and_then(|d| d.parse().ok());
         let content = subject.digest.unwrap_or_else(|| stored.digest());
         let withdrawn =
-            |r: &Record| r.spec.get("withdrawn").and_then(serde_json::Value::as_bool) == Some(true);
+            |r: &Record| r.spec.value().get("withdrawn").and_then(serde_json::Value::as_bool) == Some(true);
         let payload =
             if record.kind == Kind::ModelRelease && withdrawn(record) && !before.is_some_and(withdrawn) {
                 Payload::Withdrawal(Withdrawal { digest: content, stored: Some(stored.digest()) })
@@ -377,3 +441,7 @@ fn inputs(snapshot: &Snapshot) -> Vec<Object> {
     objects.dedup_by_key(|o| o.digest());
     objects
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

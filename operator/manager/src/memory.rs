@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use placet_api::Kind;
-use placet_evidence::{Digest, Effect, Operation, Payload, Record as LogRecord};
+use placet_evidence::{Digest, Effect, Operation, Payload, Record as LogRecord, inputs};
 use placet_gate::Decision;
 use placet_gate::circumstances::Circumstances;
 use placet_gate::finding::Reason;
@@ -21,6 +21,8 @@ pub struct Memory {
     /// the webhook's door is not among it: our stores confirm what exists, and only what they held was read; only what
     /// existed was deleted.
     pub read: BTreeSet<Digest>,
+    /// What a decision named alone: a list of all that it read, or all that it read.
+    lists: BTreeSet<Digest>,
     /// The last decision on each release.
     pub decisions: BTreeMap<(String, String), LastDecision>,
     /// What was admitted while cleared, by owner's uid.
@@ -51,7 +53,12 @@ impl Memory {
         let namespace = || record.subject.namespace.clone().unwrap_or_default();
         match &record.payload {
             Payload::Decision(body) => {
-                self.read.extend(&body.snapshot);
+                match body.snapshot.as_slice() {
+                    [one] => {
+                        self.lists.insert(*one);
+                    }
+                    all => self.read.extend(all),
+                }
                 let last = LastDecision {
                     index,
                     snapshot: body.snapshot.clone(),
@@ -140,7 +147,11 @@ impl Memory {
         world: &mut World,
         read: &dyn Fn(&Digest) -> anyhow::Result<Vec<u8>>,
     ) -> anyhow::Result<BTreeMap<(String, String), Recorded>> {
-        for digest in &self.read {
+        let mut all = self.read.clone();
+        for one in &self.lists {
+            all.extend(inputs::expand(&[*one], read)?);
+        }
+        for digest in &all {
             let bytes = read(digest)?;
             match serde_json::from_slice::<Record>(&bytes) {
                 Ok(record) => world.remember(record),
@@ -181,20 +192,19 @@ impl Memory {
                 world.used(&content.to_string(), *at);
             }
         }
-        Ok(self
-            .decisions
-            .iter()
-            .filter_map(|(key, last)| {
-                let recorded = Recorded {
-                    index: last.index,
-                    snapshot: String::new(),
-                    inputs: crate::ledger::digest_of(&last.snapshot),
-                    result: last.result?,
-                    cleared: last.cleared,
-                };
-                Some((key.clone(), recorded))
-            })
-            .collect())
+        let mut decisions = BTreeMap::new();
+        for (key, last) in &self.decisions {
+            let Some(result) = last.result else { continue };
+            let recorded = Recorded {
+                index: last.index,
+                snapshot: String::new(),
+                inputs: crate::ledger::digest_of(&inputs::expand(&last.snapshot, read)?),
+                result,
+                cleared: last.cleared,
+            };
+            decisions.insert(key.clone(), recorded);
+        }
+        Ok(decisions)
     }
 }
 
@@ -208,7 +218,7 @@ fn basis(
     let decision: Decision = serde_json::from_slice(&read(result)?)?;
     let (mut releases, mut policies) = (Vec::new(), Vec::new());
     let (mut live, mut under) = (BTreeSet::new(), BTreeSet::new());
-    for digest in inputs {
+    for digest in &inputs::expand(inputs, read)? {
         let bytes = read(digest)?;
         match serde_json::from_slice::<Record>(&bytes) {
             Ok(record) if record.kind == Kind::ReleasePolicy => policies.push((digest.to_string(), record)),

@@ -11,6 +11,7 @@ use futures::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use placet_api::Kind;
+use placet_evidence::AppendError;
 use placet_gate::render;
 use placet_gate::world::Clock;
 use placet_gate::{Cleared, decision, evaluate};
@@ -34,6 +35,10 @@ const AT_ONCE: usize = 8;
 const TURN: Duration = Duration::from_secs(1);
 /// How long one piece of work may take before it is given up and tried again.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// When a decision that its namespace's write budget has no room for is looked at again.
+const POSTPONED: SignedDuration = SignedDuration::from_secs(5);
+/// When what is too large to be recorded is tried again, should nothing change.
+const TOO_LARGE: SignedDuration = SignedDuration::from_mins(10);
 /// How often counts are written, if there are any.
 const HEARTBEAT: SignedDuration = SignedDuration::from_secs(60);
 
@@ -133,7 +138,8 @@ impl Reconciler {
             work.extend(releases.into_iter().map(|(namespace, name)| Work::Release(namespace, name)));
         }
         let nearly_used = self.ledger.nearly_used(now);
-        if self.installation().observe(now, &trust, &log, nearly_used) {
+        let too_large = self.installation().too_large(self.ledger.too_large(now));
+        if self.installation().observe(now, &trust, &log, nearly_used) || too_large {
             let policies = self.state.world().names(Kind::ReleasePolicy);
             work.extend(policies.into_iter().map(|(_, name)| policy(name)));
         }
@@ -262,8 +268,8 @@ impl Reconciler {
             Err(_) => anyhow::anyhow!("no answer within {} s", PATIENCE.as_secs()),
         };
         tracing::warn!(?work, error = format!("{error:#}"), "will be tried again");
-        let again = self.state.now() + SignedDuration::from_millis(500);
-        self.again(work, again);
+        let size = error.downcast_ref::<AppendError>().is_some_and(AppendError::is_permanent);
+        self.again(work, self.state.now() + if size { TOO_LARGE } else { SignedDuration::from_millis(500) });
     }
 
     /// Decides on a release: record, lift holds, status, event.
@@ -285,6 +291,10 @@ impl Reconciler {
             return Ok(());
         };
         let decision = evaluate(&snapshot);
+        if self.ledger.postpones(&snapshot, &decision) {
+            self.again(work, self.state.now() + POSTPONED);
+            return Ok(());
+        }
         let (recorded, before) = self.ledger.decision(&snapshot, &decision).await?;
         self.state.settle(&snapshot, &decision);
         let digest = snapshot.digest();

@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use placet_api::{Kind, keys};
 use placet_evidence::{
     Digest, Enforcement, NewRecord, Object as Stored, ObjectSeen, Operation, Payload, PolicyChange,
-    Record as LogRecord, Subject,
+    Record as LogRecord, Subject, inputs,
 };
 use placet_gate::circumstances::Circumstances;
 use placet_gate::object::{Record, Stamp};
@@ -104,7 +104,7 @@ impl Seen {
         for (at, snapshot) in std::mem::take(&mut self.decisions).into_values() {
             let mut records: BTreeMap<Digest, Record> = BTreeMap::new();
             let mut live: BTreeSet<Digest> = BTreeSet::new();
-            for digest in snapshot {
+            for digest in inputs::expand(&snapshot, read)? {
                 let bytes = read(&digest)?;
                 if let Ok(record) = serde_json::from_slice::<Record>(&bytes) {
                     records.insert(digest, record);

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use placet_evidence::note::{Checkpoint, Note};
-use placet_evidence::source::{object_path, openings_path, read_records};
+use placet_evidence::source::{object_path, openings_path, read_inputs, read_records};
 use placet_evidence::tile::TilePath;
-use placet_evidence::{Digest, Source};
+use placet_evidence::{Decision, Digest, Payload, Source};
 
 use crate::sys;
 
@@ -48,13 +48,22 @@ pub fn run(source: &dyn Source, to: &Path) -> anyhow::Result<u8> {
         copied += 1;
     }
     let mut cited: BTreeSet<Digest> = BTreeSet::new();
+    let mut lists: BTreeSet<Digest> = BTreeSet::new();
     let mut personal: BTreeSet<u64> = BTreeSet::new();
     read_records(source, 0, size, &mut |index, record| {
         cited.extend(record.cites.iter().copied());
+        if let Payload::Decision(Decision { snapshot, .. }) = &record.payload
+            && let [one] = snapshot.as_slice()
+        {
+            lists.insert(*one);
+        }
         if !record.personal.is_empty() {
             personal.insert(index / WIDTH);
         }
     })?;
+    for one in lists {
+        cited.extend(read_inputs(source, &[one])?);
+    }
     for digest in &cited {
         let path = object_path(digest);
         if to.join(&path).exists() {

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, bail};
 use placet_api::Kind;
-use placet_evidence::source::{read_object, read_records};
-use placet_evidence::{Decision as Recorded, Digest, Payload, Source};
+use placet_evidence::source::{read_inputs, read_object, read_records};
+use placet_evidence::{Decision as Recorded, Digest, MOST_POLICIES, Payload, Source};
 use placet_gate::circumstances::Circumstances;
 use placet_gate::object::Record;
 use placet_gate::{Cleared, Decision, ENGINE, evaluate, outcome, visible};
@@ -107,7 +107,7 @@ fn again(source: &dyn Source, body: &Recorded) -> anyhow::Result<Compared> {
     };
     let mut circumstances: Option<Circumstances> = None;
     let mut records: Vec<(String, Record)> = Vec::new();
-    for digest in &body.snapshot {
+    for digest in &read_inputs(source, &body.snapshot)? {
         let value: Value = serde_json::from_slice(&read(digest)?).with_context(|| digest.to_string())?;
         if let Some(found) = Circumstances::read(&value).with_context(|| digest.to_string())? {
             circumstances = Some(found);
@@ -166,9 +166,10 @@ fn stated(decision: &Decision) -> Vec<String> {
     lines.extend(decision.class.map(|class| format!("record: class {class}")));
     let gates = decision.gates.iter();
     lines.extend(gates.map(|g| gate_line(g.gate.as_str(), &format!("{:?}", g.verdict), &g.reasons())));
-    // A policy whose content cannot be digested has no digest to be stated.
+    // A policy whose content cannot be digested has no digest to be stated, and a record names so many.
     let policies = decision.policies.iter().filter(|(_, digest)| digest.parse::<Digest>().is_ok());
-    lines.extend(policies.map(|(name, digest)| format!("record: policy {name} {digest}")));
+    lines
+        .extend(policies.take(MOST_POLICIES).map(|(name, digest)| format!("record: policy {name} {digest}")));
     lines.extend(decision.valid_until.map(|until| format!("record: valid until {until}")));
     lines
 }

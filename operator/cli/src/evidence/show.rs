@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use placet_api::Kind;
-use placet_evidence::source::{read_object, read_openings, read_records};
+use placet_evidence::source::{read_inputs, read_object, read_openings, read_records};
 use placet_evidence::verify::{Outcome, Report};
 use placet_evidence::{ACTOR, Digest, Payload, Record, Source, Subject};
 use placet_gate::visible;
@@ -105,6 +105,7 @@ fn life(
     let mut about: Vec<(u64, Record)> = Vec::new();
     let mut objects: Vec<(u64, Record)> = Vec::new();
     let mut read: HashSet<Digest> = HashSet::new();
+    let mut lists: BTreeSet<Digest> = BTreeSet::new();
     let mut namespaces: BTreeSet<String> = BTreeSet::new();
     let here = |found: Option<&str>| namespace.is_none_or(|wanted| found == Some(wanted));
     read_records(source, 0, size, &mut |index, record| {
@@ -120,6 +121,7 @@ fn life(
             namespaces.extend(subject.namespace.clone());
             if let Payload::Decision(d) = &record.payload {
                 read.extend(d.snapshot.iter().copied());
+                lists.extend(d.snapshot.first().filter(|_| d.snapshot.len() == 1));
             }
             about.push((index, record.clone()));
         } else if stored(record).is_some() {
@@ -130,6 +132,8 @@ fn life(
         let list: Vec<&str> = namespaces.iter().map(String::as_str).collect();
         bail!("mr/{name}: found in namespaces {}; say which with -n", list.join(", "));
     }
+    // Verification tells of a list that is missing.
+    read.extend(lists.into_iter().filter_map(|one| read_inputs(source, &[one]).ok()).flatten());
     about.extend(objects.into_iter().filter(|(_, r)| stored(r).is_some_and(|d| read.contains(&d))));
     about.sort_by_key(|(index, _)| *index);
     Ok(about)

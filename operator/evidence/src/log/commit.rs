@@ -16,7 +16,7 @@ use crate::log::publish::{Ask, Durable, Segment};
 use crate::log::shared::{Shared, no_room};
 use crate::log::{AppendError, Appended};
 use crate::merkle::Frontier;
-use crate::record::Prepared;
+use crate::record::{Object, Prepared};
 use crate::source::object_path;
 use crate::vfs::Vfs;
 use crate::wal::{self, BLOCK};
@@ -35,8 +35,14 @@ pub(super) type Reply = oneshot::Sender<Result<Appended, AppendError>>;
 /// What the committer is asked for.
 pub(super) enum Command {
     Append(Box<Prepared>, Reply),
+    /// Objects of a record to come that do not fit beside it.
+    Store(Vec<Object>),
     Publish(SyncSender<Result<Head, AppendError>>),
-    Erase { index: u64, field: String, reply: SyncSender<Result<bool, AppendError>> },
+    Erase {
+        index: u64,
+        field: String,
+        reply: SyncSender<Result<bool, AppendError>>,
+    },
     Stop,
 }
 
@@ -84,6 +90,7 @@ impl Committer {
                     }
                     self.batch(batch);
                 }
+                Command::Store(objects) => self.store(objects),
                 Command::Publish(reply) => {
                     if let Err(error) = self.publisher.send(Ask::Publish(reply)) {
                         answer_lost(error.0, &self.shared);
@@ -108,7 +115,8 @@ impl Committer {
 
     /// Commits a batch and answers each of its records.
     fn batch(&mut self, batch: Batch) {
-        let refusal = self.make_room(&batch).err();
+        let bytes = batch.iter().map(|(record, _)| record.bound()).sum();
+        let refusal = self.make_room(bytes).err();
         if let Some(refusal) = refusal {
             for (_, reply) in batch {
                 let _ = reply.send(Err(refusal.clone()));
@@ -154,8 +162,28 @@ impl Committer {
         }
     }
 
-    /// Sees to it that the batch fits: on the volume, and in the segment.
-    fn make_room(&mut self, batch: &Batch) -> Result<(), AppendError> {
+    /// Makes objects durable that no record cites yet. When that fails the record that would is refused, for what it
+    /// cites is not there.
+    fn store(&mut self, mut objects: Vec<Object>) {
+        objects.retain(|object| !self.has(&object.digest()));
+        let bytes = objects.iter().map(|o| o.bytes().len() + 4).sum();
+        if objects.is_empty() || self.make_room(bytes).is_err() {
+            return;
+        }
+        let digests: Vec<Digest> = objects.iter().map(Object::digest).collect();
+        let durable = Durable { leaves: Vec::new(), objects, openings: Vec::new() };
+        match self.commit(&durable) {
+            Ok(()) => {
+                let size = self.frontier.size();
+                self.known.extend(digests.into_iter().map(|digest| (digest, size)));
+                self.hand_over(durable);
+            }
+            Err(error) => self.shared.poison(format!("the write-ahead log could not be written: {error}")),
+        }
+    }
+
+    /// Sees to it that so many bytes fit: on the volume, and in the segment.
+    fn make_room(&mut self, bytes: usize) -> Result<(), AppendError> {
         if self.shared.poisoned().is_some() {
             return Err(self.shared.poison_error());
         }
@@ -173,7 +201,6 @@ impl Committer {
             }
             answer.recv().map_err(|_| self.shared.poison_error())??;
         }
-        let bytes: usize = batch.iter().map(|(record, _)| record.bound()).sum();
         let needed = (bytes + 2 * BLOCK) as u64;
         if self.segment.at + needed > self.segment_bytes {
             self.turn_segment()?;
@@ -263,7 +290,7 @@ impl Committer {
 
     /// The first cited object that is neither in the log nor brought along.
     fn missing(&self, record: &Prepared) -> Option<Digest> {
-        let brought: HashSet<Digest> = record.objects.iter().map(crate::record::Object::digest).collect();
+        let brought: HashSet<Digest> = record.objects.iter().map(Object::digest).collect();
         record.cites.iter().copied().find(|digest| !brought.contains(digest) && !self.has(digest))
     }
 

@@ -296,7 +296,8 @@ fn apply_wal(
 ) -> Result<(), OpenError> {
     for (segment, frame) in frames {
         let next = publisher.size();
-        if frame.end() <= next {
+        // One without records holds objects of the record that follows.
+        if frame.end() < next || (frame.end() == next && !frame.entries.is_empty()) {
             continue;
         }
         if frame.first > next {

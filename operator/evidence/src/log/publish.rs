@@ -202,6 +202,8 @@ impl Publisher {
         let (size, root) = (self.edge.size(), self.edge.root());
         let head = Head { size, root, ..Head::empty(&self.origin) };
         if size == self.published {
+            // The segment that holds them may go now.
+            self.put_objects()?;
             return Ok(head);
         }
         let mut fresh: Vec<(String, Vec<u8>)> = Vec::new();
@@ -266,6 +268,26 @@ impl Publisher {
         }
         self.drop_segments(KEEP_SEGMENTS)?;
         Ok(head)
+    }
+
+    /// Writes objects that came ahead of the record that cites them.
+    fn put_objects(&mut self) -> io::Result<()> {
+        if self.objects.is_empty() {
+            return Ok(());
+        }
+        let named: Vec<(String, &[u8])> =
+            self.objects.iter().map(|o| (object_path(&o.digest()), o.bytes())).collect();
+        let all: Vec<(&str, &[u8])> = named.iter().map(|(path, bytes)| (path.as_str(), *bytes)).collect();
+        self.files.put_all(&all)?;
+        self.files.sync()?;
+        for (path, bytes) in all {
+            self.read_back(path, bytes)?;
+        }
+        let bytes = self.objects.iter().map(|o| o.bytes().len()).sum::<usize>();
+        self.written += bytes as u64;
+        self.ready_bytes = self.ready_bytes.saturating_sub(bytes);
+        self.objects.clear();
+        Ok(())
     }
 
     fn read_back(&self, path: &str, wanted: &[u8]) -> io::Result<()> {

@@ -309,7 +309,8 @@ pub struct Decision {
     pub class: Option<String>,
     /// Each gate's outcome, in the order of evaluation.
     pub gates: Vec<GateOutcome>,
-    /// Digests of the stored objects that were read: the snapshot. Replay evaluates them again.
+    /// Digests of the stored objects that were read: the snapshot. Replay evaluates them again. To be appended, all of
+    /// them; in a record that was read, a list in their place where they are many: see [`crate::inputs`].
     pub snapshot: Vec<Digest>,
     /// Digest of the stored full decision. Replay must decide the same, whatever its words.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use super::Findings;
 use crate::hash::{Digest, TreeHash};
+use crate::inputs;
 use crate::note::Checkpoint;
-use crate::record::{GapReason, Payload, Record, commit};
+use crate::record::{Decision, GapReason, Payload, Record, commit};
 use crate::source::{Source, object_path, openings_path, read_object, read_openings};
 use crate::tile::TILE_WIDTH;
 
@@ -187,8 +188,9 @@ impl Walk {
             findings.record(path, 0, "the first record is neither log.start nor log.begin".into());
         }
         for digest in &record.cites {
-            self.cite(source, index, *digest, findings)?;
+            self.cite(source, index, *digest, "the record cites this object, and it is missing", findings)?;
         }
+        self.listed(source, index, record, findings)?;
         for digest in record.payload.cites() {
             if !record.cites.contains(&digest) {
                 findings.record(path, index, format!("it rests on {digest} and does not cite it"));
@@ -203,6 +205,7 @@ impl Walk {
         source: &S,
         index: u64,
         digest: Digest,
+        missing: &str,
         findings: &mut Findings,
     ) -> io::Result<()> {
         if !self.cited.insert(digest) {
@@ -210,12 +213,33 @@ impl Walk {
         }
         match read_object(source, &digest) {
             Ok(Some(_)) => {}
-            Ok(None) => findings.missing(
-                &object_path(&digest),
-                Some(index),
-                "the record cites this object, and it is missing",
-            ),
+            Ok(None) => findings.missing(&object_path(&digest), Some(index), missing),
             Err(error) => findings.unreadable(error)?,
+        }
+        Ok(())
+    }
+
+    /// What a list in the place of a decision's inputs names is cited as well.
+    fn listed<S: Source + ?Sized>(
+        &mut self,
+        source: &S,
+        index: u64,
+        record: &Record,
+        findings: &mut Findings,
+    ) -> io::Result<()> {
+        let Payload::Decision(Decision { snapshot, .. }) = &record.payload else { return Ok(()) };
+        let [list] = snapshot.as_slice() else { return Ok(()) };
+        // That it is missing or damaged is told already.
+        let Ok(Some(object)) = read_object(source, list) else { return Ok(()) };
+        match inputs::listed(list, object.bytes()) {
+            Ok(inputs) => {
+                for digest in inputs.into_iter().flatten() {
+                    let missing =
+                        "the decision read this object, as its list of inputs says, and it is missing";
+                    self.cite(source, index, digest, missing, findings)?;
+                }
+            }
+            Err(error) => findings.record(&object_path(list), index, error.to_string()),
         }
         Ok(())
     }

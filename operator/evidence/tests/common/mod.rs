@@ -80,3 +80,15 @@ pub fn admission(n: u64) -> NewRecord {
     };
     NewRecord::new(now(), Subject::new("ModelRelease", Some("credit"), "score-v1"), Payload::Admission(body))
 }
+
+/// A decision that read so many objects of some 400 bytes.
+pub fn many(n: u64, inputs: u64) -> NewRecord {
+    let mut record = decision(n);
+    let objects =
+        (0..inputs).map(|i| Object::new(format!("{{\"n\":{},\"x\":\"{:0400}\"}}", n % 7, i).into_bytes()));
+    record.objects = objects.collect();
+    if let Payload::Decision(body) = &mut record.payload {
+        body.snapshot = record.objects.iter().map(Object::digest).collect();
+    }
+    record
+}

@@ -130,8 +130,18 @@ async fn validate_namespaces(Shared(a): Shared<Admission>, body: Bytes) -> axum:
     review::serve(&body, async |request: Request| namespaces::answer(&a, &request).await).await
 }
 
-/// The answer when the log cannot be written: refuse, and say that trying again helps.
+/// The answer when the log cannot be written: refuse, and say whether trying again helps.
 pub fn unwritable(error: &placet_evidence::AppendError) -> Answer {
+    if error.is_permanent() {
+        return Answer::deny(
+            413,
+            "RequestEntityTooLarge",
+            format!(
+                "the evidence log cannot hold the record of this, so this is refused and nothing has changed: {error}; \
+                 trying again does not help"
+            ),
+        );
+    }
     Answer::deny(
         503,
         "ServiceUnavailable",

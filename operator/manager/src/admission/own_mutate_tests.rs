@@ -123,6 +123,8 @@ async fn stamping_is_within_the_write_budget_but_for_what_stops_something() {
     let mut withdrawn = release();
     withdrawn["spec"]["withdrawn"] = true.into();
     let answered = answer(&desk, &request("CREATE", &withdrawn, &Value::Null)).await;
+    assert!(answered.denied.is_some(), "it stops nothing: {answered:?}");
+    let answered = answer(&desk, &request("UPDATE", &withdrawn, &release())).await;
     assert!(answered.denied.is_none() && set(&answered, keys::RECEIPT).is_some(), "{answered:?}");
     assert_eq!(stampings(&bed).len(), 1);
 }
