@@ -18,6 +18,7 @@ pub mod render;
 pub mod risk;
 pub mod signature;
 pub mod signed;
+pub mod spec;
 pub mod stamp;
 pub mod time;
 pub mod username;

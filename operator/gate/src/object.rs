@@ -14,6 +14,7 @@ use crate::gates::tests::Verdicts;
 use crate::people::{PeopleKey, Person};
 use crate::risk::Scored;
 use crate::signature::{Signature, SignerRecord};
+use crate::spec::Spec;
 use crate::stamp::{self, Place, ReceiptKeys, StampProblem, StampText};
 use crate::username::{self, DoubtfulName};
 
@@ -83,7 +84,7 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub uid: String,
     /// The spec, with tokens in place of personal fields.
-    pub spec: Value,
+    pub spec: Spec,
     /// Content digest of the spec as stored (before tokens took the place of names).
     pub digest: Result<String, String>,
     /// Who stands behind it.
@@ -173,6 +174,7 @@ impl Reading {
         self.people.tokenise(kind, &mut spec);
         let uid = text("/metadata/uid").unwrap_or_default().to_owned();
         let digest = digest.map_err(|e: DigestError| e.to_string());
+        let spec = spec.into();
         Ok((Record { kind, namespace, name, uid, spec, digest, stamp, signature, signer }, names))
     }
 
@@ -295,18 +297,19 @@ impl Standing {
 impl<S: serde::de::DeserializeOwned> Object<S> {
     /// Parses a record's spec.
     pub fn new(record: Record, live: bool) -> Self {
-        let spec = serde_json::from_value(record.spec.clone()).map_err(|e| e.to_string());
+        let value = record.spec.value();
         let id = serde_json::to_vec(&record).map(|b| digest::of_bytes(&b)).unwrap_or_default();
         let classification = (record.kind == Kind::AISystem)
             .then(|| {
                 digest::classification(
                     record.namespace.as_deref().unwrap_or_default(),
                     &record.name,
-                    &record.spec,
+                    &value,
                 )
                 .ok()
             })
             .flatten();
+        let spec = serde_json::from_value(value).map_err(|e| e.to_string());
         Self { record, spec, live, id, classification, known: OnceLock::new() }
     }
 }

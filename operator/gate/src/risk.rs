@@ -125,8 +125,8 @@ impl Object<ImpactAssessmentSpec> {
             let record = &self.record;
             let namespace = record.namespace.as_deref().unwrap_or_default();
             let risks = self.spec.iter().flat_map(|s| &s.risks);
-            let digest =
-                |id: &str| crate::digest::risk(namespace, &record.name, &record.spec, id).ok().flatten();
+            let spec = record.spec.value();
+            let digest = |id: &str| crate::digest::risk(namespace, &record.name, &spec, id).ok().flatten();
             risks.filter_map(|r| Some((r.id.to_string(), digest(r.id.as_str())?))).collect()
         })
     }

@@ -483,7 +483,7 @@ impl World {
             .in_namespace(namespace)
             .filter(|a| match (&a.spec, &system_name) {
                 (Ok(spec), Some(system)) => spec.system.as_str() == system,
-                (Err(_), _) => a.record.spec.get("system").and_then(|s| s.as_str()) == system_name.as_deref(),
+                (Err(_), _) => a.record.spec.text("system") == system_name,
                 _ => false,
             })
             .cloned()
@@ -497,7 +497,10 @@ impl World {
             .reports
             .in_namespace(namespace)
             .filter(|r| {
-                r.record.spec.get("artifact").and_then(|a| a.as_str()).is_some_and(|a| artefacts.contains(a))
+                match &r.spec {
+                    Ok(spec) => artefacts.contains(spec.artifact.as_str()),
+                    Err(_) => r.record.spec.text("artifact").is_some_and(|a| artefacts.contains(a.as_str())),
+                }
             })
             .cloned()
             .collect();
@@ -574,7 +577,7 @@ impl World {
 /// roles are asked for by name only.
 fn worth_remembering(record: &Record) -> bool {
     let stamped = matches!(record.stamp, Stamp::Valid(_));
-    let approve = || record.spec.get("decision").and_then(|d| d.as_str()) == Some("Approve");
+    let approve = || record.spec.text("decision").as_deref() == Some("Approve");
     stamped
         && match record.kind {
             Kind::RiskAcceptance | Kind::ApprovalRole => false,

@@ -297,9 +297,10 @@ fn releases_about(world: &World, kind: Kind, namespace: &str, name: &str) -> Vec
         },
         Kind::TestReport => match world.report(namespace, name) {
             Some(report) => {
-                let artifact = report.record.spec.get("artifact").and_then(Value::as_str);
-                let has =
-                    |s: &ModelReleaseSpec| s.artifacts.iter().any(|a| Some(a.digest.as_str()) == artifact);
+                let artifact = report.record.spec.text("artifact");
+                let has = |s: &ModelReleaseSpec| {
+                    s.artifacts.iter().any(|a| Some(a.digest.as_str()) == artifact.as_deref())
+                };
                 all.filter(|key| spec(key).is_some_and(has)).collect()
             }
             None => all.collect(),

@@ -300,7 +300,7 @@ fn changes_since(cx: &Context<'_>, wanted: &Wanted<'_>, digest: &str) -> Option<
         }
         _ => return None,
     };
-    Some(changed_fields(old, new, 5).join(", ")).filter(|f| !f.is_empty())
+    Some(changed_fields(&old.value(), &new.value(), 5).join(", ")).filter(|f| !f.is_empty())
 }
 
 /// Who wrote what is judged: creator and editors of the release, of every earlier release of this name with the same

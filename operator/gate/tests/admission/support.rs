@@ -33,7 +33,7 @@ pub fn object<S: DeserializeOwned>(
         namespace: namespace.map(str::to_owned),
         name: name.to_owned(),
         uid: format!("uid-{name}"),
-        spec: spec.clone(),
+        spec: spec.clone().into(),
         digest: placet_gate::digest::content(kind, namespace, name, spec).map_err(|e| e.to_string()),
         stamp: Stamp::Valid(standing),
         signature: None,

@@ -85,7 +85,7 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     let op = if request.operation == "CREATE" { Operation::Create } else { Operation::Update };
     let user = request.user_info.username.as_str();
     let now = a.state.now();
-    if !blocks(&record.spec, request.old()) && !a.ledger.may_write(&record, now) {
+    if !blocks(&record.spec.value(), request.old()) && !a.ledger.may_write(&record, now) {
         return super::used_up(record.namespace.as_deref().unwrap_or_default());
     }
     match a.ledger.object(now, op, &record, Some(user), before.as_ref()).await {
@@ -397,7 +397,7 @@ async fn delete(a: &Admission, request: &Request) -> Answer {
 
 /// The first release, not withdrawn, whose decision reads an object that must not be forgotten.
 fn read_by(a: &Admission, kind: Kind, namespace: &str, name: &str, record: &Record) -> Option<String> {
-    let reject = record.spec.get("decision").and_then(Value::as_str) == Some("Reject");
+    let reject = record.spec.text("decision").as_deref() == Some("Reject");
     let kept = matches!(kind, Kind::TestReport | Kind::ImpactAssessment | Kind::RiskAcceptance)
         || (kind == Kind::Approval && reject);
     if !kept {
@@ -415,7 +415,8 @@ fn read_by(a: &Admission, kind: Kind, namespace: &str, name: &str, record: &Reco
             Kind::ImpactAssessment => snapshot.assessments.iter().any(|o| o.live && o.name() == name),
             Kind::RiskAcceptance => snapshot.acceptances.iter().any(|o| o.live && o.name() == name),
             _ => {
-                let subject = record.spec.pointer("/subject/name").and_then(Value::as_str);
+                let spec = record.spec.value();
+                let subject = spec.pointer("/subject/name").and_then(Value::as_str);
                 subject == Some(release)
                     || snapshot.system.as_ref().is_some_and(|s| Some(s.name()) == subject)
                     || snapshot.acceptances.iter().any(|s| Some(s.name()) == subject)
