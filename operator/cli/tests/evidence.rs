@@ -319,7 +319,6 @@ fn a_copy_verifies_as_the_log_does() {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a test removes a file")]
 fn a_list_in_the_place_of_many_inputs_is_followed() {
     let f = fixture(Changed::Many);
     let to = f.root.join("copy");
