@@ -24,7 +24,7 @@ impl Spec {
         self.value().get(field)?.as_str().map(str::to_owned)
     }
 
-    /// Its JSON, keys in order.
+    /// Its JSON, fields in the order in which they came.
     pub fn json(&self) -> &str {
         &self.0
     }

@@ -496,11 +496,9 @@ impl World {
         let reports = self
             .reports
             .in_namespace(namespace)
-            .filter(|r| {
-                match &r.spec {
-                    Ok(spec) => artefacts.contains(spec.artifact.as_str()),
-                    Err(_) => r.record.spec.text("artifact").is_some_and(|a| artefacts.contains(a.as_str())),
-                }
+            .filter(|r| match &r.spec {
+                Ok(spec) => artefacts.contains(spec.artifact.as_str()),
+                Err(_) => r.record.spec.text("artifact").is_some_and(|a| artefacts.contains(a.as_str())),
             })
             .cloned()
             .collect();

@@ -92,7 +92,8 @@ async fn of_a_signer_and_a_signature_only_tokens_are_stored() {
         // The tokens are of the form that the fields have: it is understood.
         match record.kind {
             Kind::TrustedSigner => {
-                serde_json::from_value::<placet_api::trustedsigner::TrustedSignerSpec>(record.spec.value()).map(drop)
+                serde_json::from_value::<placet_api::trustedsigner::TrustedSignerSpec>(record.spec.value())
+                    .map(drop)
             }
             _ => serde_json::from_value::<placet_api::approval::ApprovalSpec>(record.spec.value()).map(drop),
         }
