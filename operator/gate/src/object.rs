@@ -301,12 +301,8 @@ impl<S: serde::de::DeserializeOwned> Object<S> {
         let id = serde_json::to_vec(&record).map(|b| digest::of_bytes(&b)).unwrap_or_default();
         let classification = (record.kind == Kind::AISystem)
             .then(|| {
-                digest::classification(
-                    record.namespace.as_deref().unwrap_or_default(),
-                    &record.name,
-                    &value,
-                )
-                .ok()
+                digest::classification(record.namespace.as_deref().unwrap_or_default(), &record.name, &value)
+                    .ok()
             })
             .flatten();
         let spec = serde_json::from_value(value).map_err(|e| e.to_string());
