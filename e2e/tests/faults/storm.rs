@@ -123,8 +123,17 @@ async fn an_owner_that_fails_again_and_again_costs_little_and_delays_nobody() {
 async fn a_namespace_that_nears_its_write_budget_is_named() {
     let Some((cluster, _guard)) = alone().await else { return };
     let hasty = Lending::open(cluster, "hasty", Some("deny")).await.unwrap();
-    let reason = "{.status.conditions[?(@.type=='EvidenceSpace')].reason}";
-    cluster.becomes("", "releasepolicy/high-risk", reason, "Room").await.unwrap();
+    // The disk of the machine that tests may be nearly full; the namespace is named beside it all the same.
+    let message = "{.status.conditions[?(@.type=='EvidenceSpace')].message}";
+    let unnamed = async || {
+        eventually("a condition that names no namespace", SOON, async || {
+            let told = cluster.field("", "releasepolicy/high-risk", message).await?;
+            if told.is_empty() || told.contains("hasty") { Err(told) } else { Ok(()) }
+        })
+        .await
+        .unwrap();
+    };
+    unnamed().await;
     // Each has a name of its own, and so a record of its own.
     let pod: Pod = serde_json::from_value(hasty.pod("hasty", RELEASE)).unwrap();
     let api: Api<Pod> = Api::namespaced(cluster.client("mallory").await.unwrap(), "hasty");
@@ -140,8 +149,7 @@ async fn a_namespace_that_nears_its_write_budget_is_named() {
             holds(&refusal, &["denied the request"]);
         });
     let naming = eventually("the namespace to be named", SOON * 4, async || {
-        let told = "{.status.conditions[?(@.type=='EvidenceSpace')].message}";
-        let told = cluster.field("", "releasepolicy/high-risk", told).await?;
+        let told = cluster.field("", "releasepolicy/high-risk", message).await?;
         if told.contains("hasty") { Ok(told) } else { Err(told) }
     });
     let told = tokio::select! {
@@ -149,9 +157,10 @@ async fn a_namespace_that_nears_its_write_budget_is_named() {
         () = storming => panic!("{MOST} records of one namespace, and it is not named"),
     };
     holds(&told, &["used more than 80 %", "at once: hasty;", "look for a workload that is created again"]);
-    cluster.becomes("", "releasepolicy/high-risk", reason, "BudgetNearlyUsed").await.unwrap();
+    let status = "{.status.conditions[?(@.type=='EvidenceSpace')].status}";
+    cluster.becomes("", "releasepolicy/high-risk", status, "False").await.unwrap();
     // It is named for ten minutes, and by this run of the operator.
     cluster.placet_away().await.unwrap();
     cluster.placet_back().await.unwrap();
-    cluster.becomes("", "releasepolicy/high-risk", reason, "Room").await.unwrap();
+    unnamed().await;
 }
