@@ -82,6 +82,12 @@ impl<S: serde::de::DeserializeOwned + Clone> Table<S> {
         live.chain(gone)
     }
 
+    /// Bytes of the specs of versions in a namespace that are gone, with something for each version.
+    fn remembered(&self, namespace: &str) -> u64 {
+        let gone = range(&self.gone, namespace).flat_map(BTreeMap::values);
+        gone.map(|o| u64::try_from(o.record.spec.json().len()).unwrap_or(u64::MAX).saturating_add(512)).sum()
+    }
+
     fn versions<'a>(&'a self, key: &Key) -> impl Iterator<Item = &'a Arc<Object<S>>> + use<'a, S> {
         self.gone.get(key).into_iter().flat_map(BTreeMap::values)
     }
@@ -338,6 +344,15 @@ impl World {
             Kind::ApprovalRole => self.roles.remember(key, record),
             Kind::TrustedSigner => self.signers.remember(key, record),
         }
+    }
+
+    /// Bytes of what is remembered of a namespace's objects that are gone, about.
+    pub fn remembered_bytes(&self, namespace: &str) -> u64 {
+        self.systems.remembered(namespace)
+            + self.assessments.remembered(namespace)
+            + self.releases.remembered(namespace)
+            + self.reports.remembered(namespace)
+            + self.approvals.remembered(namespace)
     }
 
     /// Names of the live objects of a kind.

@@ -78,6 +78,9 @@ pub struct Quota {
     held: Mutex<BTreeMap<String, Held>>,
 }
 
+/// How many times the bytes of living objects may be remembered of those that are gone.
+const REMEMBERED: u64 = 4;
+
 impl Quota {
     /// With nothing held yet.
     pub fn new(limits: Limits) -> Self {
@@ -162,6 +165,24 @@ impl Quota {
             all.remove(namespace);
         }
         Ok(())
+    }
+
+    /// Whether a namespace may still write, of whose objects that are gone `bytes` bytes are remembered: deleting makes
+    /// room for living objects only, or who creates and deletes would fill the operator's memory.
+    ///
+    /// # Errors
+    /// More is remembered than may be: what was found, wanted, and how to mend it.
+    pub fn remembering(&self, namespace: &str, bytes: u64) -> Result<(), String> {
+        let most = self.limits.bytes.saturating_mul(REMEMBERED);
+        if bytes <= most {
+            return Ok(());
+        }
+        Err(format!(
+            "namespace {namespace}: wanted at most {most} bytes of objects of placet.dev that were deleted or replaced, \
+             which are remembered for good, found {bytes}; ask the platform team to raise the chart's value \
+             quota.namespaceBytes ({REMEMBERED} times that may be remembered), or go on in another namespace. Rejects, \
+             withdrawing and deleting are never refused for it"
+        ))
     }
 
     fn refusal(&self, namespace: &str, bytes: u64, objects: u64) -> String {

@@ -165,3 +165,34 @@ async fn the_webhook_refuses_what_is_too_much_and_takes_it_once_something_is_del
     bed.hands.pass(AHEAD);
     assert_eq!(asked(&bed, "CREATE", &release("scoring-5"), &Value::Null).await.denied, None);
 }
+
+#[tokio::test]
+async fn who_creates_and_deletes_again_and_again_is_stopped_and_a_reject_is_not() {
+    let limits = Limits { bytes: 3 * size(&model_release()), objects: 2000 };
+    let site = Site::new();
+    let bed = site.start_with(limits);
+    let release =
+        |n: usize| stamped(Kind::ModelRelease, &format!("scoring-{n}"), "dana", AT, &model_release()["spec"]);
+    let mut stopped = None;
+    for n in 0..100 {
+        if let Some((code, _, why)) = asked(&bed, "CREATE", &release(n), &Value::Null).await.denied {
+            stopped = Some((n, code, why));
+            break;
+        }
+        bed.hear(&release(n));
+        assert_eq!(asked(&bed, "DELETE", &Value::Null, &release(n)).await.denied, None);
+        bed.miss(Kind::ModelRelease, &format!("scoring-{n}"));
+        bed.hands.pass(AHEAD);
+    }
+    let (n, code, why) = stopped.unwrap();
+    assert!((4..40).contains(&n), "{n}");
+    assert_eq!(code, 403);
+    assert!(why.contains("remembered for good") && why.contains("quota.namespaceBytes"), "{why}");
+    // Stopping goes on.
+    let last = release(n - 1);
+    bed.hear(&last);
+    let mut spec = last["spec"].clone();
+    spec["withdrawn"] = true.into();
+    let withdrawn = stamped(Kind::ModelRelease, &format!("scoring-{}", n - 1), "dana", AT, &spec);
+    assert_eq!(asked(&bed, "UPDATE", &withdrawn, &last).await.denied, None);
+}

@@ -71,6 +71,14 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     }
     let versions = (object, request.old());
     let namespace = record.namespace.as_deref().unwrap_or_default();
+    let remembered = a.state.world().remembered_bytes(namespace);
+    if !unchanged
+        && record.kind.namespaced()
+        && !blocks(&record.spec.value(), request.old())
+        && let Err(why) = a.state.quota.remembering(namespace, remembered)
+    {
+        return Answer::forbid(why);
+    }
     if let Err(why) =
         a.state.quota.admit(record.kind, namespace, &record.name, versions, a.state.now(), request.dry())
     {
