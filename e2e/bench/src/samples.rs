@@ -96,12 +96,6 @@ impl<'a> Filler<'a> {
         let at = self.now - jiff::SignedDuration::from_hours(1);
         let role = object.pointer("/spec/role").and_then(Value::as_str);
         let stamp = StampText {
-            creator: Identity { user: by.to_owned(), ..Identity::default() },
-            created_at: at,
-            editors: Vec::new(),
-            spec: String::new(),
-            uid: None,
-            subject_uid: None,
             role: role.map(|name| RoleAnswer {
                 name: name.to_owned(),
                 user: None,
@@ -109,7 +103,7 @@ impl<'a> Filler<'a> {
                 wildcard: false,
                 at,
             }),
-            record: None,
+            ..StampText::new(Identity { user: by.to_owned(), ..Identity::default() }, at)
         };
         let (record, names) = self.reading.read_assuming(object, &stamp)?;
         self.names.extend(names);

@@ -251,15 +251,10 @@ fn export(key: &SigningKey, cluster: &str) -> Value {
                 at,
             });
             let stamp = StampText {
-                creator: Identity { user: by.into(), ..Identity::default() },
-                created_at: at,
-                editors: vec![],
                 spec: placet_gate::digest::content(kind, namespace.as_deref(), &name, &object["spec"])
                     .unwrap(),
-                uid: None,
-                subject_uid: None,
                 role,
-                record: None,
+                ..StampText::new(Identity { user: by.into(), ..Identity::default() }, at)
             };
             let place = Place { cluster, kind, namespace: namespace.as_deref(), name: &name };
             object["metadata"]["annotations"] = json!({

@@ -93,15 +93,8 @@ fn write_log(dir: &Path, heads: &Path, changed: Changed) -> LogKey {
         keys: ReceiptKeys::new(),
         people: PeopleKey::new(*b"people"),
     };
-    let stamp = |user: &str| StampText {
-        creator: Identity { user: user.into(), ..Identity::default() },
-        created_at: at("2026-11-20T09:00:00Z"),
-        editors: vec![],
-        spec: String::new(),
-        uid: None,
-        subject_uid: None,
-        role: None,
-        record: None,
+    let stamp = |user: &str| {
+        StampText::new(Identity { user: user.into(), ..Identity::default() }, at("2026-11-20T09:00:00Z"))
     };
     let mut world = World::new();
     let append = |record: NewRecord| log.append(record).wait().unwrap().index;

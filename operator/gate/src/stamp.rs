@@ -45,6 +45,20 @@ pub struct StampText {
 }
 
 impl StampText {
+    /// Of an object that somebody created, and nothing else is known of yet.
+    pub fn new(creator: Identity, created_at: Timestamp) -> Self {
+        Self {
+            creator,
+            created_at,
+            editors: Vec::new(),
+            spec: String::new(),
+            uid: None,
+            subject_uid: None,
+            role: None,
+            record: None,
+        }
+    }
+
     /// What the log's record of a stamping holds: SHA-256 over `placet.dev/stamp/v1\n` and the RFC 8785 JSON of the stamp
     /// without `record`, which is known only once the record is written.
     pub fn digest(&self) -> [u8; 32] {
@@ -318,14 +332,11 @@ mod tests {
 
     fn stamp(spec: &str) -> StampText {
         StampText {
-            creator: Identity { user: "alice".into(), ..Identity::default() },
-            created_at: "2026-11-01T00:00:00Z".parse().unwrap(),
-            editors: vec![],
             spec: spec.into(),
-            uid: None,
-            subject_uid: None,
-            role: None,
-            record: None,
+            ..StampText::new(
+                Identity { user: "alice".into(), ..Identity::default() },
+                "2026-11-01T00:00:00Z".parse().unwrap(),
+            )
         }
     }
 

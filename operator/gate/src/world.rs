@@ -3,6 +3,7 @@
 
 mod signatures;
 mod snapshot;
+mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,84 +21,13 @@ use placet_api::testreport::TestReportSpec;
 use placet_api::trustedsigner::TrustedSignerSpec;
 
 use crate::decision::{Cleared, Decision};
-use crate::object::{Object, Record, Stamp};
+use crate::object::{Object, Record};
 use crate::policy::PolicySet;
 use crate::signature::Remembered;
+use table::Table;
 
 /// A namespaced name.
 pub type Key = (String, String);
-
-/// Objects of one kind, the live ones by name and the remembered ones beside them.
-#[derive(Debug)]
-struct Table<S> {
-    live: BTreeMap<Key, Arc<Object<S>>>,
-    /// Versions that were seen and are gone, by name and record id.
-    gone: BTreeMap<Key, BTreeMap<String, Arc<Object<S>>>>,
-}
-
-impl<S> Default for Table<S> {
-    fn default() -> Self {
-        Self { live: BTreeMap::new(), gone: BTreeMap::new() }
-    }
-}
-
-impl<S: serde::de::DeserializeOwned + Clone> Table<S> {
-    fn apply(&mut self, key: Key, record: Record) {
-        let object = Arc::new(Object::new(record, true));
-        if let Some(versions) = self.gone.get_mut(&key) {
-            versions.remove(&object.id);
-        }
-        if let Some(old) = self.live.insert(key.clone(), Arc::clone(&object))
-            && old.id != object.id
-        {
-            self.bury(key, &old);
-        }
-    }
-
-    fn remove(&mut self, key: &Key) {
-        if let Some(old) = self.live.remove(key) {
-            self.bury(key.clone(), &old);
-        }
-    }
-
-    fn remember(&mut self, key: Key, record: Record) {
-        let object = Object::new(record, false);
-        if self.live.get(&key).is_none_or(|l| l.id != object.id) {
-            self.gone.entry(key).or_default().insert(object.id.clone(), Arc::new(object));
-        }
-    }
-
-    /// Keeps a version that is gone, where that matters.
-    fn bury(&mut self, key: Key, old: &Arc<Object<S>>) {
-        if worth_remembering(&old.record) {
-            let mut object = Object::clone(old);
-            object.live = false;
-            self.gone.entry(key).or_default().insert(object.id.clone(), Arc::new(object));
-        }
-    }
-
-    fn in_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Arc<Object<S>>> {
-        let live = range(&self.live, namespace);
-        let gone = range(&self.gone, namespace).flat_map(BTreeMap::values);
-        live.chain(gone)
-    }
-
-    /// Bytes of the specs of versions in a namespace that are gone, with something for each version.
-    fn remembered(&self, namespace: &str) -> u64 {
-        let gone = range(&self.gone, namespace).flat_map(BTreeMap::values);
-        gone.map(|o| u64::try_from(o.record.spec.json().len()).unwrap_or(u64::MAX).saturating_add(512)).sum()
-    }
-
-    fn versions<'a>(&'a self, key: &Key) -> impl Iterator<Item = &'a Arc<Object<S>>> + use<'a, S> {
-        self.gone.get(key).into_iter().flat_map(BTreeMap::values)
-    }
-}
-
-fn range<'a, V>(map: &'a BTreeMap<Key, V>, namespace: &'a str) -> impl Iterator<Item = &'a V> {
-    map.range((namespace.to_owned(), String::new())..)
-        .take_while(move |((ns, _), _)| ns == namespace)
-        .map(|(_, v)| v)
-}
 
 /// Whether time can be trusted, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -329,9 +259,6 @@ impl World {
 
     /// An object version was seen once, as the log says; it may or may not exist now.
     pub fn remember(&mut self, record: Record) {
-        if !worth_remembering(&record) {
-            return;
-        }
         let key = key_of(&record);
         match record.kind {
             Kind::AISystem => self.systems.remember(key, record),
@@ -583,20 +510,6 @@ impl World {
             first_use,
         }
     }
-}
-
-/// Whether a version matters once it is gone. Only one with a valid stamp does: others never counted, and whoever can write
-/// unstamped objects must not be able to fill our memory. Approvals in favour and acceptances end with their objects, and
-/// roles are asked for by name only.
-fn worth_remembering(record: &Record) -> bool {
-    let stamped = matches!(record.stamp, Stamp::Valid(_));
-    let approve = || record.spec.text("decision").as_deref() == Some("Approve");
-    stamped
-        && match record.kind {
-            Kind::RiskAcceptance | Kind::ApprovalRole => false,
-            Kind::Approval => !approve(),
-            _ => true,
-        }
 }
 
 fn key_of(record: &Record) -> Key {

@@ -8,11 +8,10 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::admission::{Admission, router};
+use crate::admission::router;
 use crate::infra::door::{Door, Knock};
 use crate::infra::fake_api;
-use crate::services::events::EventSink;
-use crate::testbed::{Bed, NS, PROXY, RELEASE, SERVER, Site, signing, world};
+use crate::testbed::{Bed, NS, PROXY, RELEASE, SERVER, Site, world};
 
 /// The endpoints, over a client that counts what it is asked and answers nothing.
 struct Desk {
@@ -23,16 +22,7 @@ struct Desk {
 
 fn desk(bed: &Bed) -> Desk {
     let (client, asked) = fake_api::client(|_| async { fake_api::failure(500, "InternalError") });
-    let (events, _) = EventSink::new(client.clone(), "placet-operator", "placet-0");
-    let admission = Admission {
-        state: Arc::clone(&bed.state),
-        ledger: Arc::clone(&bed.reconciler.ledger),
-        receipts: Arc::new(signing()),
-        client,
-        events,
-        operator_user: "system:serviceaccount:placet-system:placet".into(),
-    };
-    Desk { router: router(admission), door: Door::new(&[]).unwrap(), asked }
+    Desk { router: router(bed.admission_over(client)), door: Door::new(&[]).unwrap(), asked }
 }
 
 impl Desk {

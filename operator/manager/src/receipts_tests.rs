@@ -107,14 +107,12 @@ type Signed = (String, String);
 
 fn text(by: &str, record: Option<u64>) -> StampText {
     StampText {
-        creator: Identity { user: by.to_owned(), ..Identity::default() },
-        created_at: "2026-11-01T00:00:00Z".parse().unwrap(),
-        editors: vec![],
         spec: Digest::of(b"spec").to_string(),
-        uid: None,
-        subject_uid: None,
-        role: None,
         record,
+        ..StampText::new(
+            Identity { user: by.to_owned(), ..Identity::default() },
+            "2026-11-01T00:00:00Z".parse().unwrap(),
+        )
     }
 }
 

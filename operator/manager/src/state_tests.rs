@@ -112,11 +112,6 @@ fn approved(ends: &[u64]) -> (State, Arc<Stopped>) {
         let at = "2026-11-19T00:00:00Z".parse().unwrap();
         let role = spec.get("role").and_then(Value::as_str);
         let stamp = StampText {
-            creator: Identity { user: by.into(), ..Identity::default() },
-            created_at: at,
-            editors: Vec::new(),
-            spec: String::new(),
-            uid: None,
             subject_uid: spec.pointer("/subject/name").and_then(Value::as_str).map(|n| format!("uid-{n}")),
             role: role.map(|name| RoleAnswer {
                 name: name.into(),
@@ -125,7 +120,7 @@ fn approved(ends: &[u64]) -> (State, Arc<Stopped>) {
                 wildcard: false,
                 at,
             }),
-            record: None,
+            ..StampText::new(Identity { user: by.into(), ..Identity::default() }, at)
         };
         let record = state.reading.read_assuming(&object, &stamp).unwrap().0;
         state.world_mut().apply(record);

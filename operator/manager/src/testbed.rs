@@ -262,7 +262,11 @@ impl Bed {
 
     /// What the webhooks answer by; the API server that they ask knows nothing.
     pub(crate) fn admission(&self) -> Admission {
-        let (client, _) = fake_api::client(|_| async { fake_api::failure(500, "InternalError") });
+        self.admission_over(fake_api::client(|_| async { fake_api::failure(500, "InternalError") }).0)
+    }
+
+    /// The same over a client.
+    pub(crate) fn admission_over(&self, client: kube::Client) -> Admission {
         let (events, _) = EventSink::new(client.clone(), "placet-operator", "placet-0");
         Admission {
             state: Arc::clone(&self.state),
@@ -465,12 +469,7 @@ pub(crate) fn stamped(kind: Kind, name: &str, by: &str, at: &str, spec: &Value) 
     let at: Timestamp = at.parse().unwrap();
     let role = spec["role"].as_str().filter(|_| matches!(kind, Kind::Approval | Kind::RiskAcceptance));
     let stamp = StampText {
-        creator: Identity { user: by.to_owned(), ..Identity::default() },
-        created_at: at,
-        editors: vec![],
         spec: content(&object),
-        uid: None,
-        subject_uid: None,
         role: role.map(|role| RoleAnswer {
             name: role.to_owned(),
             user: None,
@@ -478,7 +477,7 @@ pub(crate) fn stamped(kind: Kind, name: &str, by: &str, at: &str, spec: &Value) 
             wildcard: false,
             at,
         }),
-        record: None,
+        ..StampText::new(Identity { user: by.to_owned(), ..Identity::default() }, at)
     };
     let receipt = sign(&signing(), Place { cluster: CLUSTER, kind, namespace, name }, &stamp);
     object["metadata"]["annotations"] =

@@ -89,16 +89,7 @@ pub fn stamp(
         wildcard: false,
         at: now,
     });
-    StampText {
-        creator: Identity { user: user.to_owned(), ..Identity::default() },
-        created_at: now,
-        editors: Vec::new(),
-        spec: String::new(),
-        uid: None,
-        subject_uid: None,
-        role,
-        record: None,
-    }
+    StampText { role, ..StampText::new(Identity { user: user.to_owned(), ..Identity::default() }, now) }
 }
 
 /// Reads `KEY=VALUE` pairs.

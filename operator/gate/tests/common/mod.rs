@@ -200,11 +200,7 @@ impl Run {
             creator.groups.clone_from(&given.groups);
             creator.credential = given.credential.then(|| placet_gate::stamp::credential("X509SHA256=1"));
             let stamp = StampText {
-                creator,
-                created_at: at,
                 editors: given.edited.iter().map(|e| Edit { by: identity(&e.by), at: e.at }).collect(),
-                spec: String::new(),
-                uid: None,
                 subject_uid: given.subject_uid.clone(),
                 role: holds.then(|| RoleAnswer {
                     name: given.spec["role"].as_str().unwrap_or_default().to_owned(),
@@ -213,7 +209,7 @@ impl Run {
                     wildcard: given.wildcard,
                     at,
                 }),
-                record: None,
+                ..StampText::new(creator, at)
             };
             self.reading.read_assuming(&object, &stamp).unwrap().0
         } else {

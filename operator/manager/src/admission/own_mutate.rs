@@ -68,16 +68,7 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
             }
             stamp
         }
-        None => StampText {
-            creator: identity,
-            created_at: now,
-            editors: Vec::new(),
-            spec: String::new(),
-            uid: None,
-            subject_uid: None,
-            role: None,
-            record: None,
-        },
+        None => StampText::new(identity, now),
     };
     stamp.spec = content;
     stamp.record = None;
@@ -278,16 +269,7 @@ mod tests {
     fn every_editor_is_kept_once_and_a_hundred_at_most() {
         let by = |n: usize| Identity { user: format!("user-{n}"), ..Identity::default() };
         let at = |n: usize| jiff::Timestamp::from_second(i64::try_from(n).unwrap()).unwrap();
-        let mut stamp = StampText {
-            creator: by(0),
-            created_at: at(0),
-            editors: Vec::new(),
-            spec: String::new(),
-            uid: None,
-            subject_uid: None,
-            role: None,
-            record: None,
-        };
+        let mut stamp = StampText::new(by(0), at(0));
         for n in 0..1000 {
             assert_eq!(edited(&mut stamp, by(n % 2), at(n)), Ok(()));
         }

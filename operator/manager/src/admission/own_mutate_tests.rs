@@ -4,22 +4,7 @@ use placet_evidence::Record;
 use placet_gate::stamp::StampProblem;
 
 use super::*;
-use crate::infra::fake_api;
-use crate::services::events::EventSink;
 use crate::testbed::{Bed, NS, Site, model_release, signing, stamped, unstamped};
-
-fn desk(bed: &Bed) -> Admission {
-    let (client, _) = fake_api::client(|_| async { fake_api::failure(500, "InternalError") });
-    let (events, _) = EventSink::new(client.clone(), "placet-operator", "placet-0");
-    Admission {
-        state: std::sync::Arc::clone(&bed.state),
-        ledger: std::sync::Arc::clone(&bed.reconciler.ledger),
-        receipts: std::sync::Arc::new(signing()),
-        client,
-        events,
-        operator_user: "system:serviceaccount:placet-system:placet".into(),
-    }
-}
 
 fn request(operation: &str, object: &Value, old: &Value) -> Request {
     let kind = object["kind"].as_str().unwrap();
@@ -52,7 +37,7 @@ fn stampings(bed: &Bed) -> Vec<(usize, Record)> {
 async fn a_stamping_is_a_record_that_the_receipt_names() {
     let site = Site::new();
     let bed = site.start();
-    let desk = desk(&bed);
+    let desk = bed.admission();
     let answer = answer(&desk, &request("CREATE", &release(), &Value::Null)).await;
     assert_eq!(answer.denied, None);
     let (text, receipt) = (set(&answer, keys::STAMP).unwrap(), set(&answer, keys::RECEIPT).unwrap());
@@ -84,7 +69,7 @@ async fn a_stamping_is_a_record_that_the_receipt_names() {
 async fn what_is_not_stamped_anew_is_not_recorded() {
     let site = Site::new();
     let bed = site.start();
-    let desk = desk(&bed);
+    let desk = bed.admission();
     let mut dry = request("CREATE", &release(), &Value::Null);
     dry.dry_run = Some(true);
     let answered = answer(&desk, &dry).await;
@@ -101,7 +86,7 @@ async fn what_is_not_stamped_anew_is_not_recorded() {
 async fn without_a_record_nothing_is_signed() {
     let site = Site::new();
     let bed = site.start();
-    let desk = desk(&bed);
+    let desk = bed.admission();
     site.faults.broken.store(true, Ordering::Relaxed);
     let answered = answer(&desk, &request("CREATE", &release(), &Value::Null)).await;
     let (code, _, message) = answered.denied.clone().unwrap();
@@ -113,7 +98,7 @@ async fn without_a_record_nothing_is_signed() {
 async fn stamping_is_within_the_write_budget_but_for_what_stops_something() {
     let site = Site::new();
     let bed = site.start();
-    let desk = desk(&bed);
+    let desk = bed.admission();
     let now = bed.state.now();
     while desk.ledger.effective(NS, now) != Repeat::Exhausted {}
     let answered = answer(&desk, &request("CREATE", &release(), &Value::Null)).await;

@@ -71,13 +71,12 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     }
     let versions = (object, request.old());
     let namespace = record.namespace.as_deref().unwrap_or_default();
-    let remembered = a.state.world().remembered_bytes(namespace);
-    if !unchanged
-        && record.kind.namespaced()
-        && !blocks(&record.spec.value(), request.old())
-        && let Err(why) = a.state.quota.remembering(namespace, remembered)
-    {
-        return Answer::forbid(why);
+    let stops = blocks(&record.spec.value(), request.old());
+    if !unchanged && record.kind.namespaced() && !stops {
+        let remembered = a.state.world().remembered_bytes(namespace);
+        if let Err(why) = a.state.quota.remembering(namespace, remembered) {
+            return Answer::forbid(why);
+        }
     }
     if let Err(why) =
         a.state.quota.admit(record.kind, namespace, &record.name, versions, a.state.now(), request.dry())
@@ -93,8 +92,8 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     let op = if request.operation == "CREATE" { Operation::Create } else { Operation::Update };
     let user = request.user_info.username.as_str();
     let now = a.state.now();
-    if !blocks(&record.spec.value(), request.old()) && !a.ledger.may_write(&record, now) {
-        return super::used_up(record.namespace.as_deref().unwrap_or_default());
+    if !stops && !a.ledger.may_write(&record, now) {
+        return super::used_up(namespace);
     }
     match a.ledger.object(now, op, &record, Some(user), before.as_ref()).await {
         Ok(appended) => {

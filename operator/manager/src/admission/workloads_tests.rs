@@ -5,21 +5,7 @@ use placet_evidence::Payload;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::services::events::EventSink;
-use crate::testbed::{Bed, NS, RELEASE, SERVER, Site, signing, world};
-
-fn admission(bed: &Bed) -> Admission {
-    let client = bed.reconciler.client.clone();
-    let (events, _) = EventSink::new(client.clone(), "placet-operator", "placet-0");
-    Admission {
-        state: Arc::clone(&bed.state),
-        ledger: Arc::clone(&bed.reconciler.ledger),
-        receipts: Arc::new(signing()),
-        client,
-        events,
-        operator_user: "system:serviceaccount:placet-system:placet".into(),
-    }
-}
+use crate::testbed::{Bed, NS, RELEASE, SERVER, Site, world};
 
 fn owned_by(kind: &str, uid: &str) -> Value {
     json!([{"apiVersion": "apps/v1", "kind": kind, "name": "server", "uid": uid, "controller": true}])
@@ -64,7 +50,7 @@ async fn passes(bed: &Bed, object: &Value, old: Option<&Value>) -> bool {
         "operation": if old.is_some() { "UPDATE" } else { "CREATE" },
         "userInfo": {"username": "system:serviceaccount:kube-system:replicaset-controller"},
     });
-    let answer = validate(&admission(bed), &serde_json::from_value(request).unwrap(), false).await;
+    let answer = validate(&bed.admission(), &serde_json::from_value(request).unwrap(), false).await;
     answer.denied.is_none()
 }
 
