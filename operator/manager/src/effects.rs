@@ -16,10 +16,11 @@ use placet_gate::{Cleared, evaluate};
 use serde_json::{Value, json};
 
 use crate::ledger::Recorded;
+use crate::queue::Work;
 use crate::reconcile::Reconciler;
 use crate::state::Raw;
 use crate::status;
-use crate::stores::{Work, text};
+use crate::stores::text;
 
 /// How soon a hold that could not be lifted is tried again: the pod changed meanwhile, or the API server was busy.
 const SOON: SignedDuration = SignedDuration::from_millis(500);

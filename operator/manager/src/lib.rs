@@ -13,6 +13,7 @@ pub mod effects;
 pub mod infra;
 pub mod ledger;
 pub mod memory;
+pub mod queue;
 pub mod quota;
 pub mod receipts;
 pub mod reconcile;

@@ -23,10 +23,11 @@ use crate::infra::clock::Trust;
 use crate::infra::lease::Claim;
 use crate::infra::supervisor::Shutdown;
 use crate::ledger::Ledger;
+use crate::queue::{Queue, Work};
 use crate::services::events::{EventSink, EventType};
 use crate::state::State;
 use crate::status;
-use crate::stores::{Queue, RawObjects, Work};
+use crate::stores::RawObjects;
 use crate::unseen::Looks;
 
 /// Releases that are worked on at once. Each waits for the API server most of the time.
@@ -129,27 +130,26 @@ impl Reconciler {
         if !self.claim.is_current() || !self.state.store_problems().is_empty() {
             return Ok(());
         }
-        let mut work = self.queue.take();
-        work.extend(self.due(now));
+        self.queue.push(self.due(now));
         // A clock that is no longer trusted, or is again, changes every decision.
         let trusts = trust == Trust::Trusted;
         if std::mem::replace(&mut kept.trusted, trusts) != trusts {
             let releases = self.state.world().names(Kind::ModelRelease);
-            work.extend(releases.into_iter().map(|(namespace, name)| Work::Release(namespace, name)));
+            self.queue.push(releases.into_iter().map(|(namespace, name)| Work::Release(namespace, name)));
         }
         let nearly_used = self.ledger.nearly_used(now);
         let too_large = self.installation().too_large(self.ledger.too_large(now));
         if self.installation().observe(now, &trust, &log, nearly_used) || too_large {
             let policies = self.state.world().names(Kind::ReleasePolicy);
-            work.extend(policies.into_iter().map(|(_, name)| policy(name)));
+            self.queue.push(policies.into_iter().map(|(_, name)| policy(name)));
         }
-        if !work.is_empty() {
+        if !self.queue.is_empty() {
             kept.looks.changed(now);
         }
         if kept.looks.due(now) {
             self.look(&mut kept.looks, now).await;
         }
-        self.work_all(work).await;
+        self.work_all().await;
         Ok(())
     }
 
@@ -220,16 +220,19 @@ impl Reconciler {
         self.timers.lock().unwrap_or_else(PoisonError::into_inner).insert(work, at);
     }
 
-    /// Does all of this work, and for a while what comes meanwhile: who waits for a hold to be lifted does not wait for
-    /// the status of a hundred other objects. The same work is never done twice at once.
-    async fn work_all(&self, mut waiting: BTreeSet<Work>) {
+    /// Does what waits, and what comes meanwhile, until the turn is over: who waits for a hold to be lifted does not
+    /// wait for the status of a hundred other objects. The same work is never done twice at once.
+    async fn work_all(&self) {
         let until = tokio::time::Instant::now() + TURN;
         let (mut busy, mut running) = (BTreeSet::new(), FuturesUnordered::new());
         loop {
-            while running.len() < AT_ONCE
-                && let Some(next) = waiting.iter().find(|work| !busy.contains(*work)).cloned()
+            let over = tokio::time::Instant::now() >= until;
+            // What comes while a store is not live waits for the next turn, which knows what to do then.
+            while !over
+                && running.len() < AT_ONCE
+                && self.state.store_problems().is_empty()
+                && let Some(next) = self.queue.next(&busy)
             {
-                waiting.remove(&next);
                 busy.insert(next.clone());
                 running.push(async move {
                     self.work(next.clone()).await;
@@ -237,18 +240,16 @@ impl Reconciler {
                 });
             }
             if running.is_empty() {
+                if !self.queue.is_empty() {
+                    self.queue.wake();
+                }
                 return;
             }
             tokio::select! {
                 Some(done) = running.next() => {
                     busy.remove(&done);
                 }
-                () = self.queue.ring(), if tokio::time::Instant::now() < until => {
-                    // What comes while a store is not live waits for the next turn, which knows what to do then.
-                    if self.state.store_problems().is_empty() {
-                        waiting.extend(self.queue.take());
-                    }
-                }
+                () = self.queue.ring(), if !over => {}
             }
         }
     }

@@ -29,6 +29,7 @@ use crate::infra::tls::{self, Serving};
 use crate::infra::{client, telemetry};
 use crate::ledger::Ledger;
 use crate::memory::Memory;
+use crate::queue::Queue;
 use crate::quota::Limits;
 use crate::receipts::{self, Desk, History, Receipts};
 use crate::reconcile::Reconciler;
@@ -38,7 +39,7 @@ use crate::services::key_orders::{self, Looking};
 use crate::services::reading::{Readers, Token, evidence_router};
 use crate::services::{owner, packs, uninstall};
 use crate::state::State;
-use crate::stores::{self, Queue};
+use crate::stores;
 use crate::unseen::Seen;
 
 /// How long stopping may take: below the 30 s that Kubernetes gives a pod.

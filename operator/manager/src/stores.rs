@@ -15,51 +15,12 @@ use placet_evidence::Digest;
 use placet_gate::object::is_ending;
 use placet_gate::world::World;
 use serde_json::Value;
-use tokio::sync::Notify;
 
 use crate::infra::freshness::Freshness;
 use crate::infra::supervisor::{Phase, Shutdown, Supervisor};
 use crate::infra::watch::{Event, Watch, WatchConfig};
+use crate::queue::{Queue, Work};
 use crate::state::{Parent, Pod, Raw, State, Workloads};
-
-/// What a change makes necessary to look at again.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Work {
-    /// A release, by namespace and name.
-    Release(String, String),
-    /// The status of another object of ours.
-    Object(Kind, String, String),
-}
-
-/// Work that waits; the same work waits once.
-#[derive(Debug, Default)]
-pub struct Queue {
-    waiting: Mutex<BTreeSet<Work>>,
-    bell: Notify,
-}
-
-impl Queue {
-    /// Adds work.
-    pub fn push(&self, work: impl IntoIterator<Item = Work>) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).extend(work);
-        self.bell.notify_one();
-    }
-
-    /// Everything that waits, taken.
-    pub fn take(&self) -> BTreeSet<Work> {
-        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-
-    /// Waits until there may be work.
-    pub async fn ring(&self) {
-        self.bell.notified().await;
-    }
-}
 
 /// Objects of ours as last seen, for status (generation, old status): by kind, namespace, name.
 pub type RawObjects = Mutex<BTreeMap<(Kind, String, String), Raw>>;

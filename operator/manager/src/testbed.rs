@@ -24,12 +24,12 @@ use crate::infra::lease::Claim;
 use crate::infra::supervisor::Shutdown;
 use crate::ledger::Ledger;
 use crate::memory::Memory;
+use crate::queue::{Queue, Work};
 use crate::quota::Limits;
 use crate::reconcile::{Kept, Reconciler};
 use crate::services::events::{EventSink, EventTask};
 use crate::services::fake::{Asked, Fake};
 use crate::state::{Raw, State};
-use crate::stores::{Queue, Work};
 use crate::unseen::Seen;
 
 /// The namespace of everything.

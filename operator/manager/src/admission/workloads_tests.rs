@@ -168,7 +168,7 @@ async fn what_was_let_go_since_nobody_enforced_replaces_nothing() {
     bed.namespace(None);
     bed.fake.put(&crate::testbed::pod_path("a"), pod("a", true));
     pods(&bed, &[pod("a", true)]);
-    bed.reconciler.queue.push([crate::stores::Work::Release(NS.to_owned(), String::new())]);
+    bed.reconciler.queue.push([crate::queue::Work::Release(NS.to_owned(), String::new())]);
     bed.turns(1).await;
     assert!(!bed.held("a"));
     let told = bed.index(|p| matches!(p, Payload::HoldLifted(body) if body.decision.is_none()));
