@@ -85,6 +85,12 @@ pub fn event(index: u64, record: &Record, spec: Option<&serde_json::Value>, name
             let what = format!("{} {}", kind_word(&record.subject.kind), done(p.op, record.has_actor()));
             (what, join(&record.subject.name, &by), digest_change(p.before.as_ref(), p.after.as_ref()))
         }
+        Payload::PolicyEffect(p) => {
+            let what = format!("{} {}", kind_word(&record.subject.kind), if p.after.is_some() { "in force" } else { "no longer in force" });
+            let less = if p.loosens { ", asks for less" } else { "" };
+            let why = format!("{}{less}", p.because);
+            (what, join(&record.subject.name, &why), digest_change(p.before.as_ref(), p.after.as_ref()))
+        }
         Payload::Stamp(s) => {
             let what = format!("{} stamped", kind_word(&s.kind));
             (what, join(&s.name, &by), format!("digest {}, receipt key {}", digest(Some(&s.content)), s.key))

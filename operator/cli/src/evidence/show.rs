@@ -144,6 +144,7 @@ fn stored(record: &Record) -> Option<Digest> {
     match &record.payload {
         Payload::Object(o) => o.stored,
         Payload::PolicyChange(p) => p.stored,
+        Payload::PolicyEffect(p) => p.stored,
         Payload::Withdrawal(w) => w.stored,
         Payload::Approval(a) => a.stored,
         _ => None,

@@ -94,6 +94,7 @@ impl Payload {
             | Self::Approval(_)
             | Self::Withdrawal(_)
             | Self::PolicyChange(_)
+            | Self::PolicyEffect(_)
             | Self::Redaction(_) => {}
         }
     }

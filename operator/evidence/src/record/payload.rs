@@ -79,6 +79,8 @@ kinds! {
     WebhooksRemoved(WebhooksRemoved) = "webhooks.removed",
     /// A policy or a role changed.
     PolicyChange(PolicyChange) = "policy.change",
+    /// From now on another version of a policy decides, or none.
+    PolicyEffect(PolicyEffect) = "policy.effect",
     /// A key was replaced.
     KeyRotate(KeyRotate) = "key.rotate",
     /// What a key signed no longer counts, but for what the log had recorded before.
@@ -96,6 +98,7 @@ impl Payload {
             Self::Approval(a) => a.stored.into_iter().collect(),
             Self::Withdrawal(w) => w.stored.into_iter().collect(),
             Self::PolicyChange(p) => p.stored.into_iter().collect(),
+            Self::PolicyEffect(p) => p.stored.iter().chain(&p.approvals).copied().collect(),
             _ => Vec::new(),
         }
     }
@@ -537,6 +540,28 @@ pub struct PolicyChange {
     /// Digest of the stored new version; cited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<Digest>,
+}
+
+/// Body of `policy.effect`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyEffect {
+    /// Content digest of the version that decided before; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Digest>,
+    /// Content digest of the version that decides from now on; absent once a deletion has taken effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Digest>,
+    /// Digest of the stored version that decides from now on; cited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Digest>,
+    /// Whether it asks for less than the one before.
+    pub loosens: bool,
+    /// Why it takes effect: `First`, `Tightens`, `Approved`, `Unguarded` or `NobodyCould`.
+    pub because: String,
+    /// Digests of the stored approvals that name it; cited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Digest>,
 }
 
 /// Body of `redaction`.

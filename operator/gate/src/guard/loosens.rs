@@ -1,0 +1,411 @@
+//! In which ways a version of a policy asks for less than the one before it.
+//!
+//! Total: each field of the spec is taken apart by name, so that one that is added later does not compile before somebody
+//! has said here what loosens it; and each change that is not known to ask for more counts as loosening. Where a version
+//! loosens nothing, nothing is cleared under it that was not cleared under the one before, whatever other policies apply.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+
+use placet_api::approval::Covers;
+use placet_api::common::Class;
+use placet_api::guard::PolicyGuard;
+use placet_api::releasepolicy::{
+    AcceptanceAuthority, AcceptanceNeeds, AppliesTo, ApprovalRule, AssessmentRule, EmptyDigest,
+    LabelSelector, Proof, ReleasePolicySpec, Replacements, SeparationOfDuties, TestRule, Validity,
+    WhenIndeterminate, WildcardGrants,
+};
+use placet_api::scalar::Decimal;
+
+use crate::people::Person;
+use crate::policy;
+
+/// Each way in which `new` asks for less than `old`: the field, and what became of it. Empty if in none.
+pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> {
+    let mut out = Found(Vec::new());
+    let ReleasePolicySpec {
+        applies_to,
+        classification,
+        assessment,
+        tests,
+        attribute_sets,
+        risk_appetite,
+        risk_matrix,
+        acceptance_authority,
+        approvals,
+        separation_of_duties,
+        validity,
+        platform_images,
+        // Says when a version applies, not what it asks for.
+        applies_to_cleared: _,
+        replacements,
+        minimum_class,
+        guard,
+    } = old;
+    let AppliesTo { classes, namespace_selector } = applies_to;
+    out.differs("appliesTo.classes", &set(classes), &set(&new.applies_to.classes));
+    let selectors = (plain(namespace_selector.as_ref()), plain(new.applies_to.namespace_selector.as_ref()));
+    out.differs("appliesTo.namespaceSelector", &selectors.0, &selectors.1);
+    // Naming who confirms a class below High lets in what nobody could confirm.
+    out.differs("classification", classification, &new.classification);
+    out.assessment(assessment.as_ref(), new.assessment.as_ref());
+    out.tests(&policy::tests_of(tests), &policy::tests_of(&new.tests));
+    // A set more can turn a test that failed into one that does not show which way it goes.
+    out.differs("attributeSets", attribute_sets, &new.attribute_sets);
+    out.at_most("riskAppetite", *risk_appetite, new.risk_appetite);
+    // A level that is higher may be accepted by others.
+    out.differs("riskMatrix", risk_matrix, &new.risk_matrix);
+    out.authority(acceptance_authority.as_deref(), new.acceptance_authority.as_deref());
+    out.approvals((old, approvals), (new, &new.approvals));
+    let nothing = SeparationOfDuties::default();
+    out.duties(
+        separation_of_duties.as_ref().unwrap_or(&nothing),
+        new.separation_of_duties.as_ref().unwrap_or(&nothing),
+    );
+    // How long before an acceptance ends it is told.
+    let terms = |v: &Option<Validity>| {
+        v.as_ref()
+            .map(|Validity { first_use_days, running_days, warn_days: _ }| (*first_use_days, *running_days))
+    };
+    let (before, after) = (terms(validity), terms(&new.validity));
+    out.at_most("validity.firstUseDays", before.map(|t| t.0), after.map(|t| t.0));
+    out.at_most("validity.runningDays", before.map(|t| t.1), after.map(|t| t.1));
+    let images = |spec: &ReleasePolicySpec| -> BTreeSet<String> {
+        spec.platform_images.iter().flatten().map(|i| i.image.to_string()).collect()
+    };
+    let _ = platform_images;
+    out.gains("platformImages", &images(old), &images(new));
+    if *replacements != Some(Replacements::Start) && new.replacements == Some(Replacements::Start) {
+        out.add("replacements", "Hold", "Start");
+    }
+    // A higher class is asked for other things, not always for more.
+    out.differs("minimumClass", minimum_class, &new.minimum_class);
+    let PolicyGuard { role, loosening } = guard.clone().unwrap_or_default();
+    let after = new.guard.clone().unwrap_or_default();
+    out.differs("guard.role", &role, &after.role);
+    if loosening.is_some_and(|l| l == placet_api::guard::Loosening::Apply) {
+        // It may be loosened by anybody who may edit it.
+    } else if after.loosening == Some(placet_api::guard::Loosening::Apply) {
+        out.add("guard.loosening", "Wait", "Apply");
+    }
+    out.0
+}
+
+/// Each way in which a policy that is new beside those in force could clear what they do not clear. Empty if there is none:
+/// then those in force ask for everything already, and it adds to that.
+pub fn adds(new: &ReleasePolicySpec, in_force: &[&ReleasePolicySpec]) -> Vec<String> {
+    let mut out = Vec::new();
+    let selector = plain(new.applies_to.namespace_selector.as_ref());
+    let everywhere = LabelSelector::default();
+    let mut beside: Vec<&ReleasePolicySpec> = Vec::new();
+    for class in &new.applies_to.classes {
+        let of_class: Vec<&ReleasePolicySpec> = in_force
+            .iter()
+            .copied()
+            .filter(|p| p.applies_to.classes.contains(class))
+            .filter(|p| {
+                let its = plain(p.applies_to.namespace_selector.as_ref());
+                its == everywhere || its == selector
+            })
+            .collect();
+        if of_class.is_empty() {
+            out.push(format!(
+                "appliesTo: no policy in force applies to class {class} in all of these namespaces, where nothing is cleared so far"
+            ));
+        }
+        if *class < Class::High
+            && new.classification.is_some()
+            && !of_class.iter().any(|p| p.classification.is_some())
+        {
+            out.push(format!("classification: so far nobody may confirm the class {class}"));
+        }
+        let known = |level| {
+            of_class.iter().any(|p| p.acceptance_authority.iter().flatten().any(|a| a.level == level))
+        };
+        for authority in new.acceptance_authority.iter().flatten().filter(|a| !known(a.level)) {
+            out.push(format!(
+                "acceptanceAuthority: so far nobody may accept {} of class {class}",
+                authority.level
+            ));
+        }
+        beside.extend(of_class);
+    }
+    let counts = |p: &&ReleasePolicySpec| wildcards(p.separation_of_duties.as_ref()) == WildcardGrants::Count;
+    if !counts(&new) && !beside.is_empty() && beside.iter().all(counts) {
+        out.push("separationOfDuties.wildcardGrants: Rejects by wildcard would count no more".to_owned());
+    }
+    if new.risk_matrix.is_some() && !beside.iter().any(|p| p.risk_matrix.is_some()) {
+        out.push("riskMatrix: another than the one that levels are looked up in so far".to_owned());
+    }
+    if new.attribute_sets.as_ref().is_some_and(|s| !s.is_empty()) {
+        out.push("attributeSets: tests would look at other groups".to_owned());
+    }
+    if policy::tests_of(&new.tests).iter().any(warns) {
+        out.push("tests: whenIndeterminate Warn".to_owned());
+    }
+    if new.minimum_class.is_some() {
+        out.push("minimumClass: other policies would apply".to_owned());
+    }
+    out
+}
+
+/// A selector, with one that says nothing as nothing.
+fn plain(selector: Option<&LabelSelector>) -> LabelSelector {
+    let mut selector = selector.cloned().unwrap_or_default();
+    selector.match_labels = selector.match_labels.filter(|l| !l.is_empty());
+    selector.match_expressions = selector.match_expressions.filter(|l| !l.is_empty());
+    selector
+}
+
+fn set<T: Ord + Clone>(list: &[T]) -> BTreeSet<T> {
+    list.iter().cloned().collect()
+}
+
+fn wildcards(duties: Option<&SeparationOfDuties>) -> WildcardGrants {
+    duties.and_then(|d| d.wildcard_grants).unwrap_or(WildcardGrants::Ignore)
+}
+
+fn warns(rule: &TestRule) -> bool {
+    rule.when_indeterminate == Some(WhenIndeterminate::Warn)
+}
+
+/// What was found.
+struct Found(Vec<String>);
+
+impl Found {
+    fn add(&mut self, field: &str, before: impl Display, after: impl Display) {
+        self.0.push(format!("{field}: {before} before, {after} now"));
+    }
+
+    fn say(&mut self, text: String) {
+        self.0.push(text);
+    }
+
+    /// A field of which no change is known to ask for more.
+    fn differs<T: PartialEq>(&mut self, field: &str, before: &T, after: &T) {
+        if before != after {
+            self.0.push(format!("{field}: changed"));
+        }
+    }
+
+    /// A maximum: less of it asks for more, and none is the most.
+    fn at_most<T: PartialOrd + Display>(&mut self, field: &str, before: Option<T>, after: Option<T>) {
+        match (before, after) {
+            (None, _) => {}
+            (Some(before), None) => self.add(field, before, "none"),
+            (Some(before), Some(after)) if after > before => self.add(field, before, after),
+            _ => {}
+        }
+    }
+
+    /// A minimum: more of it asks for more, and none asks for nothing.
+    fn at_least<T: PartialOrd + Display>(&mut self, field: &str, before: Option<T>, after: Option<T>) {
+        match (before, after) {
+            (None, _) => {}
+            (Some(before), None) => self.add(field, before, "none"),
+            (Some(before), Some(after)) if after < before => self.add(field, before, after),
+            _ => {}
+        }
+    }
+
+    /// What is named in it is let in.
+    fn gains<T: Ord + Display>(&mut self, field: &str, before: &BTreeSet<T>, after: &BTreeSet<T>) {
+        for more in after.difference(before) {
+            self.say(format!("{field}: {more} added"));
+        }
+    }
+
+    /// What is named in it is kept out.
+    fn loses<T: Ord + Display>(&mut self, field: &str, before: &BTreeSet<T>, after: &BTreeSet<T>) {
+        for less in before.difference(after) {
+            self.say(format!("{field}: {less} left out"));
+        }
+    }
+
+    fn assessment(&mut self, before: Option<&AssessmentRule>, after: Option<&AssessmentRule>) {
+        let required = |rule: Option<&AssessmentRule>| rule.is_some_and(|r| r.required);
+        if required(before) && !required(after) {
+            self.add("assessment.required", true, false);
+        }
+        let age = |rule: Option<&AssessmentRule>| {
+            rule.and_then(|AssessmentRule { required: _, max_age_days }| *max_age_days)
+        };
+        self.at_most("assessment.maxAgeDays", age(before), age(after));
+    }
+
+    fn tests(&mut self, before: &[TestRule], after: &[TestRule]) {
+        let same = |a: &TestRule, b: &TestRule| {
+            a.type_ == b.type_ && a.metric == b.metric && a.compare == b.compare && a.reference == b.reference
+        };
+        for old in before {
+            let field = format!("tests[{} {}]", old.type_, old.metric);
+            match after.iter().find(|new| same(old, new)) {
+                Some(new) => self.test(&field, old, new),
+                None => self.say(format!("{field}: left out")),
+            }
+        }
+        for new in after.iter().filter(|new| !before.iter().any(|old| same(old, new))) {
+            if warns(new) {
+                // Beside a stricter rule of another policy it could make Indeterminate, and so let in, what fails there.
+                self.say(format!("tests[{} {}]: added with whenIndeterminate Warn", new.type_, new.metric));
+            }
+        }
+    }
+
+    fn test(&mut self, field: &str, before: &TestRule, after: &TestRule) {
+        let TestRule {
+            type_: _,
+            metric: _,
+            compare: _,
+            reference: _,
+            at_least,
+            at_most,
+            confidence,
+            min_group_size,
+            min_rows,
+            when_indeterminate: _,
+            max_age_days,
+        } = before;
+        let value = |d: &Option<Decimal>| d.as_ref().map(Decimal::value);
+        self.at_least(&format!("{field}.atLeast"), value(at_least), value(&after.at_least));
+        self.at_most(&format!("{field}.atMost"), value(at_most), value(&after.at_most));
+        self.at_most(&format!("{field}.maxAgeDays"), *max_age_days, after.max_age_days);
+        if !warns(before) && warns(after) {
+            self.add(&format!("{field}.whenIndeterminate"), "Hold", "Warn");
+        }
+        // How much has to be there. With Warn any change counts: more of it makes Indeterminate, and so lets in, what fails.
+        let sure = |d: &Option<Decimal>| d.as_ref().map_or(0.95, Decimal::value);
+        let amounts = [
+            ("confidence", sure(confidence), sure(&after.confidence)),
+            (
+                "minGroupSize",
+                f64::from(min_group_size.unwrap_or(100)),
+                f64::from(after.min_group_size.unwrap_or(100)),
+            ),
+            ("minRows", f64::from(min_rows.unwrap_or(0)), f64::from(after.min_rows.unwrap_or(0))),
+        ];
+        for (name, before, now) in amounts {
+            if now < before || (now > before && warns(after)) {
+                self.add(&format!("{field}.{name}"), before, now);
+            }
+        }
+    }
+
+    fn authority(&mut self, before: Option<&[AcceptanceAuthority]>, after: Option<&[AcceptanceAuthority]>) {
+        let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+        let levels = |all: &[AcceptanceAuthority]| -> BTreeSet<_> { all.iter().map(|a| a.level).collect() };
+        self.gains("acceptanceAuthority", &levels(before), &levels(after));
+        self.loses("acceptanceAuthority", &levels(before), &levels(after));
+        for old in before {
+            let Some(new) = after.iter().find(|a| a.level == old.level) else { continue };
+            let AcceptanceAuthority { level, roles, needs, consulted, max_days } = old;
+            let field = format!("acceptanceAuthority[{level}]");
+            let every = |needs: &Option<AcceptanceNeeds>| *needs == Some(AcceptanceNeeds::EveryRole);
+            if every(needs) {
+                if !every(&new.needs) {
+                    self.add(&format!("{field}.needs"), "EveryRole", "AnyRole");
+                }
+                self.loses(&format!("{field}.roles"), &set(roles), &set(&new.roles));
+            } else {
+                self.gains(&format!("{field}.roles"), &set(roles), &set(&new.roles));
+            }
+            let heard = |roles: &Option<Vec<_>>| set(roles.as_deref().unwrap_or_default());
+            self.loses(&format!("{field}.consulted"), &heard(consulted), &heard(&new.consulted));
+            self.at_most(&format!("{field}.maxDays"), *max_days, new.max_days);
+        }
+    }
+
+    fn approvals(
+        &mut self,
+        (of_old, before): (&ReleasePolicySpec, &[ApprovalRule]),
+        (of_new, after): (&ReleasePolicySpec, &[ApprovalRule]),
+    ) {
+        for old in before {
+            let ApprovalRule { role, count, covers: _, empty_digest, when, not_in_groups, proof } = old;
+            let field = format!("approvals[{role}]");
+            let Some(new) = after.iter().find(|r| r.role == *role) else {
+                self.say(format!("{field}: left out"));
+                continue;
+            };
+            self.at_least(&format!("{field}.count"), Some(*count), Some(new.count));
+            // Evidence binds the content too, and more: whoever approved it has approved the content.
+            let (was, is) = (of_old.covers(old), of_new.covers(new));
+            if was != is && is != Covers::Evidence {
+                self.add(&format!("{field}.covers"), was, is);
+            }
+            if new.when.is_some() && new.when != *when {
+                self.say(format!("{field}.when: asked for in fewer cases"));
+            }
+            let groups = |g: &Option<Vec<_>>| set(g.as_deref().unwrap_or_default());
+            self.loses(&format!("{field}.notInGroups"), &groups(not_in_groups), &groups(&new.not_in_groups));
+            let proven = |p: &Option<Proof>| p.unwrap_or(Proof::Stamp);
+            if proven(&new.proof) < proven(proof) {
+                self.say(format!("{field}.proof: asks for less"));
+            }
+            if *empty_digest != Some(EmptyDigest::Fill) && new.empty_digest == Some(EmptyDigest::Fill) {
+                self.add(&format!("{field}.emptyDigest"), "Refuse", "Fill");
+            }
+        }
+        for new in after.iter().filter(|new| !before.iter().any(|old| old.role == new.role)) {
+            if new.empty_digest == Some(EmptyDigest::Fill) {
+                self.add(&format!("approvals[{}].emptyDigest", new.role), "Refuse", "Fill");
+            }
+        }
+    }
+
+    fn duties(&mut self, before: &SeparationOfDuties, after: &SeparationOfDuties) {
+        let SeparationOfDuties {
+            author_may_approve,
+            one_role_per_person,
+            barred_groups,
+            acceptor_not_approver_as,
+            policy_change_days,
+            service_accounts,
+            wildcard_grants: _,
+            aliases,
+        } = before;
+        let at = |name: &str| format!("separationOfDuties.{name}");
+        if *author_may_approve != Some(true) && after.author_may_approve == Some(true) {
+            self.add(&at("authorMayApprove"), false, true);
+        }
+        if *one_role_per_person != Some(false) && after.one_role_per_person == Some(false) {
+            self.add(&at("oneRolePerPerson"), true, false);
+        }
+        let titles = |list: &Option<Vec<_>>| set(list.as_deref().unwrap_or_default());
+        self.loses(&at("barredGroups"), &titles(barred_groups), &titles(&after.barred_groups));
+        let names = |list: &Option<Vec<_>>| set(list.as_deref().unwrap_or_default());
+        self.loses(
+            &at("acceptorNotApproverAs"),
+            &names(acceptor_not_approver_as),
+            &names(&after.acceptor_not_approver_as),
+        );
+        self.at_least(&at("policyChangeDays"), *policy_change_days, after.policy_change_days);
+        let accounts = |list: &Option<Vec<_>>| titles(list).len();
+        let more = titles(&after.service_accounts).difference(&titles(service_accounts)).count();
+        if more > 0 {
+            self.add(&at("serviceAccounts"), accounts(service_accounts), accounts(&after.service_accounts));
+        }
+        // Counting wildcards lets in approvals, not counting them lets go of Rejects.
+        if wildcards(Some(before)) != wildcards(Some(after)) {
+            self.say(format!("{}: changed", at("wildcardGrants")));
+        }
+        let joined = people(after);
+        let apart = aliases.iter().flatten().any(|alias| {
+            let ones: BTreeSet<Option<&Person>> =
+                alias.names.iter().map(|n| joined.get(&Person::from_token(n))).collect();
+            ones.len() != 1 || ones.contains(&None)
+        });
+        if apart {
+            self.say(format!("{}: names of one person are taken apart", at("aliases")));
+        }
+    }
+}
+
+/// Names that are the same person, each with the one that stands for all.
+fn people(duties: &SeparationOfDuties) -> BTreeMap<Person, Person> {
+    let mut out = BTreeMap::new();
+    for alias in duties.aliases.iter().flatten() {
+        policy::join_names(&mut out, alias.names.iter().map(|n| Person::from_token(n)));
+    }
+    out
+}

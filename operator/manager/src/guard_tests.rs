@@ -1,0 +1,1 @@
+//! A change that loosens a policy waits for a second person.
