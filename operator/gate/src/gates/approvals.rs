@@ -104,9 +104,8 @@ pub fn tally(
     let mut out = Tally::default();
     let same = |p: &Person| cx.requirements.map_or_else(|| p.clone(), |r| r.same(p).clone());
     let excluded: BTreeSet<Person> = excluded.iter().map(same).collect();
-    // Rejects that count, and those that an approval answers, by name, with when it did.
-    let mut rejects: Vec<(&str, Timestamp)> = Vec::new();
-    let mut answered: Vec<(&str, Timestamp)> = Vec::new();
+    let mut rejects: Vec<(&Object<ApprovalSpec>, &ApprovalSpec, Timestamp)> = Vec::new();
+    let mut answers: Vec<Answer<'_>> = Vec::new();
     for approval in &cx.snapshot.approvals {
         let Ok(spec) = &approval.spec else { continue };
         if spec.subject.kind != wanted.kind
@@ -115,32 +114,58 @@ pub fn tally(
         {
             continue;
         }
+        let digest = spec.subject.digest.as_str();
         match spec.decision {
             ApprovalDecision::Reject => {
                 // A Reject stands for the content that was looked at, whatever part of it the digest covers.
                 let trust = cx.snapshot.trust();
                 let decider = approval.standing().and_then(|s| trust.decider(&approval.record, spec, s).ok());
                 let holds = decider.filter(|s| entitled(cx, s, spec.role.as_str()).is_ok());
-                if let Some(standing) = holds.filter(|_| wanted.is_now(spec.subject.digest.as_str())) {
-                    rejects.push((approval.name(), standing.created_at));
+                if let Some(standing) = holds.filter(|_| wanted.is_now(digest)) {
+                    rejects.push((approval, spec, standing.created_at));
                 }
             }
             ApprovalDecision::Approve => match counts(cx, approval, spec, wanted, &excluded, term) {
                 Ok(Some((person, at))) => {
-                    answered.extend(spec.answers.iter().flatten().map(|name| (name.as_str(), at)));
+                    answers.push(Answer { spec, at, whole: true });
                     out.counted.insert(same(&person));
+                }
+                Ok(None) if spec.answers.is_some() && wanted.is_now(digest) => {
+                    let own = Wanted { covers: spec.subject.covers, digest, ..*wanted };
+                    let counted = counts(cx, approval, spec, &own, &excluded, term).ok().flatten();
+                    answers.extend(counted.map(|(_, at)| Answer { spec, at, whole: false }));
                 }
                 Ok(None) => {}
                 Err(why) => out.why_not.push(why),
             },
         }
     }
-    // A name that bears another Reject by now is not answered by an approval of before.
-    let stands = |(name, at): &(&str, Timestamp)| !answered.iter().any(|(a, then)| a == name && then > at);
-    out.rejects = rejects.into_iter().filter(stands).map(|(name, _)| name.to_owned()).collect();
+    let stands = |(reject, spec, at): &(&Object<ApprovalSpec>, &ApprovalSpec, Timestamp)| {
+        !answers.iter().any(|answer| answer.lifts(reject.name(), spec, *at))
+    };
+    out.rejects = rejects.into_iter().filter(stands).map(|(reject, ..)| reject.name().to_owned()).collect();
     out.rejects.sort();
     out.rejects.dedup();
     out
+}
+
+/// An approval that counts and that may answer Rejects.
+struct Answer<'a> {
+    spec: &'a ApprovalSpec,
+    at: Timestamp,
+    /// Whether it is what was wanted, and not only another part of the subject.
+    whole: bool,
+}
+
+impl Answer<'_> {
+    /// Whether it answers a Reject of this name: given later (a name that bears another Reject by now is not answered by an
+    /// approval of before), in the same role, and for the same part of the subject or for all that the role is asked for.
+    fn lifts(&self, name: &str, reject: &ApprovalSpec, at: Timestamp) -> bool {
+        self.at > at
+            && self.spec.answers.iter().flatten().any(|answered| answered.as_str() == name)
+            && self.spec.role == reject.role
+            && (self.whole || self.spec.subject.digest == reject.subject.digest)
+    }
 }
 
 /// Whether somebody held the role that they decided in, or why that does not count.
@@ -241,7 +266,13 @@ fn counts(
     })?;
     let who = &standing.creator;
     entitled(cx, standing, spec.role.as_str()).and_then(|()| eligible(cx, standing)).map_err(why)?;
-    let rule = term.and_then(|r| r.approvals.get(&(spec.role.to_string(), covers_key(wanted.covers))));
+    // What answers a Reject of another part than the role is asked for is held to the same.
+    let rule = term.and_then(|r| {
+        let asked = r.approvals.get(&(spec.role.to_string(), covers_key(wanted.covers)));
+        asked.or_else(|| {
+            r.approvals.iter().find(|((role, _), _)| role == spec.role.as_str()).map(|(_, rule)| rule)
+        })
+    });
     if let Some(rule) = rule {
         if let Some(group) = standing.groups.iter().find(|g| rule.not_in_groups.contains(*g)) {
             return Err(why(format!("{who} is in the group {group}, which does not count as {}", spec.role)));

@@ -49,7 +49,8 @@ fn rejected(cx: &Context<'_>, assessment: &Object<ImpactAssessmentSpec>, out: &m
         also: &[],
         role: None,
     };
-    for reject in &approvals::tally(cx, &wanted, &[], None).rejects {
+    let authors = assessment.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
+    for reject in &approvals::tally(cx, &wanted, authors, None).rejects {
         out.not_met(
             GATE,
             Reason::Rejected,

@@ -103,7 +103,8 @@ fn rejected(cx: &Context<'_>, out: &mut Outcome) {
         also: &[system.classification.as_deref().unwrap_or_default()],
         role: None,
     };
-    for reject in &approvals::tally(cx, &wanted, &[], None).rejects {
+    let authors = system.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
+    for reject in &approvals::tally(cx, &wanted, authors, None).rejects {
         out.not_met(
             GATE,
             Reason::Rejected,
