@@ -7,7 +7,7 @@ mod stamps;
 
 pub use bounds::MOST_POLICIES;
 pub use payload::*;
-pub use personal::{ACTOR, Commitment, Opening, Personal, commit};
+pub use personal::{ACTOR, CREATOR, Commitment, Opening, Personal, SIGNER, commit};
 pub use stamps::{KeyDistrust, KeyRotate, Stamped};
 
 use std::collections::HashSet;

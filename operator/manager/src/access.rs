@@ -7,7 +7,7 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessRevie
 use kube::api::PostParams;
 use kube::{Api, Client};
 use placet_api::approvalrole::RoleScope;
-use placet_api::keys;
+use placet_api::{Kind, keys};
 
 use crate::admission::review::UserInfo;
 use crate::state::State;
@@ -60,6 +60,15 @@ fn nobodys_role(state: &State) -> anyhow::Result<String> {
 /// The API server did not answer.
 pub async fn may_weaken(client: &Client, user: &UserInfo) -> anyhow::Result<bool> {
     allowed(client, user, keys::VERB_ENFORCE, "releasepolicies", None, None).await
+}
+
+/// Whether objects of a kind that somebody creates keep the stamp that they carry: asked cluster-wide, so that a tenant's
+/// wildcard in their own namespace brings back nothing.
+///
+/// # Errors
+/// The API server did not answer.
+pub async fn may_restore(client: &Client, user: &UserInfo, kind: Kind) -> anyhow::Result<bool> {
+    allowed(client, user, keys::VERB_RESTORE, kind.plural(), None, None).await
 }
 
 async fn allowed(

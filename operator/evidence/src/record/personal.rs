@@ -9,6 +9,10 @@ use crate::record::RecordError;
 
 /// The personal field that holds who did what a record tells: the user name.
 pub const ACTOR: &str = "actor.name";
+/// The personal field that holds whose signature an object bears, where somebody else sent it.
+pub const SIGNER: &str = "signer.name";
+/// The personal field that holds who had created an object that somebody else restored.
+pub const CREATOR: &str = "creator.name";
 
 /// A value of a person: a name, a comment, a contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
