@@ -3,14 +3,49 @@
 use std::collections::BTreeMap;
 
 use placet_evidence::{
-    Admission, ApprovalDecision, Decision, Digest, Effect, ObjectSeen, Operation, Payload, Record, Verdict,
+    ACTOR, Admission, ApprovalDecision, CREATOR, Decision, Digest, Effect, ObjectSeen, Operation, Payload,
+    Record, SIGNER, Verdict,
 };
 use serde::Serialize;
 
 use crate::text::short;
 
 /// Who did what a record tells, by the record's index, from the openings that may be read.
-pub type Names = BTreeMap<u64, String>;
+pub type Names = BTreeMap<u64, Who>;
+
+/// People of one record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Who {
+    /// Who sent it.
+    pub actor: Option<String>,
+    /// Whose signature it bears, where that is somebody else.
+    pub signer: Option<String>,
+    /// Who had created what the sender restored.
+    pub creator: Option<String>,
+}
+
+impl Who {
+    /// Takes in an opening.
+    pub fn take(&mut self, field: &str, name: String) {
+        match field {
+            ACTOR => self.actor = Some(name),
+            SIGNER => self.signer = Some(name),
+            CREATOR => self.creator = Some(name),
+            _ => {}
+        }
+    }
+
+    /// How it came, where its sender does not stand behind it.
+    fn way(&self) -> String {
+        let sender = self.actor.as_deref().unwrap_or("somebody");
+        let signed = if self.signer.is_some() { ", signed" } else { "" };
+        match (&self.signer, &self.creator) {
+            (None, None) => String::new(),
+            (Some(_), None) => format!("{signed}, applied by {sender}"),
+            (_, Some(_)) => format!("{signed}, restored by {sender}"),
+        }
+    }
+}
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,7 +65,8 @@ pub struct Event {
 
 /// Who did what a record tells, where it says so: by name where the name may be read.
 fn person(index: u64, record: &Record, names: &Names) -> String {
-    match names.get(&index) {
+    let who = names.get(&index).and_then(|w| w.signer.as_ref().or(w.creator.as_ref()).or(w.actor.as_ref()));
+    match who {
         Some(name) => name.clone(),
         None if record.has_actor() => "somebody".into(),
         None => String::new(),
@@ -86,7 +122,11 @@ pub fn event(index: u64, record: &Record, spec: Option<&serde_json::Value>, name
             (what, join(&record.subject.name, &by), digest_change(p.before.as_ref(), p.after.as_ref()))
         }
         Payload::PolicyEffect(p) => {
-            let what = format!("{} {}", kind_word(&record.subject.kind), if p.after.is_some() { "in force" } else { "no longer in force" });
+            let what = format!(
+                "{} {}",
+                kind_word(&record.subject.kind),
+                if p.after.is_some() { "in force" } else { "no longer in force" }
+            );
             let less = if p.loosens { ", asks for less" } else { "" };
             let why = format!("{}{less}", p.because);
             (what, join(&record.subject.name, &why), digest_change(p.before.as_ref(), p.after.as_ref()))
@@ -104,6 +144,8 @@ pub fn event(index: u64, record: &Record, spec: Option<&serde_json::Value>, name
             ("opening erased".into(), r.field.clone(), format!("of record {}, ground {}", r.index, r.ground))
         }
     };
+    let way = names.get(&index).map(Who::way).unwrap_or_default();
+    let detail = if detail.is_empty() { way.trim_start_matches(", ").to_owned() } else { detail + &way };
     Event { record: index, time: crate::text::seconds(record.time.wall), what, who, detail }
 }
 

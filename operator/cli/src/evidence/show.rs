@@ -7,7 +7,7 @@ use anyhow::bail;
 use placet_api::Kind;
 use placet_evidence::source::{read_inputs, read_object, read_openings, read_records};
 use placet_evidence::verify::{Outcome, Report};
-use placet_evidence::{ACTOR, Digest, Payload, Record, Source, Subject};
+use placet_evidence::{Digest, Payload, Record, Source, Subject};
 use placet_gate::visible;
 use serde_json::{Value, json};
 
@@ -159,9 +159,7 @@ fn names(source: &dyn Source, records: &[(u64, Record)]) -> Names {
     for bundle in bundles {
         // Openings are erasable and guarded apart: none is no error, and verification tells of damaged ones.
         for opening in read_openings(source, bundle).unwrap_or_default() {
-            if opening.field == ACTOR {
-                names.insert(opening.index, opening.value);
-            }
+            names.entry(opening.index).or_default().take(&opening.field, opening.value);
         }
     }
     names
