@@ -344,17 +344,48 @@ impl<'a> Lending<'a> {
         })
     }
 
+    /// An Approval of the release with all that its evidence is made of, as the status shows it now.
+    ///
+    /// # Errors
+    /// When it shows none in time.
+    pub async fn of_evidence(&self, object: &str, role: &str) -> Result<Value> {
+        let release = format!("modelrelease/{RELEASE}");
+        let digest = eventually("the evidence digest of the release", SOON, async || {
+            let found = self.cluster.field(self.ns, &release, "{.status.digests.evidence}").await?;
+            if found.starts_with("sha256:") { Ok(found) } else { Err(format!("{found:?}")) }
+        })
+        .await?;
+        let mut approval = self.approval(object, role, "ModelRelease", RELEASE, &digest);
+        approval["spec"]["subject"]["covers"] = json!("Evidence");
+        Ok(approval)
+    }
+
     /// Somebody approves the release in a role, until a moment or for as long as policy says.
     ///
     /// # Errors
     /// When it is refused.
     pub async fn approve(&self, who: &str, role: &str, until: Option<&str>) -> Result<()> {
-        let digest = self.digest(&format!("modelrelease/{RELEASE}")).await?;
-        let mut approval = self.approval(role, role, "ModelRelease", RELEASE, &digest);
-        if let Some(until) = until {
-            approval["spec"]["expiresAt"] = json!(until);
-        }
-        self.apply(who, &approval.to_string()).await?.ok().map(drop)
+        self.approve_as(role, who, role, until).await
+    }
+
+    /// The same with another name for the Approval.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn approve_as(&self, object: &str, who: &str, role: &str, until: Option<&str>) -> Result<()> {
+        let said = eventually(&format!("{who}'s approval to be of what there is"), SOON, async || {
+            let mut approval = self.of_evidence(object, role).await.map_err(|e| e.to_string())?;
+            if let Some(until) = until {
+                approval["spec"]["expiresAt"] = json!(until);
+            }
+            let said = self.apply(who, &approval.to_string()).await.map_err(|e| e.to_string())?;
+            // The status is a moment behind what was applied just now.
+            let behind =
+                ["look at what changed", "whose digest is known"].iter().any(|w| said.stderr.contains(w));
+            if said.code != 0 && behind { Err(said.stderr) } else { Ok(said) }
+        })
+        .await?;
+        said.ok().map(drop)
     }
 
     /// The validator approves the system's settings for the evaluation, and the executive accepts the risk.

@@ -20,10 +20,10 @@ fn world(twenty: bool) -> anyhow::Result<World> {
     let mut world = World::new();
     let mut filler = Filler::new(&reading, samples::NOW.parse()?);
     filler.policies(&mut world)?;
-    filler.namespace(&mut world, NAMESPACE, "deny")?;
     if twenty {
         filler.six_more_tests(&mut world)?;
     }
+    filler.namespace(&mut world, NAMESPACE, "deny")?;
     Ok(world)
 }
 

@@ -4,11 +4,11 @@
 use anyhow::Context as _;
 use jiff::Timestamp;
 use placet_api::keys;
-use placet_gate::digest;
 use placet_gate::object::Reading;
 use placet_gate::people::PeopleKey;
 use placet_gate::stamp::{Identity, ReceiptKeys, RoleAnswer, StampText};
-use placet_gate::world::World;
+use placet_gate::world::{Clock, World};
+use placet_gate::{digest, evaluate};
 use serde_json::{Value, json};
 
 /// The release that is cleared once everybody has approved.
@@ -80,12 +80,13 @@ pub struct Filler<'a> {
     now: Timestamp,
     /// Names that the objects brought.
     pub names: Names,
+    six_more: bool,
 }
 
 impl<'a> Filler<'a> {
     /// Objects are stamped an hour before `now`.
     pub fn new(reading: &'a Reading, now: Timestamp) -> Self {
-        Self { reading, now, names: Names::new() }
+        Self { reading, now, names: Names::new(), six_more: false }
     }
 
     /// One object, written by somebody.
@@ -125,11 +126,31 @@ impl<'a> Filler<'a> {
         Ok(())
     }
 
-    /// A namespace in which one release is cleared and another is not.
+    /// A namespace in which one release is cleared and another is not. What the policies ask for is in place before.
     ///
     /// # Errors
     /// When a sample does not parse.
     pub fn namespace(&mut self, world: &mut World, namespace: &str, mode: &str) -> anyhow::Result<()> {
+        self.documents(world, namespace, mode)?;
+        // What is approved is all of that. It is looked at in a world of its own: in the one that is measured, no decision
+        // has read anything yet.
+        let mut aside = World::new();
+        self.policies(&mut aside)?;
+        if self.six_more {
+            self.six_more_tests(&mut aside)?;
+        }
+        self.documents(&mut aside, namespace, mode)?;
+        let decision = evaluate(&aside.snapshot(namespace, CLEARED, Clock::Trusted(self.now)));
+        let evidence = decision.evidence.context("the sample's evidence is known")?;
+        for (role, who) in APPROVERS {
+            let mut approve = approval(namespace, ("ModelRelease", CLEARED), &evidence, role);
+            approve["spec"]["subject"]["covers"] = "Evidence".into();
+            self.add(world, who, &approve)?;
+        }
+        Ok(())
+    }
+
+    fn documents(&mut self, world: &mut World, namespace: &str, mode: &str) -> anyhow::Result<()> {
         world.set_namespace(namespace, [(keys::ENFORCE.to_owned(), mode.to_owned())].into());
         let system = self.add(world, "olga", &placed(one(SYSTEM)?, namespace))?;
         let assessment = placed(one(ASSESSMENT)?, namespace);
@@ -139,13 +160,7 @@ impl<'a> Filler<'a> {
             digest::risk(namespace, &name, &assessment["spec"], "R1")?.context("the sample has a risk R1")?;
         for text in RELEASES {
             let release = placed(one(text)?, namespace);
-            let name = text_of(&release, "/metadata/name");
-            let digest = self.add(world, "dana", &release)?;
-            if name == CLEARED {
-                for (role, who) in APPROVERS {
-                    self.add(world, who, &approval(namespace, ("ModelRelease", &name), &digest, role))?;
-                }
-            }
+            self.add(world, "dana", &release)?;
         }
         for text in REPORTS {
             self.add(world, "alice", &placed(with_more(one(text)?), namespace))?;
@@ -173,6 +188,7 @@ impl<'a> Filler<'a> {
     /// # Errors
     /// When it is none of ours.
     pub fn six_more_tests(&mut self, world: &mut World) -> anyhow::Result<()> {
+        self.six_more = true;
         let rules: Vec<Value> =
             MORE.iter().map(|m| json!({"type": "Performance", "metric": m, "atLeast": "0.10"})).collect();
         let policy = json!({

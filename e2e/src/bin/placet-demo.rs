@@ -262,6 +262,7 @@ async fn story(demo: &mut Demo, dir: &Path) -> anyhow::Result<()> {
     refused(demo).await?;
     biased(demo).await?;
     released(demo).await?;
+    softened(demo).await?;
     tampered(demo).await?;
     verified(demo, dir).await
 }
@@ -438,6 +439,36 @@ async fn released(demo: &mut Demo) -> anyhow::Result<()> {
         waited.as_secs_f64()
     ))?;
     demo.until("dana", &["get", "mr", "-n", "lending"], "True").await?;
+    Ok(())
+}
+
+async fn softened(demo: &mut Demo) -> anyhow::Result<()> {
+    demo.teller.chapter(
+        "Now that everybody has approved, dana lowers the residual risk in the assessment, so that nobody would have to \
+         accept it.",
+    )?;
+    let patch = |likelihood: u8, severity: u8| {
+        format!(
+            r#"[{{"op":"replace","path":"/spec/risks/0/residual","value":{{"likelihood":{likelihood},"severity":{severity}}}}}]"#
+        )
+    };
+    let (lowered, as_it_was) = (patch(1, 1), patch(2, 4));
+    let edit = ["patch", "ia", "credit-eligibility-2026", "-n", "lending", "--type", "json", "-p"];
+    let with = |value| edit.into_iter().chain([value]).collect::<Vec<&str>>();
+    demo.kubectl("dana", &with(&lowered), &DONE).await?;
+    demo.until("dana", &["get", "mr", V2, "-n", "lending"], "approvals").await?;
+    demo.placet(
+        "dana",
+        &["why", &format!("mr/{V2}"), "-n", "lending"],
+        &Told { code: 1, says: &["credit-eligibility-2026: spec.risks[R1].residual", "ContentChanged"] },
+    )
+    .await?;
+    demo.teller.say(
+        "\nThey approved the release with its assessment, its reports and what the policy asks: all are asked again, and the \
+         finding names the fields. As it was, it is what they approved:",
+    )?;
+    demo.kubectl("dana", &with(&as_it_was), &DONE).await?;
+    demo.until("dana", &["get", "mr", V2, "-n", "lending"], "True").await?;
     Ok(())
 }
 

@@ -38,7 +38,10 @@ async fn content_that_is_changed_voids_its_approvals() {
     lending.cleared("False").await.unwrap();
     let refusal =
         lending.kubectl("dana", &["set", "env", "deployment/credit-eligibility", "A=b"]).await.unwrap();
-    refused_with(&refusal, &["bob approved an earlier content; changed since: spec.developers"]);
+    refused_with(
+        &refusal,
+        &["bob approved earlier evidence; changed since: the release's content: spec.developers"],
+    );
     // What runs stays, its replacement does not start.
     assert_eq!(lending.running(1).await.unwrap(), before);
     lending.kubectl("root-admin", &["delete", "pod", &before[0].name]).await.unwrap().ok().unwrap();
@@ -47,9 +50,7 @@ async fn content_that_is_changed_voids_its_approvals() {
     lending.running(0).await.unwrap();
     // Approved anew, it runs.
     for (who, role) in placet_e2e::placet::APPROVERS {
-        let digest = lending.digest(&release).await.unwrap();
-        let approval = lending.approval(&format!("again-{role}"), role, "ModelRelease", RELEASE, &digest);
-        lending.apply(who, &approval.to_string()).await.unwrap().ok().unwrap();
+        lending.approve_as(&format!("again-{role}"), who, role, None).await.unwrap();
     }
     lending.cleared("True").await.unwrap();
 }

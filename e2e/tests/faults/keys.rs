@@ -1,6 +1,6 @@
 //! The key of receipts: rotated, distrusted, lost with its Secret.
 
-use placet_e2e::placet::{INSTALLED_IN, Lending, RELEASE};
+use placet_e2e::placet::{INSTALLED_IN, Lending};
 use placet_e2e::{Cluster, Output};
 use serde_json::{Value, json};
 
@@ -36,9 +36,7 @@ async fn stamped(lending: &Lending<'_>, approval: &str) -> (String, u64) {
 }
 
 async fn again(lending: &Lending<'_>, who: &str, role: &str, name: &str) {
-    let digest = lending.digest(&format!("mr/{RELEASE}")).await.unwrap();
-    let approval = lending.approval(name, role, "ModelRelease", RELEASE, &digest);
-    lending.apply(who, &approval.to_string()).await.unwrap().ok().unwrap();
+    lending.approve_as(name, who, role, None).await.unwrap();
 }
 
 /// What a deployment of the release is refused with.

@@ -224,10 +224,8 @@ async fn authors_and_one_person_twice_do_not_count() {
     }
     lending.settings_and_risk().await.unwrap();
     lending.approvals(&["model-owner"]).await.unwrap();
-    let digest = lending.digest(&format!("mr/{RELEASE}")).await.unwrap();
     for who in ["dana", "alice"] {
-        let approval =
-            lending.approval(&format!("by-{who}"), "model-owner", "ModelRelease", RELEASE, &digest);
+        let approval = lending.of_evidence(&format!("by-{who}"), "model-owner").await.unwrap();
         let applied = lending.apply(who, &approval.to_string()).await.unwrap();
         assert_eq!(applied.code, 0, "{applied:?}");
         holds(&applied.stderr, &["so this approval does not count"]);
@@ -244,7 +242,7 @@ async fn authors_and_one_person_twice_do_not_count() {
         "--user=vera",
     ];
     lending.cluster.kubectl("root-admin", bind).await.unwrap().ok().unwrap();
-    let approval = lending.approval("by-vera", "model-owner", "ModelRelease", RELEASE, &digest);
+    let approval = lending.of_evidence("by-vera", "model-owner").await.unwrap();
     lending.apply("vera", &approval.to_string()).await.unwrap().ok().unwrap();
     refused_with(
         &lending.apply("dana", &deployment).await.unwrap(),

@@ -25,8 +25,7 @@ async fn who_created_a_release_first_stays_its_author_when_somebody_creates_it_a
     lending.apply("vera", &manifest).await.unwrap().ok().unwrap();
     created_again(&lending, "dana").await;
     lending.settings_and_risk().await.unwrap();
-    let digest = lending.digest(&format!("mr/{RELEASE}")).await.unwrap();
-    let approval = lending.approval("validator", "validator", "ModelRelease", RELEASE, &digest);
+    let approval = lending.of_evidence("validator", "validator").await.unwrap();
     let said = lending.apply("vera", &approval.to_string()).await.unwrap();
     holds(&said.stderr, &["vera wrote or developed", "does not count"]);
     lending.approvals(&["validator"]).await.unwrap();

@@ -192,7 +192,7 @@ async fn a_release_lends_its_name_to_no_other() {
     lending.cleared("False").await.unwrap();
     refused_with(
         &lending.apply("dana", &deployment.replace(IMAGE, OTHER_IMAGE)).await.unwrap(),
-        &["bob approved an earlier content; changed since: spec.artifacts"],
+        &["bob approved earlier evidence; changed since: the release's content: spec.artifacts"],
     );
 }
 

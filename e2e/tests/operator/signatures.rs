@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use placet_e2e::placet::{Lending, RELEASE, in_seconds};
+use placet_e2e::placet::{APPROVERS, Lending, RELEASE, in_seconds};
 use placet_e2e::{Output, SOON, eventually};
 use serde_json::{Value, json};
 
@@ -291,6 +291,11 @@ async fn a_policy_that_asks_for_signatures_counts_nothing_else() {
         },
     });
     lending.apply("root-admin", &policy.to_string()).await.unwrap().ok().unwrap();
+    // More is asked for than what the others approved under.
+    lending.findings_say(&["changed since: policy signatures-only added"]).await.unwrap();
+    for (who, role) in APPROVERS.iter().filter(|(_, role)| *role != "risk-officer") {
+        lending.approve_as(&format!("again-{role}"), who, role, None).await.unwrap();
+    }
     lending.approve("erin", "risk-officer", None).await.unwrap();
     lending.findings_say(&["erin's approval carries no signature"]).await.unwrap();
     lending.cleared("False").await.unwrap();

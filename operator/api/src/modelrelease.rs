@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::approval::Covers;
 use crate::common::{Class, Condition, DatasetRef};
 use crate::scalar::{DateTime, Digest, Id, Line, Name, Paragraph, Reference, Title};
 
@@ -193,6 +194,11 @@ pub struct ModelReleaseStatus {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub policies: Option<Vec<AppliedPolicy>>,
+    /// Roles whose approval is asked for, and what the digest of each must cover.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["role".into()]))]
+    pub approvers: Option<Vec<Approver>>,
     /// Gates that are not met, joined by commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<Line>,
@@ -224,6 +230,22 @@ pub struct ReleaseDigests {
     /// Digest of the content with class, assessment, reports and requirements: approvals that cover Evidence name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Digest>,
+    /// Part of the evidence: digest of why the system has its class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_basis: Option<Digest>,
+    /// Part of the evidence: digest of what the policies ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requirements: Option<Digest>,
+}
+
+/// A role whose approval is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Approver {
+    /// The ApprovalRole.
+    pub role: Name,
+    /// What the digest of its approvals must cover.
+    pub covers: Covers,
 }
 
 /// A policy that applies, by the digest of its content.

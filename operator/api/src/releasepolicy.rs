@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::Covers;
 use crate::common::{Class, Condition, Level};
+use crate::guard::{MinimumClass, PolicyGuard, PolicyWaiting};
 use crate::scalar::{Decimal, Digest, Id, Line, Name, PlatformImageRef, Title};
 use crate::testreport::TestType;
 
@@ -27,11 +28,14 @@ use crate::testreport::TestType;
     printcolumn = r#"{"name":"Applies To","type":"string","jsonPath":".status.appliesTo","description":"Classes, and the namespaces if not all"}"#,
     printcolumn = r#"{"name":"Appetite","type":"string","jsonPath":".spec.riskAppetite"}"#,
     printcolumn = r#"{"name":"Usable","type":"string","jsonPath":".status.conditions[?(@.type==\"Usable\")].status"}"#,
+    printcolumn = r#"{"name":"In-Force","type":"string","jsonPath":".status.conditions[?(@.type==\"InForce\")].status"}"#,
     printcolumn = r#"{"name":"Time-Trusted","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type==\"TimeTrusted\")].status"}"#,
     printcolumn = r#"{"name":"Evidence-Writable","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type==\"EvidenceWritable\")].status"}"#,
     printcolumn = r#"{"name":"Evidence-Space","type":"string","priority":1,"jsonPath":".status.conditions[?(@.type==\"EvidenceSpace\")].status"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
+#[x_kube(validation = Rule::new("!self.appliesTo.classes.exists(c, c == 'High') || !self.approvals.exists(a, has(a.emptyDigest) && a.emptyDigest == 'Fill')").message("emptyDigest: Fill is for policies that do not apply to the class High: there, who approves names the digest that they looked at"))]
+#[x_kube(validation = Rule::new("!self.approvals.exists(a, has(a.covers) && a.covers == 'Classification')").message("approvals cover Content or Evidence; who confirms the class is said by classification.approvedBy"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReleasePolicySpec {
     /// Which releases it applies to.
@@ -86,6 +90,30 @@ pub struct ReleasePolicySpec {
     /// content or a prohibition. Left out: Hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replacements: Option<Replacements>,
+    /// The least class of systems in the namespaces that `appliesTo` selects, whatever classes it names. Left out: the class
+    /// that a system's triggers give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum_class: Option<MinimumClass>,
+    /// Who has a say when this policy is loosened or deleted. Left out: a change that loosens it waits until a second person,
+    /// who holds a role whose approval it asks for, has approved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<PolicyGuard>,
+}
+
+impl ReleasePolicySpec {
+    /// What the digest of an approval must cover under one of the rules.
+    pub fn covers(&self, rule: &ApprovalRule) -> Covers {
+        let high = self.applies_to.classes.contains(&Class::High);
+        rule.covers.unwrap_or(if high { Covers::Evidence } else { Covers::Content })
+    }
+
+    /// Whether an approval counts no more once its giver has lost the role.
+    pub fn voids_on_role_loss(&self) -> bool {
+        match self.validity.as_ref().and_then(|v| v.role_loss) {
+            Some(said) => said == RoleLoss::Void,
+            None => self.applies_to.classes.contains(&Class::High),
+        }
+    }
 }
 
 /// Which releases a policy applies to.
@@ -178,6 +206,10 @@ pub enum LabelOperator {
 pub struct ClassificationRule {
     /// The role whose Approval (covers: Classification) a class below High needs.
     pub approved_by: Name,
+    /// The role whose Approval (covers: Classification) a class needs that is lower than one that the system, or another
+    /// system with the same artefact, had before. Left out: the role of `approvedBy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lowered_by: Option<Name>,
 }
 
 /// What is asked of the impact assessment.
@@ -299,8 +331,14 @@ pub struct ApprovalRule {
     /// How many distinct people.
     #[schemars(range(min = 1, max = 16))]
     pub count: i32,
-    /// What their digest must cover.
-    pub covers: Covers,
+    /// What their digest must cover. Left out: Evidence where the policy applies to the class High, otherwise Content. With
+    /// Evidence an approval is void as soon as the assessment, a report, the class or a requirement changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covers: Option<Covers>,
+    /// What happens to an Approval or a Reject without a digest. Left out: Refuse. Fill is for policies that do not apply to
+    /// the class High.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty_digest: Option<EmptyDigest>,
     /// Only when this holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<ApprovalWhen>,
@@ -312,6 +350,16 @@ pub struct ApprovalRule {
     /// What must prove who approved. Left out: Stamp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
+}
+
+/// What happens to a decision that names no digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum EmptyDigest {
+    /// It is refused, with the command that writes the digest.
+    Refuse,
+    /// Of a person who sends it unsigned, the webhook fills in the digest that the subject has at that moment: they decide on
+    /// what is there, not on what they looked at.
+    Fill,
 }
 
 /// What proves who approved. Each asks for more than the one before.
@@ -410,6 +458,20 @@ pub struct Validity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 365))]
     pub warn_days: Option<i32>,
+    /// What becomes of an approval or acceptance whose giver loses the role. Left out: Void where the policy applies to class
+    /// High, otherwise Keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_loss: Option<RoleLoss>,
+}
+
+/// What becomes of an approval or acceptance whose giver loses the role that they gave it in. A Reject stands in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RoleLoss {
+    /// It does not count for as long as its giver does not hold the role. The API server is asked again every half minute,
+    /// with the groups that they had when they gave it.
+    Void,
+    /// It counts: that they held the role when they gave it is enough.
+    Keep,
 }
 
 /// An image that holds no model.
@@ -441,11 +503,17 @@ pub struct ReleasePolicyStatus {
     /// Digest of the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
+    /// Digest of the version that decides: that of this one, unless it waits for an approval. Left out: no version does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<Digest>,
+    /// What this version waits for, where it does not decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<PolicyWaiting>,
     /// Classes, and the namespaces where not all, as lists show them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applies_to: Option<Line>,
     /// Conditions: Ready (judged at this generation), Usable (understood, without contradiction, and every role that it
-    /// names exists), and three that are the same on every policy and speak of the whole installation: TimeTrusted (the
+    /// names exists), InForce (this version decides; otherwise the one before does, until somebody approves this one), and three that are the same on every policy and speak of the whole installation: TimeTrusted (the
     /// operator's clock is within 30 s of the API server's; otherwise every decision is Unknown), EvidenceWritable (the
     /// evidence log takes records; otherwise enforcing namespaces start no pods) and EvidenceSpace (neither the log's
     /// volume nor a namespace's write budget is 80 % used).

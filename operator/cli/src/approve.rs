@@ -1,19 +1,25 @@
 //! `placet approve` and `placet reject`: show what is decided on, bind the decision to that content.
 
+mod around;
+mod page;
+mod since;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use placet_api::Kind;
-use placet_api::common::Level;
-use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_api::keys::STAMP;
-use placet_gate::risk;
 use serde_json::{Value, json};
 
 use crate::args::{ApproveArgs, Covers, WriteOutput};
 use crate::cluster::{Cluster, path_of};
 use crate::made::{Made, Writing};
-use crate::text::Page;
 use crate::{signed, sys, target, text, yaml};
+use around::Around;
+pub use page::levels;
+use since::Since;
 
 /// Runs the command: `approve`, with the Rejects that it answers, or else reject.
 pub fn run(cluster: &Cluster, args: &ApproveArgs, answers: Option<&[String]>) -> anyhow::Result<u8> {
@@ -25,15 +31,48 @@ pub fn run(cluster: &Cluster, args: &ApproveArgs, answers: Option<&[String]>) ->
     target::name_of(&args.role).context("--role")?;
     let now = sys::now();
     let expires = args.expires.as_deref().map(|t| later("--expires", t, now)).transpose()?;
-    // Read once: what is shown is what is digested.
+    // Each is read once, and nothing again after it was shown: what is shown is what is digested.
     let object = cluster.get(kind, &name)?;
-    let digest = digest_of(&object, kind, &cluster.namespace, &name, args.covers)?;
+    let around = (kind == Kind::ModelRelease).then(|| Around::read(cluster, &object));
+    let (covered, unasked) = covered(&object, kind, args, approve);
+    let digest = match (&around, covered) {
+        (Some(around), Covers::Evidence) => around.evidence(&object, &cluster.namespace, &name)?,
+        _ => digest_of(&object, kind, &cluster.namespace, &name, covered)?,
+    };
+    if let Some(wanted) = args.digest.as_ref().filter(|d| **d != digest) {
+        bail!(
+            "--digest: {kind} {name} has the digest {digest} now (covers: {}), not {wanted}",
+            covers(covered)
+        );
+    }
     let user = cluster.whoami()?;
-    let mut shown = describe(cluster, &object, kind, &name);
-    shown.add(2, &format!("{} digest {digest}", covers(args.covers)));
+    let mut shown = page::describe(&cluster.namespace, &object, kind, &name, around.as_ref());
+    let since = around.as_ref().map(|around| Since::of(cluster, &object, around, &residual(around)));
+    let since = since.transpose();
+    match &since {
+        Ok(Some(Some(since))) => since.show(&mut shown),
+        Ok(Some(None)) => {
+            shown.add(2, "no other release of the system is cleared: there is nothing to compare with")
+        }
+        Ok(None) => {}
+        Err(why) => shown.add(2, &format!("the release that was cleared last could not be read: {why}")),
+    }
+    shown.add(2, &format!("{} digest {digest}", covers(covered)));
+    if args.show {
+        let about = json!({"kind": kind.as_str(), "name": name, "namespace": cluster.namespace,
+            "covers": covers(covered), "digest": digest});
+        return show(
+            &object,
+            about,
+            around.as_ref(),
+            since.ok().flatten().flatten().as_ref(),
+            shown.text(),
+            args,
+        );
+    }
     for reject in answers {
         let about =
-            Rejected { kind, name: &name, role: &args.role, covers: covers(args.covers), digest: &digest };
+            Rejected { kind, name: &name, role: &args.role, covers: covers(covered), digest: &digest };
         shown.add(2, &about.answered(cluster, reject)?);
     }
     let until = expires.map_or_else(String::new, |t| format!(", until {}", text::seconds(t)));
@@ -44,9 +83,12 @@ pub fn run(cluster: &Cluster, args: &ApproveArgs, answers: Option<&[String]>) ->
             "You wrote or developed it: policies with separation of duties do not count your approval.",
         );
     }
+    if unasked {
+        shown.add(0, &format!("No policy asks for an approval by {} here: see placet why.", args.role));
+    }
     sys::tell(shown.text());
     let mut spec = json!({
-        "subject": {"kind": kind.as_str(), "name": name, "covers": covers(args.covers), "digest": digest},
+        "subject": {"kind": kind.as_str(), "name": name, "covers": covers(covered), "digest": digest},
         "role": args.role,
         "decision": if approve { "Approve" } else { "Reject" },
     });
@@ -68,23 +110,84 @@ pub fn run(cluster: &Cluster, args: &ApproveArgs, answers: Option<&[String]>) ->
     let made = Made { kind: Kind::Approval, name: text::object_name(&parts), spec };
     let question = format!("{}{} it?", verb[..1].to_uppercase(), &verb[1..]);
     if let Some(key) = &args.sign_with {
-        let for_cluster = signed::cluster_name(cluster, args.cluster_name.as_deref())?;
-        sys::tell(&format!(
-            "It is signed for the cluster {for_cluster}, namespace {}, and counts for the user of the TrustedSigner that has \
-             your key.",
-            cluster.namespace
-        ));
-        sys::confirm(&question, args.yes)?;
-        let spec = signed::approval(key, &for_cluster, &cluster.namespace, made.spec, now)?;
-        // Decisions are immutable: another signature is another object, so that Git never changes one.
-        let name = text::with_hash(&made.name, spec["signed"]["nonce"].as_str().unwrap_or_default());
-        let object = Made { kind: made.kind, name, spec }.whole(cluster);
-        let json = args.output == WriteOutput::Json;
-        sys::print(&if json { text::json(&object)? } else { yaml::document(&object) })?;
-        return Ok(0);
+        return sign(cluster, args, key, made, &question, now);
     }
     let how = Writing { question: &question, yes: args.yes, dry_run: args.dry_run, output: args.output };
     made.write(cluster, &how, now)
+}
+
+/// Signs the decision and prints it, for Git.
+///
+/// # Errors
+/// It was not signed, or nobody said yes.
+pub fn sign(
+    cluster: &Cluster,
+    args: &ApproveArgs,
+    key: &Path,
+    made: Made,
+    question: &str,
+    now: Timestamp,
+) -> anyhow::Result<u8> {
+    let for_cluster = signed::cluster_name(cluster, args.cluster_name.as_deref())?;
+    sys::tell(&format!(
+        "It is signed for the cluster {for_cluster}, namespace {}, and counts for the user of the TrustedSigner that has \
+         your key.",
+        cluster.namespace
+    ));
+    sys::confirm(question, args.yes)?;
+    let spec = signed::approval(key, &for_cluster, &cluster.namespace, made.spec, now)?;
+    // Decisions are immutable: another signature is another object, so that Git never changes one.
+    let name = text::with_hash(&made.name, spec["signed"]["nonce"].as_str().unwrap_or_default());
+    let object = Made { kind: made.kind, name, spec }.whole(cluster);
+    let json = args.output == WriteOutput::Json;
+    sys::print(&if json { text::json(&object)? } else { yaml::document(&object) })?;
+    Ok(0)
+}
+
+/// Prints what there is to decide on.
+fn show(
+    object: &Value,
+    about: Value,
+    around: Option<&Around>,
+    since: Option<&Since>,
+    page: &str,
+    args: &ApproveArgs,
+) -> anyhow::Result<u8> {
+    let mut out = json!({"subject": about, "role": args.role, "createdBy": creator(object)});
+    if let Some(around) = around {
+        let found = page::found(object);
+        let found =
+            found.iter().map(|(gate, reason, found)| json!({"gate": gate, "reason": reason, "found": found}));
+        out["class"] = object.pointer("/status/class").cloned().unwrap_or_default();
+        out["findings"] = found.collect();
+        out["residualRisks"] = json!(residual(around));
+        out["since"] = json!(since);
+    }
+    sys::print(&match args.output {
+        WriteOutput::Name => page.to_owned(),
+        WriteOutput::Yaml => yaml::document(&out),
+        WriteOutput::Json => text::json(&out)?,
+    })?;
+    Ok(0)
+}
+
+/// Residual levels of the assessments, by risk.
+fn residual(around: &Around) -> BTreeMap<String, String> {
+    let all = around.assessments.iter().flatten().flat_map(page::levels);
+    all.filter_map(|(id, level, _)| Some((id, level?.to_string()))).collect()
+}
+
+/// What a decision covers, unless it is said: what the policies ask the role for. A Reject stands for the content, which
+/// no change of anything else takes away. And whether no policy asks for an approval by the role.
+fn covered(object: &Value, kind: Kind, args: &ApproveArgs, approve: bool) -> (Covers, bool) {
+    let approvers = object.pointer("/status/approvers").and_then(Value::as_array);
+    let asked = approvers.into_iter().flatten().find(|a| a["role"] == args.role.as_str());
+    let by_policy = match asked.and_then(|a| a["covers"].as_str()) {
+        Some("Evidence") if approve => Covers::Evidence,
+        _ => Covers::Content,
+    };
+    let unasked = approve && kind == Kind::ModelRelease && approvers.is_some() && asked.is_none();
+    (args.covers.unwrap_or(by_policy), unasked)
 }
 
 /// What a Reject has to be about, to be answered.
@@ -152,26 +255,33 @@ pub fn digest_of(
         (Covers::Classification, Kind::AISystem) => {
             Ok(placet_gate::digest::classification(namespace, name, spec)?)
         }
-        (Covers::Evidence, Kind::ModelRelease) => {
-            let status = |p: &str| object.pointer(p).and_then(Value::as_str);
-            let content = placet_gate::digest::content(kind, Some(namespace), name, spec)?;
-            if status("/status/digests/content") != Some(content.as_str()) {
-                bail!(
-                    "mr/{name}: wanted a status for this content, found an older one or none; wait until it is judged"
-                );
-            }
-            let evidence = status("/status/digests/evidence");
-            Ok(evidence
-                .with_context(|| {
-                    format!(
-                        "mr/{name}: wanted status.digests.evidence, found none: class, assessment or reports are not yet known; see placet why mr/{name} -n {namespace}"
-                    )
-                })?
-                .to_owned())
-        }
+        (Covers::Evidence, Kind::ModelRelease) => evidence_shown(object, namespace, name),
         (Covers::Classification, _) => bail!("--covers Classification is for an AISystem, found a {kind}"),
         (Covers::Evidence, _) => bail!("--covers Evidence is for a ModelRelease, found a {kind}"),
     }
+}
+
+/// The evidence digest that a release's status shows for its content.
+///
+/// # Errors
+/// There is none, or the status is of another content.
+fn evidence_shown(object: &Value, namespace: &str, name: &str) -> anyhow::Result<String> {
+    let spec = object.get("spec").unwrap_or(&Value::Null);
+    let status = |p: &str| object.pointer(p).and_then(Value::as_str);
+    let content = placet_gate::digest::content(Kind::ModelRelease, Some(namespace), name, spec)?;
+    if status("/status/digests/content") != Some(content.as_str()) {
+        bail!(
+            "mr/{name}: wanted a status for this content, found an older one or none; wait until it is judged"
+        );
+    }
+    let evidence = status("/status/digests/evidence");
+    Ok(evidence
+        .with_context(|| {
+            format!(
+                "mr/{name}: wanted status.digests.evidence, found none: class, assessment or reports are not yet known; see placet why mr/{name} -n {namespace}"
+            )
+        })?
+        .to_owned())
 }
 
 fn covers(covers: Covers) -> &'static str {
@@ -211,350 +321,6 @@ fn is_author(object: &Value, kind: Kind, user: &str) -> bool {
     listed || writers(object).iter().any(|c| c == user)
 }
 
-/// What is about to be decided on, for the person who decides.
-fn describe(cluster: &Cluster, object: &Value, kind: Kind, name: &str) -> Page {
-    let field = |p: &str| object.pointer(p).and_then(Value::as_str).unwrap_or("?");
-    let list = |p: &str| object.pointer(p).and_then(Value::as_array).cloned().unwrap_or_default();
-    let s = |v: &Value, k: &str| v[k].as_str().unwrap_or("?").to_owned();
-    let names = |p: &str| list(p).iter().filter_map(|v| v.as_str().map(str::to_owned)).collect::<Vec<_>>();
-    let mut out = Page::default();
-    out.add(0, &format!("{kind} {name} in namespace {}", cluster.namespace));
-    let by = creator(object).unwrap_or_else(|| "nobody known: it carries no stamp".into());
-    out.add(2, &format!("created by {by}"));
-    match kind {
-        Kind::ModelRelease => {
-            let (system, version) = (field("/spec/system"), field("/spec/version"));
-            out.add(2, &format!("system {system}, version {version}"));
-            let (change, reason) = (field("/spec/change/kind"), field("/spec/change/reason"));
-            out.add(2, &format!("change {change}: {reason}"));
-            for a in list("/spec/artifacts") {
-                let (name, role, reference) = (s(&a, "name"), s(&a, "role"), s(&a, "reference"));
-                out.add(2, &format!("artefact {name} ({role}) {reference}"));
-                out.add(4, &s(&a, "digest"));
-            }
-            for d in list("/spec/datasets") {
-                out.add(2, &format!("dataset {} ({})", s(&d, "name"), s(&d, "use")));
-                out.add(4, &s(&d, "digest"));
-            }
-            let developers = names("/spec/developers");
-            if !developers.is_empty() {
-                out.add(2, &format!("developed by {}", developers.join(", ")));
-            }
-            out.add(2, &format!("class {}", field("/status/class")));
-            let observed = object.pointer("/status/observedGeneration").and_then(Value::as_i64);
-            if observed != object.pointer("/metadata/generation").and_then(Value::as_i64) {
-                out.add(2, "not judged at this generation yet: class and findings may be older");
-            }
-            findings(object, &mut out);
-            residual_risks(cluster, field("/spec/system"), &mut out);
-        }
-        Kind::AISystem => {
-            out.add(2, &format!("{}: {}", field("/spec/title"), field("/spec/purpose")));
-            out.add(2, &format!("class {}", field("/status/class")));
-            for basis in names("/status/classBasis") {
-                out.add(4, &basis);
-            }
-            for part in ["triggers", "derogation", "exceptions", "evaluation"] {
-                if let Some(value) = object.get("spec").and_then(|s| s.get(part)) {
-                    out.add(2, &format!("{part} {value}"));
-                }
-            }
-        }
-        Kind::ImpactAssessment => {
-            out.add(2, &format!("system {}, assessed {}", field("/spec/system"), field("/spec/assessedAt")));
-            risks_of(object, &mut out);
-        }
-        _ => {
-            out.add(
-                2,
-                &format!(
-                    "assessment {}, risks {}, level {}, until {}",
-                    field("/spec/assessment/name"),
-                    list("/spec/risks").iter().map(|r| s(r, "id")).collect::<Vec<_>>().join(", "),
-                    field("/spec/level"),
-                    field("/spec/expiresAt")
-                ),
-            );
-        }
-    }
-    out
-}
-
-/// What the last decision found, other than that approvals are missing; Rejects of others are shown.
-fn findings(object: &Value, out: &mut Page) {
-    let gates = object.pointer("/status/gates").and_then(Value::as_array);
-    for gate in gates.into_iter().flatten() {
-        let shown = |f: &&Value| gate["gate"] != "approvals" || f["reason"] == "Rejected";
-        for finding in gate["findings"].as_array().into_iter().flatten().filter(shown) {
-            let text = |v: &Value| v.as_str().unwrap_or("?").to_owned();
-            let (gate, reason) = (text(&gate["gate"]), text(&finding["reason"]));
-            out.add(2, &format!("finding, {gate} ({reason}): {}", text(&finding["found"])));
-        }
-    }
-}
-
-/// Residual risks of the assessments of a system.
-fn residual_risks(cluster: &Cluster, system: &str, out: &mut Page) {
-    match cluster.list(Kind::ImpactAssessment, &cluster.namespace) {
-        Ok(all) => {
-            let mine: Vec<&Value> = all.iter().filter(|a| a["spec"]["system"] == system).collect();
-            if mine.is_empty() {
-                out.add(2, &format!("no impact assessment of {system}"));
-            }
-            for assessment in mine {
-                let name = assessment.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("?");
-                out.add(2, &format!("assessment {name}"));
-                risks_of(assessment, out);
-            }
-        }
-        Err(e) => out.add(2, &format!("residual risks could not be read: {}", text::chain(&e))),
-    }
-}
-
-fn risks_of(assessment: &Value, out: &mut Page) {
-    for (id, level, why) in levels(assessment) {
-        let level = level.map_or_else(|| "not computable".to_owned(), |l| l.to_string());
-        out.add(4, &format!("residual risk {id}: {level} ({why})"));
-    }
-}
-
-/// Residual levels of an assessment: id, level, how. The operator's, which knows the policy's matrix, where its status
-/// is for this generation; otherwise computed here with the default matrix.
-pub fn levels(assessment: &Value) -> Vec<(String, Option<Level>, String)> {
-    let generation = assessment.pointer("/metadata/generation").and_then(Value::as_i64);
-    let status = assessment.get("status").cloned().unwrap_or(Value::Null);
-    let status: Option<placet_api::impactassessment::ImpactAssessmentStatus> =
-        serde_json::from_value(status).ok();
-    if let Some(status) =
-        status.filter(|s| s.observed_generation.is_some() && s.observed_generation == generation)
-        && let Some(risks) = status.risks
-        && assessment["spec"]["risks"].as_array().is_some_and(|all| all.len() == risks.len())
-    {
-        return risks
-            .into_iter()
-            .map(|r| (r.id.to_string(), Some(r.residual), r.arithmetic.to_string()))
-            .collect();
-    }
-    let spec: ImpactAssessmentSpec = match serde_json::from_value(assessment["spec"].clone()) {
-        Ok(spec) => spec,
-        Err(e) => return vec![("?".into(), None, format!("the assessment is not understood: {e}"))],
-    };
-    risk::scores(&spec, &risk::ISO_27005)
-        .into_iter()
-        .zip(&spec.risks)
-        .map(|(score, risk)| match score {
-            Ok(score) => (score.id, Some(score.residual), score.arithmetic),
-            Err(e) => (risk.id.to_string(), None, format!("{e:?}")),
-        })
-        .collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{Answers, cluster};
-
-    const SELF: &str = "POST /apis/authentication.k8s.io/v1/selfsubjectreviews";
-    const RELEASE: &str = "GET /apis/placet.dev/v1alpha1/namespaces/lending/modelreleases/m-2";
-    const CREATE: &str = "POST /apis/placet.dev/v1alpha1/namespaces/lending/approvals";
-    const ASSESSMENTS: &str = "GET /apis/placet.dev/v1alpha1/namespaces/lending/impactassessments";
-
-    fn args(yes: bool) -> ApproveArgs {
-        ApproveArgs {
-            target: "mr/m-2".into(),
-            role: "risk-officer".into(),
-            comment: Some("looked at".into()),
-            expires: None,
-            covers: Covers::Content,
-            yes,
-            dry_run: false,
-            sign_with: None,
-            cluster_name: None,
-            output: WriteOutput::Name,
-        }
-    }
-
-    fn release() -> Value {
-        json!({"metadata": {"name": "m-2", "generation": 1},
-               "spec": {"system": "scoring", "version": "2", "unknownToUs": true, "developers": ["alice"]}})
-    }
-
-    fn answers() -> Answers {
-        Answers::default()
-            .with(SELF, 201, &json!({"status": {"userInfo": {"username": "erin@example.com"}}}))
-            .with(RELEASE, 200, &release())
-            .with(ASSESSMENTS, 200, &json!({"items": []}))
-    }
-
-    #[test]
-    fn the_digest_is_that_of_the_raw_object_that_was_shown() {
-        let (cluster, asked) = cluster(answers().with(CREATE, 201, &json!({})));
-        assert_eq!(run(&cluster, &args(true), Some(&[])).unwrap(), 0);
-        let asked = asked.lock().unwrap();
-        let wanted =
-            placet_gate::digest::content(Kind::ModelRelease, Some("lending"), "m-2", &release()["spec"])
-                .unwrap();
-        let body = &asked.last().unwrap().body;
-        assert_eq!(
-            body["spec"]["subject"],
-            json!({"kind": "ModelRelease", "name": "m-2", "covers": "Content", "digest": wanted})
-        );
-        assert_eq!(body["metadata"]["name"], "m-2-risk-officer-erin-example.com");
-        assert_eq!(body["spec"]["decision"], "Approve");
-        assert_eq!(asked.iter().filter(|a| a.request == RELEASE).count(), 1);
-    }
-
-    #[test]
-    fn what_the_release_says_cannot_forge_what_is_approved() {
-        let forged = format!(
-            "1\r\n  class Minimal\u{1b}[1A\u{202e}\u{200b}{}Content digest sha256:0",
-            " ".repeat(200)
-        );
-        let shown = |text: &str| {
-            let mut object = release();
-            object["spec"]["version"] = text.into();
-            object["spec"]["change"] = json!({"kind": "Retrain", "reason": text});
-            object["spec"]["artifacts"] =
-                json!([{"name": text, "role": "Model", "reference": text, "digest": "sha256:1"}]);
-            object["spec"]["developers"] = json!([text]);
-            object["status"] = json!({"class": "High", "observedGeneration": 1, "gates": [{"gate": "tests", "findings": [
-                {"reason": "TestFailed", "found": text}]}]});
-            let (cluster, _) = cluster(answers());
-            describe(&cluster, &object, Kind::ModelRelease, "m-2").text().to_owned()
-        };
-        let (honest, forged) = (shown("x"), shown(&forged));
-        assert_eq!(placet_gate::visible::lines(&forged), forged);
-        // Every line that begins like one of ours is one of ours.
-        let ours = |text: &str| -> Vec<String> {
-            let heads = text.lines().filter(|l| !l.starts_with("      "));
-            heads.map(|l| l.split_whitespace().next().unwrap().to_owned()).collect()
-        };
-        assert_eq!(ours(&forged), ours(&honest), "{forged}");
-        assert!(forged.contains(r"version 1\r\n class Minimal\u{1b}[1A\u{202e}\u{200b} Content"), "{forged}");
-    }
-
-    #[test]
-    fn nothing_is_written_without_a_yes() {
-        let (cluster, asked) = cluster(answers().with(CREATE, 201, &json!({})));
-        // Where tests run there may be a terminal; its answer would not be ours.
-        if !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
-            let e = run(&cluster, &args(false), Some(&[])).unwrap_err().to_string();
-            assert!(e.contains("give --yes"), "{e}");
-        }
-        let dry = ApproveArgs { dry_run: true, ..args(false) };
-        assert_eq!(run(&cluster, &dry, None).unwrap(), 0);
-        assert!(asked.lock().unwrap().iter().all(|a| a.request != CREATE));
-    }
-
-    #[test]
-    fn what_admission_says_is_shown_whole() {
-        let said = "admission webhook \"own.validate.placet.dev\" denied the request: erin@example.com does not hold risk-officer\nwanted: verb approve on approvalroles/risk-officer";
-        let (cluster, _) = cluster(answers().with(
-            CREATE,
-            403,
-            &json!({"kind": "Status", "reason": "Forbidden", "message": said}),
-        ));
-        assert_eq!(run(&cluster, &args(true), Some(&[])).unwrap_err().to_string(), said);
-    }
-
-    #[test]
-    fn a_name_that_is_taken_gets_a_hash() {
-        let taken = json!({"kind": "Status", "reason": "AlreadyExists", "message": "exists"});
-        let (cluster, asked) = cluster(answers().with(CREATE, 409, &taken));
-        assert!(run(&cluster, &args(true), None).is_err());
-        let names: Vec<String> = asked
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|a| a.request == CREATE)
-            .map(|a| a.body["metadata"]["name"].as_str().unwrap().to_owned())
-            .collect();
-        assert_eq!(names.len(), 3);
-        assert_eq!(names[0], "m-2-risk-officer-erin-example.com-reject");
-        assert!(
-            names[1] != names[0] && names[2] != names[1] && names.iter().all(|n| n.len() <= 63),
-            "{names:?}"
-        );
-    }
-
-    #[test]
-    fn a_reject_is_answered_by_its_name_and_only_if_it_is_about_this() {
-        let digest =
-            placet_gate::digest::content(Kind::ModelRelease, Some("lending"), "m-2", &release()["spec"])
-                .unwrap();
-        let reject = |change: &dyn Fn(&mut Value)| {
-            let mut object = json!({"metadata": {"name": "no-1", "annotations": {STAMP: r#"{"creator":{"user":"vera"}}"#}},
-                "spec": {"subject": {"kind": "ModelRelease", "name": "m-2", "covers": "Content", "digest": digest},
-                         "role": "risk-officer", "decision": "Reject", "comment": "no\nreason"}});
-            change(&mut object);
-            answers()
-                .with("GET /apis/placet.dev/v1alpha1/namespaces/lending/approvals/no-1", 200, &object)
-                .with(CREATE, 201, &json!({}))
-        };
-        let ask = |answers: Answers| {
-            let (cluster, asked) = cluster(answers);
-            let names = ["no-1".to_owned()];
-            let said = run(&cluster, &args(true), Some(&names));
-            let body = asked.lock().unwrap().iter().find(|a| a.request == CREATE).map(|a| a.body.clone());
-            (said.map_err(|e| e.to_string()), body)
-        };
-        let (said, body) = ask(reject(&|_| {}));
-        assert_eq!((said.unwrap(), &body.unwrap()["spec"]["answers"]), (0, &json!(["no-1"])));
-        // Deleted Rejects are remembered and answered, too.
-        let (said, body) = ask(answers().with(CREATE, 201, &json!({})));
-        assert_eq!((said.unwrap(), &body.unwrap()["spec"]["answers"]), (0, &json!(["no-1"])));
-        for (at, value) in [
-            ("/spec/decision", "Approve"),
-            ("/spec/role", "executive"),
-            ("/spec/subject/name", "m-1"),
-            ("/spec/subject/digest", "sha256:other"),
-        ] {
-            let (said, body) = ask(reject(&|o| *o.pointer_mut(at).unwrap() = value.into()));
-            let said = said.unwrap_err();
-            assert!(
-                body.is_none() && said.contains(value) && said.contains("would not answer it"),
-                "{at}: {said}"
-            );
-        }
-        // One that names another digest of the same release, its evidence, blocks too and is answered.
-        let (said, body) = ask(reject(&|o| {
-            o["spec"]["subject"]["covers"] = "Evidence".into();
-            o["spec"]["subject"]["digest"] = "sha256:other".into();
-        }));
-        assert!(said.is_ok() && body.is_some());
-        let (cluster, _) = cluster(reject(&|_| {}));
-        let about = Rejected {
-            kind: Kind::ModelRelease,
-            name: "m-2",
-            role: "risk-officer",
-            covers: "Content",
-            digest: &digest,
-        };
-        assert_eq!(about.answered(&cluster, "no-1").unwrap(), "answers the Reject no-1 by vera: no\nreason");
-    }
-
-    #[test]
-    fn evidence_is_bound_only_where_it_is_known() {
-        let mut object = release();
-        let of =
-            |o: &Value, kind, covers| digest_of(o, kind, "lending", "m-2", covers).map_err(|e| e.to_string());
-        assert!(
-            of(&object, Kind::ModelRelease, Covers::Evidence)
-                .unwrap_err()
-                .contains("wait until it is judged")
-        );
-        let content = of(&object, Kind::ModelRelease, Covers::Content).unwrap();
-        object["status"] = json!({"digests": {"content": content, "evidence": "sha256:e"}});
-        assert_eq!(of(&object, Kind::ModelRelease, Covers::Evidence).unwrap(), "sha256:e");
-        object["status"]["digests"]["content"] = "sha256:older".into();
-        assert!(of(&object, Kind::ModelRelease, Covers::Evidence).is_err());
-        assert!(of(&object, Kind::ModelRelease, Covers::Classification).is_err());
-    }
-
-    #[test]
-    fn dates_in_the_past_are_refused() {
-        let now = "2026-11-20T12:00:00Z".parse().unwrap();
-        assert!(later("--expires", "2026-11-20", now).is_err());
-        assert!(later("--expires", "2026-11-21", now).is_ok());
-    }
-}
+#[path = "approve/tests.rs"]
+mod tests;

@@ -86,7 +86,7 @@ pub enum TableOrJson {
 
 #[derive(Debug, Args)]
 pub struct WhyArgs {
-    /// mr/NAME, NAME, or a workload that names a release: deployment/NAME, pod/NAME, job/NAME …
+    /// mr/NAME, NAME, a workload that names a release (deployment/NAME, pod/NAME, job/NAME …), or rp/NAME
     pub target: String,
     /// Output
     #[arg(short, long, value_enum, default_value_t = TableOrJson::Table)]
@@ -134,11 +134,15 @@ pub struct ApproveCommand {
     /// A Reject of the same content in the same role that you answer, by name; may be given several times
     #[arg(long, value_name = "NAME")]
     pub answers: Vec<String>,
+    /// Approve that a policy (rp/NAME) is deleted
+    #[arg(long)]
+    pub deletion: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct ApproveArgs {
-    /// mr/NAME, ais/NAME, ia/NAME, ra/NAME (which a policy wants a role to be heard on)
+    /// mr/NAME, ais/NAME, ia/NAME, ra/NAME (which a policy wants a role to be heard on), or rp/NAME (a version of a policy
+    /// that asks for less than the one in force)
     pub target: String,
     /// The ApprovalRole in which you decide
     #[arg(long)]
@@ -149,9 +153,15 @@ pub struct ApproveArgs {
     /// When the decision ends by itself: 2027-03-31, or with a time and zone
     #[arg(long, value_name = "DATE")]
     pub expires: Option<String>,
-    /// What the digest covers
-    #[arg(long, value_enum, default_value_t = Covers::Content)]
-    pub covers: Covers,
+    /// What the digest covers [default: what the policies ask the role for; Content in a Reject, or of anything but a release]
+    #[arg(long, value_enum)]
+    pub covers: Option<Covers>,
+    /// The digest that you looked at: anything else is neither approved nor rejected
+    #[arg(long, value_name = "sha256:…")]
+    pub digest: Option<String>,
+    /// Print what there is to decide on, with its digest, and end: as text, YAML or JSON
+    #[arg(long, conflicts_with_all = ["sign_with", "dry_run", "yes"])]
+    pub show: bool,
     /// Sign it with this SSH key and print it, for Git: it counts for you whoever applies it. A private key, or a public one
     /// whose private key is in ssh-agent
     #[arg(long, value_name = "KEY", conflicts_with = "dry_run")]

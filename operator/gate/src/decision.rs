@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use placet_api::approval::ApprovalDecision;
+use placet_api::approval::{ApprovalDecision, Covers};
 use placet_api::common::Class;
 use placet_api::modelrelease::GateVerdict;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{self, EvidenceParts};
+use crate::class::Classified;
+use crate::evidence::Evidence;
 use crate::finding::{Finding, Gate, GateOutcome, Reason};
 use crate::gates::{self, Context, Outcome};
 use crate::object::Standing;
@@ -52,6 +53,9 @@ pub struct Decision {
     /// Class of the system, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
+    /// The class that its triggers give, where a policy says that it is at least another one here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derived: Option<Class>,
     /// Why it has this class.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_basis: Vec<String>,
@@ -73,6 +77,21 @@ pub struct Decision {
     pub valid_until: Option<Timestamp>,
     /// Whether replacements of running pods are held when the clearance was taken back.
     pub hold_replacements: bool,
+    /// What people see of how it came to be. Not recorded: it follows from the inputs, which are.
+    #[serde(skip)]
+    pub shown: Shown,
+}
+
+/// What follows from a decision's inputs beside the decision.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// What the evidence digest is made of.
+    pub evidence: Option<Evidence>,
+    /// Roles whose approval is asked for, and what the digest of each must cover.
+    pub approvers: Vec<(String, Covers)>,
+    /// The evidence digest that approvals name on which the release still stands, where it is decided on its basis; then
+    /// `evidence` is what approvals name from now on.
+    pub stands_on: Option<String>,
 }
 
 impl Decision {
@@ -113,27 +132,34 @@ impl Snapshot {
 /// A release that is cleared stands on the policies that it was cleared under, for as long as it would be cleared under
 /// them, or that cannot be known; after that, those of now decide.
 pub fn evaluate(snapshot: &Snapshot) -> Decision {
-    if let Some(basis) = &snapshot.basis {
-        let mut decision = judge(&snapshot.before(basis.replaced_at(&snapshot.policies)), basis);
-        if decision.cleared == Cleared::True || decision.is_blind() {
-            decision.on_basis = true;
-            let note = "decided under the policies that it was cleared under; those of now apply when its approvals end, \
-                        or at once where a policy says appliesToCleared";
-            for gate in decision.gates.iter_mut().filter(|g| g.gate == Gate::Policy) {
-                gate.notes.push(note.to_owned());
-            }
-            return decision;
-        }
+    let now = judge(snapshot, &snapshot.policies, None);
+    let Some(basis) = &snapshot.basis else { return now };
+    let early = snapshot.before(basis.replaced_at(&snapshot.policies));
+    let mut decision = judge(&early, basis, now.evidence.as_deref());
+    if decision.cleared != Cleared::True && !decision.is_blind() {
+        return now;
     }
-    judge(snapshot, &snapshot.policies)
+    decision.on_basis = true;
+    let note = "decided under the policies that it was cleared under; those of now apply when its approvals end, or at \
+                once where a policy says appliesToCleared";
+    for gate in decision.gates.iter_mut().filter(|g| g.gate == Gate::Policy) {
+        gate.notes.push(note.to_owned());
+    }
+    // Who approves now approves for what comes after.
+    let stands_on = std::mem::replace(&mut decision.evidence, now.evidence);
+    decision.shown = Shown { stands_on, ..now.shown };
+    decision
 }
 
-fn judge(snapshot: &Snapshot, policies: &PolicySet) -> Decision {
+/// `after`: the evidence that approvals given from now on name, where that is another than the one of these policies.
+fn judge(snapshot: &Snapshot, policies: &PolicySet, after: Option<&str>) -> Decision {
     let now = Now::new(snapshot.clock.now());
     let release = snapshot.release.as_deref().and_then(|r| Some((r, r.spec.as_ref().ok()?)));
     let system = snapshot.system.as_deref().and_then(|s| Some((s, s.spec.as_ref().ok()?)));
     let classified = system.map(|(object, spec)| object.classified(spec));
-    let class = classified.and_then(|c| c.derived.class);
+    let derived = classified.and_then(|c| c.derived.class);
+    let minimum = policies.minimum(&snapshot.namespace_labels);
+    let class = policies.class_in(derived, &snapshot.namespace_labels);
     let matched = policies.matching(class, &snapshot.namespace_labels);
     let requirements: Option<&Requirements> = match &matched.joined.requirements {
         Ok(r) if !matched.policies.is_empty() && class.is_some() => Some(r),
@@ -152,11 +178,15 @@ fn judge(snapshot: &Snapshot, policies: &PolicySet) -> Decision {
         release,
         system,
         derived: classified.map(|c| &c.derived),
+        minimum,
         requirements,
         assessment,
         scores: scored.as_ref().and_then(|s| s.scores.as_deref()),
+        evidence: None,
     };
-    let evidence = classified.and_then(|c| evidence_digest(&cx, &c.basis, &matched.joined.digest));
+    let parts = classified.and_then(|c| Evidence::of(&cx, &c.basis, &matched.joined.digest));
+    let evidence = parts.as_ref().and_then(|e| e.digest().ok());
+    let cx = Context { evidence: parts.as_ref(), ..cx };
     let prohibited = class == Some(Class::Prohibited);
     let mut outcomes = vec![
         (Gate::Release, gates::release::evaluate(&cx)),
@@ -174,7 +204,7 @@ fn judge(snapshot: &Snapshot, policies: &PolicySet) -> Decision {
         ));
         outcomes.push((Gate::Tests, gates::tests::evaluate(&cx)));
         outcomes.push((Gate::RiskAcceptance, gates::risk_acceptance::evaluate(&cx)));
-        outcomes.push((Gate::Approvals, gates::approvals::evaluate(&cx, evidence.as_deref())));
+        outcomes.push((Gate::Approvals, gates::approvals::evaluate(&cx, evidence.as_deref(), after)));
     }
     // Without a release that is understood, what the other gates would ask is not known: the gate release says so once.
     // So it is with which policies apply without a class, and with what they ask for without either.
@@ -201,7 +231,8 @@ fn judge(snapshot: &Snapshot, policies: &PolicySet) -> Decision {
         cleared,
         lapse: lapse(&gates),
         class,
-        class_basis: classified.map(|c| c.derived.in_words()).unwrap_or_default(),
+        derived: derived.filter(|d| Some(*d) != class),
+        class_basis: basis_in_words(classified, derived, minimum),
         gates,
         content: snapshot.release.as_ref().map(|r| r.digest().to_owned()).unwrap_or_default(),
         evidence,
@@ -209,7 +240,21 @@ fn judge(snapshot: &Snapshot, policies: &PolicySet) -> Decision {
         on_basis: false,
         valid_until: now.horizon(),
         hold_replacements: requirements.is_none_or(|r| r.hold_replacements),
+        shown: Shown { approvers: gates::approvals::asked(&cx), evidence: parts.clone(), stands_on: None },
     }
+}
+
+/// Why a system has its class.
+fn basis_in_words(
+    classified: Option<&Classified>,
+    derived: Option<Class>,
+    minimum: Option<(Class, &str)>,
+) -> Vec<String> {
+    let mut out = classified.map(|c| c.derived.in_words()).unwrap_or_default();
+    if let Some((least, policy)) = minimum.filter(|(least, _)| derived.is_some_and(|d| d < *least)) {
+        out.push(format!("at least {least} in this namespace: policy {policy}"));
+    }
+    out
 }
 
 /// Until when a clearance stands if nothing changes: looks past moments that change nothing. None when it is not
@@ -226,26 +271,6 @@ pub fn cleared_until(snapshot: &Snapshot, decision: &Decision) -> Option<Timesta
         until = then.valid_until?;
     }
     Some(until)
-}
-
-/// `class_basis` and `requirements` are digests.
-fn evidence_digest(cx: &Context<'_>, class_basis: &str, requirements: &str) -> Option<String> {
-    cx.requirements?;
-    let (release, _) = cx.release?;
-    let class = cx.class()?;
-    if class_basis.is_empty() || requirements.is_empty() {
-        return None;
-    }
-    let reports: Vec<&str> = cx.snapshot.reports.iter().filter(|r| r.live).map(|r| r.digest()).collect();
-    digest::evidence(&EvidenceParts {
-        content: release.digest(),
-        class: &class.to_string(),
-        class_basis,
-        assessment: cx.assessment.map(|(a, _)| a.digest()),
-        reports: &reports,
-        requirements,
-    })
-    .ok()
 }
 
 /// The kind of lapse: taken back weighs most, since replacements are held for it; expired only if nothing but terms

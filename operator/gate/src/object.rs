@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::class::Classified;
 use crate::digest::{self, DigestError};
+use crate::evidence::Evidence;
 use crate::gates::tests::Verdicts;
 use crate::people::{PeopleKey, Person};
 use crate::risk::Scored;
@@ -43,12 +44,18 @@ pub struct Standing {
     pub changed_at: Timestamp,
     /// Creator and everybody who changed the spec, without repetition.
     pub authors: Vec<Person>,
+    /// Cluster-scoped kinds: the same, each with when they last wrote it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<(Person, Timestamp)>,
     /// Whether the creator held the role that the object names, where it names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holds_role: Option<bool>,
     /// Of whom that is said, where it is not the creator: the person whose key signed the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_of: Option<Person>,
+    /// Whether they have lost it since, as the API server says when it is asked again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub role_lost: bool,
     /// Whether the creator held it only by a wildcard.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_wildcard: bool,
@@ -67,6 +74,9 @@ pub struct Standing {
     /// Approval: uid of the object that it is about, as it was when the approval was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject_uid: Option<String>,
+    /// Approval of a release: what its evidence was made of then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Box<Evidence>>,
 }
 
 /// An object as it was read: what a snapshot stores, and what replay reads back.
@@ -80,7 +90,7 @@ pub struct Record {
     pub namespace: Option<String>,
     /// Name.
     pub name: String,
-    /// Uid.
+    /// Uid; of an object that was restored, that of its first life.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub uid: String,
     /// The spec, with tokens in place of personal fields.
@@ -162,8 +172,11 @@ impl Reading {
                 names.extend(value.as_str().map(|user| self.named(user)));
             });
         }
+        // What is restored lives on: approvals name the uid of its first life.
+        let first = stamp.as_ref().ok().and_then(|s| s.restored.as_ref()?.uid.clone());
+        let uid = first.unwrap_or_else(|| text("/metadata/uid").unwrap_or_default().to_owned());
         let stamp = match stamp {
-            Ok(stamp) => Stamp::Valid(self.standing(&stamp, &mut names)),
+            Ok(stamp) => Stamp::Valid(self.standing_of(kind, &stamp, &mut names)),
             Err(why) => Stamp::Invalid { why },
         };
         let content = digest.as_deref().unwrap_or_default();
@@ -172,7 +185,6 @@ impl Reading {
             .map(|held| held.unwrap_or_else(|error| Signature::Invalid { why: error.flaw() }));
         let signer = (kind == Kind::TrustedSigner).then(|| Self::signer(&self.people, &spec));
         self.people.tokenise(kind, &mut spec);
-        let uid = text("/metadata/uid").unwrap_or_default().to_owned();
         let digest = digest.map_err(|e: DigestError| e.to_string());
         let spec = spec.into();
         Ok((Record { kind, namespace, name, uid, spec, digest, stamp, signature, signer }, names))
@@ -189,8 +201,17 @@ impl Reading {
         assumed: &StampText,
     ) -> Result<(Record, Vec<(String, String)>), ObjectError> {
         let (mut record, mut names) = self.read(object)?;
-        record.stamp = Stamp::Valid(self.standing(assumed, &mut names));
+        record.stamp = Stamp::Valid(self.standing_of(record.kind, assumed, &mut names));
         Ok((record, names))
+    }
+
+    /// The same for an object of this kind: when each author wrote it matters of policies alone.
+    fn standing_of(&self, kind: Kind, stamp: &StampText, names: &mut Vec<(String, String)>) -> Standing {
+        let mut standing = self.standing(stamp, names);
+        if kind.namespaced() {
+            standing.edits.clear();
+        }
+        standing
     }
 
     /// People and times of a stamp; names are added to `names`.
@@ -201,8 +222,10 @@ impl Reading {
         };
         let creator = person(&stamp.creator.user);
         let mut authors = vec![creator.clone()];
+        let mut edits = vec![(creator.clone(), stamp.created_at)];
         for edit in &stamp.editors {
             let editor = person(&edit.by.user);
+            edits.push((editor.clone(), edit.at));
             if !authors.contains(&editor) {
                 authors.push(editor);
             }
@@ -212,14 +235,17 @@ impl Reading {
             created_at: stamp.created_at,
             changed_at: stamp.editors.last().map_or(stamp.created_at, |e| e.at),
             authors,
+            edits,
             role_of: stamp.role.as_ref().and_then(|r| r.user.as_deref()).map(&mut person),
             holds_role: stamp.role.as_ref().map(|r| r.allowed),
+            role_lost: false,
             by_wildcard: stamp.role.as_ref().is_some_and(|r| r.wildcard),
             groups: stamp.creator.groups.clone(),
             service_account: stamp.creator.user.starts_with("system:serviceaccount:"),
             credential: stamp.creator.credential.is_some(),
             doubtful_name: username::doubt(&stamp.creator.user),
             subject_uid: stamp.subject_uid.clone(),
+            evidence: stamp.evidence.clone(),
         }
     }
 

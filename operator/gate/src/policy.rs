@@ -1,15 +1,17 @@
 //! Which policies apply, and what they ask for together: the strictest value of each field (invariant 2).
 
+mod approvals;
+mod minimum;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use placet_api::approval::Covers;
 use placet_api::common::{Class, Level};
 use placet_api::releasepolicy::{
-    AcceptanceAuthority, AcceptanceNeeds, ApprovalWhen, LabelOperator, LabelSelector, Proof,
-    ReleasePolicySpec, Replacements, SeparationOfDuties, TestRule, WhenIndeterminate, WildcardGrants,
+    AcceptanceAuthority, AcceptanceNeeds, ApprovalWhen, LabelOperator, LabelSelector, ReleasePolicySpec,
+    Replacements, SeparationOfDuties, TestRule, WhenIndeterminate, WildcardGrants,
 };
 use serde::Serialize;
 
@@ -17,6 +19,8 @@ use crate::digest;
 use crate::object::Object;
 use crate::people::Person;
 use crate::risk::{self, Matrix};
+
+pub use approvals::{Approvals, CoversKey, covers_key};
 
 /// What all matching policies ask for together.
 #[expect(clippy::struct_excessive_bools, reason = "each is one yes-or-no field of the policy")]
@@ -27,6 +31,8 @@ pub struct Requirements {
     pub policies: Vec<(String, String)>,
     /// Roles that confirm a class below High.
     pub classification_roles: BTreeSet<String>,
+    /// Roles that approve a class that is lower than one of before.
+    pub lowered_roles: BTreeSet<String>,
     /// Whether an assessment is asked for.
     pub assessment: bool,
     /// How old it may be, in days.
@@ -65,6 +71,8 @@ pub struct Requirements {
     pub first_use_days: Option<i32>,
     /// Days of use.
     pub running_days: Option<i32>,
+    /// Whether who has lost the role counts no more.
+    pub void_on_role_loss: bool,
     /// Images that every policy lists as platform images.
     pub platform_images: BTreeSet<String>,
     /// What happens to replacements once a clearance was taken back.
@@ -105,31 +113,12 @@ impl Authority {
     }
 }
 
-/// What an approval covers, as a key.
-pub type CoversKey = &'static str;
-
-/// Approvals asked for from one role.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Approvals {
-    /// Distinct people.
-    pub count: i32,
-    /// What their digest covers.
-    #[serde(skip)]
-    pub covers: Covers,
-    /// Asked for whatever the case.
-    pub always: bool,
-    /// Asked for when one of these holds.
-    pub when: BTreeSet<ApprovalWhen>,
-    /// Groups whose members do not count.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub not_in_groups: BTreeSet<String>,
-    /// What must prove who approved; None: the operator's stamp.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub proof: Option<Proof>,
-}
-
 impl Requirements {
+    /// Whether somebody is asked only if the system processes personal data.
+    pub fn asks_for_personal_data(&self) -> bool {
+        self.approvals.values().any(|a| !a.always && a.when.contains(&ApprovalWhen::PersonalData))
+    }
+
     /// The person that a name stands for.
     pub fn same<'a>(&'a self, person: &'a Person) -> &'a Person {
         self.aliases.get(person).unwrap_or(person)
@@ -201,7 +190,11 @@ fn serialisable(requirements: &Requirements) -> serde_json::Value {
         "policyChangeDays": requirements.policy_change_days,
         "serviceAccounts": requirements.service_accounts,
         "wildcardsCount": requirements.wildcards_count.then_some(true),
+        "voidOnRoleLoss": requirements.void_on_role_loss.then_some(true),
     });
+    if requirements.lowered_roles != requirements.classification_roles {
+        out["loweredRoles"] = serde_json::json!(requirements.lowered_roles);
+    }
     for (key, value) in added.as_object().into_iter().flatten() {
         let said = value.as_array().map_or(!value.is_null(), |list| !list.is_empty());
         if said {
@@ -375,6 +368,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
     let mut out = Requirements {
         policies: Vec::new(),
         classification_roles: BTreeSet::new(),
+        lowered_roles: BTreeSet::new(),
         assessment: false,
         assessment_max_age_days: None,
         tests: Vec::new(),
@@ -394,6 +388,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         aliases: BTreeMap::new(),
         first_use_days: None,
         running_days: None,
+        void_on_role_loss: false,
         platform_images: BTreeSet::new(),
         hold_replacements: false,
     };
@@ -403,6 +398,8 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         let name = policy.name();
         out.policies.push((name.to_owned(), policy.digest().to_owned()));
         out.classification_roles.extend(spec.classification.iter().map(|c| c.approved_by.to_string()));
+        let lowered = spec.classification.iter().map(|c| c.lowered_by.as_ref().unwrap_or(&c.approved_by));
+        out.lowered_roles.extend(lowered.map(ToString::to_string));
         if let Some(assessment) = &spec.assessment {
             out.assessment |= assessment.required;
             out.assessment_max_age_days = smaller(out.assessment_max_age_days, assessment.max_age_days);
@@ -437,45 +434,24 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
             out.authority.entry(authority.level).or_default().insert(Authority::new(authority));
         }
         for rule in &spec.approvals {
-            let entry = out
-                .approvals
-                .entry((rule.role.to_string(), covers_key(rule.covers)))
-                .or_insert_with(|| Approvals::new(rule.covers));
-            entry.count = entry.count.max(rule.count);
-            entry.not_in_groups.extend(rule.not_in_groups.iter().flatten().map(ToString::to_string));
-            entry.proof = entry.proof.max(rule.proof.filter(|p| *p > Proof::Stamp));
-            match rule.when {
-                None => entry.always = true,
-                Some(when) => {
-                    entry.when.insert(when);
-                }
-            }
+            approvals::add(&mut out.approvals, rule, spec.covers(rule));
         }
         join_duties(&mut out, spec.separation_of_duties.as_ref(), i == 0);
         if let Some(standing) = policy.standing() {
-            out.policy_authors.extend(standing.authors.iter().map(|p| (p.clone(), standing.changed_at)));
+            if standing.edits.is_empty() {
+                out.policy_authors.extend(standing.authors.iter().map(|p| (p.clone(), standing.changed_at)));
+            }
+            out.policy_authors.extend(standing.edits.iter().cloned());
         }
         out.first_use_days = smaller(out.first_use_days, spec.validity.as_ref().map(|v| v.first_use_days));
         out.running_days = smaller(out.running_days, spec.validity.as_ref().map(|v| v.running_days));
+        out.void_on_role_loss |= spec.voids_on_role_loss();
         join_images(&mut out, spec, i == 0);
         out.hold_replacements |= spec.replacements != Some(Replacements::Start);
     }
+    approvals::widest(&mut out.approvals);
     out.policies.sort();
     if conflicts.is_empty() { Ok(out) } else { Err(conflicts) }
-}
-
-impl Approvals {
-    /// Nothing is asked for yet.
-    fn new(covers: Covers) -> Self {
-        Self {
-            count: 0,
-            covers,
-            always: false,
-            when: BTreeSet::new(),
-            not_in_groups: BTreeSet::new(),
-            proof: None,
-        }
-    }
 }
 
 /// Keeps the platform images that every policy lists; `first` if it is the first.
@@ -517,7 +493,7 @@ fn join_duties(out: &mut Requirements, duties: Option<&SeparationOfDuties>, firs
 }
 
 /// Makes names one person, together with all names that one of them was joined with before.
-fn join_names(aliases: &mut BTreeMap<Person, Person>, names: impl Iterator<Item = Person>) {
+pub(crate) fn join_names(aliases: &mut BTreeMap<Person, Person>, names: impl Iterator<Item = Person>) {
     let names: BTreeSet<Person> = names.collect();
     let before: BTreeSet<Person> = names.iter().filter_map(|n| aliases.get(n).cloned()).collect();
     let Some(one) = names.iter().chain(&before).min().cloned() else { return };
@@ -527,20 +503,20 @@ fn join_names(aliases: &mut BTreeMap<Person, Person>, names: impl Iterator<Item 
     aliases.extend(names.into_iter().map(|name| (name, one.clone())));
 }
 
-/// Name of what an approval covers.
-pub fn covers_key(covers: Covers) -> CoversKey {
-    match covers {
-        Covers::Content => "Content",
-        Covers::Evidence => "Evidence",
-        Covers::Classification => "Classification",
-    }
-}
-
 fn smaller<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     }
+}
+
+/// The tests that one policy asks for, those that are the same taken together.
+pub(crate) fn tests_of(rules: &Option<Vec<TestRule>>) -> Vec<TestRule> {
+    let mut out = Vec::new();
+    for rule in rules.iter().flatten() {
+        add_test(&mut out, rule, "");
+    }
+    out.into_iter().map(|t| t.rule).collect()
 }
 
 /// Why no value could ever satisfy a rule.

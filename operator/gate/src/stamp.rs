@@ -17,6 +17,8 @@ use placet_api::keys::GROUP;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::evidence::Evidence;
+
 /// What the webhook saw of who wrote an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -39,6 +41,12 @@ pub struct StampText {
     /// Approval and RiskAcceptance: what the API server answered when asked whether the creator holds the role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<RoleAnswer>,
+    /// Approval of a release: what the release's evidence was made of when it was given, whatever its digest covers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Box<Evidence>>,
+    /// That the object was restored after it had gone: everything above is from before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Restored>,
     /// Index of the log's record of this stamping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<u64>,
@@ -55,6 +63,8 @@ impl StampText {
             uid: None,
             subject_uid: None,
             role: None,
+            evidence: None,
+            restored: None,
             record: None,
         }
     }
@@ -67,6 +77,21 @@ impl StampText {
         let bytes = serde_json_canonicalizer::to_vec(&bare).unwrap_or_default();
         Sha256::new().chain_update(b"placet.dev/stamp/v1\n").chain_update(bytes).finalize().into()
     }
+}
+
+/// Who restored an object, by the verb `restore` on its kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Restored {
+    /// Who sent it.
+    pub by: Identity,
+    /// When.
+    pub at: Timestamp,
+    /// Index of the log's record of the stamping that it carried.
+    pub from: u64,
+    /// Uid of the object in its first life, where the log knows it: approvals of before name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
 }
 
 /// A user as the API server authenticated it.
@@ -143,7 +168,9 @@ pub enum StampProblem {
     #[error("its stamp cannot be read")]
     Unreadable,
     /// The receipt was signed by a key that is not known here.
-    #[error("its receipt was signed by a key that this installation does not know")]
+    #[error(
+        "its receipt was signed by a key that this installation does not know: it was restored or copied from another one"
+    )]
     UnknownKey,
     /// The signature does not fit: copied from another object or cluster, or altered.
     #[error(
@@ -156,6 +183,9 @@ pub enum StampProblem {
          applies it again (kubectl apply --server-side), which stamps it anew, or gives an approval once more under another name"
     )]
     DistrustedKey,
+    /// It was deleted since it was stamped, and put back with its old stamp, not by the verb `restore`.
+    #[error("it was deleted since it was stamped, and put back with its old stamp behind the webhook's back")]
+    PutBack,
     /// The spec is not the one that was stamped.
     #[error("its spec was changed behind the webhook's back")]
     SpecChanged,

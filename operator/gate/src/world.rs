@@ -1,6 +1,9 @@
 //! Everything that decisions are made from, indexed. The operator feeds it from watches and the log, the command line
 //! from files; both take the same [`Snapshot`]s from it.
 
+mod former;
+mod classes;
+mod in_force;
 mod signatures;
 mod snapshot;
 mod table;
@@ -13,6 +16,7 @@ use placet_api::Kind;
 use placet_api::aisystem::AISystemSpec;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, SubjectKind};
 use placet_api::approvalrole::ApprovalRoleSpec;
+use placet_api::common::Class;
 use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_api::modelrelease::ModelReleaseSpec;
 use placet_api::releasepolicy::ReleasePolicySpec;
@@ -21,10 +25,13 @@ use placet_api::testreport::TestReportSpec;
 use placet_api::trustedsigner::TrustedSignerSpec;
 
 use crate::decision::{Cleared, Decision};
+use crate::evidence::Evidence;
 use crate::object::{Object, Record};
 use crate::policy::PolicySet;
 use crate::signature::Remembered;
 use table::Table;
+
+pub use classes::HadClass;
 
 /// A namespaced name.
 pub type Key = (String, String);
@@ -62,8 +69,10 @@ pub struct World {
     approvals: Table<ApprovalSpec>,
     acceptances: Table<RiskAcceptanceSpec>,
     policies: Table<ReleasePolicySpec>,
-    /// The live ones of `policies`; made anew when one of them changes.
+    /// Those of `policies` that decide; made anew when one of them changes.
     policy_set: Arc<PolicySet>,
+    /// Which versions of policies took effect.
+    in_force: in_force::InForce,
     /// Policies that each release was cleared under, for as long as it has not lost its clearance since, with its uid:
     /// one that is created again begins anew.
     bases: BTreeMap<Key, (String, Arc<PolicySet>)>,
@@ -75,6 +84,8 @@ pub struct World {
     signers: Table<TrustedSignerSpec>,
     /// What the log remembers of signatures.
     signatures: Remembered,
+    /// What the log remembers of classes.
+    classes: classes::Classes,
     namespaces: BTreeMap<String, Arc<BTreeMap<String, String>>>,
     first_use: BTreeMap<String, Timestamp>,
     not_ready: BTreeSet<String>,
@@ -113,12 +124,16 @@ pub struct Snapshot {
     pub policies: Arc<PolicySet>,
     /// The policies that the release stands on, where it is cleared and they are others than those of now.
     pub basis: Option<Arc<PolicySet>>,
+    /// Versions of policies that are gone and that somebody approved evidence under.
+    pub former_policies: Vec<Arc<Object<ReleasePolicySpec>>>,
     /// Names of all roles.
     pub roles: Arc<BTreeSet<String>>,
     /// Each TrustedSigner of the keys that signed what it holds, those that are gone included.
     pub signers: Vec<Arc<Object<TrustedSignerSpec>>>,
     /// What the log remembers of these signatures and keys.
     pub signatures: Remembered,
+    /// Classes above that of now, which the system or another one with its artefacts had.
+    pub had: Vec<HadClass>,
     /// When the first pod of this content was admitted.
     pub first_use: Option<Timestamp>,
 }
@@ -144,6 +159,7 @@ impl World {
                 self.policies_changed();
             }
             Kind::ApprovalRole => {
+                self.had_role(&key.1);
                 self.roles.apply(key, record);
                 self.roles_changed();
             }
@@ -152,7 +168,7 @@ impl World {
     }
 
     fn policies_changed(&mut self) {
-        self.policy_set = Arc::new(PolicySet::new(self.policies.live.values().cloned()));
+        self.policy_set = Arc::new(PolicySet::new(self.effective().into_iter()));
         self.bases_changed();
     }
 
@@ -408,6 +424,51 @@ impl World {
         }
     }
 
+    /// Versions of policies, gone ones and those that a release stands on, under which evidence was approved.
+    fn former_policies<'a>(
+        &self,
+        basis: Option<&PolicySet>,
+        seen: impl Iterator<Item = &'a Evidence>,
+    ) -> Vec<Arc<Object<ReleasePolicySpec>>> {
+        let named: BTreeSet<(&str, &str)> = seen
+            .flat_map(|e| e.policies.iter().flatten())
+            .map(|p| (p.name.as_str(), p.digest.as_str()))
+            .collect();
+        let gone = self.policies.gone.values().flat_map(BTreeMap::values);
+        let before = basis.into_iter().flat_map(|b| b.iter()).filter(|p| !p.live);
+        let mut out: Vec<_> =
+            gone.chain(before).filter(|p| named.contains(&(p.name(), p.digest()))).cloned().collect();
+        out.sort_by(|a, b| a.id.cmp(&b.id));
+        out.dedup_by(|a, b| a.id == b.id);
+        out
+    }
+
+    /// A release was judged when its system was of this class. Whether that is news.
+    pub fn had_class(&mut self, namespace: &str, release: &ModelReleaseSpec, class: Class, at: Timestamp) -> bool {
+        let system = (namespace.to_owned(), release.system.to_string());
+        self.classes.had(&system, classes::models(release), class, at)
+    }
+
+    /// Whether [`World::had_class`] would tell nothing new.
+    pub fn has_had(&self, namespace: &str, release: &ModelReleaseSpec, class: Class, at: Timestamp) -> bool {
+        let system = (namespace.to_owned(), release.system.to_string());
+        self.classes.has_had(&system, classes::models(release), class, at)
+    }
+
+    /// Classes above that of now.
+    fn had_above(
+        &self,
+        namespace: &str,
+        release: Option<&Object<ModelReleaseSpec>>,
+        system: Option<&Object<AISystemSpec>>,
+    ) -> Vec<HadClass> {
+        let class = system.and_then(|s| s.classified(s.spec.as_ref().ok()?).derived.class);
+        let (Some(class), Some(release)) = (class, release) else { return Vec::new() };
+        let (Ok(spec), Some(standing)) = (&release.spec, release.standing()) else { return Vec::new() };
+        let key = (namespace.to_owned(), spec.system.to_string());
+        self.classes.above(&key, classes::models(spec), class, standing.created_at)
+    }
+
     /// What the decision on one release reads, whether or not the release exists.
     pub fn snapshot(&self, namespace: &str, name: &str, clock: Clock) -> Snapshot {
         let key = (namespace.to_owned(), name.to_owned());
@@ -468,6 +529,8 @@ impl World {
                         SubjectKind::AISystem => system_name.as_deref() == Some(named),
                         SubjectKind::ImpactAssessment => assessments.iter().any(|i| i.name() == named),
                         SubjectKind::RiskAcceptance => acceptances.iter().any(|r| r.name() == named),
+                        // Which version of a policy decides is asked before.
+                        SubjectKind::ReleasePolicy => false,
                     };
                     about && (a.live || spec.decision == ApprovalDecision::Reject)
                 }
@@ -477,8 +540,12 @@ impl World {
             .collect();
         // Of versions that are gone matter those with this content and those that somebody approved; others would make a
         // decision cite everything that a much edited object ever was.
-        let approved: BTreeSet<&str> =
+        let mut approved: BTreeSet<&str> =
             approvals.iter().filter_map(|a| Some(a.spec.as_ref().ok()?.subject.digest.as_str())).collect();
+        let basis = self.basis(&key);
+        let seen = approvals.iter().filter_map(|a| a.standing()?.evidence.as_deref());
+        approved.extend(seen.clone().flat_map(|e| [e.content.as_str(), e.system.digest.as_str()]));
+        let former_policies = self.former_policies(basis.as_deref(), seen);
         let content = release.as_ref().map(|r| r.digest().to_owned()).unwrap_or_default();
         former.retain(|f| f.digest() == content || approved.contains(f.digest()));
         former_systems.retain(|f| {
@@ -488,6 +555,7 @@ impl World {
         let signed = signed.chain(release.iter().chain(&former).map(|r| &r.record));
         let (signers, signatures) = self.trust(signed);
         let first_use = release.as_ref().and_then(|r| self.first_use.get(r.digest())).copied();
+        let had = self.had_above(namespace, release.as_deref(), system.as_deref());
         Snapshot {
             clock,
             not_ready: self.not_ready.iter().cloned().collect(),
@@ -503,10 +571,12 @@ impl World {
             approvals,
             acceptances,
             policies: Arc::clone(&self.policy_set),
-            basis: self.basis(&key),
+            basis,
+            former_policies,
             roles: Arc::clone(&self.role_names),
             signers,
             signatures,
+            had,
             first_use,
         }
     }

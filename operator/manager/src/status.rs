@@ -18,6 +18,8 @@ use crate::ledger::Recorded;
 
 /// Findings per gate that fit a status; the total is given beside them.
 const MAX_FINDINGS: usize = 20;
+/// Roles that a status lists.
+const MAX_APPROVERS: usize = 64;
 
 /// Adds transition times: kept from the old status where the condition's status is the same.
 pub fn with_times(mut status: Value, old: Option<&Value>, now: jiff::Timestamp) -> Value {
@@ -100,6 +102,16 @@ pub fn release(
         if let Some(evidence) = &decision.evidence {
             out["digests"]["evidence"] = evidence.clone().into();
         }
+        if let Some(parts) = &decision.shown.evidence {
+            out["digests"]["classBasis"] = parts.class_basis.clone().into();
+            out["digests"]["requirements"] = parts.requirements.clone().into();
+        }
+    }
+    let approvers = decision.shown.approvers.iter().take(MAX_APPROVERS);
+    let approvers: Vec<Value> =
+        approvers.map(|(role, covers)| json!({"role": role, "covers": covers.to_string()})).collect();
+    if !approvers.is_empty() {
+        out["approvers"] = approvers.into();
     }
     if let Some(class) = decision.class {
         out["class"] = class.to_string().into();
@@ -249,6 +261,9 @@ pub fn report(object: &Object<placet_api::testreport::TestReportSpec>, generatio
 pub struct Approved {
     /// The digest that an approval must name; None if the subject is not there.
     pub digest: Option<String>,
+    /// Another that it may name and counts for as long as the subject is decided under the policies that it was cleared
+    /// under.
+    pub stands_on: Option<String>,
     /// The subject's uid.
     pub uid: Option<String>,
     /// People whose approval of it does not count, since they wrote it.
@@ -285,7 +300,7 @@ pub fn approval(
             reasons::SUBJECT_NOT_FOUND,
             "its subject is not there, or cannot be digested".to_owned(),
         ),
-        (None, _) if current_digest != typed => (
+        (None, _) if current_digest != typed && (typed.is_none() || typed != about.stands_on.as_deref()) => (
             "False",
             reasons::CONTENT_CHANGED,
             format!("it names {}, the content is {}", typed.unwrap_or(""), current_digest.unwrap_or("")),

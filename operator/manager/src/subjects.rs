@@ -12,13 +12,11 @@ use placet_gate::{class, evaluate, policy};
 
 use crate::status::Approved;
 
-/// The digest that an approval of this subject must name now; None if the subject is not there.
-pub fn current_digest(world: &World, clock: &Clock, namespace: &str, subject: &Subject) -> Option<String> {
+/// The digest that an approval of this subject must name now, unless it covers the evidence of a release; None if the
+/// subject is not there.
+fn current_digest(world: &World, namespace: &str, subject: &Subject) -> Option<String> {
     let name = subject.name.as_str();
     let digest = match (subject.kind, subject.covers) {
-        (SubjectKind::ModelRelease, Covers::Evidence) => {
-            return evaluate(&world.snapshot(namespace, name, clock.clone())).evidence;
-        }
         (SubjectKind::ModelRelease, _) => world.release(namespace, name)?.digest().to_owned(),
         (SubjectKind::AISystem, Covers::Classification) => {
             world.system(namespace, name)?.classification.clone()?
@@ -26,14 +24,23 @@ pub fn current_digest(world: &World, clock: &Clock, namespace: &str, subject: &S
         (SubjectKind::AISystem, _) => world.system(namespace, name)?.digest().to_owned(),
         (SubjectKind::ImpactAssessment, _) => world.assessment(namespace, name)?.digest().to_owned(),
         (SubjectKind::RiskAcceptance, _) => world.acceptance(namespace, name)?.digest().to_owned(),
+        (SubjectKind::ReleasePolicy, _) => crate::guard::digest(world, namespace, subject)?,
     };
     Some(digest).filter(|d| !d.is_empty())
 }
 
 /// What an approval of this subject is held against.
 pub fn approved(world: &World, clock: &Clock, namespace: &str, subject: &Subject) -> Approved {
+    let release = subject.kind == SubjectKind::ModelRelease && subject.covers == Covers::Evidence;
+    let decision =
+        release.then(|| evaluate(&world.snapshot(namespace, subject.name.as_str(), clock.clone())));
+    let (digest, stands_on) = match decision {
+        Some(decision) => (decision.evidence, decision.shown.stands_on),
+        None => (current_digest(world, namespace, subject), None),
+    };
     Approved {
-        digest: current_digest(world, clock, namespace, subject),
+        digest,
+        stands_on,
         uid: uid(world, namespace, subject),
         authors: authors(world, clock, namespace, subject),
         void: None,
@@ -53,8 +60,7 @@ pub fn void(world: &World, approval: &Object<ApprovalSpec>) -> Option<String> {
 pub fn may_reject(world: &World, clock: &Clock, namespace: &str, subject: &Subject, role: &str) -> bool {
     if subject.kind == SubjectKind::ModelRelease {
         let snapshot = world.snapshot(namespace, subject.name.as_str(), clock.clone());
-        let system = snapshot.system.as_ref().and_then(|s| s.spec.as_ref().ok());
-        let class = system.and_then(|spec| class::derive(spec).class);
+        let class = snapshot.class();
         let matched = snapshot.policies.matching(class, &snapshot.namespace_labels);
         return match &matched.joined.requirements {
             Ok(asked) if class.is_some() && !matched.policies.is_empty() => {
@@ -63,13 +69,18 @@ pub fn may_reject(world: &World, clock: &Clock, namespace: &str, subject: &Subje
             _ => true,
         };
     }
-    world.policies().any(|p| p.spec.as_ref().is_ok_and(|spec| roles_of(spec).iter().any(|r| r == role)))
+    let mut all = world.policies().chain(world.in_force().iter());
+    all.any(|p| p.spec.as_ref().is_ok_and(|spec| roles_of(spec).iter().any(|r| r == role)))
 }
 
 /// Roles that a policy names.
 fn roles_of(spec: &ReleasePolicySpec) -> Vec<String> {
     let mut roles: Vec<String> = spec.approvals.iter().map(|a| a.role.to_string()).collect();
-    roles.extend(spec.classification.iter().map(|c| c.approved_by.to_string()));
+    let class = spec.classification.iter();
+    roles.extend(
+        class.flat_map(|c| [&c.approved_by].into_iter().chain(&c.lowered_by)).map(ToString::to_string),
+    );
+    roles.extend(spec.guard.iter().filter_map(|g| g.role.as_ref()).map(ToString::to_string));
     let authority = spec.acceptance_authority.iter().flatten();
     roles.extend(
         authority.flat_map(|a| a.roles.iter().chain(a.consulted.iter().flatten()).map(ToString::to_string)),
@@ -84,8 +95,7 @@ fn authors(world: &World, clock: &Clock, namespace: &str, subject: &Subject) -> 
     match subject.kind {
         SubjectKind::ModelRelease => {
             let snapshot = world.snapshot(namespace, name, clock.clone());
-            let system = snapshot.system.as_ref().and_then(|s| s.spec.as_ref().ok());
-            let class = system.and_then(|spec| class::derive(spec).class);
+            let class = snapshot.class();
             let matched = snapshot.policies.matching(class, &snapshot.namespace_labels);
             let known = class.is_some() && !matched.policies.is_empty();
             let may = matched.joined.requirements.as_ref().is_ok_and(|r| r.author_may_approve);
@@ -95,7 +105,10 @@ fn authors(world: &World, clock: &Clock, namespace: &str, subject: &Subject) -> 
             let standing = world.system(namespace, name).and_then(|s| s.standing());
             standing.map(|s| s.authors.clone()).unwrap_or_default()
         }
-        SubjectKind::ImpactAssessment | SubjectKind::RiskAcceptance => Vec::new(),
+        // Who edited a policy is told on the policy.
+        SubjectKind::ImpactAssessment | SubjectKind::RiskAcceptance | SubjectKind::ReleasePolicy => {
+            Vec::new()
+        }
     }
 }
 
@@ -107,6 +120,7 @@ pub fn uid(world: &World, namespace: &str, subject: &Subject) -> Option<String> 
         SubjectKind::AISystem => &world.system(namespace, name)?.record.uid,
         SubjectKind::ImpactAssessment => &world.assessment(namespace, name)?.record.uid,
         SubjectKind::RiskAcceptance => &world.acceptance(namespace, name)?.record.uid,
+        SubjectKind::ReleasePolicy => &crate::guard::subject(world, name)?.record.uid,
     };
     Some(uid.clone()).filter(|u| !u.is_empty())
 }

@@ -10,6 +10,7 @@ use placet_api::releasepolicy::{ApprovalWhen, Proof};
 
 use super::{Context, Outcome};
 use crate::digest::changed_fields;
+use crate::evidence::{self, Changes};
 use crate::finding::{Gate, Reason};
 use crate::object::{Object, Standing};
 use crate::people::Person;
@@ -196,6 +197,9 @@ pub fn eligible(cx: &Context<'_>, standing: &Standing) -> Result<(), String> {
         return Err(format!("the name of {who} {doubt}, so it may be taken for another's"));
     }
     let Some(requirements) = cx.requirements else { return Ok(()) };
+    if standing.role_lost && requirements.void_on_role_loss {
+        return Err(format!("{who} does not hold the role any more"));
+    }
     if standing.service_account && !requirements.service_accounts.contains(who) {
         return Err(format!("{who} is a service account"));
     }
@@ -242,9 +246,10 @@ fn counts(
     };
     let who = standing.who();
     if spec.subject.digest.as_str() != wanted.digest {
-        let text = match changes_since(cx, wanted, spec.subject.digest.as_str()) {
-            Some(fields) => format!("{who} approved an earlier content; changed since: {fields}"),
-            None => format!(
+        let (then, changes) = changes_since(cx, wanted, spec.subject.digest.as_str(), standing);
+        let text = match changes.in_words() {
+            fields if !fields.is_empty() => format!("{who} approved {then}; changed since: {fields}"),
+            _ => format!(
                 "{who} approved {}, the content is {}",
                 super::assessment::short(&spec.subject.digest),
                 super::assessment::short(wanted.digest)
@@ -252,6 +257,7 @@ fn counts(
         };
         let mut about = about();
         about.push(spec.subject.digest.to_string());
+        about.extend(changes.about);
         return Err(WhyNot { cause: Cause::Changed, text, about });
     }
     if let Some(uid) = standing.subject_uid.as_ref().filter(|uid| *uid != wanted.uid) {
@@ -313,25 +319,48 @@ fn counts(
     Ok(Some((who.clone(), standing.created_at)))
 }
 
-/// Which fields differ between a former content with this digest and the content now.
-fn changes_since(cx: &Context<'_>, wanted: &Wanted<'_>, digest: &str) -> Option<String> {
-    let (old, new) = match (wanted.kind, wanted.covers) {
-        (SubjectKind::ModelRelease, Covers::Content) => {
-            let old = cx.snapshot.former.iter().find(|f| f.digest() == digest)?;
-            (&old.record.spec, &cx.snapshot.release.as_ref()?.record.spec)
+/// What was approved, in words, and what changed between it and the subject as it is now.
+fn changes_since(
+    cx: &Context<'_>,
+    wanted: &Wanted<'_>,
+    digest: &str,
+    standing: &Standing,
+) -> (&'static str, Changes) {
+    if wanted.covers == Covers::Evidence {
+        let both = standing.evidence.as_deref().zip(cx.evidence);
+        let found = both.map(|(then, now)| evidence::changes(then, now, cx.snapshot));
+        return ("earlier evidence", found.unwrap_or_default());
+    }
+    let specs = || {
+        let snapshot = cx.snapshot;
+        let system = || Some(&snapshot.system.as_ref()?.record.spec);
+        match (wanted.kind, wanted.covers) {
+            (SubjectKind::ModelRelease, Covers::Content) => {
+                let old = snapshot.former.iter().find(|f| f.digest() == digest)?;
+                Some((&old.record.spec, &snapshot.release.as_ref()?.record.spec))
+            }
+            (SubjectKind::AISystem, Covers::Classification) => {
+                let mut former = snapshot.former_systems.iter();
+                let old = former.find(|f| f.classification.as_deref() == Some(digest))?;
+                Some((&old.record.spec, system()?))
+            }
+            (SubjectKind::AISystem, Covers::Content) => {
+                let old = snapshot.former_systems.iter().find(|f| f.digest() == digest)?;
+                Some((&old.record.spec, system()?))
+            }
+            _ => None,
         }
-        (SubjectKind::AISystem, Covers::Classification) => {
-            let old =
-                cx.snapshot.former_systems.iter().find(|f| f.classification.as_deref() == Some(digest))?;
-            (&old.record.spec, &cx.snapshot.system.as_ref()?.record.spec)
-        }
-        (SubjectKind::AISystem, Covers::Content) => {
-            let old = cx.snapshot.former_systems.iter().find(|f| f.digest() == digest)?;
-            (&old.record.spec, &cx.snapshot.system.as_ref()?.record.spec)
-        }
-        _ => return None,
     };
-    Some(changed_fields(&old.value(), &new.value(), 5).join(", ")).filter(|f| !f.is_empty())
+    let fields = specs().map(|(old, new)| changed_fields(&old.value(), &new.value(), 5).join(", "));
+    let texts = fields.into_iter().filter(|f| !f.is_empty()).collect();
+    ("an earlier content", Changes { texts, about: Vec::new() })
+}
+
+/// Roles whose approval is asked for, or may be, and what the digest of each must cover.
+pub fn asked(cx: &Context<'_>) -> Vec<(String, Covers)> {
+    let rules = cx.requirements.into_iter().flat_map(|r| &r.approvals);
+    let asked = rules.filter(|(_, rule)| required(cx, rule) != Some(false));
+    asked.map(|((role, _), rule)| (role.clone(), rule.covers)).collect()
 }
 
 /// Who wrote what is judged: creator and editors of the release, of every earlier release of this name with the same
@@ -354,8 +383,9 @@ pub fn authors(snapshot: &Snapshot) -> Vec<Person> {
     authors
 }
 
-/// Judges the approvals of the release. `evidence` is the digest that approvals covering Evidence bind.
-pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>) -> Outcome {
+/// Judges the approvals of the release. `evidence` is the digest that approvals covering Evidence bind; a Reject may name
+/// the one that they will bind `after`, too.
+pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>, after: Option<&str>) -> Outcome {
     let Some(requirements) = cx.requirements else { return cx.requirements_unknown(GATE) };
     let Some((release, _)) = cx.release else { return cx.requirements_unknown(GATE) };
     let mut out = Outcome::default();
@@ -391,7 +421,7 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>) -> Outcome {
             uid: &release.record.uid,
             covers: rule.covers,
             digest,
-            also: &[release.digest(), evidence.unwrap_or_default()],
+            also: &[release.digest(), evidence.unwrap_or_default(), after.unwrap_or_default()],
             role: Some(role),
         };
         by_role.push((role, rule, tally(cx, &wanted, &excluded, Some(requirements))));

@@ -5,7 +5,7 @@ use placet_api::approval::{Covers, SubjectKind};
 use placet_api::common::Class;
 
 use super::approvals::{self, Wanted};
-use super::{Context, Outcome};
+use super::{Context, Outcome, class_lowered};
 use crate::finding::{Gate, Reason};
 
 const GATE: Gate = Gate::Classification;
@@ -85,6 +85,12 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
         .about([declared.to_string(), class.to_string()]);
     }
     rejected(cx, &mut out);
+    let raised = cx.class().unwrap_or(class);
+    if let Some((least, policy)) = cx.minimum.filter(|(least, _)| *least > class) {
+        out.notes.push(format!("class {least} in this namespace, as {policy} says: at least that"));
+    }
+    let class = raised;
+    class_lowered::evaluate(cx, class, &mut out);
     if class < Class::High {
         confirmed(cx, class, &mut out);
     }

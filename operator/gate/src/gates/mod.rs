@@ -2,6 +2,7 @@
 
 pub mod approvals;
 pub mod assessment;
+pub mod class_lowered;
 pub mod classification;
 pub mod policies;
 pub mod release;
@@ -14,6 +15,7 @@ use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_api::modelrelease::{GateVerdict, ModelReleaseSpec};
 
 use crate::class::Derived;
+use crate::evidence::Evidence;
 use crate::finding::{Finding, Gate, Reason};
 use crate::object::{Object, Problem};
 use crate::policy::Requirements;
@@ -34,12 +36,16 @@ pub struct Context<'a> {
     pub system: Option<(&'a Object<AISystemSpec>, &'a AISystemSpec)>,
     /// The derived class.
     pub derived: Option<&'a Derived>,
+    /// The least class here, and the policy that says so.
+    pub minimum: Option<(Class, &'a str)>,
     /// What the policies ask for together; None while the class or the policies are not known.
     pub requirements: Option<&'a Requirements>,
     /// The current assessment, where there is exactly one that counts.
     pub assessment: Option<(&'a Object<ImpactAssessmentSpec>, &'a ImpactAssessmentSpec)>,
     /// Its scores, where all can be computed.
     pub scores: Option<&'a [Score]>,
+    /// What the release's evidence is made of, where all of it is known.
+    pub evidence: Option<&'a Evidence>,
 }
 
 /// Findings and notes of one gate.
@@ -147,9 +153,10 @@ fn finding(
 }
 
 impl Context<'_> {
-    /// The class, where it is known.
+    /// The class by which policies apply, where it is known.
     pub fn class(&self) -> Option<Class> {
-        self.derived.and_then(|d| d.class)
+        let derived = self.derived.and_then(|d| d.class)?;
+        Some(self.minimum.map_or(derived, |(least, _)| derived.max(least)))
     }
 
     /// The finding of a gate that cannot be asked, because what is asked for is not known. None of its own without a

@@ -95,18 +95,24 @@ impl World {
             out.insert(name, Arc::clone(version));
         }
         let specs = |out: &BTreeMap<&str, Policy>, but: &str| -> Vec<ReleasePolicySpec> {
-            out.iter().filter(|(n, _)| **n != but).filter_map(|(_, p)| p.spec.as_ref().ok().cloned()).collect()
+            out.iter()
+                .filter(|(n, _)| **n != but)
+                .filter_map(|(_, p)| p.spec.as_ref().ok().cloned())
+                .collect()
         };
         for ((_, name), policy) in live {
             let before = self.in_force.versions.get(name);
             // One that does not count or is not understood makes everything that it might apply to Unknown.
-            let decides = self.in_force.open || policy.problem().is_some() || before.is_some_and(|b| b.digest() == policy.digest()) || {
-                let others = specs(&out, name);
-                let others: Vec<&ReleasePolicySpec> = others.iter().collect();
-                let old = before.and_then(|b| b.spec.as_ref().ok());
-                (before.is_none() && others.is_empty())
-                    || guard::ways(old, policy.spec.as_ref().ok(), &others).is_empty()
-            };
+            let decides = self.in_force.open
+                || policy.problem().is_some()
+                || before.is_some_and(|b| b.digest() == policy.digest())
+                || {
+                    let others = specs(&out, name);
+                    let others: Vec<&ReleasePolicySpec> = others.iter().collect();
+                    let old = before.and_then(|b| b.spec.as_ref().ok());
+                    (before.is_none() && others.is_empty())
+                        || guard::ways(old, policy.spec.as_ref().ok(), &others).is_empty()
+                };
             if decides {
                 out.insert(name, Arc::clone(policy));
             }
@@ -147,7 +153,13 @@ impl World {
             deleter: deletion,
         };
         let (loosens, ruling) = guard::rule(name, before, after, &ground);
-        Some(Change { name: name.to_owned(), before: before.cloned(), after: after.cloned(), loosens, ruling })
+        Some(Change {
+            name: name.to_owned(),
+            before: before.cloned(),
+            after: after.cloned(),
+            loosens,
+            ruling,
+        })
     }
 
     /// The digest by which the deletion of a policy is approved; None if none is in force.

@@ -40,8 +40,15 @@ impl Snapshot {
         for policy in self.basis.iter().flat_map(|b| b.iter()) {
             let _ = writeln!(text, "stands on {}", policy.id);
         }
+        for policy in self.policies.iter().filter(|p| !p.live) {
+            let _ = writeln!(text, "in force {}", policy.id);
+        }
         if let Some(at) = self.first_use {
             let _ = writeln!(text, "first use {at}");
+        }
+        for had in &self.had {
+            let had = serde_json::to_string(had).unwrap_or_default();
+            let _ = writeln!(text, "had {had}");
         }
         if !self.signatures.is_empty() {
             let signatures = serde_json::to_string(&self.signatures).unwrap_or_default();
@@ -71,6 +78,7 @@ impl Snapshot {
         all.extend(self.acceptances.iter().map(of));
         all.extend(self.policies.iter().map(of));
         all.extend(self.basis.iter().flat_map(|b| b.iter()).map(of));
+        all.extend(self.former_policies.iter().map(of));
         all.extend(self.signers.iter().map(of));
         all
     }

@@ -6,7 +6,7 @@ use placet_api::Kind;
 use placet_api::common::Class;
 use placet_api::modelrelease::{GateVerdict, ModelReleaseSpec};
 use placet_api::releasepolicy::ReleasePolicySpec;
-use placet_gate::decision::Lapse;
+use placet_gate::decision::{Lapse, Shown};
 use placet_gate::finding::{Finding, Gate, GateOutcome, Reason};
 use placet_gate::object::{Object, Record, Stamp, Standing};
 use placet_gate::people::PeopleKey;
@@ -118,6 +118,7 @@ pub fn decision(word: &str) -> Option<Decision> {
         valid_until: None,
         on_basis: false,
         hold_replacements: word != "taken back, replacements start",
+        shown: Shown::default(),
     })
 }
 

@@ -13,6 +13,7 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use placet_api::Kind;
 use placet_gate::evaluate;
+use placet_gate::evidence::Evidence;
 use placet_gate::object::{Reading, Record, Stamp};
 use placet_gate::signature::Seen;
 use placet_gate::signed::{ApprovalPayload, AuthorPayload, Payload as _, pae};
@@ -44,6 +45,8 @@ pub struct Given {
     pub edited: Vec<Edited>,
     pub holds_role: Option<bool>,
     #[serde(default)]
+    pub role_lost: bool,
+    #[serde(default)]
     pub deleted: bool,
     pub kind: String,
     pub name: String,
@@ -58,6 +61,9 @@ pub struct Given {
     pub credential: bool,
     pub signed: Option<SignedBy>,
     pub deleted_at: Option<Timestamp>,
+    /// Approval: what the evidence was made of that its digest is said to be of.
+    #[serde(skip)]
+    pub evidence: Option<Box<Evidence>>,
     pub spec: Value,
 }
 
@@ -109,6 +115,7 @@ pub fn policy_objects(path: &Path) -> Vec<Given> {
             at: Some("2026-01-01T00:00:00Z".parse().unwrap()),
             edited: vec![],
             holds_role: None,
+            role_lost: false,
             deleted: false,
             kind: v["kind"].as_str().unwrap().to_owned(),
             name: v["metadata"]["name"].as_str().unwrap().to_owned(),
@@ -120,6 +127,7 @@ pub fn policy_objects(path: &Path) -> Vec<Given> {
             credential: false,
             signed: None,
             deleted_at: None,
+            evidence: None,
             spec: v["spec"].clone(),
         })
         .collect()
@@ -202,6 +210,7 @@ impl Run {
             let stamp = StampText {
                 editors: given.edited.iter().map(|e| Edit { by: identity(&e.by), at: e.at }).collect(),
                 subject_uid: given.subject_uid.clone(),
+                evidence: given.evidence.clone(),
                 role: holds.then(|| RoleAnswer {
                     name: given.spec["role"].as_str().unwrap_or_default().to_owned(),
                     user: given.signed.as_ref().and_then(|s| s.user.clone()),
@@ -211,7 +220,11 @@ impl Run {
                 }),
                 ..StampText::new(creator, at)
             };
-            self.reading.read_assuming(&object, &stamp).unwrap().0
+            let mut record = self.reading.read_assuming(&object, &stamp).unwrap().0;
+            if let Stamp::Valid(standing) = &mut record.stamp {
+                standing.role_lost = given.role_lost;
+            }
+            record
         } else {
             let record = self.reading.read(&object).unwrap().0;
             assert_eq!(record.stamp, Stamp::Invalid { why: StampProblem::NeverSeen });
@@ -288,20 +301,32 @@ pub fn resolve(run: &Run, title: &str, objects: &mut [Given], base: &[Given]) {
                 let g = find(&snapshot, what);
                 return placet_gate::digest::classification(&run.namespace, &g.name, &g.spec).ok();
             }
-            if let Some(what) = text.strip_prefix("evidence of ") {
-                let mut world = World::new();
-                for given in &snapshot {
-                    run.add(&mut world, given, false);
-                }
-                let name = what.split_once('/').unwrap().1;
-                return evaluate(&world.snapshot(&run.namespace, name, Clock::Trusted(run.now))).evidence;
-            }
-            None
+            evidence(run, &snapshot, base, text)?.digest().ok()
         };
         for given in objects.iter_mut() {
+            let text = given.spec.pointer("/subject/digest").and_then(Value::as_str).unwrap_or_default();
+            if let Some(parts) = evidence(run, &snapshot, base, text) {
+                given.evidence = Some(Box::new(parts.bounded()));
+            }
             walk(&mut given.spec, &digest);
         }
     }
+}
+
+/// What the evidence is made of that a text names: `evidence of MR` as the case gives it, `evidence before change of MR` as
+/// its base does.
+fn evidence(run: &Run, objects: &[Given], base: &[Given], text: &str) -> Option<Evidence> {
+    let (list, what) = match text.strip_prefix("evidence before change of ") {
+        Some(what) => (base, what),
+        None => (objects, text.strip_prefix("evidence of ")?),
+    };
+    let mut world = World::new();
+    for given in list {
+        run.add(&mut world, given, false);
+    }
+    let name = what.split_once('/').unwrap().1;
+    let clock = Clock::Trusted(run.now);
+    evaluate(&world.snapshot(&run.namespace, name, clock)).shown.evidence
 }
 
 pub fn walk(value: &mut Value, digest: &dyn Fn(&str) -> Option<String>) {

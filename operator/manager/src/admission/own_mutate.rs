@@ -3,22 +3,38 @@
 use std::collections::BTreeSet;
 
 use placet_api::{Kind, keys};
-use placet_evidence::{Digest, NewRecord, Operation, Payload, Stamped, Subject};
-use placet_gate::object::place_of;
+use placet_evidence::{CREATOR, Digest, NewRecord, Operation, Payload, Stamped, Subject};
+use placet_gate::object::{Stamp, place_of};
 use placet_gate::stamp::{self, Edit, Identity, Place, RoleAnswer, StampText};
 use placet_gate::{digest, world};
 use serde_json::{Value, json};
 
-use super::Admission;
+use super::own_restore::{self, Carried};
 use super::review::{Answer, Request, UserInfo};
+use super::{Admission, own_subject};
 use crate::ledger::Repeat;
 
-/// Stamps the object of a CREATE or UPDATE.
+/// Stamps the object of a CREATE or UPDATE, and fills in the digest of an Approval that names none, where that may be.
 pub async fn answer(a: &Admission, request: &Request) -> Answer {
     if request.operation == "DELETE" {
         return Answer::allow();
     }
-    let object = &request.object;
+    match own_subject::fill(a, request).await {
+        Err(refused) => refused,
+        Ok(None) => stamped(a, request, &request.object).await,
+        Ok(Some(digest)) => {
+            let mut object = request.object.clone();
+            object["spec"]["subject"]["digest"] = digest.clone().into();
+            let mut answer = stamped(a, request, &object).await;
+            if answer.denied.is_none() {
+                answer.patch.push(json!({"op": "add", "path": "/spec/subject/digest", "value": digest}));
+            }
+            answer
+        }
+    }
+}
+
+async fn stamped(a: &Admission, request: &Request, object: &Value) -> Answer {
     if object.pointer("/metadata/generateName").and_then(Value::as_str).is_some_and(|g| !g.is_empty()) {
         return Answer::invalid(
             "metadata.generateName: wanted metadata.name, since the name is part of what is signed, found generateName; \
@@ -51,8 +67,15 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
         let old_spec = old.get("spec").unwrap_or(&Value::Null);
         let old_content = digest::content(kind, namespace.as_deref(), &name, old_spec).ok()?;
         let keys = &a.state.reading.keys;
-        stamp::verify(keys, place, annotation(old, keys::STAMP), annotation(old, keys::RECEIPT), &old_content)
-            .ok()
+        let held = stamp::verify(
+            keys,
+            place,
+            annotation(old, keys::STAMP),
+            annotation(old, keys::RECEIPT),
+            &old_content,
+        );
+        held.ok()
+            .filter(|_| a.state.read(old).is_ok_and(|(record, _)| matches!(record.stamp, Stamp::Valid(_))))
     });
     if let (Some(old), Some(_)) = (old, old_stamp.as_ref().filter(|s| s.spec == content)) {
         // Restores a stamp that was dropped or changed. The content is the same: nobody becomes an editor, and setting
@@ -61,7 +84,19 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     }
     let decides = matches!(kind, Kind::Approval | Kind::RiskAcceptance);
     let identity = identity(&a.state.world(), &request.user_info, decides);
-    let mut stamp = match old_stamp {
+    let mut warnings = Vec::new();
+    let restored = match own_restore::carried(a, request, object, place, &content).await {
+        Ok(Carried::Restored(stamp)) => Some(own_restore::restored(*stamp, identity.clone(), now, a, place)),
+        Ok(Carried::Nothing) => None,
+        Ok(Carried::NotKept(why)) => {
+            warnings.push(why);
+            None
+        }
+        Err(answer) => return answer,
+    };
+    let is_restored = restored.is_some();
+    let mut stamp = match old_stamp.or(restored) {
+        Some(stamp) if is_restored => stamp,
         Some(mut stamp) => {
             if let Err(full) = edited(&mut stamp, identity, now) {
                 return Answer::forbid(full);
@@ -75,7 +110,7 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     if request.operation == "UPDATE" {
         stamp.uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
     }
-    if decides {
+    if decides && !is_restored {
         let signer = if kind == Kind::Approval { super::signed::signer(a, object, now) } else { Ok(None) };
         let signer = match signer {
             Ok(signer) => signer,
@@ -86,10 +121,16 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
         }
     }
     if kind == Kind::Approval
+        && !is_restored
         && let Some(subject) = spec.get("subject").and_then(|s| serde_json::from_value(s.clone()).ok())
     {
-        let namespace = namespace.as_deref().unwrap_or_default();
-        stamp.subject_uid = crate::subjects::uid(&a.state.world(), namespace, &subject);
+        match own_subject::look(a, namespace.as_deref().unwrap_or_default(), &subject).await {
+            Ok(live) => {
+                stamp.subject_uid = live.uid;
+                stamp.evidence = live.evidence.map(|e| Box::new(e.bounded()));
+            }
+            Err(answer) => return answer,
+        }
     }
     // A dry run gets the identity without a signature and a record: nothing that a dry run returns can ever count.
     if !request.dry() {
@@ -103,7 +144,9 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
         Err(error) => return Answer::invalid(format!("the stamp cannot be written: {error}")),
     };
     let receipt = (!request.dry()).then(|| stamp::sign(&a.receipts, place, &stamp));
-    patched(object, Some(&text), receipt.as_deref())
+    let mut answer = patched(object, Some(&text), receipt.as_deref());
+    answer.warnings = warnings;
+    answer
 }
 
 /// Records a stamping. Index of the record, which is durable.
@@ -132,7 +175,10 @@ async fn record(
         key: stamp::key_id(&a.receipts.verifying_key()),
         stamp: Digest::from_bytes(stamp.digest()),
     };
-    let new = NewRecord::new(now, subject, Payload::Stamp(body)).with_actor(&request.user_info.username);
+    let mut new = NewRecord::new(now, subject, Payload::Stamp(body)).with_actor(&request.user_info.username);
+    if stamp.restored.is_some() {
+        new = new.with_personal(CREATOR, &stamp.creator.user);
+    }
     a.ledger.append(new).await.map(|appended| appended.index).map_err(|error| super::unwritable(&error))
 }
 

@@ -180,3 +180,7 @@ async fn recorded(a: &Admission, index: u64, place: Place<'_>, stamp: &StampText
 fn unavailable(why: String) -> Answer {
     Answer::deny(503, "ServiceUnavailable", why)
 }
+
+#[cfg(test)]
+#[path = "own_restore_tests.rs"]
+mod tests;

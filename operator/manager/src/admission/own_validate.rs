@@ -3,10 +3,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 use placet_api::Kind;
-use placet_api::approval::{ApprovalDecision, ApprovalSpec, SubjectKind};
+use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
 use placet_api::releasepolicy::{ReleasePolicySpec, WildcardGrants};
 use placet_api::scalar::{DateTime, Moment, SshPublicKey};
-use placet_evidence::Operation;
+use placet_evidence::{ACTOR, Operation};
 use placet_gate::gates::approvals::authors;
 use placet_gate::object::{Record, Stamp, is_ending, place_of};
 use placet_gate::signed::SignerKey;
@@ -17,6 +17,8 @@ use serde_json::Value;
 
 use super::Admission;
 use super::own_mutate::{annotation, blocks};
+use super::own_restore;
+use super::own_subject::{self, Live};
 use super::review::{Answer, Request};
 
 /// Judges a CREATE, UPDATE or DELETE of one of our kinds.
@@ -57,14 +59,29 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     }
     let at = stamp.editors.last().map_or(stamp.created_at, |e| e.at);
     let mut answer = Answer::allow();
+    // What somebody decides was judged when they did, and is judged again by each decision that reads it: what it is about
+    // may be restored after it.
+    let decided = matches!(record.kind, Kind::Approval | Kind::RiskAcceptance)
+        && request.operation == "CREATE"
+        && stamp.restored.is_some();
     if record.signature != before.as_ref().and_then(|b| b.signature.clone())
         && record.kind == Kind::ModelRelease
         && let Err(why) = super::signed::author(a, object, a.state.now())
     {
         return Answer::forbid(why);
     }
-    if !unchanged {
-        match judge(a, request, &record, &stamp, at) {
+    if !unchanged && !decided {
+        let subject = object.pointer("/spec/subject").filter(|_| record.kind == Kind::Approval);
+        let subject = subject.and_then(|s| serde_json::from_value(s.clone()).ok());
+        let live = match subject {
+            Some(subject) => own_subject::look(a, &request.namespace, &subject).await,
+            None => Ok(Live::default()),
+        };
+        let live = match live {
+            Ok(live) => live,
+            Err(answer) => return answer,
+        };
+        match judge(a, request, &record, &stamp, at, &live) {
             Ok(warnings) => answer.warnings = warnings,
             Err(why) => return Answer::forbid(why),
         }
@@ -95,7 +112,10 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     if !stops && !a.ledger.may_write(&record, now) {
         return super::used_up(namespace);
     }
-    match a.ledger.object(now, op, &record, Some(user), before.as_ref()).await {
+    let others = own_restore::others(a, &record, &stamp, user);
+    let mut people = vec![(ACTOR, user)];
+    people.extend(others.iter().map(|(field, user)| (*field, user.as_str())));
+    match a.ledger.object_of(now, op, &record, &people, before.as_ref()).await {
         Ok(appended) => {
             a.state.learn(names);
             super::signed::seen(a, &record, now);
@@ -129,13 +149,14 @@ fn judge(
     record: &Record,
     stamp: &StampText,
     at: Timestamp,
+    live: &Live,
 ) -> Result<Vec<String>, String> {
     let spec = request.object.get("spec").unwrap_or(&Value::Null);
     dates(record.kind, spec, at)?;
     let world = a.state.world();
     let namespace = record.namespace.as_deref().unwrap_or_default();
     match record.kind {
-        Kind::Approval => approval(a, &world, namespace, spec, stamp),
+        Kind::Approval => approval(a, &world, namespace, spec, stamp, live),
         Kind::RiskAcceptance => acceptance(a, &world, namespace, spec, stamp),
         Kind::TrustedSigner => trusted_signer(&world, record, spec),
         Kind::TestReport => counts(spec).map(|()| Vec::new()),
@@ -212,7 +233,7 @@ fn holds(a: &Admission, world: &World, stamp: &StampText) -> Result<(), String> 
             let duties = p.separation_of_duties.as_ref();
             duties.and_then(|d| d.wildcard_grants) == Some(WildcardGrants::Count)
         };
-        if !answer.wildcard || world.policies().any(|p| p.spec.as_ref().is_ok_and(counts)) {
+        if !answer.wildcard || world.in_force().iter().any(|p| p.spec.as_ref().is_ok_and(counts)) {
             return Ok(());
         }
         return Err(format!(
@@ -233,6 +254,7 @@ fn approval(
     namespace: &str,
     spec: &Value,
     stamp: &StampText,
+    live: &Live,
 ) -> Result<Vec<String>, String> {
     let spec: ApprovalSpec = serde_json::from_value(spec.clone()).map_err(|e| format!("spec: {e}"))?;
     if !world.has_role(&spec.role) {
@@ -249,9 +271,9 @@ fn approval(
     }
     holds(a, world, stamp)?;
     let subject = &spec.subject;
+    crate::guard::counts_here(world, namespace, subject)?;
     let what = format!("{} {}", subject.kind.as_str(), subject.name);
-    let current = crate::subjects::current_digest(world, &a.state.gate_clock(), namespace, subject);
-    let Some(current) = current else {
+    let Some(current) = live.digest.as_deref() else {
         return Err(format!(
             "spec.subject: wanted an object in namespace {namespace} whose digest is known, found no {what}"
         ));
@@ -262,11 +284,16 @@ fn approval(
             subject.covers, subject.digest
         ));
     }
-    let uid = crate::subjects::uid(world, namespace, subject);
-    if uid != stamp.subject_uid {
+    if live.uid != stamp.subject_uid {
         return Err(format!(
             "spec.subject: {what} was created again just now; look at it, then approve again"
         ));
+    }
+    // What a finding will say to have changed since is what this person approved.
+    let seen =
+        stamp.evidence.as_deref().filter(|e| subject.covers == Covers::Evidence && e.reports.is_some());
+    if seen.is_some_and(|e| e.digest().ok().as_deref() != Some(current)) {
+        return Err(format!("spec.subject: {what} changed just now; look at it, then approve again"));
     }
     for name in spec.answers.iter().flatten() {
         let rejects = |s: &ApprovalSpec| {
@@ -377,7 +404,7 @@ fn counts(spec: &Value) -> Result<(), String> {
 async fn delete(a: &Admission, request: &Request) -> Answer {
     let Some(old) = request.old() else { return Answer::allow() };
     let Ok((kind, namespace, name)) = place_of(old) else { return Answer::allow() };
-    let Ok((record, _)) = a.state.reading.read(old) else { return Answer::allow() };
+    let Ok((record, _)) = a.state.read(old) else { return Answer::allow() };
     let namespace = namespace.unwrap_or_default();
     if let Some(release) = read_by(a, kind, &namespace, &name, &record) {
         return Answer::forbid(format!(
@@ -386,10 +413,14 @@ async fn delete(a: &Admission, request: &Request) -> Answer {
              or supersede the object by a new one"
         ));
     }
+    let user = request.user_info.username.as_str();
+    let kept = (kind == Kind::ReleasePolicy).then(|| crate::guard::keeps(a, &name, user)).flatten();
+    if let Some(why) = kept {
+        return Answer::forbid(why);
+    }
     if request.dry() {
         return Answer::allow();
     }
-    let user = request.user_info.username.as_str();
     let now = a.state.now();
     match a.ledger.object(now, Operation::Delete, &record, Some(user), None).await {
         Ok(_) => {

@@ -67,6 +67,18 @@ pub fn author(a: &Admission, object: &Value, now: Timestamp) -> Result<(), Strin
     }
 }
 
+/// User name of who signed a release as its author, where that counts.
+pub fn author_of(a: &Admission, record: &Record) -> Option<String> {
+    let standing = match &record.stamp {
+        placet_gate::object::Stamp::Valid(standing) => standing,
+        placet_gate::object::Stamp::Invalid { .. } => return None,
+    };
+    let (signers, remembered) = a.state.world().trust([record]);
+    let trust = Trust { signers: &signers, remembered: &remembered };
+    let person = trust.author(record, standing)?.ok()?;
+    a.state.names().get(person.token()).cloned()
+}
+
 /// What the log now knows of the envelope that an object carries.
 pub fn seen(a: &Admission, record: &Record, at: Timestamp) {
     let Some(envelope) = record.envelope() else { return };
@@ -111,16 +123,19 @@ fn nobody(now: Timestamp) -> Standing {
     let creator = Person::from_token("");
     Standing {
         authors: vec![creator.clone()],
+        edits: Vec::new(),
         creator,
         created_at: now,
         changed_at: now,
         holds_role: None,
         role_of: None,
+        role_lost: false,
         by_wildcard: false,
         groups: Vec::new(),
         service_account: false,
         credential: false,
         doubtful_name: None,
         subject_uid: None,
+        evidence: None,
     }
 }

@@ -1,0 +1,87 @@
+//! A release with what belongs to it, each read once: what is shown is what is digested.
+
+use anyhow::bail;
+use placet_api::Kind;
+use placet_gate::digest::{self, EvidenceParts};
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::text;
+
+/// What belongs to a release, or why it could not be read.
+#[derive(Debug)]
+pub struct Around {
+    /// Assessments of its system.
+    pub assessments: Result<Vec<Value>, String>,
+    /// Reports on its artefacts.
+    reports: Result<Vec<Value>, String>,
+    /// All releases of its system.
+    pub releases: Result<Vec<Value>, String>,
+}
+
+fn text_at<'a>(object: &'a Value, path: &str) -> &'a str {
+    object.pointer(path).and_then(Value::as_str).unwrap_or_default()
+}
+
+impl Around {
+    /// Reads it.
+    pub fn read(cluster: &Cluster, release: &Value) -> Self {
+        let system = text_at(release, "/spec/system");
+        let list = |kind, of_it: &dyn Fn(&Value) -> bool| {
+            let all = cluster.list(kind, &cluster.namespace).map_err(|e| text::chain(&e))?;
+            let there = |o: &Value| o.pointer("/metadata/deletionTimestamp").is_none();
+            Ok(all.into_iter().filter(|o| there(o) && of_it(o)).collect())
+        };
+        let of_system = |o: &Value| text_at(o, "/spec/system") == system;
+        let artifacts = release.pointer("/spec/artifacts").and_then(Value::as_array);
+        let artifacts: Vec<&str> = artifacts.into_iter().flatten().map(|a| text_at(a, "/digest")).collect();
+        Self {
+            assessments: list(Kind::ImpactAssessment, &of_system),
+            reports: list(Kind::TestReport, &|o| artifacts.contains(&text_at(o, "/spec/artifact"))),
+            releases: list(Kind::ModelRelease, &of_system),
+        }
+    }
+
+    /// The evidence digest that the release's status shows, once what was read is seen to be what it is made of: what a
+    /// person is shown is what they decide on.
+    ///
+    /// # Errors
+    /// There is none for this content, something could not be read, or something changed meanwhile.
+    pub fn evidence(&self, release: &Value, namespace: &str, name: &str) -> anyhow::Result<String> {
+        let shown = super::evidence_shown(release, namespace, name)?;
+        let read = |what: &Result<Vec<Value>, String>, kind: Kind| -> anyhow::Result<Vec<String>> {
+            let all = what.as_ref();
+            let all =
+                all.map_err(|why| anyhow::anyhow!("what the evidence is made of was not read: {why}"))?;
+            let digest = |o: &Value| {
+                let spec = o.get("spec").unwrap_or(&Value::Null);
+                let name = text_at(o, "/metadata/name");
+                digest::content(kind, Some(namespace), name, spec).unwrap_or_default()
+            };
+            Ok(all.iter().map(digest).collect())
+        };
+        let reports = read(&self.reports, Kind::TestReport)?;
+        let reports: Vec<&str> = reports.iter().map(String::as_str).collect();
+        let assessments = read(&self.assessments, Kind::ImpactAssessment)?;
+        let mut assessments: Vec<Option<&str>> = assessments.iter().map(|a| Some(a.as_str())).collect();
+        assessments.push(None);
+        let same = |assessment: Option<&str>| {
+            let made = digest::evidence(&EvidenceParts {
+                content: text_at(release, "/status/digests/content"),
+                class: text_at(release, "/status/class"),
+                class_basis: text_at(release, "/status/digests/classBasis"),
+                assessment,
+                reports: &reports,
+                requirements: text_at(release, "/status/digests/requirements"),
+            });
+            made.is_ok_and(|d| d == shown)
+        };
+        if !assessments.into_iter().any(same) {
+            bail!(
+                "mr/{name}: wanted a status that was made of the assessment and the reports as they are now, found another: one \
+                 of them changed just now; run it again"
+            );
+        }
+        Ok(shown)
+    }
+}

@@ -1,0 +1,158 @@
+//! What is about to be decided on, for the person who decides.
+
+use placet_api::Kind;
+use placet_api::common::Level;
+use placet_api::impactassessment::ImpactAssessmentSpec;
+use placet_gate::risk;
+use serde_json::Value;
+
+use super::around::Around;
+use super::creator;
+use crate::text::Page;
+
+/// What is about to be decided on.
+pub fn describe(namespace: &str, object: &Value, kind: Kind, name: &str, around: Option<&Around>) -> Page {
+    let field = |p: &str| object.pointer(p).and_then(Value::as_str).unwrap_or("?");
+    let list = |p: &str| object.pointer(p).and_then(Value::as_array).cloned().unwrap_or_default();
+    let s = |v: &Value, k: &str| v[k].as_str().unwrap_or("?").to_owned();
+    let names = |p: &str| list(p).iter().filter_map(|v| v.as_str().map(str::to_owned)).collect::<Vec<_>>();
+    let mut out = Page::default();
+    out.add(0, &format!("{kind} {name} in namespace {namespace}"));
+    let by = creator(object).unwrap_or_else(|| "nobody known: it carries no stamp".into());
+    out.add(2, &format!("created by {by}"));
+    match kind {
+        Kind::ModelRelease => {
+            let (system, version) = (field("/spec/system"), field("/spec/version"));
+            out.add(2, &format!("system {system}, version {version}"));
+            let (change, reason) = (field("/spec/change/kind"), field("/spec/change/reason"));
+            out.add(2, &format!("change {change}: {reason}"));
+            for a in list("/spec/artifacts") {
+                let (name, role, reference) = (s(&a, "name"), s(&a, "role"), s(&a, "reference"));
+                out.add(2, &format!("artefact {name} ({role}) {reference}"));
+                out.add(4, &s(&a, "digest"));
+            }
+            for d in list("/spec/datasets") {
+                out.add(2, &format!("dataset {} ({})", s(&d, "name"), s(&d, "use")));
+                out.add(4, &s(&d, "digest"));
+            }
+            let developers = names("/spec/developers");
+            if !developers.is_empty() {
+                out.add(2, &format!("developed by {}", developers.join(", ")));
+            }
+            out.add(2, &format!("class {}", field("/status/class")));
+            let observed = object.pointer("/status/observedGeneration").and_then(Value::as_i64);
+            if observed != object.pointer("/metadata/generation").and_then(Value::as_i64) {
+                out.add(2, "not judged at this generation yet: class and findings may be older");
+            }
+            findings(object, &mut out);
+            if let Some(around) = around {
+                residual_risks(around, field("/spec/system"), &mut out);
+            }
+        }
+        Kind::AISystem => {
+            out.add(2, &format!("{}: {}", field("/spec/title"), field("/spec/purpose")));
+            out.add(2, &format!("class {}", field("/status/class")));
+            for basis in names("/status/classBasis") {
+                out.add(4, &basis);
+            }
+            for part in ["triggers", "derogation", "exceptions", "evaluation"] {
+                if let Some(value) = object.get("spec").and_then(|s| s.get(part)) {
+                    out.add(2, &format!("{part} {value}"));
+                }
+            }
+        }
+        Kind::ImpactAssessment => {
+            out.add(2, &format!("system {}, assessed {}", field("/spec/system"), field("/spec/assessedAt")));
+            risks_of(object, &mut out);
+        }
+        _ => {
+            out.add(
+                2,
+                &format!(
+                    "assessment {}, risks {}, level {}, until {}",
+                    field("/spec/assessment/name"),
+                    list("/spec/risks").iter().map(|r| s(r, "id")).collect::<Vec<_>>().join(", "),
+                    field("/spec/level"),
+                    field("/spec/expiresAt")
+                ),
+            );
+        }
+    }
+    out
+}
+
+/// What the last decision found, other than that approvals are missing; Rejects of others are shown.
+fn findings(object: &Value, out: &mut Page) {
+    for (gate, reason, found) in found(object) {
+        out.add(2, &format!("finding, {gate} ({reason}): {found}"));
+    }
+}
+
+/// The same as (gate, reason, found).
+pub fn found(object: &Value) -> Vec<(String, String, String)> {
+    let mut out = Vec::new();
+    let gates = object.pointer("/status/gates").and_then(Value::as_array);
+    for gate in gates.into_iter().flatten() {
+        let shown = |f: &&Value| gate["gate"] != "approvals" || f["reason"] == "Rejected";
+        for finding in gate["findings"].as_array().into_iter().flatten().filter(shown) {
+            let text = |v: &Value| v.as_str().unwrap_or("?").to_owned();
+            out.push((text(&gate["gate"]), text(&finding["reason"]), text(&finding["found"])));
+        }
+    }
+    out
+}
+
+/// Residual risks of the assessments of a system.
+fn residual_risks(around: &Around, system: &str, out: &mut Page) {
+    match &around.assessments {
+        Ok(all) => {
+            if all.is_empty() {
+                out.add(2, &format!("no impact assessment of {system}"));
+            }
+            for assessment in all {
+                let name = assessment.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("?");
+                out.add(2, &format!("assessment {name}"));
+                risks_of(assessment, out);
+            }
+        }
+        Err(why) => out.add(2, &format!("residual risks could not be read: {why}")),
+    }
+}
+
+fn risks_of(assessment: &Value, out: &mut Page) {
+    for (id, level, why) in levels(assessment) {
+        let level = level.map_or_else(|| "not computable".to_owned(), |l| l.to_string());
+        out.add(4, &format!("residual risk {id}: {level} ({why})"));
+    }
+}
+
+/// Residual levels of an assessment: id, level, how. The operator's, which knows the policy's matrix, where its status
+/// is for this generation; otherwise computed here with the default matrix.
+pub fn levels(assessment: &Value) -> Vec<(String, Option<Level>, String)> {
+    let generation = assessment.pointer("/metadata/generation").and_then(Value::as_i64);
+    let status = assessment.get("status").cloned().unwrap_or(Value::Null);
+    let status: Option<placet_api::impactassessment::ImpactAssessmentStatus> =
+        serde_json::from_value(status).ok();
+    if let Some(status) =
+        status.filter(|s| s.observed_generation.is_some() && s.observed_generation == generation)
+        && let Some(risks) = status.risks
+        && assessment["spec"]["risks"].as_array().is_some_and(|all| all.len() == risks.len())
+    {
+        return risks
+            .into_iter()
+            .map(|r| (r.id.to_string(), Some(r.residual), r.arithmetic.to_string()))
+            .collect();
+    }
+    let spec: ImpactAssessmentSpec = match serde_json::from_value(assessment["spec"].clone()) {
+        Ok(spec) => spec,
+        Err(e) => return vec![("?".into(), None, format!("the assessment is not understood: {e}"))],
+    };
+    risk::scores(&spec, &risk::ISO_27005)
+        .into_iter()
+        .zip(&spec.risks)
+        .map(|(score, risk)| match score {
+            Ok(score) => (score.id, Some(score.residual), score.arithmetic),
+            Err(e) => (risk.id.to_string(), None, format!("{e:?}")),
+        })
+        .collect()
+}

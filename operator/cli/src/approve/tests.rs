@@ -1,0 +1,202 @@
+use super::*;
+use crate::testing::{Answers, cluster};
+
+const SELF: &str = "POST /apis/authentication.k8s.io/v1/selfsubjectreviews";
+const RELEASE: &str = "GET /apis/placet.dev/v1alpha1/namespaces/lending/modelreleases/m-2";
+const CREATE: &str = "POST /apis/placet.dev/v1alpha1/namespaces/lending/approvals";
+const ASSESSMENTS: &str = "GET /apis/placet.dev/v1alpha1/namespaces/lending/impactassessments";
+
+fn args(yes: bool) -> ApproveArgs {
+    ApproveArgs {
+        target: "mr/m-2".into(),
+        role: "risk-officer".into(),
+        comment: Some("looked at".into()),
+        expires: None,
+        covers: None,
+        digest: None,
+        show: false,
+        yes,
+        dry_run: false,
+        sign_with: None,
+        cluster_name: None,
+        output: WriteOutput::Name,
+    }
+}
+
+fn release() -> Value {
+    json!({"metadata": {"name": "m-2", "generation": 1},
+           "spec": {"system": "scoring", "version": "2", "unknownToUs": true, "developers": ["alice"]}})
+}
+
+fn answers() -> Answers {
+    Answers::default()
+        .with(SELF, 201, &json!({"status": {"userInfo": {"username": "erin@example.com"}}}))
+        .with(RELEASE, 200, &release())
+        .with(ASSESSMENTS, 200, &json!({"items": []}))
+}
+
+#[test]
+fn the_digest_is_that_of_the_raw_object_that_was_shown() {
+    let (cluster, asked) = cluster(answers().with(CREATE, 201, &json!({})));
+    assert_eq!(run(&cluster, &args(true), Some(&[])).unwrap(), 0);
+    let asked = asked.lock().unwrap();
+    let wanted =
+        placet_gate::digest::content(Kind::ModelRelease, Some("lending"), "m-2", &release()["spec"]).unwrap();
+    let body = &asked.last().unwrap().body;
+    assert_eq!(
+        body["spec"]["subject"],
+        json!({"kind": "ModelRelease", "name": "m-2", "covers": "Content", "digest": wanted})
+    );
+    assert_eq!(body["metadata"]["name"], "m-2-risk-officer-erin-example.com");
+    assert_eq!(body["spec"]["decision"], "Approve");
+    assert_eq!(asked.iter().filter(|a| a.request == RELEASE).count(), 1);
+}
+
+#[test]
+fn what_the_release_says_cannot_forge_what_is_approved() {
+    let forged =
+        format!("1\r\n  class Minimal\u{1b}[1A\u{202e}\u{200b}{}Content digest sha256:0", " ".repeat(200));
+    let shown = |text: &str| {
+        let mut object = release();
+        object["spec"]["version"] = text.into();
+        object["spec"]["change"] = json!({"kind": "Retrain", "reason": text});
+        object["spec"]["artifacts"] =
+            json!([{"name": text, "role": "Model", "reference": text, "digest": "sha256:1"}]);
+        object["spec"]["developers"] = json!([text]);
+        object["status"] = json!({"class": "High", "observedGeneration": 1, "gates": [{"gate": "tests", "findings": [
+            {"reason": "TestFailed", "found": text}]}]});
+        let (cluster, _) = cluster(answers());
+        let around = Around::read(&cluster, &object);
+        page::describe("lending", &object, Kind::ModelRelease, "m-2", Some(&around)).text().to_owned()
+    };
+    let (honest, forged) = (shown("x"), shown(&forged));
+    assert_eq!(placet_gate::visible::lines(&forged), forged);
+    // Every line that begins like one of ours is one of ours.
+    let ours = |text: &str| -> Vec<String> {
+        let heads = text.lines().filter(|l| !l.starts_with("      "));
+        heads.map(|l| l.split_whitespace().next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ours(&forged), ours(&honest), "{forged}");
+    assert!(forged.contains(r"version 1\r\n class Minimal\u{1b}[1A\u{202e}\u{200b} Content"), "{forged}");
+}
+
+#[test]
+fn nothing_is_written_without_a_yes() {
+    let (cluster, asked) = cluster(answers().with(CREATE, 201, &json!({})));
+    // Where tests run there may be a terminal; its answer would not be ours.
+    if !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
+        let e = run(&cluster, &args(false), Some(&[])).unwrap_err().to_string();
+        assert!(e.contains("give --yes"), "{e}");
+    }
+    let dry = ApproveArgs { dry_run: true, ..args(false) };
+    assert_eq!(run(&cluster, &dry, None).unwrap(), 0);
+    assert!(asked.lock().unwrap().iter().all(|a| a.request != CREATE));
+}
+
+#[test]
+fn what_admission_says_is_shown_whole() {
+    let said = "admission webhook \"own.validate.placet.dev\" denied the request: erin@example.com does not hold risk-officer\nwanted: verb approve on approvalroles/risk-officer";
+    let (cluster, _) = cluster(answers().with(
+        CREATE,
+        403,
+        &json!({"kind": "Status", "reason": "Forbidden", "message": said}),
+    ));
+    assert_eq!(run(&cluster, &args(true), Some(&[])).unwrap_err().to_string(), said);
+}
+
+#[test]
+fn a_name_that_is_taken_gets_a_hash() {
+    let taken = json!({"kind": "Status", "reason": "AlreadyExists", "message": "exists"});
+    let (cluster, asked) = cluster(answers().with(CREATE, 409, &taken));
+    assert!(run(&cluster, &args(true), None).is_err());
+    let names: Vec<String> = asked
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|a| a.request == CREATE)
+        .map(|a| a.body["metadata"]["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(names.len(), 3);
+    assert_eq!(names[0], "m-2-risk-officer-erin-example.com-reject");
+    assert!(names[1] != names[0] && names[2] != names[1] && names.iter().all(|n| n.len() <= 63), "{names:?}");
+}
+
+#[test]
+fn a_reject_is_answered_by_its_name_and_only_if_it_is_about_this() {
+    let digest =
+        placet_gate::digest::content(Kind::ModelRelease, Some("lending"), "m-2", &release()["spec"]).unwrap();
+    let reject = |change: &dyn Fn(&mut Value)| {
+        let mut object = json!({"metadata": {"name": "no-1", "annotations": {STAMP: r#"{"creator":{"user":"vera"}}"#}},
+            "spec": {"subject": {"kind": "ModelRelease", "name": "m-2", "covers": "Content", "digest": digest},
+                     "role": "risk-officer", "decision": "Reject", "comment": "no\nreason"}});
+        change(&mut object);
+        answers().with("GET /apis/placet.dev/v1alpha1/namespaces/lending/approvals/no-1", 200, &object).with(
+            CREATE,
+            201,
+            &json!({}),
+        )
+    };
+    let ask = |answers: Answers| {
+        let (cluster, asked) = cluster(answers);
+        let names = ["no-1".to_owned()];
+        let said = run(&cluster, &args(true), Some(&names));
+        let body = asked.lock().unwrap().iter().find(|a| a.request == CREATE).map(|a| a.body.clone());
+        (said.map_err(|e| e.to_string()), body)
+    };
+    let (said, body) = ask(reject(&|_| {}));
+    assert_eq!((said.unwrap(), &body.unwrap()["spec"]["answers"]), (0, &json!(["no-1"])));
+    // Deleted Rejects are remembered and answered, too.
+    let (said, body) = ask(answers().with(CREATE, 201, &json!({})));
+    assert_eq!((said.unwrap(), &body.unwrap()["spec"]["answers"]), (0, &json!(["no-1"])));
+    for (at, value) in [
+        ("/spec/decision", "Approve"),
+        ("/spec/role", "executive"),
+        ("/spec/subject/name", "m-1"),
+        ("/spec/subject/digest", "sha256:other"),
+    ] {
+        let (said, body) = ask(reject(&|o| *o.pointer_mut(at).unwrap() = value.into()));
+        let said = said.unwrap_err();
+        assert!(
+            body.is_none() && said.contains(value) && said.contains("would not answer it"),
+            "{at}: {said}"
+        );
+    }
+    // One that names another digest of the same release, its evidence, blocks too and is answered.
+    let (said, body) = ask(reject(&|o| {
+        o["spec"]["subject"]["covers"] = "Evidence".into();
+        o["spec"]["subject"]["digest"] = "sha256:other".into();
+    }));
+    assert!(said.is_ok() && body.is_some());
+    let (cluster, _) = cluster(reject(&|_| {}));
+    let about = Rejected {
+        kind: Kind::ModelRelease,
+        name: "m-2",
+        role: "risk-officer",
+        covers: "Content",
+        digest: &digest,
+    };
+    assert_eq!(about.answered(&cluster, "no-1").unwrap(), "answers the Reject no-1 by vera: no\nreason");
+}
+
+#[test]
+fn evidence_is_bound_only_where_it_is_known() {
+    let mut object = release();
+    let of =
+        |o: &Value, kind, covers| digest_of(o, kind, "lending", "m-2", covers).map_err(|e| e.to_string());
+    assert!(
+        of(&object, Kind::ModelRelease, Covers::Evidence).unwrap_err().contains("wait until it is judged")
+    );
+    let content = of(&object, Kind::ModelRelease, Covers::Content).unwrap();
+    object["status"] = json!({"digests": {"content": content, "evidence": "sha256:e"}});
+    assert_eq!(of(&object, Kind::ModelRelease, Covers::Evidence).unwrap(), "sha256:e");
+    object["status"]["digests"]["content"] = "sha256:older".into();
+    assert!(of(&object, Kind::ModelRelease, Covers::Evidence).is_err());
+    assert!(of(&object, Kind::ModelRelease, Covers::Classification).is_err());
+}
+
+#[test]
+fn dates_in_the_past_are_refused() {
+    let now = "2026-11-20T12:00:00Z".parse().unwrap();
+    assert!(later("--expires", "2026-11-20", now).is_err());
+    assert!(later("--expires", "2026-11-21", now).is_ok());
+}

@@ -1,0 +1,280 @@
+//! What an evidence digest is made of, and what changed in it: the stamp of an approval keeps it, so that a finding names
+//! the object and the fields that changed since.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use placet_api::common::Level;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::digest::{self, EvidenceParts, changed_fields};
+use crate::gates::Context;
+use crate::object::{Object, Record};
+use crate::world::Snapshot;
+
+/// Objects of one sort that are kept at most, of some 150 bytes each: more do not fit beside the stamp in the annotations
+/// of an object.
+const MAX_LISTED: usize = 64;
+/// Fields of one object that are named at most.
+const MAX_FIELDS: usize = 5;
+/// Changes that are named at most.
+const MAX_CHANGES: usize = 12;
+
+/// What the evidence of a release was made of when it was decided on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Evidence {
+    /// Content digest of the release.
+    pub content: String,
+    /// Class of the system.
+    pub class: String,
+    /// Digest of why it has this class.
+    pub class_basis: String,
+    /// The current assessment, where there is exactly one that counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assessment: Option<Part>,
+    /// Reports on the release's artefacts, sorted. None: they were too many to be kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reports: Option<Vec<Part>>,
+    /// Digest of what the policies ask for.
+    pub requirements: String,
+    /// The policies that apply. Their digests are not digested: the requirements that they come to are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policies: Option<Vec<Part>>,
+    /// The system, by the digest of its content. Not digested: class and requirements say what matters of it.
+    pub system: Part,
+    /// Residual levels of the assessment, by risk. Not digested: they follow from it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub residual: BTreeMap<String, Level>,
+}
+
+/// An object by name and content digest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Its name.
+    pub name: String,
+    /// Its content digest; empty if it cannot be digested.
+    pub digest: String,
+}
+
+impl Part {
+    fn of<S>(object: &Object<S>) -> Self {
+        Self { name: object.name().to_owned(), digest: object.digest().to_owned() }
+    }
+}
+
+impl Evidence {
+    /// That of now; None while something that it is made of is not known. `class_basis` and `requirements` are digests, and
+    /// empty if they are not known.
+    pub(crate) fn of(cx: &Context<'_>, class_basis: &str, requirements: &str) -> Option<Self> {
+        let asked = cx.requirements?;
+        let (release, _) = cx.release?;
+        let (system, triggers) = cx.system?;
+        let class = cx.class()?;
+        if class_basis.is_empty() || requirements.is_empty() {
+            return None;
+        }
+        // Who is asked is a requirement, too: without this, the author of the system could unsay what a role is asked for.
+        let requirements = if asked.asks_for_personal_data() {
+            let personal = triggers.triggers.as_ref().and_then(|t| t.personal_data);
+            let applied = serde_json::json!({"requirements": requirements, "personalData": personal});
+            digest::of_value(&applied).ok()?
+        } else {
+            requirements.to_owned()
+        };
+        let mut reports: Vec<Part> =
+            cx.snapshot.reports.iter().filter(|r| r.live).map(|r| Part::of(r)).collect();
+        reports.sort();
+        let policies = asked.policies.iter();
+        let policies = policies.map(|(name, digest)| Part { name: name.clone(), digest: digest.clone() });
+        let scores = cx.scores.into_iter().flatten();
+        Some(Self {
+            content: release.digest().to_owned(),
+            class: class.to_string(),
+            class_basis: class_basis.to_owned(),
+            assessment: cx.assessment.map(|(a, _)| Part::of(a)),
+            reports: Some(reports),
+            requirements,
+            policies: Some(policies.collect()),
+            system: Part::of(system),
+            residual: scores.map(|s| (s.id.clone(), s.residual)).collect(),
+        })
+    }
+
+    /// The digest that approvals of evidence name.
+    ///
+    /// # Errors
+    /// There is no canonical form.
+    pub fn digest(&self) -> Result<String, digest::DigestError> {
+        let reports: Vec<&str> = self.reports.iter().flatten().map(|r| r.digest.as_str()).collect();
+        digest::evidence(&EvidenceParts {
+            content: &self.content,
+            class: &self.class,
+            class_basis: &self.class_basis,
+            assessment: self.assessment.as_ref().map(|a| a.digest.as_str()),
+            reports: &reports,
+            requirements: &self.requirements,
+        })
+    }
+
+    /// As a stamp keeps it: lists that are too long are left out, and what changed in them is then said of all of them.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        let fits = |list: &Vec<Part>| list.len() <= MAX_LISTED;
+        self.reports = self.reports.filter(fits);
+        self.policies = self.policies.filter(fits);
+        if self.residual.len() > MAX_LISTED {
+            self.residual.clear();
+        }
+        self
+    }
+}
+
+/// What changed, in words, and what the words name.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// One for each object.
+    pub texts: Vec<String>,
+    /// Names and digests in them.
+    pub about: Vec<String>,
+}
+
+impl Changes {
+    fn add(&mut self, text: String, about: impl IntoIterator<Item = String>) {
+        self.texts.push(text);
+        self.about.extend(about);
+    }
+
+    /// In words, at most a dozen; empty if nothing is known to have changed.
+    pub fn in_words(&self) -> String {
+        let mut text = self.texts.iter().take(MAX_CHANGES).cloned().collect::<Vec<_>>().join("; ");
+        if self.texts.len() > MAX_CHANGES {
+            text = format!("{text}; and {} more", self.texts.len() - MAX_CHANGES);
+        }
+        text
+    }
+}
+
+/// What changed between the evidence that somebody approved and that of now. Former versions are those that the snapshot
+/// holds: of one that is not among them it is said that it changed, and not in which fields.
+pub fn changes(then: &Evidence, now: &Evidence, snapshot: &Snapshot) -> Changes {
+    let mut out = Changes::default();
+    if then.content != now.content {
+        let old = find(&snapshot.former, |o| o.digest() == then.content);
+        let new = snapshot.release.as_ref().map(|r| &r.record);
+        out.add(format!("the release's content{}", fields(old, new, &[])), []);
+    }
+    let by_class = then.class != now.class;
+    if by_class {
+        out.add(format!("the class, {} then and {} now", then.class, now.class), []);
+    }
+    if then.class_basis != now.class_basis
+        || (then.requirements != now.requirements && then.system != now.system)
+    {
+        let old = find(&snapshot.former_systems, |o| o.digest() == then.system.digest);
+        let new = snapshot.system.as_ref().map(|s| &s.record);
+        let of = fields(old, new, &["spec.triggers", "spec.derogation", "spec.exceptions"]);
+        // Where neither is known to differ in what the class follows from, the policies differ, and are named below.
+        if !of.is_empty() || (then.class_basis != now.class_basis && !by_class) {
+            out.add(format!("system {}{of}", now.system.name), [now.system.name.clone()]);
+        }
+    }
+    assessment(then, now, snapshot, &mut out);
+    match (&then.reports, &now.reports) {
+        (Some(then), Some(now)) => listed("report", then, now, &mut out, &|_, _| String::new()),
+        _ => out.add("one of the reports".to_owned(), []),
+    }
+    if then.requirements != now.requirements {
+        let fields_of = |old: &Part, new: &Part| {
+            let version =
+                find(&snapshot.former_policies, |o| o.name() == old.name && o.digest() == old.digest);
+            let live = find(&snapshot.policies, |o| o.name() == new.name && o.digest() == new.digest);
+            let of_before = snapshot.basis.as_ref();
+            let live =
+                live.or_else(|| find(of_before?, |o| o.name() == new.name && o.digest() == new.digest));
+            fields(version, live, &[])
+        };
+        match (&then.policies, &now.policies) {
+            (Some(then), Some(now)) => listed("policy", then, now, &mut out, &fields_of),
+            _ => out.add("what the policies ask for".to_owned(), []),
+        }
+    }
+    out
+}
+
+fn assessment(then: &Evidence, now: &Evidence, snapshot: &Snapshot, out: &mut Changes) {
+    match (&then.assessment, &now.assessment) {
+        (Some(a), Some(b)) if a.digest == b.digest => {}
+        (Some(a), Some(b)) if a.name == b.name => {
+            let version = |part: &Part, live: bool| {
+                find(&snapshot.assessments, |o| {
+                    o.name() == part.name && o.digest() == part.digest && (o.live || !live)
+                })
+            };
+            let of = fields(version(a, false), version(b, true), &[]);
+            out.add(format!("assessment {}{of}", b.name), [b.name.clone()]);
+        }
+        (Some(a), Some(b)) => {
+            let about = [a.name.clone(), b.name.clone()];
+            out.add(format!("assessment {} in place of {}", b.name, a.name), about);
+        }
+        (Some(a), None) => {
+            let text = format!("assessment {}, which is no longer the one that counts", a.name);
+            out.add(text, [a.name.clone()]);
+        }
+        (None, Some(b)) => out.add(format!("assessment {} added", b.name), [b.name.clone()]),
+        (None, None) => {}
+    }
+}
+
+/// What was added to, taken from and changed in a list of objects.
+fn listed(
+    what: &str,
+    then: &[Part],
+    now: &[Part],
+    out: &mut Changes,
+    fields: &dyn Fn(&Part, &Part) -> String,
+) {
+    let by_name =
+        |list: &[Part]| list.iter().map(|p| (p.name.clone(), p.clone())).collect::<BTreeMap<_, _>>();
+    let (then, now) = (by_name(then), by_name(now));
+    let names: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+    for name in names {
+        let text = match (then.get(name), now.get(name)) {
+            (Some(a), Some(b)) if a.digest == b.digest => continue,
+            (Some(a), Some(b)) => format!("{what} {name}{}", fields(a, b)),
+            (None, _) => format!("{what} {name} added"),
+            (_, None) => format!("{what} {name}, which is gone or no longer applies"),
+        };
+        out.add(text, [name.clone()]);
+    }
+}
+
+/// The first version that fits.
+fn find<'a, S>(
+    all: &'a [std::sync::Arc<Object<S>>],
+    fits: impl Fn(&Object<S>) -> bool,
+) -> Option<&'a Record> {
+    all.iter().find(|o| fits(o)).map(|o| &o.record)
+}
+
+/// `: spec.a, spec.b` of the fields that differ between two versions, of those below `only` if it names any; empty if one is
+/// not there or none differs.
+fn fields(old: Option<&Record>, new: Option<&Record>, only: &[&str]) -> String {
+    let (Some(old), Some(new)) = (old, new) else { return String::new() };
+    let (mut old, mut new) = (old.spec.value(), new.spec.value());
+    if !only.is_empty() {
+        for spec in [&mut old, &mut new] {
+            let kept = only.iter().filter_map(|path| {
+                let field = path.strip_prefix("spec.")?;
+                Some((field.to_owned(), spec.get(field)?.clone()))
+            });
+            *spec = Value::Object(kept.collect());
+        }
+    }
+    let changed = changed_fields(&old, &new, MAX_FIELDS + 1);
+    let more = if changed.len() > MAX_FIELDS { ", and others" } else { "" };
+    let named: Vec<&str> = changed.iter().take(MAX_FIELDS).map(String::as_str).collect();
+    if named.is_empty() { String::new() } else { format!(": {}{more}", named.join(", ")) }
+}

@@ -1,0 +1,88 @@
+//! Part of the gate *classification*: a class that is lower than one that the system had, or that another system with the
+//! same artefact had before, needs the approval of the role that is named for it, given once the higher class was known.
+
+use placet_api::approval::{Covers, SubjectKind};
+use placet_api::common::Class;
+
+use super::approvals::{self, Wanted};
+use super::{Context, Outcome};
+use crate::finding::{Gate, Reason};
+use crate::world::HadClass;
+
+const GATE: Gate = Gate::Classification;
+
+/// Judges whether the class was lowered. `class` is the one by which policies apply.
+pub fn evaluate(cx: &Context<'_>, class: Class, out: &mut Outcome) {
+    let higher: Vec<&HadClass> = cx.snapshot.had.iter().filter(|h| h.class > class).collect();
+    let (Some(highest), Some(requirements), Some((system, _))) =
+        (higher.iter().max_by_key(|h| h.class), cx.requirements, cx.system)
+    else {
+        return;
+    };
+    let found = match &highest.artifact {
+        None => format!("{} was of class {} before", system.name(), highest.class),
+        Some(artifact) => format!(
+            "another system, {}, was of class {} with the same artefact {}",
+            highest.system,
+            highest.class,
+            super::assessment::short(artifact)
+        ),
+    };
+    let about = || {
+        let named = higher.iter().flat_map(|h| [h.class.to_string(), h.system.clone()].into_iter().chain(h.artifact.clone()));
+        [class.to_string()].into_iter().chain(named)
+    };
+    if requirements.lowered_roles.is_empty() {
+        out.unknown(
+            GATE,
+            Reason::ClassLowered,
+            system.name(),
+            format!("a policy that names who approves a lower class, {class} (spec.classification.loweredBy)"),
+            format!("{found}; {} names nobody", cx.policy_names()),
+            "platform team",
+            "kubectl edit releasepolicies",
+        )
+        .about(about());
+        return;
+    }
+    // Who confirmed the class before the higher one was known did not approve that it is lower.
+    let Some(known) = higher.iter().map(|h| h.at).max() else { return };
+    let mut since = cx.snapshot.clone();
+    since.approvals.retain(|a| a.standing().is_none_or(|s| s.created_at > known));
+    let cx = &Context { snapshot: &since, ..*cx };
+    let digest = system.classification.clone().unwrap_or_default();
+    for role in &requirements.lowered_roles {
+        let wanted = Wanted {
+            kind: SubjectKind::AISystem,
+            name: system.name(),
+            uid: &system.record.uid,
+            covers: Covers::Classification,
+            digest: &digest,
+            also: &[],
+            role: Some(role),
+        };
+        let authors = system.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
+        let tally = approvals::tally(cx, &wanted, authors, None);
+        if !tally.counted.is_empty() {
+            continue;
+        }
+        let mut text = found.clone();
+        for why in &tally.why_not {
+            text.push_str("; ");
+            text.push_str(&why.text);
+        }
+        out.not_met(
+            GATE,
+            Reason::ClassLowered,
+            role.clone(),
+            format!(
+                "the lower class {class} approved by {role} after {}, by somebody who is not the system's author",
+                known.strftime("%Y-%m-%dT%H:%M:%SZ")
+            ),
+            text,
+            role.clone(),
+            cx.command(&format!("placet approve ais/{} --role {role} --covers Classification", system.name())),
+        )
+        .about(about().chain([known.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()]).chain(tally.about().cloned()));
+    }
+}
