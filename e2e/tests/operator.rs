@@ -36,6 +36,8 @@ mod refusals;
 mod replacements;
 #[path = "operator/second.rs"]
 mod second;
+#[path = "operator/restore.rs"]
+mod restore;
 #[path = "operator/signatures.rs"]
 mod signatures;
 #[path = "operator/webhooks.rs"]

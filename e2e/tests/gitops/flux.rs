@@ -21,7 +21,10 @@ static READY: OnceCell<(&'static Cluster, PathBuf)> = OnceCell::const_new();
 /// Placet cannot be installed; the skip has been noted.
 pub async fn ready() -> Option<(&'static Cluster, &'static Path)> {
     if !shared_cluster().await.unwrap().can_install() {
-        record_skip("install Placet from this build", "E2E_VALUES names no image for the cluster of E2E_KUBECONFIG");
+        record_skip(
+            "install Placet from this build",
+            "E2E_VALUES names no image for the cluster of E2E_KUBECONFIG",
+        );
         return None;
     }
     let make = async || {
@@ -48,7 +51,8 @@ pub async fn ready() -> Option<(&'static Cluster, &'static Path)> {
 /// Builds the controller if it is missing (minutes, the first time).
 async fn built() -> PathBuf {
     let script = repository().join("e2e/controlplane/flux/build.sh");
-    let command = tokio::process::Command::new(&script).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let command =
+        tokio::process::Command::new(&script).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = command.await.unwrap();
     assert!(output.status.success(), "{} ended with {}", script.display(), output.status);
     PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
@@ -127,7 +131,16 @@ impl Flux {
     pub async fn push(&self, git: &mut Repository) {
         let artifact = git.publish(self.cluster).await;
         let status = json!({"status": {"artifact": artifact}}).to_string();
-        let args = ["patch", "-n", self.ns, "gitrepository/support", "--subresource=status", "--type=merge", "-p", &status];
+        let args = [
+            "patch",
+            "-n",
+            self.ns,
+            "gitrepository/support",
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            &status,
+        ];
         self.cluster.kubectl("root-admin", args).await.unwrap().ok().unwrap();
     }
 
@@ -137,11 +150,14 @@ impl Flux {
         eventually(&wanted, SOON * 2, async || {
             let found = self.kustomization(name).await?;
             let conditions = found.pointer("/status/conditions").and_then(Value::as_array);
-            let ready = conditions.into_iter().flatten().find(|c| c["type"] == "Ready").cloned().unwrap_or_default();
+            let ready =
+                conditions.into_iter().flatten().find(|c| c["type"] == "Ready").cloned().unwrap_or_default();
             let message = ready["message"].as_str().unwrap_or_default();
             let at = |field: &str| found["status"][field].as_str() == Some(git.revision());
             let said = ready["status"] == status && words.iter().all(|w| message.contains(w));
-            let seen = at("lastAttemptedRevision") || status == "Unknown" || words.iter().any(|w| w.contains("dependency"));
+            let seen = at("lastAttemptedRevision")
+                || status == "Unknown"
+                || words.iter().any(|w| w.contains("dependency"));
             let all = said && seen && (status != "True" || at("lastAppliedRevision"));
             if all { Ok(()) } else { Err(found["status"].to_string()) }
         })
@@ -151,7 +167,8 @@ impl Flux {
 
     async fn kustomization(&self, name: &str) -> Result<Value, String> {
         let args = ["get", "-n", self.ns, "kustomization", name, "-o", "json"];
-        let text = self.cluster.kubectl("admin", args).await.and_then(Output::ok).map_err(|e| e.to_string())?;
+        let text =
+            self.cluster.kubectl("admin", args).await.and_then(Output::ok).map_err(|e| e.to_string())?;
         serde_json::from_str(&text).map_err(|e| e.to_string())
     }
 

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 /// What Flux must leave as it is when nothing in Git has changed: versions of all objects, and the stamps in them.
 async fn versions(team: &Team) -> Vec<(String, String, String)> {
-    let text = |item: &Value, at: &str| item.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |item: &Value, at: &str| item.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
     let items = team.applied().await;
     let key = |item: &Value| {
         let stamp = text(item, "/metadata/annotations/placet.dev~1stamp");
@@ -26,7 +27,7 @@ async fn held_pods_are_let_go_by_what_people_signed_and_flux_leaves_our_fields_a
     // A release that the robot applied and nobody signed: its author is unknown, and that blocks.
     flux.push(&mut git).await;
     team.pods_become("Pending placet.dev/hold;Pending placet.dev/hold;").await;
-    team.cleared("Unknown").await;
+    team.found("it carries no author's signature").await;
 
     // Its author signs it, in the repository; reviewers sign what they see in the cluster.
     team.sign_release(&git).await;

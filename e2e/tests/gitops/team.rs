@@ -70,7 +70,18 @@ impl Team {
     /// Somebody reads what is in the cluster, and signs their approval into the repository.
     pub async fn approve(&self, git: &Repository, who: &str, role: &str, target: &str, covers: &str) {
         self.judged(target).await;
-        let args = ["approve", target, "--role", role, "--covers", covers, "--comment", "Read and understood", "-o", "yaml"];
+        let args = [
+            "approve",
+            target,
+            "--role",
+            role,
+            "--covers",
+            covers,
+            "--comment",
+            "Read and understood",
+            "-o",
+            "yaml",
+        ];
         let signed = self.placet(who, &args).await;
         git.write(&format!("governance/approvals/{who}.yaml"), &signed).await;
     }
@@ -96,6 +107,17 @@ impl Team {
     pub async fn cleared(&self, wanted: &str) {
         let path = "{.status.conditions[?(@.type=='Cleared')].status}";
         self.cluster.becomes(self.ns, &format!("modelrelease/{RELEASE}"), path, wanted).await.unwrap();
+    }
+
+    /// Waits until the findings on the release say something.
+    pub async fn found(&self, wanted: &str) {
+        let path = "{.status.gates[*].findings[*].found}";
+        eventually(&format!("a finding that says {wanted:?}"), SOON, async || {
+            let found = self.cluster.field(self.ns, &format!("modelrelease/{RELEASE}"), path).await?;
+            if found.contains(wanted) { Ok(()) } else { Err(found) }
+        })
+        .await
+        .unwrap();
     }
 
     /// Names and phases of the workload's pods.
@@ -139,7 +161,7 @@ impl Team {
         }
         let target = format!("mr/{RELEASE}");
         let shown = ["evidence", "show", &target, "-n", self.ns];
-        let shown = self.cluster.run("placet", "audrey", shown, None).await.unwrap().ok().unwrap();
+        let shown = self.cluster.run("placet", "root-admin", shown, None).await.unwrap().ok().unwrap();
         let robot = format!("system:serviceaccount:{}:flux", self.ns);
         for (what, wanted) in [
             ("approval ", vec!["erin as risk-officer".to_owned(), format!("signed, applied by {robot}")]),

@@ -1,8 +1,8 @@
 //! Everything that decisions are made from, indexed. The operator feeds it from watches and the log, the command line
 //! from files; both take the same [`Snapshot`]s from it.
 
-mod former;
 mod classes;
+mod former;
 mod in_force;
 mod signatures;
 mod snapshot;
@@ -547,9 +547,15 @@ impl World {
         approved.extend(seen.clone().flat_map(|e| [e.content.as_str(), e.system.digest.as_str()]));
         let former_policies = self.former_policies(basis.as_deref(), seen);
         let content = release.as_ref().map(|r| r.digest().to_owned()).unwrap_or_default();
-        former.retain(|f| f.digest() == content || approved.contains(f.digest()));
+        let last = former::last_stamped(release.as_ref(), &former);
+        former.retain(|f| {
+            f.digest() == content || approved.contains(f.digest()) || last.as_ref() == Some(&f.id)
+        });
+        let last = former::last_stamped(system.as_ref(), &former_systems);
         former_systems.retain(|f| {
-            approved.contains(f.digest()) || f.classification.as_deref().is_some_and(|c| approved.contains(c))
+            approved.contains(f.digest())
+                || f.classification.as_deref().is_some_and(|c| approved.contains(c))
+                || last.as_ref() == Some(&f.id)
         });
         let signed = approvals.iter().map(|a| &a.record);
         let signed = signed.chain(release.iter().chain(&former).map(|r| &r.record));

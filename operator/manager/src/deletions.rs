@@ -15,7 +15,7 @@ const MAX_LIVES: usize = 8;
 /// The end of one life of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct End {
-    /// Index of the first record of its deletion.
+    /// Index of the last record of its deletion.
     index: u64,
     /// Its uid, where the log knows it.
     uid: Option<Box<str>>,
@@ -45,9 +45,12 @@ impl Deletions {
         let mut all = self.ends();
         let ends = all.entry(key).or_default();
         let uid = body.uid.as_deref().map(Box::from);
-        // A deletion that the API server did not carry out is asked for again.
+        // A deletion that the API server did not carry out is asked for again, and what is restored keeps its first uid.
         match ends.last_mut().filter(|last| last.uid == uid) {
-            Some(last) => last.by_somebody = seen.then_some(index).or(last.by_somebody),
+            Some(last) => {
+                last.index = index;
+                last.by_somebody = seen.then_some(index).or(last.by_somebody);
+            }
             None => ends.push(End { index, uid, by_somebody: seen.then_some(index) }),
         }
         if ends.len() > MAX_LIVES {

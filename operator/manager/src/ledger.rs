@@ -9,9 +9,9 @@ use placet_api::Kind;
 use placet_api::modelrelease::GateVerdict;
 use placet_evidence::budget::{Budget, Limits, Refusal, Ruling};
 use placet_evidence::{
-    AppendError, Appended, Count, Decision as DecisionBody, Digest, Effect, Gap, GapReason, GateOutcome,
-    HoldLifted, Log, NewRecord, Object, ObjectSeen, Operation, Payload, PolicyChange, PolicyRef, Subject,
-    Verdict, Withdrawal,
+    ACTOR, AppendError, Appended, Count, Decision as DecisionBody, Digest, Effect, Gap, GapReason,
+    GateOutcome, HoldLifted, Log, NewRecord, Object, ObjectSeen, Operation, Payload, PolicyChange, PolicyRef,
+    Subject, Verdict, Withdrawal,
 };
 use placet_gate::circumstances::Circumstances;
 use placet_gate::object::Record;
@@ -19,6 +19,7 @@ use placet_gate::world::Snapshot;
 use placet_gate::{Cleared, Decision};
 
 use crate::conditions::WARN_PERCENT;
+use crate::deletions::Deletions;
 use crate::state::Decided;
 use crate::unseen::Seen;
 
@@ -54,6 +55,7 @@ pub struct Ledger {
     decisions: Mutex<BTreeMap<(String, String), Recorded>>,
     budget: Mutex<Budget>,
     seen: Mutex<Seen>,
+    deletions: Deletions,
     unchanged: Mutex<u64>,
     missed: Mutex<u64>,
     /// What could not be recorded for its size and has not been since, with the time of the last attempt.
@@ -79,6 +81,7 @@ impl Ledger {
             decisions: Mutex::new(decisions),
             budget: Mutex::new(Budget::new(Limits::default(), now)),
             seen: Mutex::default(),
+            deletions: Deletions::default(),
             unchanged: Mutex::new(0),
             missed: Mutex::new(0),
             too_large: Mutex::default(),
@@ -101,6 +104,13 @@ impl Ledger {
         self
     }
 
+    /// With what the log knows to be deleted; what is recorded from now on is added.
+    #[must_use]
+    pub fn with_deletions(mut self, deletions: Deletions) -> Self {
+        self.deletions = deletions;
+        self
+    }
+
     /// What the log knows, for finding what happened unseen.
     pub fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
@@ -110,10 +120,15 @@ impl Ledger {
     pub async fn append(&self, record: NewRecord) -> Result<Appended, AppendError> {
         let told = Seen::concerns(&record.payload)
             .then(|| (record.wall, record.subject.clone(), record.payload.clone()));
+        let deleted = Deletions::concerns(&record.payload)
+            .then(|| (record.payload.clone(), record.personal.iter().any(|p| p.field == ACTOR)));
         let (at, subject) = (record.wall, record.subject.to_string());
         let appended = self.log.append(record).await;
         self.note(at, subject, appended.as_ref().err());
         let appended = appended?;
+        if let Some((payload, somebody)) = deleted {
+            self.deletions.take(appended.index, &payload, somebody);
+        }
         if let Some((at, subject, payload)) = told {
             self.seen().take(at, &subject, &payload);
         }
@@ -230,6 +245,7 @@ impl Ledger {
                 Cleared::Unknown => Verdict::Unknown,
             },
             class: decision.class.map(|c| c.to_string()),
+            derived: decision.derived.map(|c| c.to_string()),
             gates: decision
                 .gates
                 .iter()
@@ -282,6 +298,20 @@ impl Ledger {
         actor: Option<&str>,
         before: Option<&Record>,
     ) -> Result<Appended, AppendError> {
+        let people: Vec<_> = actor.map(|user| (ACTOR, user)).into_iter().collect();
+        self.object_of(now, op, record, &people, before).await
+    }
+
+    /// The same with everybody who had a part in it, each in a field of the record: who sent it, who signed it, who had
+    /// created what is restored.
+    pub async fn object_of(
+        &self,
+        now: Timestamp,
+        op: Operation,
+        record: &Record,
+        people: &[(&'static str, &str)],
+        before: Option<&Record>,
+    ) -> Result<Appended, AppendError> {
         let stored = Object::new(serde_json::to_vec(record).unwrap_or_default());
         let mut subject = Subject::new(record.kind.as_str(), record.namespace.as_deref(), &record.name);
         subject.digest = record.digest.as_ref().ok().and_then(|d| d.parse().ok());
@@ -312,8 +342,8 @@ impl Ledger {
                 })
             };
         let mut new = NewRecord::new(now, subject, payload).with_object(stored);
-        if let Some(user) = actor {
-            new = new.with_actor(user);
+        for (field, user) in people {
+            new = new.with_personal(field, user);
         }
         self.append(new).await
     }

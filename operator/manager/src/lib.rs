@@ -10,6 +10,7 @@ pub mod admission;
 pub mod conditions;
 pub mod config;
 pub mod effects;
+pub mod deletions;
 pub mod infra;
 pub mod ledger;
 pub mod memory;

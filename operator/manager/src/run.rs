@@ -16,6 +16,7 @@ use prometheus_client::registry::Registry;
 
 use crate::admission::{self, Admission};
 use crate::config::{Place, Run, Uninstall, WEBHOOKS};
+use crate::deletions::Deletions;
 use crate::infra::cabundle::{Injector, InjectorConfig, Target, TrustCheck, WebhookKind};
 use crate::infra::clock::{Clock, TestClock};
 use crate::infra::door::Door;
@@ -187,7 +188,7 @@ impl Remembered {
         let heads = Arc::new(ConfigMapHeads::new(client.clone(), &place.namespace, &place.release, handle));
         let mut config = LogConfig::new(&flags.log_dir, &format!("placet.dev/{cluster}"), &cluster);
         concat!("placet-operator/", env!("CARGO_PKG_VERSION")).clone_into(&mut config.software);
-        let (log, Read { memory, mut seen, receipts: history }) =
+        let (log, Read { memory, mut seen, receipts: history, deletions }) =
             open_log(config, log_key, &heads, clock.now()).await?;
         if let Some(newest) = log.newest() {
             clock.observe_floor(newest);
@@ -209,7 +210,7 @@ impl Remembered {
             people,
         };
         let quota = Limits { bytes: flags.quota_namespace_bytes, objects: flags.quota_namespace_objects };
-        let state = Arc::new(State::new(reading, clock.clone()).with_quota(quota));
+        let state = Arc::new(State::new(reading, clock.clone()).with_quota(quota).with_deletions(deletions));
         let read = |digest: &Digest| -> anyhow::Result<Vec<u8>> {
             let object = placet_evidence::source::read_object(log.source(), digest)?;
             Ok(object
@@ -220,7 +221,8 @@ impl Remembered {
         seen.recall(&read)?;
         let decisions = memory.recall(&mut state.world_mut(), &read)?;
         state.workloads_mut().admitted = memory.admitted;
-        let ledger = Arc::new(Ledger::new(Arc::clone(&log), decisions, clock.now()).with_seen(seen));
+        let ledger = Ledger::new(Arc::clone(&log), decisions, clock.now()).with_seen(seen);
+        let ledger = Arc::new(ledger.with_deletions(state.deletions.clone()));
         Ok(Self { log, heads, state, ledger, receipts })
     }
 }
@@ -364,6 +366,7 @@ struct Read {
 
 /// Opens the log, or begins the successor that somebody ordered. Reading a long log takes time and blocks, so it has a
 /// thread of its own.
+    deletions: Deletions,
 async fn open_log(
     config: LogConfig,
     key: LogKey,
@@ -385,6 +388,7 @@ async fn open_log(
         };
         Ok::<_, OpenError>((log, read))
     });
+                read.deletions.take(index, &record.payload, record.has_actor());
     let (log, read) = opened.await??;
     if ordered {
         heads.finish_begin_order().await?;

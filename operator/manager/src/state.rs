@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use jiff::Timestamp;
 use placet_evidence::Object as Stored;
 use placet_gate::admission::Owner;
-use placet_gate::object::Reading;
+use placet_gate::object::{ObjectError, Reading, Record, Stamp};
 use placet_gate::render::Words;
 use placet_gate::world::{Clock as GateClock, Snapshot, World};
+use placet_gate::stamp::{StampProblem, StampText};
 use placet_gate::{Decision, evaluate};
 use serde::de::DeserializeSeed as _;
 use serde_json::Value;
 
 use crate::infra::clock::{Clock, Trust};
+use crate::deletions::Deletions;
 use crate::infra::freshness::Freshness;
 use crate::quota::{Limits, Quota};
 use crate::slim;
@@ -306,6 +308,10 @@ pub struct State {
     pub quota: Quota,
     stores: RwLock<Vec<Freshness>>,
 }
+    /// Approvals and acceptances whose giver has lost the role: kind, namespace, name.
+    roles_lost: Mutex<BTreeSet<(Kind, String, String)>>,
+    /// What the log knows to be deleted.
+    pub deletions: Deletions,
 
 impl State {
     /// An empty state.
@@ -321,9 +327,49 @@ impl State {
             quota: Quota::default(),
             stores: RwLock::default(),
         }
+            roles_lost: Mutex::default(),
+            deletions: Deletions::default(),
     }
 
     /// With other limits on what a namespace may hold.
+    /// Reads an object as the API server gives it. One with the stamp of an earlier life does not count.
+    ///
+    /// # Errors
+    /// As [`Reading::read`].
+    pub fn read(&self, object: &Value) -> Result<(Record, Vec<(String, String)>), ObjectError> {
+        let (mut record, names) = self.reading.read(object)?;
+        if matches!(record.stamp, Stamp::Valid(_)) && self.deletions.knows(&record) {
+            let annotations = object.pointer("/metadata/annotations");
+            let stamp = annotations.and_then(|all| all.get(placet_api::keys::STAMP)?.as_str());
+            let stamp: Option<StampText> = stamp.and_then(|text| serde_json::from_str(text).ok());
+            let of_before =
+                |s: &StampText| self.deletions.was_put_back(&record, s.record, s.restored.is_some());
+            if stamp.as_ref().is_some_and(of_before) {
+                record.stamp = Stamp::Invalid { why: StampProblem::PutBack };
+            }
+        }
+        if let Stamp::Valid(standing) = &mut record.stamp
+            && standing.holds_role == Some(true)
+        {
+            let place = (record.kind, record.namespace.clone().unwrap_or_default(), record.name.clone());
+            standing.role_lost =
+                self.roles_lost.lock().unwrap_or_else(PoisonError::into_inner).contains(&place);
+        }
+        Ok((record, names))
+    }
+
+    /// From now on the givers of these have lost their role. Gives those of before.
+    pub fn roles_lost(&self, lost: BTreeSet<(Kind, String, String)>) -> BTreeSet<(Kind, String, String)> {
+        std::mem::replace(&mut *self.roles_lost.lock().unwrap_or_else(PoisonError::into_inner), lost)
+    }
+
+    /// With what the log knows to be deleted.
+    #[must_use]
+    pub fn with_deletions(mut self, deletions: Deletions) -> Self {
+        self.deletions = deletions;
+        self
+    }
+
     #[must_use]
     pub fn with_quota(mut self, limits: Limits) -> Self {
         self.quota = Quota::new(limits);

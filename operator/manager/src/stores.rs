@@ -164,7 +164,7 @@ fn own_kind(
             state.quota.seen(kind, &key.0, &key.1, &object);
             let same = versions.get(&key) == Some(&version);
             if !same {
-                if let Ok((record, names)) = state.reading.read(&object) {
+                if let Ok((record, names)) = state.read(&object) {
                     state.learn(names);
                     // What it takes the place of may have been about something else.
                     if versions.contains_key(&key) {

@@ -18,6 +18,7 @@ use placet_gate::stamp::{Identity, Place, ReceiptKeys, RoleAnswer, StampText, si
 use serde_json::{Value, json};
 
 use crate::admission::Admission;
+use crate::deletions::Deletions;
 use crate::infra::clock::{Clock, TimeSource};
 use crate::infra::fake_api;
 use crate::infra::lease::Claim;
@@ -180,22 +181,25 @@ impl Site {
         let disk = Arc::new(Disk(DirFs::new(self.volume.path()), Arc::clone(&self.faults)));
         let heads = Arc::clone(&self.heads);
         let log = Log::open_on(disk, &config, &key(), heads, now.0, &mut |index, record| {
+        let deletions = Deletions::default();
             seen.visit(record);
             memory.visit(index, record);
         });
         let log = Arc::new(log.unwrap());
         let mut receipts = ReceiptKeys::new();
+            deletions.take(index, &record.payload, record.has_actor());
         receipts.add(signing().verifying_key());
         let people = PeopleKey::new(*b"testbed");
         let reading = Reading { cluster: CLUSTER.into(), cluster_name: None, keys: receipts, people };
-        let state = Arc::new(State::new(reading, clock).with_quota(limits));
+        let state = Arc::new(State::new(reading, clock).with_quota(limits).with_deletions(deletions));
         let read = |digest: &placet_evidence::Digest| -> anyhow::Result<Vec<u8>> {
             Ok(placet_evidence::source::read_object(log.source(), digest)?.unwrap().bytes().to_vec())
         };
         seen.recall(&read).unwrap();
         let decisions = memory.recall(&mut state.world_mut(), &read).unwrap();
         state.workloads_mut().admitted = memory.admitted;
-        let ledger = Arc::new(Ledger::new(Arc::clone(&log), decisions, now.0).with_seen(seen));
+        let ledger = Ledger::new(Arc::clone(&log), decisions, now.0).with_seen(seen);
+        let ledger = Arc::new(ledger.with_deletions(state.deletions.clone()));
         let client = self.fake.client();
         let (events, event_task) = EventSink::new(client.clone(), "placet-operator", "placet-0");
         let reconciler = Arc::new(Reconciler {

@@ -139,6 +139,19 @@ impl Bypass {
     }
 }
 
+/// All kinds of ours.
+const RESTORABLE: [&str; 9] = [
+    "aisystems",
+    "impactassessments",
+    "modelreleases",
+    "testreports",
+    "approvals",
+    "riskacceptances",
+    "releasepolicies",
+    "approvalroles",
+    "trustedsigners",
+];
+
 const WRITE: &[&str] = &["create", "update", "patch"];
 const CHANGE: &[&str] = &["update", "patch", "delete", "deletecollection"];
 const ALL_WRITES: &[&str] = &["create", "update", "patch", "delete", "deletecollection"];
@@ -236,6 +249,18 @@ pub fn bypasses(own: &Own<'_>, namespaced: bool) -> Vec<Bypass> {
                 placet_api::keys::GROUP,
                 &["releasepolicies", "approvalroles", "trustedsigners"],
                 ALL_WRITES,
+            )],
+        },
+        Bypass {
+            id: "restore",
+            title: "restore what was backed up",
+            lets: "creates objects that keep the author and the time of a stamp that they carry, if the log has its record: \
+                   brings back what was lost, and nothing that somebody deleted by its name.",
+            questions: vec![question(
+                Cluster,
+                placet_api::keys::GROUP,
+                &RESTORABLE,
+                &[placet_api::keys::VERB_RESTORE],
             )],
         },
         Bypass {

@@ -121,7 +121,7 @@ pub fn evaluate(
         return out;
     }
     if let Some(problem) = assessment.problem() {
-        out.problem(GATE, assessment, &problem);
+        out.problem_since(GATE, assessment, &problem, &cx.snapshot.assessments);
     }
     rejected(cx, assessment, &mut out);
     let Ok(spec) = &assessment.spec else { return out };

@@ -28,7 +28,7 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
         return out;
     };
     if let Some(problem) = system.problem() {
-        out.problem(GATE, system, &problem);
+        out.problem_since(GATE, system, &problem, &cx.snapshot.former_systems);
     }
     let (Some((system, spec)), Some(derived)) = (cx.system, cx.derived) else { return out };
     for trigger in &derived.unanswered {

@@ -9,17 +9,21 @@ pub mod release;
 pub mod risk_acceptance;
 pub mod tests;
 
+use std::sync::Arc;
+
 use placet_api::aisystem::AISystemSpec;
 use placet_api::common::Class;
 use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_api::modelrelease::{GateVerdict, ModelReleaseSpec};
 
 use crate::class::Derived;
+use crate::digest::changed_fields;
 use crate::evidence::Evidence;
 use crate::finding::{Finding, Gate, Reason};
 use crate::object::{Object, Problem};
 use crate::policy::Requirements;
 use crate::risk::Score;
+use crate::stamp::StampProblem;
 use crate::time::Now;
 use crate::world::Snapshot;
 
@@ -92,6 +96,30 @@ impl Outcome {
         let at = self.findings.len();
         self.findings.push(finding);
         &mut self.findings[at]
+    }
+
+    /// The same as [`Outcome::problem`] for a kind whose versions are remembered: of a spec that was changed behind the
+    /// webhook's back it names the fields.
+    pub fn problem_since<'a, S: 'a>(
+        &mut self,
+        gate: Gate,
+        object: &Object<S>,
+        problem: &Problem,
+        former: impl IntoIterator<Item = &'a Arc<Object<S>>>,
+    ) {
+        self.problem(gate, object, problem);
+        let changed = *problem == Problem::NotStamped(StampProblem::SpecChanged);
+        let same = former.into_iter().filter(|f| changed && !f.live && f.name() == object.name());
+        let before = same.filter_map(|f| Some((f.standing()?.changed_at, f))).max_by_key(|(at, _)| *at);
+        if let (Some((_, before)), Some(finding)) = (before, self.findings.last_mut()) {
+            let (old, new) = (before.record.spec.value(), object.record.spec.value());
+            let fields = changed_fields(&old, &new, 5);
+            if !fields.is_empty() {
+                finding.found.push_str(": ");
+                finding.found.push_str(&fields.join(", "));
+                finding.about.extend(fields);
+            }
+        }
     }
 
     /// Adds the finding for an object that does not count because of its stamp or because it is not understood.

@@ -45,7 +45,7 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
         return out;
     };
     if let Some(problem) = release.problem() {
-        out.problem(GATE, release, &problem);
+        out.problem_since(GATE, release, &problem, &snapshot.former);
     }
     let withdrawn_now = release.spec.as_ref().is_ok_and(|s| s.withdrawn == Some(true));
     let withdrawn_before = snapshot.former.iter().any(|former| {
