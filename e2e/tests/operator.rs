@@ -10,8 +10,12 @@ mod access_command;
 mod attacks;
 #[path = "operator/common.rs"]
 mod common;
+#[path = "operator/content.rs"]
+mod content;
 #[path = "operator/deletions.rs"]
 mod deletions;
+#[path = "operator/guarded.rs"]
+mod guarded;
 #[path = "operator/identity.rs"]
 mod identity;
 #[path = "operator/incarnations.rs"]
@@ -34,10 +38,10 @@ mod port;
 mod refusals;
 #[path = "operator/replacements.rs"]
 mod replacements;
-#[path = "operator/second.rs"]
-mod second;
 #[path = "operator/restore.rs"]
 mod restore;
+#[path = "operator/second.rs"]
+mod second;
 #[path = "operator/signatures.rs"]
 mod signatures;
 #[path = "operator/webhooks.rs"]

@@ -288,6 +288,8 @@ async fn a_policy_that_asks_for_signatures_counts_nothing_else() {
             "appliesTo": {"classes": ["High"], "namespaceSelector": {
                 "matchLabels": {"kubernetes.io/metadata.name": lending.ns}}},
             "approvals": [{"role": "risk-officer", "count": 1, "covers": "Content", "proof": "Signed"}],
+            // So that the scenario can take it away again.
+            "guard": {"loosening": "Apply"},
         },
     });
     lending.apply("root-admin", &policy.to_string()).await.unwrap().ok().unwrap();

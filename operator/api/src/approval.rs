@@ -68,7 +68,7 @@ pub struct ApprovalSpec {
 pub struct Subject {
     /// Kind of the object.
     pub kind: SubjectKind,
-    /// Its name, in this namespace.
+    /// Its name, in this namespace; a policy has none.
     pub name: Name,
     /// What the digest covers.
     pub covers: Covers,
@@ -87,6 +87,8 @@ pub enum SubjectKind {
     ImpactAssessment,
     /// A risk acceptance; a Reject withdraws it.
     RiskAcceptance,
+    /// A version of a policy that loosens the one in force, or its deletion. Counts in the operator's namespace only.
+    ReleasePolicy,
 }
 
 impl SubjectKind {
@@ -97,6 +99,7 @@ impl SubjectKind {
             SubjectKind::AISystem => "AISystem",
             SubjectKind::ImpactAssessment => "ImpactAssessment",
             SubjectKind::RiskAcceptance => "RiskAcceptance",
+            SubjectKind::ReleasePolicy => "ReleasePolicy",
         }
     }
 }

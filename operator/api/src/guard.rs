@@ -1,10 +1,11 @@
 //! What keeps one person alone from loosening a policy.
 
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::Class;
-use crate::scalar::Name;
+use crate::scalar::{Digest, Line, Name};
 
 /// Who has a say when a policy is loosened.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -45,4 +46,19 @@ impl MinimumClass {
             MinimumClass::High => Class::High,
         }
     }
+}
+
+/// A version of a policy that waits.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyWaiting {
+    /// The digest that the approval names.
+    pub digest: Digest,
+    /// Roles of which one holder, who did not edit the policy, is enough.
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub roles: Vec<Name>,
+    /// In which ways it asks for less; the first twenty.
+    #[schemars(length(max = 20))]
+    pub loosens: Vec<Line>,
 }

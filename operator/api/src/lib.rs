@@ -12,6 +12,7 @@ pub mod approval;
 pub mod approvalrole;
 pub mod common;
 pub mod crd;
+pub mod guard;
 pub mod impactassessment;
 pub mod keys;
 pub mod kind;

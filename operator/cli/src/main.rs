@@ -18,6 +18,7 @@ mod files;
 mod keys;
 mod made;
 mod pending;
+mod policy_change;
 mod report;
 mod sign;
 mod signed;
@@ -62,11 +63,26 @@ fn main() -> ExitCode {
 fn run(cli: &Cli, mut command: clap::Command) -> anyhow::Result<u8> {
     let global = &cli.global;
     match &cli.command {
+        Command::Why(args) if policy_change::concerns(&args.target) => {
+            policy_change::why(&cluster::Cluster::connect(global)?, args)
+        }
         Command::Why(args) => why::run(&cluster::Cluster::connect(global)?, args),
         Command::Pending(args) => pending::run(&cluster::Cluster::connect(global)?, args),
         Command::Approve(command) => {
             let answers = Some(command.answers.as_slice());
+            if policy_change::concerns(&command.args.target) {
+                let cluster = policy_change::cluster(global)?;
+                return policy_change::decide(&cluster, &command.args, answers, command.deletion);
+            }
+            anyhow::ensure!(
+                !command.deletion,
+                "--deletion is for a policy (rp/NAME), found {}",
+                command.args.target
+            );
             approve::run(&cluster::Cluster::connect(global)?, &command.args, answers)
+        }
+        Command::Reject(args) if policy_change::concerns(&args.target) => {
+            policy_change::decide(&policy_change::cluster(global)?, args, None, false)
         }
         Command::Reject(args) => approve::run(&cluster::Cluster::connect(global)?, args, None),
         Command::Withdraw(args) => withdraw::run(&cluster::Cluster::connect(global)?, args),

@@ -55,6 +55,9 @@ pub fn run(cluster: &Cluster, args: &PendingArgs) -> anyhow::Result<u8> {
     for release in &world.releases {
         look(&world, &user, release, args.role.as_deref(), &mut held, &mut found)?;
     }
+    for policy in or_note(cluster, Kind::ReleasePolicy, "", &mut notes)? {
+        look_at_policy(&user, &policy, args.role.as_deref(), &mut held, &mut found)?;
+    }
     found
         .waiting
         .sort_by(|a, b| (&a.namespace, &a.release, &a.role).cmp(&(&b.namespace, &b.release, &b.role)));
@@ -285,6 +288,50 @@ fn look(
     Ok(())
 }
 
+/// A version of a policy that waits for an approval by one of some roles.
+fn look_at_policy(
+    user: &str,
+    policy: &Value,
+    only: Option<&str>,
+    held: &mut Held<'_>,
+    found: &mut Found,
+) -> anyhow::Result<()> {
+    let name = name_of(policy).unwrap_or_default();
+    let Some(waiting) = policy.pointer("/status/waiting") else { return Ok(()) };
+    let texts = |key: &str| -> Vec<String> {
+        let list = waiting[key].as_array().into_iter().flatten();
+        list.filter_map(|v| v.as_str().map(str::to_owned)).collect()
+    };
+    let namespace = held.cluster.operator.namespace.clone();
+    for role in texts("roles").into_iter().filter(|r| only.is_none_or(|o| o == r)) {
+        let holds = held.holds(&role, &namespace)?;
+        if holds == Holds::No {
+            continue;
+        }
+        let release = format!("rp/{name}");
+        if writers(policy).iter().any(|w| w == user) {
+            let why = "you edited it, or once did: who made the change does not approve it".to_owned();
+            found.left_out.push(LeftOut { namespace: namespace.clone(), release, role, why });
+            continue;
+        }
+        found.waiting.push(Waiting {
+            gate: "policy".to_owned(),
+            reason: "WaitsForApproval".to_owned(),
+            item: String::new(),
+            wanted: format!("the approval of {}", waiting["digest"].as_str().unwrap_or_default()),
+            found: texts("loosens").join("; "),
+            command: format!("placet approve rp/{name} --role {role}"),
+            by_wildcard: holds == Holds::ByWildcard,
+            already_as: Vec::new(),
+            namespace,
+            release,
+            role,
+        });
+        break;
+    }
+    Ok(())
+}
+
 /// Why you cannot supply it although you hold the role, as far as it can be seen.
 fn barred(world: &World, user: &str, release: &Value, finding: &FindingStatus, role: &str) -> Option<String> {
     let namespace = namespace_of(release);
@@ -392,7 +439,8 @@ fn said(user: &str, found: &Found, notes: &[String]) -> String {
     }
     for left in &found.left_out {
         let LeftOut { namespace, release, role, why } = left;
-        out.push(format!("left out: mr/{release} in {namespace} as {role}: {why}"));
+        let what = if release.contains('/') { release.clone() } else { format!("mr/{release}") };
+        out.push(format!("left out: {what} in {namespace} as {role}: {why}"));
     }
     if !found.not_judged.is_empty() {
         out.push(format!(

@@ -142,6 +142,7 @@ fn write_log(dir: &Path, heads: &Path, changed: Changed) -> LogKey {
     let body = Decision {
         verdict: if changed == Changed::Record { Verdict::Met } else { Verdict::NotMet },
         class: None,
+        derived: None,
         gates: decision
             .gates
             .iter()
@@ -267,6 +268,49 @@ fn verification_has_four_answers() {
     assert_eq!(placet(&["evidence", "show", "mr/m-1", "--dir", &f.log, "--key", &f.key]).code, 1);
     std::fs::remove_file(&object).unwrap();
     assert_eq!(verify(&f.log, &["--key", &f.key]).code, 2);
+}
+
+/// What is no file of a log is named, and no command waits for it or reads it whole.
+#[test]
+fn a_prepared_directory_gets_an_answer() {
+    let f = fixture(Changed::Nothing);
+    let object = a_file(&f.root.join("log/objects"));
+    let entries = a_file(&f.root.join("log/tile/entries"));
+    for (place, prepared) in [
+        (f.root.join("log/checkpoint"), None),
+        (entries.clone(), Some(5_u64 << 30)),
+        (entries, None),
+        (object, None),
+    ] {
+        let aside = f.root.join("aside");
+        std::fs::rename(&place, &aside).unwrap();
+        match prepared {
+            Some(bytes) => std::fs::File::create(&place).unwrap().set_len(bytes).unwrap(),
+            None => std::os::unix::fs::symlink("/dev/zero", &place).unwrap(),
+        }
+        let name = place.strip_prefix(f.root.join("log")).unwrap().to_str().unwrap();
+        let found = if prepared.is_some() { "found 5368709120 bytes" } else { "found a symbolic link" };
+        let ran = verify(&f.log, &["--key", &f.key]);
+        assert!(ran.code == 1 && ran.out.starts_with("TAMPERED"), "{name}: {}{}", ran.out, ran.err);
+        let told = |text: &str| text.contains(name) && text.contains(found);
+        assert!(told(&ran.out), "{name}: {}", ran.out);
+        let to = f.root.join("copy");
+        let ways: [&[&str]; 4] = [
+            &["evidence", "show", "mr/m-1", "--dir", &f.log, "--no-verify"],
+            &["evidence", "replay", "--dir", &f.log],
+            &["evidence", "tail", "--dir", &f.log],
+            &["evidence", "pull", "--dir", &f.log, "--to", to.to_str().unwrap()],
+        ];
+        // Objects are looked at by what rests on them: a timeline is shown without.
+        let read = if name.starts_with("objects/") { &ways[3..] } else { &ways[..] };
+        for args in read {
+            let ran = placet(args);
+            assert!(ran.code == 2 && told(&ran.err), "{args:?}: {} {}{}", ran.code, ran.out, ran.err);
+        }
+        std::fs::remove_file(&place).unwrap();
+        std::fs::rename(&aside, &place).unwrap();
+    }
+    assert_eq!(verify(&f.log, &["--key", &f.key]).code, 0);
 }
 
 #[test]

@@ -363,9 +363,14 @@ impl Prepared {
         if rest > limit { Err(rest) } else { Ok(parts) }
     }
 
+    /// Bytes that its openings take, at most: JSON writes one byte as six where it must.
+    pub(crate) fn opened(&self) -> usize {
+        self.openings.iter().map(|o| o.value.len() * 6 + 256).sum()
+    }
+
     /// Bytes that the record takes in a frame, at most.
     pub(crate) fn bound(&self) -> usize {
-        let openings: usize = self.openings.iter().map(|o| o.value.len() * 6 + 256).sum();
+        let openings = self.opened();
         let objects: usize = self.objects.iter().map(|o| o.bytes().len() + 4).sum();
         self.head.len() + self.tail.len() + PLACE_ROOM + 16 + objects + openings
     }
@@ -503,6 +508,7 @@ mod tests {
         Payload::Decision(Decision {
             verdict: Verdict::NotMet,
             class: Some("High".into()),
+            derived: None,
             gates: (0..7).map(gate).collect(),
             snapshot,
             result: Some(Digest::of(b"result")),

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::object::{Object, Record};
 use crate::policy::PolicySet;
 use crate::signature::Remembered;
-use crate::world::{Clock, Snapshot, World};
+use crate::world::{Clock, HadClass, Snapshot, World};
 
 /// The field that tells these from stored objects of ours, with the version of the form as its value.
 const MARK: &str = "placet.dev/snapshot";
@@ -44,6 +44,12 @@ pub struct Circumstances {
     /// Digests of the stored policies that the release stood on, where they were others than those that existed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis: Option<BTreeSet<String>>,
+    /// Digests of the stored policies that decided, where one of them is not the version that existed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<BTreeSet<String>>,
+    /// Classes above that of now, which the system or another one with its artefacts had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub had: Vec<HadClass>,
     /// What the log remembered of the signatures among them.
     #[serde(default, skip_serializing_if = "Remembered::is_empty")]
     pub signatures: Remembered,
@@ -81,6 +87,8 @@ impl Circumstances {
             },
             live: live.map(|(id, _, _)| id.to_owned()).collect(),
             basis: snapshot.basis.as_ref().map(|b| b.iter().map(|p| p.id.clone()).collect()),
+            in_force: in_force(snapshot),
+            had: snapshot.had.clone(),
             signatures: snapshot.signatures.clone(),
         }
     }
@@ -102,9 +110,13 @@ impl Circumstances {
     pub fn snapshot(self, objects: impl IntoIterator<Item = (String, Record)>, now: Timestamp) -> Snapshot {
         let mut world = World::new();
         let mut basis: Vec<Arc<Object<ReleasePolicySpec>>> = Vec::new();
+        let mut in_force: Vec<Arc<Object<ReleasePolicySpec>>> = Vec::new();
         for (digest, record) in objects {
             if self.basis.as_ref().is_some_and(|b| b.contains(&digest)) {
                 basis.push(Arc::new(Object::new(record.clone(), self.live.contains(&digest))));
+            }
+            if self.in_force.as_ref().is_some_and(|f| f.contains(&digest)) {
+                in_force.push(Arc::new(Object::new(record.clone(), self.live.contains(&digest))));
             }
             if self.live.contains(&digest) { world.apply(record) } else { world.remember(record) }
         }
@@ -118,10 +130,21 @@ impl Circumstances {
         snapshot.first_use = self.first_use;
         snapshot.not_ready = self.not_ready;
         snapshot.signatures = self.signatures;
+        snapshot.had = self.had;
+        if self.in_force.is_some() {
+            in_force.sort_by(|a, b| a.name().cmp(b.name()));
+            snapshot.policies = Arc::new(PolicySet::new(in_force.into_iter()));
+        }
         basis.sort_by(|a, b| a.name().cmp(b.name()));
         snapshot.basis = self.basis.map(|_| Arc::new(PolicySet::new(basis.into_iter())));
         snapshot
     }
+}
+
+/// Ids of the policies that decide, unless they are those that exist.
+fn in_force(snapshot: &Snapshot) -> Option<BTreeSet<String>> {
+    let policies = &snapshot.policies;
+    policies.iter().any(|p| !p.live).then(|| policies.iter().map(|p| p.id.clone()).collect())
 }
 
 #[cfg(test)]

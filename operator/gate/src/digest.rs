@@ -104,6 +104,17 @@ pub fn risk(
     hash("placet.dev/risk/v1\n", &body).map(Some)
 }
 
+/// Digest by which the deletion of a version of a cluster-scoped object is approved: SHA-256 over `placet.dev/deletion/v1\n`
+/// and the RFC 8785 JSON of {group, kind, name, version}, the content digest of that version.
+///
+/// # Errors
+/// As [`content`].
+pub fn deletion(kind: Kind, name: &str, version: &str) -> Result<String, DigestError> {
+    let mut body = identity(kind, None, name);
+    body.insert("version".into(), version.into());
+    hash("placet.dev/deletion/v1\n", &Value::Object(body))
+}
+
 /// Digest of everything that an approval covering Evidence binds: digests of the release's content, its class and basis,
 /// the assessment, the reports and the requirements.
 ///

@@ -108,6 +108,8 @@ reasons! {
     DerogationNotValid,
     /// A class below High is not confirmed.
     ClassNotApproved,
+    /// The class is lower than one of before, and nobody who is named for it has approved that.
+    ClassLowered,
     /// The class is not known, so neither is what is asked for.
     ClassUnknown,
     /// There is no assessment of the system.

@@ -444,7 +444,13 @@ impl World {
     }
 
     /// A release was judged when its system was of this class. Whether that is news.
-    pub fn had_class(&mut self, namespace: &str, release: &ModelReleaseSpec, class: Class, at: Timestamp) -> bool {
+    pub fn had_class(
+        &mut self,
+        namespace: &str,
+        release: &ModelReleaseSpec,
+        class: Class,
+        at: Timestamp,
+    ) -> bool {
         let system = (namespace.to_owned(), release.system.to_string());
         self.classes.had(&system, classes::models(release), class, at)
     }

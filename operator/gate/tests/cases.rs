@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use common::{Base, Edited, Given, Run, SignedBy, merge, policy_objects, resolve, yaml};
 use jiff::Timestamp;
+use placet_api::common::Class;
 use placet_gate::circumstances::Circumstances;
 use placet_gate::digest;
 use placet_gate::finding::{Gate, Reason};
@@ -22,7 +23,7 @@ use placet_gate::stamp::ReceiptKeys;
 use placet_gate::world::{Clock, Snapshot, World};
 use placet_gate::{Decision, evaluate};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -48,7 +49,19 @@ struct Case {
     /// Approvals and acceptances name what the base holds, not what the case makes of it.
     #[serde(default)]
     approved_before: bool,
+    /// Classes with which releases were judged before.
+    #[serde(default)]
+    had: Vec<Had>,
     expect: Expect,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Had {
+    namespace: Option<String>,
+    release: Value,
+    class: Class,
+    at: Timestamp,
 }
 
 #[derive(Debug, Deserialize)]
@@ -193,6 +206,14 @@ fn run(path: &Path) -> Result<(), String> {
     }
     for given in &objects {
         run.add(&mut world, given, false);
+    }
+    for had in &case.had {
+        // Of a release this is all that is remembered.
+        let mut spec =
+            json!({"system": "scoring", "version": "1", "change": {"kind": "Initial", "reason": "First"}});
+        merge(&mut spec, &had.release);
+        let spec = serde_json::from_value(spec).unwrap();
+        world.had_class(had.namespace.as_deref().unwrap_or(&run.namespace), &spec, had.class, had.at);
     }
     world.set_namespace(&run.namespace, case.namespace_labels.clone());
     for what in &case.not_ready {

@@ -1,7 +1,11 @@
 //! Policies guard themselves: which change loosens (YAML cases of `tests/guard/`), that what loosens nothing clears nothing,
 //! and which version is in force.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test reads its cases from files, and a case that cannot be read fails it")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test reads its cases from files, and a case that cannot be read fails it"
+)]
 
 mod common;
 
@@ -130,64 +134,103 @@ fn of(given: &Given) -> Record {
 /// One value of each field that says nothing, something, and something else.
 fn variants() -> Vec<(&'static str, Vec<Value>)> {
     let bias = |least: &str, more: Value| {
-        let mut rule = json!({"type": "Bias", "metric": "SelectionRateRatio", "compare": "MinMax", "atLeast": least});
+        let mut rule =
+            json!({"type": "Bias", "metric": "SelectionRateRatio", "compare": "MinMax", "atLeast": least});
         merge(&mut rule, &more);
         rule
     };
-    let accuracy = |least: &str| json!({"type": "Performance", "metric": "BalancedAccuracy", "atLeast": least});
+    let accuracy =
+        |least: &str| json!({"type": "Performance", "metric": "BalancedAccuracy", "atLeast": least});
     let approval = |role: &str, count: i32| json!({"role": role, "count": count, "covers": "Content"});
     let when = |role: &str, when: &str| json!({"role": role, "count": 1, "covers": "Content", "when": when});
     vec![
-        ("appliesTo", vec![
-            json!({"classes": ["High"]}),
-            json!({"classes": ["High", "Limited"]}),
-            json!({"classes": ["Limited"]}),
-            json!({"classes": ["High"], "namespaceSelector": {"matchLabels": {"tier": "prod"}}}),
-        ]),
+        (
+            "appliesTo",
+            vec![
+                json!({"classes": ["High"]}),
+                json!({"classes": ["High", "Limited"]}),
+                json!({"classes": ["Limited"]}),
+                json!({"classes": ["High"], "namespaceSelector": {"matchLabels": {"tier": "prod"}}}),
+            ],
+        ),
         ("classification", vec![Value::Null, json!({"approvedBy": "risk-officer"})]),
-        ("assessment", vec![Value::Null, json!({"required": true}), json!({"required": true, "maxAgeDays": 20}), json!({"required": false, "maxAgeDays": 365})]),
-        ("tests", vec![
-            Value::Null,
-            json!([bias("0.80", json!({}))]),
-            json!([bias("0.99", json!({"whenIndeterminate": "Warn"}))]),
-            json!([bias("0.99", json!({"whenIndeterminate": "Warn", "confidence": "0.999"}))]),
-            json!([bias("0.99", json!({"confidence": "0.5"}))]),
-            json!([bias("0.80", json!({"minGroupSize": 4000, "whenIndeterminate": "Warn"})), accuracy("0.70")]),
-            json!([accuracy("0.70"), bias("0.80", json!({"maxAgeDays": 10}))]),
-            json!([accuracy("0.785")]),
-        ]),
+        (
+            "assessment",
+            vec![
+                Value::Null,
+                json!({"required": true}),
+                json!({"required": true, "maxAgeDays": 20}),
+                json!({"required": false, "maxAgeDays": 365}),
+            ],
+        ),
+        (
+            "tests",
+            vec![
+                Value::Null,
+                json!([bias("0.80", json!({}))]),
+                json!([bias("0.99", json!({"whenIndeterminate": "Warn"}))]),
+                json!([bias("0.99", json!({"whenIndeterminate": "Warn", "confidence": "0.999"}))]),
+                json!([bias("0.99", json!({"confidence": "0.5"}))]),
+                json!([
+                    bias("0.80", json!({"minGroupSize": 4000, "whenIndeterminate": "Warn"})),
+                    accuracy("0.70")
+                ]),
+                json!([accuracy("0.70"), bias("0.80", json!({"maxAgeDays": 10}))]),
+                json!([accuracy("0.785")]),
+            ],
+        ),
         ("attributeSets", vec![Value::Null, json!([["sex"]]), json!([["sex"], ["age"]])]),
         ("riskAppetite", vec![Value::Null, json!("Low"), json!("High"), json!("VeryHigh")]),
         ("riskMatrix", vec![Value::Null, json!(vec![vec!["Low"; 5]; 5]), json!(vec![vec!["High"; 5]; 5])]),
-        ("acceptanceAuthority", vec![
-            Value::Null,
-            json!([{"level": "Medium", "roles": ["executive"]}]),
-            json!([{"level": "High", "roles": ["executive"]}, {"level": "Medium", "roles": ["risk-officer"]}]),
-            json!([{"level": "High", "roles": ["executive", "risk-officer"]}, {"level": "Medium", "roles": ["executive"]}]),
-            json!([{"level": "High", "roles": ["executive", "risk-officer"], "needs": "EveryRole"}, {"level": "Medium", "roles": ["executive"], "maxDays": 5}]),
-            json!([{"level": "High", "roles": ["executive"], "consulted": ["risk-officer"]}, {"level": "Medium", "roles": ["executive"]}]),
-        ]),
-        ("approvals", vec![
-            json!([approval("model-owner", 1)]),
-            json!([approval("model-owner", 2)]),
-            json!([approval("model-owner", 1), approval("risk-officer", 1)]),
-            json!([approval("model-owner", 1), when("executive", "ResidualHighOrAbove")]),
-            json!([approval("model-owner", 1), when("executive", "PersonalData"), when("risk-officer", "ResidualHighOrAbove")]),
-            json!([{"role": "risk-officer", "count": 1, "covers": "Content", "notInGroups": ["staff"]}]),
-            json!([{"role": "risk-officer", "count": 1, "covers": "Content", "proof": "Credential"}]),
-        ]),
-        ("separationOfDuties", vec![
-            Value::Null,
-            json!({"authorMayApprove": true}),
-            json!({"authorMayApprove": true, "oneRolePerPerson": false}),
-            json!({"barredGroups": ["staff"]}),
-            json!({"wildcardGrants": "Count"}),
-            json!({"acceptorNotApproverAs": ["executive"]}),
-            json!({"aliases": [{"names": ["bob", "erin"]}]}),
-            json!({"aliases": [{"names": ["bob", "erin"]}, {"names": ["olga", "erin"]}]}),
-            json!({"policyChangeDays": 365}),
-        ]),
-        ("validity", vec![Value::Null, json!({"firstUseDays": 30, "runningDays": 365}), json!({"firstUseDays": 10, "runningDays": 5})]),
+        (
+            "acceptanceAuthority",
+            vec![
+                Value::Null,
+                json!([{"level": "Medium", "roles": ["executive"]}]),
+                json!([{"level": "High", "roles": ["executive"]}, {"level": "Medium", "roles": ["risk-officer"]}]),
+                json!([{"level": "High", "roles": ["executive", "risk-officer"]}, {"level": "Medium", "roles": ["executive"]}]),
+                json!([{"level": "High", "roles": ["executive", "risk-officer"], "needs": "EveryRole"}, {"level": "Medium", "roles": ["executive"], "maxDays": 5}]),
+                json!([{"level": "High", "roles": ["executive"], "consulted": ["risk-officer"]}, {"level": "Medium", "roles": ["executive"]}]),
+            ],
+        ),
+        (
+            "approvals",
+            vec![
+                json!([approval("model-owner", 1)]),
+                json!([approval("model-owner", 2)]),
+                json!([approval("model-owner", 1), approval("risk-officer", 1)]),
+                json!([approval("model-owner", 1), when("executive", "ResidualHighOrAbove")]),
+                json!([
+                    approval("model-owner", 1),
+                    when("executive", "PersonalData"),
+                    when("risk-officer", "ResidualHighOrAbove")
+                ]),
+                json!([{"role": "risk-officer", "count": 1, "covers": "Content", "notInGroups": ["staff"]}]),
+                json!([{"role": "risk-officer", "count": 1, "covers": "Content", "proof": "Credential"}]),
+            ],
+        ),
+        (
+            "separationOfDuties",
+            vec![
+                Value::Null,
+                json!({"authorMayApprove": true}),
+                json!({"authorMayApprove": true, "oneRolePerPerson": false}),
+                json!({"barredGroups": ["staff"]}),
+                json!({"wildcardGrants": "Count"}),
+                json!({"acceptorNotApproverAs": ["executive"]}),
+                json!({"aliases": [{"names": ["bob", "erin"]}]}),
+                json!({"aliases": [{"names": ["bob", "erin"]}, {"names": ["olga", "erin"]}]}),
+                json!({"policyChangeDays": 365}),
+            ],
+        ),
+        (
+            "validity",
+            vec![
+                Value::Null,
+                json!({"firstUseDays": 30, "runningDays": 365}),
+                json!({"firstUseDays": 10, "runningDays": 5}),
+            ],
+        ),
         ("minimumClass", vec![Value::Null, json!("High"), json!("Limited")]),
     ]
 }
@@ -221,7 +264,11 @@ fn pair() -> impl Strategy<Value = (Value, Value)> {
 
 /// Policies beside the one that changes.
 fn beside() -> impl Strategy<Value = Option<Value>> {
-    prop::option::weighted(0.4, prop::collection::vec(prop_oneof![3 => Just(0_usize), 1 => 0_usize..16], variants().len()).prop_map(|c| chosen(&c)))
+    prop::option::weighted(
+        0.4,
+        prop::collection::vec(prop_oneof![3 => Just(0_usize), 1 => 0_usize..16], variants().len())
+            .prop_map(|c| chosen(&c)),
+    )
 }
 
 #[derive(Debug, Clone)]
@@ -234,9 +281,13 @@ struct Around {
 
 fn around() -> impl Strategy<Value = Around> {
     let count = base().len();
-    (prop::collection::vec(0..count, 0..2), prop::bool::ANY, prop::bool::weighted(0.2), -100_i64..600).prop_map(
-        |(left_out, limited, wildcard_reject, hours)| Around { left_out, limited, wildcard_reject, hours },
-    )
+    (prop::collection::vec(0..count, 0..2), prop::bool::ANY, prop::bool::weighted(0.2), -100_i64..600)
+        .prop_map(|(left_out, limited, wildcard_reject, hours)| Around {
+            left_out,
+            limited,
+            wildcard_reject,
+            hours,
+        })
 }
 
 fn cleared(policies: &[(&str, &Value)], around: &Around) -> Cleared {
@@ -368,12 +419,19 @@ fn until_a_second_person_approves_a_looser_version_the_one_before_decides() {
     assert!(says(word("a", "mallory", &digest, json!({}))).contains("a second person is asked"));
     // Somebody without the role, with another one, with all of them; of another version; elsewhere; too late; a robot.
     assert!(says(word("a", "erin", &digest, json!({"holdsRole": false}))).contains("does not hold the role"));
-    assert!(says(word("a", "erin", &digest, json!({"spec": {"role": "model-owner"}}))).contains("has no say"));
+    assert!(
+        says(word("a", "erin", &digest, json!({"spec": {"role": "model-owner"}}))).contains("has no say")
+    );
     assert!(says(word("a", "erin", &digest, json!({"wildcard": true}))).contains("by a wildcard"));
     assert_eq!(says(word("a", "erin", &digest.replace("sha256:", "sha256:0"), json!({}))), "");
     assert_eq!(says(word("a", "erin", &digest, json!({"namespace": "lending"}))), "");
-    assert!(says(word("a", "erin", &digest, json!({"spec": {"expiresAt": "2026-11-12T00:00:00Z"}}))).contains("it ended"));
-    assert!(says(word("a", "system:serviceaccount:ci:robot", &digest, json!({}))).contains("service account"));
+    assert!(
+        says(word("a", "erin", &digest, json!({"spec": {"expiresAt": "2026-11-12T00:00:00Z"}})))
+            .contains("it ended")
+    );
+    assert!(
+        says(word("a", "system:serviceaccount:ci:robot", &digest, json!({}))).contains("service account")
+    );
     assert_eq!(says(word("a", "erin", &digest, json!({"deleted": true}))), "");
     let mut unstamped = word("a", "erin", &digest, json!({}));
     unstamped.by = None;

@@ -32,9 +32,12 @@ pub mod types {
     /// RiskAcceptance: it ends soon, or has ended.
     pub const EXPIRING: &str = "Expiring";
 
+    /// ReleasePolicy: this version decides.
+    pub const IN_FORCE: &str = "InForce";
+
     /// All of them.
-    pub const ALL: [&str; 8] =
-        [READY, USABLE, CLEARED, COUNTS, TIME_TRUSTED, EVIDENCE_WRITABLE, EVIDENCE_SPACE, EXPIRING];
+    pub const ALL: [&str; 9] =
+        [READY, USABLE, IN_FORCE, CLEARED, COUNTS, TIME_TRUSTED, EVIDENCE_WRITABLE, EVIDENCE_SPACE, EXPIRING];
 }
 
 /// Reasons of conditions.
@@ -108,8 +111,13 @@ pub mod reasons {
     /// A namespace has nearly used up its write budget.
     pub const BUDGET_NEARLY_USED: &str = "BudgetNearlyUsed";
 
+    /// This version of the policy decides.
+    pub const DECIDES: &str = "Decides";
+    /// This version of the policy waits for the approval of a second person.
+    pub const WAITS_FOR_APPROVAL: &str = "WaitsForApproval";
+
     /// All of them.
-    pub const ALL: [&str; 34] = [
+    pub const ALL: [&str; 36] = [
         JUDGED,
         ALL_GATES_MET,
         GATES_OPEN,
@@ -144,6 +152,8 @@ pub mod reasons {
         ROOM,
         VOLUME_NEARLY_FULL,
         BUDGET_NEARLY_USED,
+        DECIDES,
+        WAITS_FOR_APPROVAL,
     ];
 }
 

@@ -11,8 +11,9 @@ use placet_gate::guard::{Asked, Because, Change, Ruling};
 use placet_gate::object::Record;
 use placet_gate::people::with_names;
 use placet_gate::render::Names;
+use placet_gate::visible;
 use placet_gate::world::{Clock, World};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::admission::Admission;
 use crate::admission::own_subject::Live;
@@ -22,6 +23,9 @@ use crate::reconcile::Reconciler;
 
 /// Ways in which a change loosens that are told at most; the number of all is told.
 const MAX_WAYS: usize = 5;
+/// Ways that the status lists at most, and characters of each.
+const MAX_LISTED: usize = 20;
+const MAX_LINE: usize = 256;
 /// Approvals that the record of an effect names at most.
 const MAX_APPROVALS: usize = 16;
 
@@ -218,12 +222,29 @@ fn command(name: &str, asked: &Asked, namespace: &str) -> String {
 }
 
 /// Tells on a policy whether the version that is there decides.
-pub fn tell(status: &mut Value, world: &World, name: &str, now: jiff::Timestamp, generation: Option<i64>, names: &Names) {
+pub fn tell(
+    status: &mut Value,
+    world: &World,
+    name: &str,
+    now: jiff::Timestamp,
+    generation: Option<i64>,
+    names: &Names,
+) {
     let Some(namespace) = world.guarded_in() else { return };
+    if let Some(decides) = world.in_force().iter().find(|p| p.name() == name) {
+        status["inForce"] = decides.digest().into();
+    }
     let told = match world.waits(name, now) {
         None => condition(types::IN_FORCE, "True", reasons::DECIDES, "this version decides", generation),
         Some(change) => {
             let Ruling::Waits(asked) = &change.ruling else { return };
+            let listed: Vec<String> = change
+                .loosens
+                .iter()
+                .take(MAX_LISTED)
+                .map(|w| visible::line(w).chars().take(MAX_LINE).collect())
+                .collect();
+            status["waiting"] = json!({"digest": asked.digest, "roles": asked.roles, "loosens": listed});
             let ways: Vec<&str> = change.loosens.iter().take(MAX_WAYS).map(String::as_str).collect();
             let more = change.loosens.len().saturating_sub(MAX_WAYS);
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };

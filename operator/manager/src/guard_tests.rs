@@ -1,1 +1,248 @@
-//! A change that loosens a policy waits for a second person.
+//! A change that loosens a policy waits for a second person, across restarts and without the operator too.
+
+use placet_api::Kind;
+use placet_evidence::{Payload, PolicyEffect};
+use serde_json::{Value, json};
+
+use crate::admission::review::Request;
+use crate::testbed::{Bed, NS, RELEASE, Site, content, path, policy, stamped, world};
+
+/// The policy, asking for so many people.
+fn asking(count: i32, by: &str, at: &str) -> Value {
+    let mut spec = policy(&[])["spec"].clone();
+    spec["approvals"][0]["count"] = json!(count);
+    spec["guard"] = json!({"role": "risk-officer"});
+    stamped(Kind::ReleasePolicy, "minimal", by, at, &spec)
+}
+
+/// A looser version than the first, by somebody else.
+fn looser() -> Value {
+    asking(1, "mallory", "2026-11-19T00:00:00Z")
+}
+
+fn site() -> Site {
+    let mut site = Site::new();
+    site.guarded = true;
+    site
+}
+
+/// An installation in which two people are asked for and one has approved.
+async fn set_up(site: &Site) -> Bed {
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    for object in world().into_iter().filter(|o| o["kind"] != "ReleasePolicy") {
+        bed.put(&object);
+    }
+    bed.put(&asking(2, "platform", "2026-01-01T00:00:00Z"));
+    bed.turns(3).await;
+    assert_eq!(bed.cleared(), "False");
+    assert!(!bed.state.world().being_set_up());
+    bed
+}
+
+fn again(site: &Site) -> Bed {
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    bed.list();
+    bed
+}
+
+fn yes(name: &str, by: &str, digest: &str) -> Value {
+    let spec = json!({
+        "subject": {"kind": "ReleasePolicy", "name": "minimal", "covers": "Content", "digest": digest},
+        "role": "risk-officer", "decision": "Approve",
+    });
+    stamped(Kind::Approval, name, by, "2026-11-19T12:00:00Z", &spec)
+}
+
+fn effects(bed: &Bed) -> Vec<PolicyEffect> {
+    let all = bed.records().into_iter().filter_map(|r| match r.payload {
+        Payload::PolicyEffect(effect) => Some(effect),
+        _ => None,
+    });
+    all.collect()
+}
+
+fn in_force(bed: &Bed) -> (String, String) {
+    let condition = bed.condition(Kind::ReleasePolicy, "minimal", "InForce");
+    let text = |key: &str| condition[key].as_str().unwrap_or_default().to_owned();
+    (text("status"), text("message"))
+}
+
+#[tokio::test]
+async fn a_looser_version_waits_for_a_second_person_and_takes_effect_by_a_record() {
+    let site = site();
+    let bed = set_up(&site).await;
+    assert_eq!(effects(&bed).iter().map(|e| e.because.as_str()).collect::<Vec<_>>(), ["First"]);
+    assert_eq!(in_force(&bed).0, "True");
+    bed.put(&looser());
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False");
+    let (status, message) = in_force(&bed);
+    let digest = content(&looser());
+    assert_eq!(status, "False");
+    for part in [
+        "approvals[model-owner].count: 2 before, 1 now",
+        &digest,
+        "risk-officer",
+        "placet approve rp/minimal",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    let before = content(&asking(2, "platform", "2026-01-01T00:00:00Z"));
+    assert_eq!(bed.status(Kind::ReleasePolicy, "minimal")["inForce"], before.as_str());
+    assert_eq!(bed.status(Kind::ModelRelease, RELEASE)["policies"][0]["digest"], before.as_str());
+    // Who edited it is no second person.
+    bed.put(&yes("own", "mallory", &digest));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False");
+    assert!(in_force(&bed).1.contains("mallory made the change"), "{:?}", in_force(&bed));
+    drop(bed);
+    for _ in 0..2 {
+        let bed = again(&site);
+        bed.turns(2).await;
+        assert_eq!(bed.cleared(), "False", "after a restart too");
+        assert_eq!(in_force(&bed).0, "False");
+    }
+    let bed = again(&site);
+    bed.put(&yes("second", "erin", &digest));
+    bed.turns(3).await;
+    assert_eq!(bed.cleared(), "True");
+    assert_eq!(in_force(&bed).0, "True");
+    let effect = effects(&bed).pop().unwrap();
+    assert_eq!((effect.because.as_str(), effect.loosens, effect.approvals.len()), ("Approved", true, 2));
+    let took = bed.index(|p| matches!(p, Payload::PolicyEffect(e) if e.because == "Approved")).unwrap();
+    let cleared =
+        bed.index(|p| matches!(p, Payload::Decision(d) if d.verdict == placet_evidence::Verdict::Met));
+    assert!(cleared.unwrap() > took, "the record comes first");
+    // What took effect stays, whatever becomes of the approval.
+    bed.delete(Kind::Approval, "second");
+    bed.turns(1).await;
+    drop(bed);
+    let bed = again(&site);
+    bed.turns(2).await;
+    assert_eq!(in_force(&bed).0, "True");
+    assert_eq!(effects(&bed).len(), 2, "nothing is recorded twice");
+}
+
+#[tokio::test]
+async fn what_was_done_to_a_policy_while_the_operator_was_gone_is_judged_by_the_version_in_force() {
+    let site = site();
+    drop(set_up(&site).await);
+    site.fake.put(&path(Kind::ReleasePolicy, "minimal"), looser());
+    let bed = again(&site);
+    bed.turns(2).await;
+    assert_eq!((bed.cleared(), in_force(&bed).0), ("False".to_owned(), "False".to_owned()));
+    drop(bed);
+    // Deleted, and deleted with the webhooks off: it goes on deciding.
+    site.fake.take_away(&path(Kind::ReleasePolicy, "minimal"));
+    let bed = again(&site);
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False");
+    let policies = &bed.status(Kind::ModelRelease, RELEASE)["policies"];
+    assert_eq!(policies[0]["name"], "minimal", "{policies}");
+    drop(bed);
+    let bed = again(&site);
+    bed.put(&asking(1, "mallory", "2026-11-20T00:00:00Z"));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False", "created again, looser");
+}
+
+#[tokio::test]
+async fn a_stricter_version_decides_at_once_and_a_clearance_stands() {
+    let site = site();
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    for object in world() {
+        bed.put(&object);
+    }
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "True");
+    bed.put(&asking(2, "mallory", "2026-11-19T00:00:00Z"));
+    bed.turns(2).await;
+    // The guard is another than before, which counts as loosening; so the version before decides.
+    assert_eq!(bed.cleared(), "True");
+    let mut spec = policy(&[])["spec"].clone();
+    spec["approvals"][0]["count"] = json!(2);
+    spec["appliesToCleared"] = true.into();
+    bed.put(&stamped(Kind::ReleasePolicy, "minimal", "mallory", "2026-11-19T00:00:00Z", &spec));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False");
+    assert_eq!(effects(&bed).last().unwrap().because, "Tightens");
+}
+
+#[tokio::test]
+async fn a_log_of_before_begins_with_what_is_there() {
+    let mut site = site();
+    site.guarded = false;
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    for object in world() {
+        bed.put(&object);
+    }
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "True");
+    drop(bed);
+    site.guarded = true;
+    let bed = again(&site);
+    bed.turns(2).await;
+    assert_eq!(effects(&bed).iter().map(|e| e.because.as_str()).collect::<Vec<_>>(), ["First"]);
+    assert_eq!(bed.cleared(), "True");
+    assert!(!bed.state.world().being_set_up());
+}
+
+#[tokio::test]
+async fn a_policy_is_deleted_once_a_second_person_has_approved_that() {
+    let site = site();
+    let bed = set_up(&site).await;
+    let object = bed.fake.object(&path(Kind::ReleasePolicy, "minimal")).unwrap();
+    let ask = async |user: &str| {
+        let request: Request = serde_json::from_value(json!({
+            "uid": "r", "kind": {"group": "placet.dev", "version": "v1alpha1", "kind": "ReleasePolicy"},
+            "operation": "DELETE", "namespace": "", "name": "minimal", "dryRun": false, "object": null,
+            "oldObject": object, "userInfo": {"username": user}, "resource": {"group": "placet.dev", "version": "v1alpha1", "resource": "releasepolicies"},
+        }))
+        .unwrap();
+        crate::admission::own_validate::answer(&bed.admission(), &request).await
+    };
+    let refused = ask("mallory").await;
+    assert!(refused.denied.is_some());
+    let said = format!("{refused:?}");
+    for part in
+        ["asks for less", "risk-officer", "placet approve rp/minimal --role risk-officer", "--deletion"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let digest = bed.state.world().deletion_digest("minimal").unwrap();
+    bed.put(&yes("deletion", "erin", &digest));
+    bed.turns(1).await;
+    assert!(ask("erin").await.denied.is_some(), "who deletes it is no second person");
+    assert!(ask("mallory").await.denied.is_none());
+    bed.delete(Kind::ReleasePolicy, "minimal");
+    bed.reconciler.queue.push([crate::queue::Work::Object(
+        Kind::ReleasePolicy,
+        String::new(),
+        "minimal".into(),
+    )]);
+    bed.turns(2).await;
+    assert_eq!(effects(&bed).last().unwrap().after, None);
+    assert_eq!(bed.cleared(), "Unknown", "no policy is left");
+}
+
+#[tokio::test]
+async fn approvals_of_policies_count_in_one_namespace_alone() {
+    let site = site();
+    let bed = set_up(&site).await;
+    let subject = |digest: &str| {
+        serde_json::from_value(
+            json!({"kind": "ReleasePolicy", "name": "minimal", "covers": "Content", "digest": digest}),
+        )
+        .unwrap()
+    };
+    let world = bed.state.world();
+    let now = content(&asking(2, "platform", "2026-01-01T00:00:00Z"));
+    let deletion = world.deletion_digest("minimal").unwrap();
+    assert_eq!(super::digest(&world, NS, &subject(&now)), Some(now.clone()));
+    assert_eq!(super::digest(&world, NS, &subject(&deletion)), Some(deletion));
+    assert!(super::counts_here(&world, "other", &subject(&now)).unwrap_err().contains("wanted lending"));
+}

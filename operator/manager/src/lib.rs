@@ -7,10 +7,12 @@
 
 pub mod access;
 pub mod admission;
+pub mod classes;
 pub mod conditions;
 pub mod config;
-pub mod effects;
 pub mod deletions;
+pub mod effects;
+pub mod guard;
 pub mod infra;
 pub mod ledger;
 pub mod memory;
@@ -18,6 +20,7 @@ pub mod queue;
 pub mod quota;
 pub mod receipts;
 pub mod reconcile;
+pub mod roles;
 pub mod run;
 pub mod services;
 pub mod slim;

@@ -11,6 +11,8 @@ use placet_gate::object::{Record, Stamp};
 use placet_gate::signature::Seen;
 use placet_gate::world::World;
 
+use crate::classes::ClassMemory;
+use crate::guard::GuardMemory;
 use crate::ledger::Recorded;
 use crate::state::Admitted;
 
@@ -33,6 +35,10 @@ pub struct Memory {
     signed: Vec<(jiff::Timestamp, Digest)>,
     /// Stored forms of each TrustedSigner that was deleted, and when.
     signers_deleted: Vec<(jiff::Timestamp, Digest)>,
+    /// Classes that systems had.
+    classes: ClassMemory,
+    /// Which versions of policies took effect.
+    pub guard: GuardMemory,
     /// When pods of a release were first let go: (namespace, release, time).
     pub first_use: Vec<(String, String, jiff::Timestamp)>,
 }
@@ -51,6 +57,8 @@ impl Memory {
     /// Takes one record in.
     pub fn visit(&mut self, index: u64, record: &LogRecord) {
         let namespace = || record.subject.namespace.clone().unwrap_or_default();
+        self.guard.visit(record);
+        self.classes.visit(record);
         match &record.payload {
             Payload::Decision(body) => {
                 match body.snapshot.as_slice() {
@@ -151,10 +159,14 @@ impl Memory {
         for one in &self.lists {
             all.extend(inputs::expand(&[*one], read)?);
         }
+        let mut classes = self.classes.clone();
         for digest in &all {
             let bytes = read(digest)?;
             match serde_json::from_slice::<Record>(&bytes) {
-                Ok(record) => world.remember(record),
+                Ok(record) => {
+                    classes.read(&record);
+                    world.remember(record);
+                }
                 // Beside objects, a decision stores what is none.
                 Err(_) => anyhow::ensure!(
                     Circumstances::read(&serde_json::from_slice(&bytes)?)?.is_some(),
@@ -174,6 +186,8 @@ impl Memory {
                 world.saw(envelope, seen);
             }
         }
+        classes.recall(world);
+        self.guard.recall(world, read)?;
         for (at, stored) in &self.signers_deleted {
             let record: Record = serde_json::from_slice(&read(stored)?)?;
             if let Some(key) = record.key() {
@@ -232,7 +246,8 @@ fn basis(
             Ok(_) => {}
             Err(_) => {
                 if let Some(rest) = Circumstances::read(&serde_json::from_slice(&bytes)?)? {
-                    under = rest.basis.filter(|_| decision.on_basis).unwrap_or_else(|| rest.live.clone());
+                    let decided = rest.in_force.unwrap_or_else(|| rest.live.clone());
+                    under = rest.basis.filter(|_| decision.on_basis).unwrap_or(decided);
                     live = rest.live;
                 }
             }

@@ -298,6 +298,8 @@ impl Reconciler {
         }
         let (recorded, before) = self.ledger.decision(&snapshot, &decision).await?;
         self.state.settle(&snapshot, &decision);
+        self.state.note_class(&snapshot, &decision);
+        self.set_up();
         let digest = snapshot.digest();
         self.ledger.seen().decided(&snapshot, &digest);
         // An admission may have recorded the decision before; what was told is what counts.
@@ -361,7 +363,11 @@ impl Reconciler {
 
     /// Status of another object of ours.
     async fn object(&self, kind: Kind, namespace: &str, name: &str) -> anyhow::Result<()> {
+        if kind == Kind::Approval {
+            self.queue.push(self.approves_policy(namespace, name));
+        }
         if kind == Kind::ReleasePolicy {
+            self.settle_policy(name).await?;
             self.queue.push(self.held_without_release());
         }
         let Some(object) = self.raw(kind, namespace, name) else { return Ok(()) };
@@ -450,7 +456,10 @@ impl Reconciler {
             Kind::ReleasePolicy => {
                 let object = world.policies().find(|p| p.name() == name)?;
                 let (missing, conflicts) = crate::subjects::policy_problems(&world, object);
-                Some(status::policy(object, generation, &missing, &conflicts, &self.installation()))
+                let mut status =
+                    status::policy(object, generation, &missing, &conflicts, &self.installation());
+                crate::guard::tell(&mut status, &world, name, now, generation, &names);
+                Some(status)
             }
             Kind::ModelRelease | Kind::ApprovalRole | Kind::TrustedSigner => None,
         }

@@ -34,6 +34,7 @@ use crate::queue::Queue;
 use crate::quota::Limits;
 use crate::receipts::{self, Desk, History, Receipts};
 use crate::reconcile::Reconciler;
+use crate::roles::RoleKeeper;
 use crate::services::events::EventSink;
 use crate::services::heads::ConfigMapHeads;
 use crate::services::key_orders::{self, Looking};
@@ -76,6 +77,8 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
     let queue = Arc::new(Queue::default());
     let raw = Arc::new(Mutex::new(BTreeMap::new()));
     let stores = stores::start(&client, &state, &raw, &queue, &mut supervisor);
+    let roles = RoleKeeper::new(Arc::clone(&state), Arc::clone(&queue), client.clone());
+    supervise(&mut supervisor, Phase::Work, "roles", |s| roles.run(s));
     let reconciler = Arc::new(Reconciler {
         state: Arc::clone(&state),
         raw,
@@ -220,6 +223,7 @@ impl Remembered {
         };
         seen.recall(&read)?;
         let decisions = memory.recall(&mut state.world_mut(), &read)?;
+        state.world_mut().guard(&place.namespace, memory.guard.is_open());
         state.workloads_mut().admitted = memory.admitted;
         let ledger = Ledger::new(Arc::clone(&log), decisions, clock.now()).with_seen(seen);
         let ledger = Arc::new(ledger.with_deletions(state.deletions.clone()));
@@ -362,11 +366,11 @@ struct Read {
     memory: Memory,
     seen: Seen,
     receipts: History,
+    deletions: Deletions,
 }
 
 /// Opens the log, or begins the successor that somebody ordered. Reading a long log takes time and blocks, so it has a
 /// thread of its own.
-    deletions: Deletions,
 async fn open_log(
     config: LogConfig,
     key: LogKey,
@@ -384,11 +388,11 @@ async fn open_log(
                 read.seen.visit(record);
                 read.memory.visit(index, record);
                 read.receipts.visit(index, record);
+                read.deletions.take(index, &record.payload, record.has_actor());
             })?,
         };
         Ok::<_, OpenError>((log, read))
     });
-                read.deletions.take(index, &record.payload, record.has_actor());
     let (log, read) = opened.await??;
     if ordered {
         heads.finish_begin_order().await?;

@@ -8,7 +8,7 @@ use placet_gate::object::{Object, Record};
 use placet_gate::people::Person;
 use placet_gate::signature::Trust;
 use placet_gate::world::{Clock, World};
-use placet_gate::{class, evaluate, policy};
+use placet_gate::{evaluate, policy};
 
 use crate::status::Approved;
 

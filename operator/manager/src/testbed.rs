@@ -150,6 +150,8 @@ pub(crate) struct Site {
     pub(crate) hands: Arc<Hands>,
     pub(crate) faults: Arc<Faults>,
     heads: Arc<MemoryHeads>,
+    /// Whether policies guard themselves, by approvals in [`NS`].
+    pub(crate) guarded: bool,
     volume: tempfile::TempDir,
 }
 
@@ -161,6 +163,7 @@ impl Site {
             hands: Arc::new(Hands(Mutex::new((start, Duration::from_secs(100))))),
             faults: Arc::default(),
             heads: Arc::default(),
+            guarded: false,
             volume: tempfile::tempdir().unwrap(),
         }
     }
@@ -178,16 +181,16 @@ impl Site {
         let mut config = Config::new(self.volume.path(), "placet.dev/test", CLUSTER);
         (config.segment_bytes, config.reserve_bytes) = (1 << 20, 1);
         let (mut memory, mut seen) = (Memory::default(), Seen::default());
+        let deletions = Deletions::default();
         let disk = Arc::new(Disk(DirFs::new(self.volume.path()), Arc::clone(&self.faults)));
         let heads = Arc::clone(&self.heads);
         let log = Log::open_on(disk, &config, &key(), heads, now.0, &mut |index, record| {
-        let deletions = Deletions::default();
             seen.visit(record);
             memory.visit(index, record);
+            deletions.take(index, &record.payload, record.has_actor());
         });
         let log = Arc::new(log.unwrap());
         let mut receipts = ReceiptKeys::new();
-            deletions.take(index, &record.payload, record.has_actor());
         receipts.add(signing().verifying_key());
         let people = PeopleKey::new(*b"testbed");
         let reading = Reading { cluster: CLUSTER.into(), cluster_name: None, keys: receipts, people };
@@ -197,6 +200,9 @@ impl Site {
         };
         seen.recall(&read).unwrap();
         let decisions = memory.recall(&mut state.world_mut(), &read).unwrap();
+        if self.guarded {
+            state.world_mut().guard(NS, memory.guard.is_open());
+        }
         state.workloads_mut().admitted = memory.admitted;
         let ledger = Ledger::new(Arc::clone(&log), decisions, now.0).with_seen(seen);
         let ledger = Arc::new(ledger.with_deletions(state.deletions.clone()));
@@ -251,7 +257,7 @@ pub(crate) struct Bed {
 impl Bed {
     /// Brings an object to the stores, as a watch would, without the API server having it.
     pub(crate) fn hear(&self, object: &Value) {
-        let (record, names) = self.state.reading.read(object).unwrap();
+        let (record, names) = self.state.read(object).unwrap();
         self.state.learn(names);
         let key = (record.kind, record.namespace.clone().unwrap_or_default(), record.name.clone());
         self.state.world_mut().apply(record);

@@ -1,6 +1,7 @@
 //! `placet check`: the same decision from files, in the same words, without a cluster.
 
 mod live;
+mod loosened;
 mod people;
 mod sarif;
 mod show;
@@ -117,9 +118,10 @@ pub fn run(global: &Global, args: &CheckArgs) -> anyhow::Result<u8> {
         })
         .collect();
     let loses = |c: &Change| c.before == Cleared::True && c.after.decision.cleared != Cleared::True;
+    let loosened = loosened::of(&question.input.objects, &policies);
     let text = match args.output {
-        CheckOutput::Table => show::changes(&changes),
-        CheckOutput::Json => show::changes_json(&question, &changes, &names)?,
+        CheckOutput::Table => show::changes(&changes) + &loosened::table(&loosened),
+        CheckOutput::Json => show::changes_json(&question, &changes, &loosened, &names)?,
         CheckOutput::Sarif => {
             let lost = changes.iter().any(loses);
             let after: Vec<Judged> = changes.into_iter().filter(loses).map(|c| c.after).collect();

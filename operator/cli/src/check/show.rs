@@ -6,6 +6,7 @@ use placet_gate::render::{self, Names};
 use placet_gate::{Cleared, Decision, visible};
 use serde_json::{Value, json};
 
+use super::loosened::Loosened;
 use super::{Change, Judged, Question};
 use crate::text::{self, seconds};
 
@@ -123,7 +124,12 @@ pub fn json(question: &Question, judged: &[Judged], names: &Names) -> anyhow::Re
 }
 
 /// What a new set of policies changes, as JSON.
-pub fn changes_json(question: &Question, changes: &[Change], names: &Names) -> anyhow::Result<String> {
+pub fn changes_json(
+    question: &Question,
+    changes: &[Change],
+    loosened: &[Loosened],
+    names: &Names,
+) -> anyhow::Result<String> {
     let releases = changes
         .iter()
         .map(|c| {
@@ -132,5 +138,5 @@ pub fn changes_json(question: &Question, changes: &[Change], names: &Names) -> a
             Ok(value)
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    document(question, json!({"releases": releases}))
+    document(question, json!({"releases": releases, "policies": loosened}))
 }

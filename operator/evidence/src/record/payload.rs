@@ -307,9 +307,12 @@ pub struct PolicyRef {
 pub struct Decision {
     /// The whole verdict: `Met` is cleared.
     pub verdict: Verdict,
-    /// The derived class, where known.
+    /// The class by which policies applied, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
+    /// The class that the system's triggers give, where a policy raises it in this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derived: Option<String>,
     /// Each gate's outcome, in the order of evaluation.
     pub gates: Vec<GateOutcome>,
     /// Digests of the stored objects that were read: the snapshot. Replay evaluates them again. To be appended, all of

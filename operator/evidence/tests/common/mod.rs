@@ -34,6 +34,7 @@ pub fn decision(n: u64) -> NewRecord {
     let body = Decision {
         verdict: Verdict::NotMet,
         class: Some("High".into()),
+        derived: None,
         gates: vec![GateOutcome {
             gate: "tests".into(),
             verdict: Verdict::NotMet,

@@ -29,7 +29,9 @@ pub fn evaluate(cx: &Context<'_>, class: Class, out: &mut Outcome) {
         ),
     };
     let about = || {
-        let named = higher.iter().flat_map(|h| [h.class.to_string(), h.system.clone()].into_iter().chain(h.artifact.clone()));
+        let named = higher
+            .iter()
+            .flat_map(|h| [h.class.to_string(), h.system.clone()].into_iter().chain(h.artifact.clone()));
         [class.to_string()].into_iter().chain(named)
     };
     if requirements.lowered_roles.is_empty() {
@@ -37,7 +39,9 @@ pub fn evaluate(cx: &Context<'_>, class: Class, out: &mut Outcome) {
             GATE,
             Reason::ClassLowered,
             system.name(),
-            format!("a policy that names who approves a lower class, {class} (spec.classification.loweredBy)"),
+            format!(
+                "a policy that names who approves a lower class, {class} (spec.classification.loweredBy)"
+            ),
             format!("{found}; {} names nobody", cx.policy_names()),
             "platform team",
             "kubectl edit releasepolicies",

@@ -49,8 +49,12 @@ pub fn evaluate(cx: &Context<'_>, matched: &Matched<'_>) -> Outcome {
         .about(policies.iter().map(|p| p.name()));
     }
     if let Some(requirements) = cx.requirements {
-        let mut named: BTreeSet<&str> =
-            requirements.classification_roles.iter().chain(&requirements.lowered_roles).map(String::as_str).collect();
+        let mut named: BTreeSet<&str> = requirements
+            .classification_roles
+            .iter()
+            .chain(&requirements.lowered_roles)
+            .map(String::as_str)
+            .collect();
         let authorities = requirements.authority.values().flatten();
         named.extend(authorities.flat_map(|a| a.roles.iter().chain(&a.consulted)).map(String::as_str));
         named.extend(requirements.approvals.keys().map(|(role, _)| role.as_str()));

@@ -64,12 +64,16 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
     );
     // How long before an acceptance ends it is told.
     let terms = |v: &Option<Validity>| {
-        v.as_ref()
-            .map(|Validity { first_use_days, running_days, warn_days: _ }| (*first_use_days, *running_days))
+        v.as_ref().map(|Validity { first_use_days, running_days, warn_days: _, role_loss: _ }| {
+            (*first_use_days, *running_days)
+        })
     };
     let (before, after) = (terms(validity), terms(&new.validity));
     out.at_most("validity.firstUseDays", before.map(|t| t.0), after.map(|t| t.0));
     out.at_most("validity.runningDays", before.map(|t| t.1), after.map(|t| t.1));
+    if old.voids_on_role_loss() && !new.voids_on_role_loss() {
+        out.add("validity.roleLoss", "Void", "Keep");
+    }
     let images = |spec: &ReleasePolicySpec| -> BTreeSet<String> {
         spec.platform_images.iter().flatten().map(|i| i.image.to_string()).collect()
     };

@@ -77,7 +77,8 @@ impl Classes {
         class: Class,
         at: Timestamp,
     ) -> bool {
-        let knows = |seen: Option<&Seen>| seen.and_then(|s| s.get(&class)).is_some_and(|(first, _)| *first <= at);
+        let knows =
+            |seen: Option<&Seen>| seen.and_then(|s| s.get(&class)).is_some_and(|(first, _)| *first <= at);
         class == Class::Minimal
             || knows(self.systems.get(system)) && artifacts.all(|a| knows(self.artifacts.get(a)))
     }
@@ -156,7 +157,9 @@ mod tests {
         assert!(classes.had(&key("a"), ["x"].into_iter(), Class::High, at(5)));
         assert!(!classes.had(&key("a"), ["x"].into_iter(), Class::High, at(6)));
         assert!(classes.had(&key("a"), ["x"].into_iter(), Class::High, at(4)));
-        let above = |system: &str, created| classes.above(&key(system), ["x"].into_iter(), Class::Limited, at(created));
+        let above = |system: &str, created| {
+            classes.above(&key(system), ["x"].into_iter(), Class::Limited, at(created))
+        };
         assert_eq!(above("a", 0).len(), 1, "its own counts whenever it was");
         assert_eq!(above("b", 4), [], "nothing that another system had since");
         assert_eq!(above("b", 5)[0].artifact.as_deref(), Some("x"));
