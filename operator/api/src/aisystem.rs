@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::common::{Class, Condition};
 use crate::scalar::{DateTime, Digest, Id, Line, Moment, Name, Paragraph, Title};
+use crate::testreport::PositiveMeans;
 
 /// An AI system as your organisation uses or offers it: owner, purpose, and the facts from which its regulatory class
 /// is derived. Every ModelRelease belongs to one AISystem.
@@ -242,6 +243,10 @@ pub struct Evaluation {
     pub attribute_sets: Vec<Vec<Id>>,
     /// The outcome that is favourable for the person, for example `granted`.
     pub favourable_outcome: Title,
+    /// What a positive prediction of the system's models means for the person. Left out: Favourable. A report on a bias test
+    /// that says otherwise is not judged: who tests does not choose the outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive_means: Option<PositiveMeans>,
 }
 
 /// How people oversee and stop a system (AI Act Article 14).

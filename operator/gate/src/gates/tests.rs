@@ -8,7 +8,7 @@ use placet_api::approval::{Covers, SubjectKind};
 use placet_api::common::Class;
 use placet_api::modelrelease::{Artifact, ArtifactRole, DatasetUse, ModelReleaseSpec};
 use placet_api::releasepolicy::WhenIndeterminate;
-use placet_api::testreport::{TestReportSpec, TestType};
+use placet_api::testreport::{PositiveMeans, TestReportSpec, TestType};
 
 use super::assessment::short;
 use super::{Context, Outcome};
@@ -241,8 +241,13 @@ fn judge_dataset(
     sets: &[Vec<String>],
     out: &mut Outcome,
 ) -> (bool, bool) {
-    let judged: Vec<(&Object<TestReportSpec>, Arc<Judged>)> =
-        reports.iter().map(|(r, s)| (*r, verdict(test, r, s, sets))).collect();
+    let judged: Vec<(&Object<TestReportSpec>, Arc<Judged>)> = reports
+        .iter()
+        .filter(|(_, s)| {
+            test.rule.type_ != TestType::Bias || s.positive_means.is_none_or(|m| m == positive(cx))
+        })
+        .map(|(r, s)| (*r, verdict(test, r, s, sets)))
+        .collect();
     if let Some((report, failed)) = judged.iter().find(|(_, j)| j.verdict == Verdict::Fail) {
         let gone = if report.live { "" } else { " (deleted since, which changes nothing)" };
         let artifact = reports[0].1.artifact.as_str();
@@ -257,6 +262,9 @@ fn judge_dataset(
         )
         .about([report.name(), report.digest()]);
         out.notes.extend(failed.notes.iter().cloned());
+        return (false, true);
+    }
+    if test.rule.type_ == TestType::Bias && !outcome_fits(cx, reports, item, out) {
         return (false, true);
     }
     if reports.iter().skip(1).any(|(_, spec)| differ(reports[0].1, spec)) {
@@ -278,12 +286,17 @@ fn judge_dataset(
     if stale(cx, test, report, reports, item, out) {
         return (false, true);
     }
+    let warns = test.rule.when_indeterminate == Some(WhenIndeterminate::Warn);
+    let passes = result.verdict == Verdict::Pass || warns;
+    if passes && test.rule.type_ == TestType::Bias && !rows_fit(cx, reports, item, out) {
+        return (false, true);
+    }
     match result.verdict {
         Verdict::Pass => {
             out.notes.push(format!("{item}: {}: {}", report.name(), result.text));
             (true, false)
         }
-        _ if test.rule.when_indeterminate == Some(WhenIndeterminate::Warn) => {
+        _ if warns => {
             out.notes.push(format!("warning: {item}: {}: {}", report.name(), result.text));
             (true, false)
         }
@@ -305,6 +318,89 @@ fn judge_dataset(
             (false, true)
         }
     }
+}
+
+/// What the system says a positive prediction means: nobody who tests chooses it.
+fn positive(cx: &Context<'_>) -> PositiveMeans {
+    let said = cx.system.and_then(|(_, s)| s.evaluation.as_ref()?.positive_means);
+    said.unwrap_or(PositiveMeans::Favourable)
+}
+
+/// Whether bias reports say of a positive prediction what the system says.
+fn outcome_fits(
+    cx: &Context<'_>,
+    reports: &[(&Object<TestReportSpec>, &TestReportSpec)],
+    item: &str,
+    out: &mut Outcome,
+) -> bool {
+    let wanted = positive(cx);
+    if let Some((report, spec)) = reports.iter().find(|(_, s)| s.positive_means.is_some_and(|m| m != wanted))
+    {
+        let system = cx.system.map(|(s, _)| s.name()).unwrap_or_default();
+        let outcome =
+            cx.system.and_then(|(_, s)| Some(s.evaluation.as_ref()?.favourable_outcome.to_string()));
+        out.unknown(
+            GATE,
+            Reason::ReportNotValid,
+            item,
+            format!(
+                "positiveMeans: {wanted:?}, as AISystem {system} says (favourable: {})",
+                outcome.unwrap_or_default()
+            ),
+            format!("{} says {:?}", report.name(), spec.positive_means.unwrap_or(wanted)),
+            "a person who did not make it, or the system owner",
+            cx.command(
+                "if it was typed wrongly, apply a TestReport with the right one that names it in spec.supersedes; if the \
+                 system is described wrongly, set spec.evaluation.positiveMeans and have it approved",
+            ),
+        )
+        .about([report.name(), report.digest()]);
+        return false;
+    }
+    true
+}
+
+/// Whether bias reports that would pass count as many rows as other reports on the same artefact and dataset: fewer leave
+/// somebody out.
+fn rows_fit(
+    cx: &Context<'_>,
+    reports: &[(&Object<TestReportSpec>, &TestReportSpec)],
+    item: &str,
+    out: &mut Outcome,
+) -> bool {
+    let others = cx.snapshot.reports.iter().filter_map(|r| Some((r.as_ref(), r.spec.as_ref().ok()?)));
+    for (report, spec) in reports {
+        let rows = spec.rows.unwrap_or(0);
+        let counted = |other: &TestReportSpec| {
+            other.rows.into_iter().chain(other.metrics.iter().flatten().map(|m| m.rows)).max()
+        };
+        let more = others
+            .clone()
+            .filter(|(r, s)| {
+                r.live && r.problem().is_none() && s.type_ != TestType::Bias && same_ground(s, spec)
+            })
+            .filter_map(|(r, s)| Some((r, counted(s)?)))
+            .find(|(_, counted)| *counted > rows);
+        if let Some((other, counted)) = more {
+            out.unknown(
+                GATE,
+                Reason::ReportNotValid,
+                item,
+                format!("the {counted} rows that {} counted on this dataset, all of them in a group", other.name()),
+                format!("{} counts {rows}", report.name()),
+                "data scientist",
+                "test on the whole dataset; rows whose attribute is not known are a group with the value (missing)",
+            )
+            .about([report.name(), other.name()]);
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether two reports are on the same artefact and dataset.
+fn same_ground(one: &TestReportSpec, other: &TestReportSpec) -> bool {
+    one.artifact == other.artifact && one.dataset == other.dataset
 }
 
 fn stale(

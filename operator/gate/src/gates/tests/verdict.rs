@@ -1,5 +1,6 @@
 //! What a report comes to for a test: recomputed from what was counted, never read from the report.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use placet_api::releasepolicy::Compare as PolicyCompare;
@@ -89,6 +90,21 @@ fn groups(spec: &TestReportSpec) -> Result<Vec<Group>, String> {
         .collect()
 }
 
+/// Refuses values of an attribute that differ in case or white space only: one group under two names hides another.
+fn look_alikes(groups: &[Group]) -> Result<(), String> {
+    let mut seen: BTreeMap<(&str, String), &str> = BTreeMap::new();
+    for (attribute, value) in groups.iter().flat_map(|g| &g.attributes) {
+        let plain = value.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        let first = *seen.entry((attribute, plain)).or_insert(value);
+        if first != value {
+            return Err(format!(
+                "{attribute}: wanted one name for each value, found {first:?} and {value:?}"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Recomputes a bias test from its counts.
 fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>], confidence: f64) -> Result<Judged, String> {
     let rule = &test.rule;
@@ -100,6 +116,7 @@ fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>], confidence: f6
         ApiPositiveMeans::Unfavourable => PositiveMeans::Unfavourable,
     };
     let groups = groups(spec)?;
+    look_alikes(&groups)?;
     let total = spec.rows.and_then(|r| u64::try_from(r).ok()).ok_or("wanted rows, found none")?;
     let table = Table::new(&groups, means, Some(total)).map_err(|e| e.to_string())?;
     let threshold = match metric.scale() {
