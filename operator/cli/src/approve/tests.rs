@@ -200,3 +200,138 @@ fn dates_in_the_past_are_refused() {
     assert!(later("--expires", "2026-11-20", now).is_err());
     assert!(later("--expires", "2026-11-21", now).is_ok());
 }
+
+/// A release that is judged, with an assessment and a report, and one that was cleared before.
+fn judged() -> (Value, Answers) {
+    let digest = |c: char| format!("sha256:{}", c.to_string().repeat(64));
+    let at = |name: &str, spec: &Value, kind: &str| {
+        json!({"apiVersion": "placet.dev/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": "lending",
+            "generation": 1}, "spec": spec})
+    };
+    let mut object = release();
+    object["spec"]["artifacts"] = json!([{"name": "weights", "role": "Model", "reference": "r", "digest": digest('2')},
+        {"name": "server", "role": "Runtime", "reference": "s", "digest": digest('4')}]);
+    object["spec"]["change"] = json!({"kind": "Retrain", "reason": "New data"});
+    let assessment = at("impact", &json!({"system": "scoring", "risks": []}), "ImpactAssessment");
+    let report = at("bias", &json!({"artifact": digest('2')}), "TestReport");
+    let other = at("else", &json!({"artifact": digest('9')}), "TestReport");
+    let of = |o: &Value, kind: Kind| {
+        let name = o["metadata"]["name"].as_str().unwrap();
+        placet_gate::digest::content(kind, Some("lending"), name, &o["spec"]).unwrap()
+    };
+    let (content, basis, asked) = (of(&object, Kind::ModelRelease), digest('b'), digest('d'));
+    let evidence = placet_gate::digest::evidence(&placet_gate::digest::EvidenceParts {
+        content: &content,
+        class: "High",
+        class_basis: &basis,
+        assessment: Some(&of(&assessment, Kind::ImpactAssessment)),
+        reports: &[&of(&report, Kind::TestReport)],
+        requirements: &asked,
+    });
+    object["status"] = json!({"class": "High", "observedGeneration": 1,
+        "approvers": [{"role": "risk-officer", "covers": "Evidence"}, {"role": "auditor", "covers": "Content"}],
+        "digests": {"content": content, "evidence": evidence.unwrap(), "classBasis": basis, "requirements": asked}});
+    let mut before = at("m-1", &object["spec"], "ModelRelease");
+    before["spec"]["artifacts"][0]["digest"] = digest('1').into();
+    before["status"] = json!({"class": "Limited", "observedGeneration": 1, "conditions": [
+        {"type": "Cleared", "status": "True", "lastTransitionTime": "2026-11-01T00:00:00Z"}]});
+    let mut uncleared = before.clone();
+    uncleared["metadata"]["name"] = "m-0".into();
+    uncleared["status"]["conditions"][0]["status"] = "False".into();
+    let stamp =
+        json!({"createdAt": "2026-11-01T00:00:00Z", "evidence": {"residual": {"R1": "Medium"}}}).to_string();
+    let mut approval = at(
+        "old",
+        &json!({"decision": "Approve", "subject": {"kind": "ModelRelease", "name": "m-1"}}),
+        "Approval",
+    );
+    approval["metadata"]["annotations"] = json!({STAMP: stamp});
+    let list = |plural: &str| format!("GET /apis/placet.dev/v1alpha1/namespaces/lending/{plural}");
+    let answers = answers()
+        .with(RELEASE, 200, &object)
+        .with(ASSESSMENTS, 200, &json!({"items": [assessment]}))
+        .with(&list("testreports"), 200, &json!({"items": [report, other]}))
+        .with(&list("modelreleases"), 200, &json!({"items": [object, before, uncleared]}))
+        .with(&list("approvals"), 200, &json!({"items": [approval]}))
+        .with(CREATE, 201, &json!({}));
+    (object, answers)
+}
+
+fn created(answers: Answers, args: &ApproveArgs, approves: bool) -> Result<Value, String> {
+    let (cluster, asked) = cluster(answers);
+    run(&cluster, args, approves.then_some(&[][..])).map_err(|e| e.to_string())?;
+    let asked = asked.lock().unwrap();
+    let read = |request: &str| asked.iter().filter(|a| a.request == request).count();
+    assert!(read(RELEASE) == 1 && read(ASSESSMENTS) == 1, "each is read once");
+    Ok(asked.iter().find(|a| a.request == CREATE).unwrap().body["spec"]["subject"].clone())
+}
+
+#[test]
+fn what_the_policies_ask_the_role_for_is_pinned_and_is_what_was_shown() {
+    let (object, all) = judged();
+    let subject = |covers: &str, which: &str| json!({"kind": "ModelRelease", "name": "m-2", "covers": covers, "digest": object["status"]["digests"][which]});
+    assert_eq!(created(all.clone(), &args(true), true).unwrap(), subject("Evidence", "evidence"));
+    // A Reject stands for the content; so does who is asked for it, and who is not asked at all.
+    assert_eq!(created(all.clone(), &args(true), false).unwrap(), subject("Content", "content"));
+    let by = |role: &str| ApproveArgs { role: role.into(), ..args(true) };
+    for role in ["auditor", "nobody"] {
+        assert_eq!(created(all.clone(), &by(role), true).unwrap(), subject("Content", "content"));
+    }
+    // The digest that somebody looked at, or nothing.
+    let pinned = |digest: &Value| ApproveArgs { digest: digest.as_str().map(str::to_owned), ..args(true) };
+    assert!(created(all.clone(), &pinned(&object["status"]["digests"]["evidence"]), true).is_ok());
+    let said = created(all.clone(), &pinned(&object["status"]["digests"]["content"]), true).unwrap_err();
+    assert!(
+        said.contains("--digest") && said.contains(object["status"]["digests"]["evidence"].as_str().unwrap()),
+        "{said}"
+    );
+    // Whatever of it changed meanwhile was not shown as it was judged.
+    let report =
+        json!({"metadata": {"name": "late"}, "spec": {"artifact": object["spec"]["artifacts"][0]["digest"]}});
+    let changed = [
+        (
+            ASSESSMENTS.to_owned(),
+            json!({"items": [{"metadata": {"name": "impact"}, "spec": {"system": "scoring"}}]}),
+        ),
+        (
+            "GET /apis/placet.dev/v1alpha1/namespaces/lending/testreports".to_owned(),
+            json!({"items": [report]}),
+        ),
+    ];
+    for (path, list) in changed {
+        let said = created(all.clone().with(&path, 200, &list), &args(true), true).unwrap_err();
+        assert!(said.contains("run it again"), "{said}");
+    }
+    let forbidden = json!({"kind": "Status", "reason": "Forbidden", "message": "no"});
+    let said = created(all.with(ASSESSMENTS, 403, &forbidden), &args(true), true).unwrap_err();
+    assert!(said.contains("was not read"), "{said}");
+}
+
+#[test]
+fn what_differs_from_the_release_that_was_cleared_last_is_shown() {
+    let (object, all) = judged();
+    let (cluster, _) = cluster(all);
+    let around = Around::read(&cluster, &object);
+    let levels = BTreeMap::from([("R1".to_owned(), "High".to_owned())]);
+    let since = Since::of(&cluster, &object, &around, &levels).unwrap().unwrap();
+    let mut page = text::Page::default();
+    since.show(&mut page);
+    let lines: Vec<&str> = page.text().lines().map(str::trim).collect();
+    assert_eq!(
+        lines,
+        [
+            "since m-1, the release that was cleared last, a change of kind Retrain:",
+            "artefact weights sha256:111111111111… then, sha256:222222222222… now",
+            "class Limited then, High now",
+            "residual risk R1 Medium then, High now",
+        ]
+    );
+    let json = serde_json::to_value(&since).unwrap();
+    assert_eq!(json["artifacts"][0]["name"], "weights");
+    assert_eq!(json["residualRisks"], json!([{"name": "R1", "then": "Medium", "now": "High"}]));
+    // With --show nothing is asked or written.
+    let show = ApproveArgs { show: true, output: WriteOutput::Json, ..args(false) };
+    let (cluster, asked) = self::cluster(judged().1);
+    assert_eq!(run(&cluster, &show, Some(&[])).unwrap(), 0);
+    assert!(asked.lock().unwrap().iter().all(|a| a.request != CREATE));
+}
