@@ -49,3 +49,25 @@ async fn held_pods_are_let_go_by_what_people_signed_and_flux_leaves_our_fields_a
     }
     team.people_stand_behind_it().await;
 }
+
+#[tokio::test]
+async fn everything_at_once_is_applied_with_approvals_before_what_they_are_about() {
+    let Some(place) = ready().await else { return };
+    let team = Team::new(place.0, "flux-at-once", "hold").await;
+    let mut git = Repository::new(team.cluster, team.ns).await;
+    team.sign_release(&git).await;
+    // Reviewers sign what they see; then it is gone, as in a cluster that is made anew from its repository.
+    let governance = git.path("governance").display().to_string();
+    let apply = ["apply", "-n", team.ns, "-f", governance.as_str()];
+    team.cluster.kubectl("dana", apply).await.unwrap().ok().unwrap();
+    team.approve_all(&git).await;
+    let delete = ["delete", "-n", team.ns, "aisystem,modelrelease", "--all"];
+    team.cluster.kubectl("root-admin", delete).await.unwrap().ok().unwrap();
+
+    let flux = Flux::start(place, team.ns, "hold").await;
+    flux.push(&mut git).await;
+    team.cleared("True").await;
+    team.pods_become("Running ;Running ;").await;
+    flux.becomes("support", &git, "True", &["Applied revision"]).await;
+    team.people_stand_behind_it().await;
+}
