@@ -8,11 +8,11 @@ use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
 use placet_api::common::Level;
 use placet_api::releasepolicy::{ApprovalWhen, Proof};
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, early};
 use crate::digest::changed_fields;
 use crate::evidence::{self, Changes};
 use crate::finding::{Gate, Reason};
-use crate::object::{Object, Record, Standing};
+use crate::object::{Object, Standing};
 use crate::people::Person;
 use crate::policy::{Approvals, Requirements, covers_key};
 use crate::time;
@@ -266,9 +266,13 @@ fn counts(
         let text = format!("{who} approved an earlier object of this name, which was deleted since");
         return Err(WhyNot { cause: Cause::Other, text, about });
     }
-    if standing.subject_uid.is_none() && spec.signed.is_some() && was_of_another(cx, wanted, standing.created_at)
+    if standing.subject_uid.is_none()
+        && spec.signed.is_some()
+        && early::was_of_another(cx, wanted, standing.created_at)
     {
-        let text = format!("{name} was applied for an earlier object of this name, which was deleted since: sign again");
+        let text = format!(
+            "{name} was applied for an earlier object of this name, which was deleted since: sign again"
+        );
         return Err(why(text));
     }
     let standing = &cx.snapshot.trust().decider(&approval.record, spec, standing).map_err(|void| {
@@ -322,23 +326,6 @@ fn counts(
         }
     }
     Ok(Some((who.clone(), standing.created_at)))
-}
-
-/// Whether something else bore the subject's name since a signed approval was applied, which may come before what it is
-/// about: it was of that.
-fn was_of_another(cx: &Context<'_>, wanted: &Wanted<'_>, since: Timestamp) -> bool {
-    let other = |record: &Record, standing: Option<&Standing>| {
-        record.uid != wanted.uid && standing.is_some_and(|s| s.created_at >= since)
-    };
-    let snapshot = cx.snapshot;
-    match wanted.kind {
-        SubjectKind::ModelRelease => snapshot.former.iter().any(|f| other(&f.record, f.standing())),
-        SubjectKind::AISystem => snapshot.former_systems.iter().any(|f| other(&f.record, f.standing())),
-        _ => snapshot
-            .assessments
-            .iter()
-            .any(|a| !a.live && a.name() == wanted.name && other(&a.record, a.standing())),
-    }
 }
 
 /// What was approved, in words, and what changed between it and the subject as it is now.

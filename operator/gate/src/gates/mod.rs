@@ -4,6 +4,7 @@ pub mod approvals;
 pub mod assessment;
 pub mod class_lowered;
 pub mod classification;
+mod early;
 pub mod policies;
 pub mod release;
 pub mod risk_acceptance;
