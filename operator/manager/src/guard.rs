@@ -26,6 +26,8 @@ const MAX_WAYS: usize = 5;
 /// Ways that the status lists at most, and characters of each.
 const MAX_LISTED: usize = 20;
 const MAX_LINE: usize = 256;
+/// Roles that the status lists.
+const MAX_ROLES: usize = 64;
 /// Approvals that the record of an effect names at most.
 const MAX_APPROVALS: usize = 16;
 
@@ -83,6 +85,21 @@ impl GuardMemory {
 }
 
 impl Reconciler {
+    /// Lets deletions of policies take effect that nobody heard of, if they may.
+    pub(crate) async fn settle_gone(&self) {
+        let gone = {
+            let world = self.state.world();
+            let mut names = world.unsettled_policies();
+            names.retain(|name| world.policies().all(|p| p.name() != name));
+            names
+        };
+        for name in gone {
+            if let Err(error) = self.settle_policy(&name).await {
+                tracing::warn!(%error, policy = name, "the deletion of a policy was not recorded; it will be tried again");
+            }
+        }
+    }
+
     /// Lets the version of a policy that is there take effect, if it may. The record is durable before.
     pub(crate) async fn settle_policy(&self, name: &str) -> anyhow::Result<()> {
         let Clock::Trusted(now) = self.state.gate_clock() else { return Ok(()) };
@@ -242,9 +259,10 @@ pub fn tell(
                 .loosens
                 .iter()
                 .take(MAX_LISTED)
-                .map(|w| visible::line(w).chars().take(MAX_LINE).collect())
+                .map(|w| crate::status::cut(&visible::line(w), MAX_LINE))
                 .collect();
-            status["waiting"] = json!({"digest": asked.digest, "roles": asked.roles, "loosens": listed});
+            let roles: Vec<&String> = asked.roles.iter().take(MAX_ROLES).collect();
+            status["waiting"] = json!({"digest": asked.digest, "roles": roles, "loosens": listed});
             let ways: Vec<&str> = change.loosens.iter().take(MAX_WAYS).map(String::as_str).collect();
             let more = change.loosens.len().saturating_sub(MAX_WAYS);
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };

@@ -11,7 +11,6 @@ use futures::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use placet_api::Kind;
-use placet_evidence::AppendError;
 use placet_gate::render;
 use placet_gate::world::Clock;
 use placet_gate::{Cleared, decision, evaluate};
@@ -24,6 +23,7 @@ use crate::infra::lease::Claim;
 use crate::infra::supervisor::Shutdown;
 use crate::ledger::Ledger;
 use crate::queue::{Queue, Work};
+use crate::retry::{Failure, Retries, said};
 use crate::services::events::{EventSink, EventType};
 use crate::state::State;
 use crate::status;
@@ -38,8 +38,6 @@ const TURN: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// When a decision that its namespace's write budget has no room for is looked at again.
 const POSTPONED: SignedDuration = SignedDuration::from_secs(5);
-/// When what is too large to be recorded is tried again, should nothing change.
-const TOO_LARGE: SignedDuration = SignedDuration::from_mins(10);
 /// How often counts are written, if there are any.
 const HEARTBEAT: SignedDuration = SignedDuration::from_secs(60);
 
@@ -61,12 +59,16 @@ pub struct Reconciler {
     pub claim: Claim,
     /// When to look again.
     pub timers: Mutex<BTreeMap<Work, Timestamp>>,
+    /// What failed, and how long it waits.
+    pub(crate) retries: Mutex<Retries>,
     /// How the installation is, as the policies' conditions tell it.
     pub installation: Mutex<Installation>,
     /// Whether each release was last told to be cleared, by an event and on its system.
     pub told: Mutex<BTreeMap<(String, String), bool>>,
     /// Holds whose lifting is recorded and not yet done, by the pod's uid: its version, and the decision.
     pub lifts: Mutex<BTreeMap<String, (String, Option<u64>)>>,
+    /// What was said on each pod that stays held for its own sake, by its uid.
+    pub unfit: Mutex<BTreeMap<String, String>>,
 }
 
 /// What the worker keeps from one turn to the next.
@@ -149,6 +151,7 @@ impl Reconciler {
         if kept.looks.due(now) {
             self.look(&mut kept.looks, now).await;
         }
+        self.settle_gone().await;
         self.work_all().await;
         Ok(())
     }
@@ -264,13 +267,27 @@ impl Reconciler {
             }
         };
         let error = match result {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => {
+                self.retries().done(&work);
+                return;
+            }
             Ok(Err(error)) => error,
             Err(_) => anyhow::anyhow!("no answer within {} s", PATIENCE.as_secs()),
         };
-        tracing::warn!(?work, error = format!("{error:#}"), "will be tried again");
-        let size = error.downcast_ref::<AppendError>().is_some_and(AppendError::is_permanent);
-        self.again(work, self.state.now() + if size { TOO_LARGE } else { SignedDuration::from_millis(500) });
+        let object = match &work {
+            Work::Release(namespace, name) => self.raw(Kind::ModelRelease, namespace, name),
+            Work::Object(kind, namespace, name) => self.raw(*kind, namespace, name),
+        };
+        let version = object.as_ref().and_then(|o| o.pointer("/metadata/resourceVersion")?.as_str());
+        let version = version.unwrap_or_default().to_owned();
+        let wait = self.retries().failed(&work, version, Failure::of(&error));
+        let seconds = wait.as_secs_f64();
+        tracing::warn!(?work, error = said(&error), seconds, "will be tried again");
+        self.try_again(work, Some(wait));
+    }
+
+    fn retries(&self) -> MutexGuard<'_, Retries> {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Decides on a release: record, lift holds, status, event.
@@ -355,6 +372,10 @@ impl Reconciler {
 
     pub(crate) fn lifts(&self) -> MutexGuard<'_, BTreeMap<String, (String, Option<u64>)>> {
         self.lifts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn unfit(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.unfit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn told(&self) -> MutexGuard<'_, BTreeMap<(String, String), bool>> {
