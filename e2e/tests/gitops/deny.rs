@@ -23,5 +23,5 @@ async fn the_workload_is_applied_once_its_release_is_cleared() {
     flux.becomes("support-governance", &git, "True", &["Applied revision"]).await;
     flux.becomes("support-workload", &git, "True", &["Applied revision"]).await;
     team.pods_become("Running ;Running ;").await;
-    team.people_stand_behind_it().await;
+    team.people_stand_behind_it("release created").await;
 }

@@ -47,7 +47,7 @@ async fn held_pods_are_let_go_by_what_people_signed_and_flux_leaves_our_fields_a
         flux.reconcile("support", token).await;
         assert_eq!(versions(&team).await, before, "after the {token} reconciliation");
     }
-    team.people_stand_behind_it().await;
+    team.people_stand_behind_it("release changed").await;
 }
 
 #[tokio::test]
@@ -69,5 +69,5 @@ async fn everything_at_once_is_applied_with_approvals_before_what_they_are_about
     team.cleared("True").await;
     team.pods_become("Running ;Running ;").await;
     flux.becomes("support", &git, "True", &["Applied revision"]).await;
-    team.people_stand_behind_it().await;
+    team.people_stand_behind_it("release created").await;
 }

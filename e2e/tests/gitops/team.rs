@@ -146,8 +146,9 @@ impl Team {
         serde_json::from_str::<Value>(&text).unwrap()["items"].as_array().unwrap().clone()
     }
 
-    /// Nothing that the robot applied counts for the robot: statuses, stamps and the timeline name the people.
-    pub async fn people_stand_behind_it(&self) {
+    /// Nothing that the robot applied counts for the robot: statuses, stamps and the timeline name the people. What brought
+    /// the author's signature is told in these words.
+    pub async fn people_stand_behind_it(&self, signed_at: &str) {
         for item in self.applied().await.iter().filter(|item| item["kind"] == "Approval") {
             let who = match item["spec"]["role"].as_str().unwrap() {
                 "risk-officer" => "erin",
@@ -166,7 +167,7 @@ impl Team {
         for (what, wanted) in [
             ("approval ", vec!["erin as risk-officer".to_owned(), format!("signed, applied by {robot}")]),
             ("approval ", vec!["bob as model-owner".to_owned(), format!("signed, applied by {robot}")]),
-            ("release created", vec!["by dana".to_owned(), format!("signed, applied by {robot}")]),
+            (signed_at, vec!["by dana".to_owned(), format!("signed, applied by {robot}")]),
         ] {
             let found = |line: &&str| line.contains(what) && wanted.iter().all(|w| line.contains(w));
             assert!(shown.lines().any(|line| found(&line)), "wanted {what}{wanted:?} in:\n{shown}");

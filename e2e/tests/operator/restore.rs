@@ -203,7 +203,6 @@ async fn in_another_cluster_nothing_counts_until_those_who_wrote_it_apply_it_aga
     let why =
         "signed by a key that this installation does not know: it was restored or copied from another one";
     there.findings_say(&["ModelRelease", why]).await.unwrap();
-    there.cleared("Unknown").await.unwrap();
     let command = "{.status.gates[*].findings[?(@.reason=='NotStamped')].command}";
     let release = format!("modelrelease/{RELEASE}");
     let found = cluster.field(there.ns, &release, command).await.unwrap();
