@@ -14,12 +14,13 @@ mod repository;
 mod team;
 
 /// docs/gitops.md shows the files that the scenarios apply.
-#[test]
-fn the_page_shows_the_files_that_are_applied() {
+#[tokio::test]
+async fn the_page_shows_the_files_that_are_applied() {
     let repository = placet_e2e::placet::repository();
-    let page = std::fs::read_to_string(repository.join("docs/gitops.md")).unwrap();
+    let page = tokio::fs::read_to_string(repository.join("docs/gitops.md")).await.unwrap();
     for file in ["flux/hold.yaml", "flux/deny.yaml", "argocd/argocd-cm.yaml"] {
-        let text = std::fs::read_to_string(repository.join("e2e/samples/gitops").join(file)).unwrap();
+        let path = repository.join("e2e/samples/gitops").join(file);
+        let text = tokio::fs::read_to_string(path).await.unwrap();
         let lines = text.lines().skip_while(|line| line.starts_with('#'));
         let shown: String = lines.map(|line| format!("{line}\n")).collect();
         assert!(page.contains(&format!("```yaml\n{shown}```")), "docs/gitops.md shows another {file}");

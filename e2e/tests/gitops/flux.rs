@@ -111,15 +111,15 @@ impl Flux {
         });
         let flux = Self { cluster, ns, _running: running };
         for name in ["tenant", "source", kustomizations] {
-            flux.apply(&flux.manifest(name)).await;
+            flux.apply(&flux.manifest(name).await).await;
         }
         flux
     }
 
     /// A manifest of the sample, moved into this namespace.
-    pub fn manifest(&self, name: &str) -> String {
+    async fn manifest(&self, name: &str) -> String {
         let path = repository().join("e2e/samples/gitops/flux").join(format!("{name}.yaml"));
-        super::repository::moved(&std::fs::read_to_string(path).unwrap(), self.ns)
+        super::repository::moved(&tokio::fs::read_to_string(path).await.unwrap(), self.ns)
     }
 
     async fn apply(&self, text: &str) {

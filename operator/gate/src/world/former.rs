@@ -21,14 +21,15 @@ where
     stamped.max_by_key(|(at, _)| *at).map(|(_, f)| f.id.clone())
 }
 
+fn of<S: serde::de::DeserializeOwned + Clone>(table: &Table<S>, key: &super::Key) -> Vec<Record> {
+    table.versions(key).map(|object| object.record.clone()).collect()
+}
+
 impl World {
     /// Versions of an object that are gone and remembered; of kinds whose versions matter no more once they are gone,
     /// none. The namespace of cluster kinds is empty.
     pub fn former(&self, kind: Kind, namespace: &str, name: &str) -> Vec<Record> {
         let key = (namespace.to_owned(), name.to_owned());
-        fn of<S: serde::de::DeserializeOwned + Clone>(table: &Table<S>, key: &super::Key) -> Vec<Record> {
-            table.versions(key).map(|object| object.record.clone()).collect()
-        }
         match kind {
             Kind::AISystem => of(&self.systems, &key),
             Kind::ImpactAssessment => of(&self.assessments, &key),
