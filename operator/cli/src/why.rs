@@ -32,7 +32,7 @@ pub fn run(cluster: &Cluster, args: &WhyArgs) -> anyhow::Result<u8> {
         }
     };
     if let Some(about) = &about {
-        sys::tell(&visible::line(about));
+        sys::tell(&visible::line(&about.line));
     }
     let object = match cluster.get(Kind::ModelRelease, &name) {
         Ok(object) => object,
@@ -54,13 +54,64 @@ pub fn run(cluster: &Cluster, args: &WhyArgs) -> anyhow::Result<u8> {
         }
         Err(e) => return Err(e),
     };
-    let answer = Answer::new(&object, &name, &cluster.namespace, sys::now())?;
+    let mut answer = Answer::new(&object, &name, &cluster.namespace, sys::now())?;
+    if let Some(About { pod: Some(pod), .. }) = &about
+        && answer.cleared()
+    {
+        answer.held = Some(Held { pod: pod.clone(), said: said_of(cluster, pod)? });
+    }
     let text = match args.output {
         TableOrJson::Table => answer.table(sys::width()),
         TableOrJson::Json => text::json(&answer.json())?,
     };
     sys::print(&text)?;
-    Ok(u8::from(!answer.cleared()))
+    Ok(u8::from(!answer.cleared() || answer.held.is_some()))
+}
+
+/// What is known of a workload that names a release.
+#[derive(Debug)]
+struct About {
+    line: String,
+    /// Its name, if it is a pod that is held.
+    pod: Option<String>,
+}
+
+/// A pod that is held though its release is cleared: something about the pod itself is in the way.
+#[derive(Debug)]
+struct Held {
+    pod: String,
+    /// What the operator said on it last.
+    said: Option<String>,
+}
+
+impl Held {
+    fn headline(&self) -> String {
+        let pod = &self.pod;
+        match self.said {
+            Some(_) => format!("Pod {pod} is held for its own sake, though its release is cleared"),
+            None => format!(
+                "Pod {pod} is held though its release is cleared: what is in the way is said by kubectl describe pod {pod}; if \
+                 nothing is, wait a moment, and if this stays, see whether the operator runs"
+            ),
+        }
+    }
+}
+
+/// The newest event of the operator on a pod.
+fn said_of(cluster: &Cluster, pod: &str) -> anyhow::Result<Option<String>> {
+    let path = format!(
+        "/apis/events.k8s.io/v1/namespaces/{}/events?fieldSelector=regarding.kind%3DPod%2Cregarding.name%3D{pod}&limit=500",
+        cluster.namespace
+    );
+    let list = match cluster.get_path(&path) {
+        // Who may not read events is told where they are.
+        Err(e) if e.downcast_ref::<crate::cluster::Refused>().is_some() => return Ok(None),
+        other => other?.unwrap_or_default(),
+    };
+    let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
+    let ours = list["items"].as_array().into_iter().flatten().filter(|event| event["reason"] == "Held");
+    let newest = ours.max_by_key(|event| text(event, "eventTime"));
+    Ok(newest.map(|event| text(event, "note")).filter(|note| !note.is_empty()))
 }
 
 /// A workload without a release that could be judged.
@@ -97,7 +148,7 @@ fn release_of(
     cluster: &Cluster,
     workload: Workload,
     name: &str,
-) -> anyhow::Result<Result<(String, String), NoRelease>> {
+) -> anyhow::Result<Result<(String, About), NoRelease>> {
     let namespace = &cluster.namespace;
     let path = format!("{}/namespaces/{namespace}/{}/{name}", workload.api, workload.plural);
     let object = cluster.get_path(&path)?.with_context(|| {
@@ -120,12 +171,13 @@ fn release_of(
         .pointer("/spec/schedulingGates")
         .and_then(Value::as_array)
         .is_some_and(|gates| gates.iter().any(|g| g["name"] == HOLD_GATE));
-    let about = format!(
+    let line = format!(
         "{} {name} names the release {release}{}",
         workload.kind,
-        if held { "; it is held until the release is cleared" } else { "" }
+        if held { "; it is held" } else { "" }
     );
-    Ok(Ok((release.to_owned(), about)))
+    let pod = held.then(|| name.to_owned());
+    Ok(Ok((release.to_owned(), About { line, pod })))
 }
 
 /// What a release's status says.
@@ -141,6 +193,8 @@ struct Answer {
     written: Option<String>,
     withdrawn: bool,
     now: Timestamp,
+    /// The pod that was asked about, if it is held for its own sake.
+    held: Option<Held>,
 }
 
 /// A finding and its gate.
@@ -160,6 +214,7 @@ impl Answer {
             status,
             written: written(object),
             now,
+            held: None,
             withdrawn: object.pointer("/spec/withdrawn").and_then(Value::as_bool) == Some(true),
         })
     }
@@ -242,6 +297,12 @@ impl Answer {
             out.push_str(&wrap(&stale, width, "", "  "));
             if self.status.observed_generation.is_none() {
                 return out;
+            }
+        }
+        if let Some(held) = &self.held {
+            out.push_str(&wrap(&visible::line(&held.headline()), width, "", "  "));
+            for line in held.said.iter().flat_map(|said| said.lines()) {
+                out.push_str(&wrap(&visible::line(line), width, "  ", "    "));
             }
         }
         out.push_str(&wrap(&with_names(&self.headline(), &names), width, "", "  "));
@@ -334,6 +395,7 @@ impl Answer {
             "cleared": cleared,
             "stale": self.stale(),
             "statusWritten": self.written,
+            "held": self.held.as_ref().map(|held| json!({"pod": held.pod, "said": held.said})),
             "message": self.headline(),
             "class": self.status.class,
             "validUntil": self.status.valid_until,

@@ -136,7 +136,10 @@ pub async fn lift_holds(
     }
     {
         let workloads = r.state.workloads();
-        r.lifts().retain(|uid, _| workloads.pods.values().any(|pod| pod.held && pod.uid == *uid));
+        let held: BTreeSet<&str> =
+            workloads.pods.values().filter(|pod| pod.held).map(|pod| pod.uid.as_str()).collect();
+        r.lifts().retain(|uid, _| held.contains(uid.as_str()));
+        r.unfit().retain(|uid, _| held.contains(uid.as_str()));
     }
     let mut again = None;
     for (name, uid) in held {
@@ -162,7 +165,7 @@ pub async fn lift_holds(
 async fn any_fits(r: &Reconciler, snapshot: &Snapshot, held: &[(String, String)]) -> anyhow::Result<bool> {
     for (name, _) in held {
         if let Some(pod) = read_pod(r, &snapshot.namespace, name).await?
-            && fits(r, snapshot, &pod)
+            && fits(r, snapshot, &pod).is_ok()
         {
             return Ok(true);
         }
@@ -185,7 +188,8 @@ async fn lift(
         return Ok(());
     }
     let Some(patch) = admission::unhold_patch(&pod) else { return Ok(()) };
-    if enforcing && !fits(r, snapshot, &pod) {
+    if enforcing && let Err(why) = fits(r, snapshot, &pod) {
+        tell_unfit(r, &snapshot.namespace, name, uid, why);
         return Ok(());
     }
     let content = pod_content(&snapshot.namespace, &pod);
@@ -267,11 +271,13 @@ fn as_created<'a>(namespace: &'a str, pod: &'a Value) -> admission::Request<'a> 
     }
 }
 
-/// Whether the pod itself may run, as admission judges it: with its release cleared, a pod is held, too, for an image
-/// that the release does not list; without a release it may run platform images only.
-fn fits(r: &Reconciler, snapshot: &Snapshot, pod: &Value) -> bool {
+/// Whether the pod itself may run, as admission judges it, or why not: with its release cleared, a pod is held, too, for an
+/// image that the release does not list; without a release it may run platform images only.
+fn fits(r: &Reconciler, snapshot: &Snapshot, pod: &Value) -> Result<(), String> {
     let request = as_created(&snapshot.namespace, pod);
-    let admission::Judged::Subject(subject) = admission::subject(&request, None) else { return false };
+    let admission::Judged::Subject(subject) = admission::subject(&request, None) else {
+        return Err(String::new());
+    };
     let policies: Vec<_> = r.state.world().policies().cloned().collect();
     let decision = evaluate(snapshot);
     let facts = admission::Facts {
@@ -287,7 +293,18 @@ fn fits(r: &Reconciler, snapshot: &Snapshot, pod: &Value) -> bool {
         cleared_pods_running: false,
         operator_user: "",
     };
-    admission::judge(&request, &subject, &facts).cleared
+    let answer = admission::judge(&request, &subject, &facts);
+    if answer.cleared { Ok(()) } else { Err(answer.event_for(&r.state.names())) }
+}
+
+/// Says once on a pod why it stays held though nothing else is in its way: whoever looks at it later did not see the
+/// warnings that its creator got.
+fn tell_unfit(r: &Reconciler, namespace: &str, name: &str, uid: &str, why: String) {
+    let told = r.unfit().insert(uid.to_owned(), why.clone());
+    if told.as_ref() != Some(&why) && !why.is_empty() {
+        let regarding = reference("v1", "Pod", namespace, name, uid);
+        r.events.emit_if_room(crate::services::events::EventType::Warning, "Held", || (regarding, why));
+    }
 }
 
 /// The digest of what makes pods equal, as admission computes it.

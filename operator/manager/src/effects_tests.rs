@@ -209,3 +209,25 @@ async fn a_pod_that_cannot_be_let_go_keeps_nobody_waiting_and_is_recorded_once()
     assert!(!bed.held("server-0"));
     assert_eq!(lifted(&bed), recorded);
 }
+
+#[tokio::test]
+async fn a_pod_that_is_held_for_its_own_sake_says_so_once() {
+    let site = Site::new();
+    let bed = held(&site);
+    bed.pod("stranger", Some(RELEASE), "registry.example.com/other@sha256:4444", true);
+    for _ in 0..3 {
+        bed.reconciler.queue.push([Work::Release(NS.to_owned(), RELEASE.to_owned())]);
+        bed.turns(1).await;
+    }
+    assert!(!bed.held("server-1") && bed.held("stranger"));
+    let all = bed.stop().await;
+    let said: Vec<_> = all
+        .iter()
+        .filter(|a| a.method == "POST" && a.path.ends_with("/events") && a.body["reason"] == "Held")
+        .map(|a| (a.body["regarding"]["name"].clone(), a.body["note"].as_str().unwrap().to_owned()))
+        .collect();
+    let [(pod, note)] = said.as_slice() else { panic!("{said:?}") };
+    assert_eq!(*pod, json!("stranger"));
+    assert!(note.contains("ImageNotPinned") || note.contains("registry.example.com/other"), "{note}");
+    assert!(note.contains("once its release is cleared and what is said here"), "{note}");
+}

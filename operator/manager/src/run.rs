@@ -88,9 +88,11 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
         events: events.clone(),
         claim: Claim::sole(),
         timers: Mutex::default(),
+        retries: Mutex::default(),
         installation: Mutex::default(),
         told: Mutex::default(),
         lifts: Mutex::default(),
+        unfit: Mutex::default(),
     });
     supervise(&mut supervisor, Phase::Work, "reconciler", |s| reconciler.run(s));
 

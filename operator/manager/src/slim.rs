@@ -25,6 +25,8 @@ pub enum Shape {
     Nothing,
     /// This of each item of a list.
     Items(&'static Shape),
+    /// A text of at most so many bytes; of a longer one the beginning, and how long it was.
+    Text(usize),
 }
 
 const METADATA: Shape = Shape::Fields(&[
@@ -52,13 +54,48 @@ const POD_SPEC: Shape = Shape::AllBut(&[
     ("topologySpreadConstraints", Shape::Nothing),
 ]);
 
+/// So many characters are kept of a text that is too long.
+const BEGINNING: usize = 48;
+
+/// The longest image reference that can be pinned: 255 for the repository, 128 for the tag, 71 for `sha256:…`, and the two
+/// separators. The API server takes a megabyte. What is cut ends in no digest.
+const IMAGE: Shape = Shape::Text(512);
+
+/// The longest name and uid. The API server does not look at those of owners.
+const NAME: Shape = Shape::Text(253);
+
 /// Of a template only its images are judged: its pods are judged when they come.
-const IMAGES: Shape = Shape::Items(&Shape::Fields(&[("name", Shape::All), ("image", Shape::All)]));
+const IMAGES: Shape = Shape::Items(&Shape::Fields(&[("name", NAME), ("image", IMAGE)]));
+const VOLUMES: Shape =
+    Shape::Items(&Shape::Fields(&[("name", NAME), ("image", Shape::Fields(&[("reference", IMAGE)]))]));
 const TEMPLATE_SPEC: Shape = Shape::Fields(&[
     ("containers", IMAGES),
     ("initContainers", IMAGES),
     ("ephemeralContainers", IMAGES),
-    ("volumes", IMAGES),
+    ("volumes", VOLUMES),
+]);
+
+/// The only label that is read in the stores, but for namespaces.
+const RELEASE: Shape = Shape::Fields(&[(keys::RELEASE, NAME)]);
+
+const OWNERS: Shape = Shape::Items(&Shape::Fields(&[
+    ("apiVersion", NAME),
+    ("kind", NAME),
+    ("name", NAME),
+    ("uid", NAME),
+    ("controller", Shape::All),
+]));
+
+/// Metadata in the stores.
+const STORED: Shape = Shape::Fields(&[
+    ("name", NAME),
+    ("generateName", NAME),
+    ("namespace", NAME),
+    ("uid", NAME),
+    ("labels", RELEASE),
+    ("ownerReferences", OWNERS),
+    ("deletionTimestamp", NAME),
+    ("deletionGracePeriodSeconds", Shape::All),
 ]);
 
 /// A pod.
@@ -68,24 +105,127 @@ pub const POD: Shape = Shape::Fields(&[("metadata", METADATA), ("spec", POD_SPEC
 pub const CONTROLLER: Shape = Shape::Fields(&[("metadata", METADATA), ("spec", Shape::All)]);
 
 /// A controller's object in the stores: what a Scale request that names it is judged by.
-pub const PARENT: Shape = Shape::Fields(&[
-    ("metadata", METADATA),
+const PARENT: Shape = Shape::Fields(&[
+    ("metadata", STORED),
     (
         "spec",
         Shape::Fields(&[
             ("replicas", Shape::All),
-            ("paused", Shape::All),
             ("strategy", Shape::All),
             (
                 "template",
                 Shape::Fields(&[
-                    ("metadata", Shape::Fields(&[("labels", Shape::All)])),
+                    ("metadata", Shape::Fields(&[("labels", RELEASE)])),
                     ("spec", TEMPLATE_SPEC),
                 ]),
             ),
         ]),
     ),
 ]);
+
+/// A pod in the stores.
+const STORED_POD: Shape = Shape::Fields(&[
+    ("metadata", STORED),
+    ("spec", Shape::Fields(&[("schedulingGates", Shape::Items(&Shape::Fields(&[("name", NAME)])))])),
+    ("status", Shape::Fields(&[("phase", NAME)])),
+]);
+
+/// A namespace in the stores: policies select by any label.
+const NAMESPACE: Shape =
+    Shape::Fields(&[("metadata", Shape::Fields(&[("name", NAME), ("labels", Shape::All)]))]);
+
+/// Bytes of what is kept of a controller's object: a hundred containers as they usually are, or thirty of the largest.
+pub const MAX_PARENT: usize = 16 << 10;
+
+/// Bytes of an object's status. Ours has some ten thousand.
+const MAX_STATUS: usize = 256 << 10;
+
+/// What is kept of a controller's object, from its JSON. One that is too large to be remembered has no spec.
+///
+/// # Errors
+/// It is no JSON.
+pub fn parent(text: &str) -> serde_json::Result<Value> {
+    let mut object = shaped(PARENT, text)?;
+    keep_controller(&mut object);
+    let volumes = object.pointer_mut("/spec/template/spec/volumes").and_then(Value::as_array_mut);
+    for volume in volumes.into_iter().flatten().filter_map(Value::as_object_mut) {
+        // It keeps its place, which is told of those behind it.
+        if !volume.contains_key("image") {
+            volume.clear();
+        }
+    }
+    if object.get("spec").is_some_and(|spec| spec.to_string().len() > MAX_PARENT) {
+        object.as_object_mut().map(|fields| fields.remove("spec"));
+    }
+    Ok(object)
+}
+
+/// What is kept of a pod, from its JSON.
+///
+/// # Errors
+/// It is no JSON.
+pub fn pod(text: &str) -> serde_json::Result<Value> {
+    let mut pod = shaped(STORED_POD, text)?;
+    keep_controller(&mut pod);
+    if let Some(gates) = pod.pointer_mut("/spec/schedulingGates").and_then(Value::as_array_mut) {
+        gates.retain(|gate| gate["name"] == keys::HOLD_GATE);
+    }
+    Ok(pod)
+}
+
+/// What is kept of a namespace, from its JSON.
+///
+/// # Errors
+/// It is no JSON.
+pub fn namespace(text: &str) -> serde_json::Result<Value> {
+    shaped(NAMESPACE, text)
+}
+
+/// An object of ours, from its JSON: all of it but its `managedFields`, and but for a status that somebody else wrote or
+/// that is longer than ours can be. Of `managedFields` that one stays by which it was somebody else.
+///
+/// # Errors
+/// It is no JSON.
+pub fn own(text: &str) -> serde_json::Result<Value> {
+    let mut object = shaped(WRITTEN, text)?;
+    let Some(fields) = object.as_object_mut() else { return Ok(object) };
+    let mut by_others = false;
+    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut)
+        && let Some(Value::Array(mut managers)) = metadata.remove("managedFields")
+    {
+        managers.retain(|m| m["subresource"] == "status" && m["manager"] != keys::MANAGER_STATUS);
+        managers.truncate(1);
+        by_others = !managers.is_empty();
+        if by_others {
+            metadata.insert("managedFields".to_owned(), managers.into());
+        }
+    }
+    if by_others || fields.get("status").is_some_and(|status| status.to_string().len() > MAX_STATUS) {
+        fields.remove("status");
+    }
+    Ok(object)
+}
+
+/// An object of ours as it comes.
+const WRITTEN: Shape = Shape::AllBut(&[(
+    "metadata",
+    Shape::AllBut(&[(
+        "managedFields",
+        Shape::Items(&Shape::Fields(&[("manager", NAME), ("subresource", NAME)])),
+    )]),
+)]);
+
+fn shaped(shape: Shape, text: &str) -> serde_json::Result<Value> {
+    shape.deserialize(&mut serde_json::Deserializer::from_str(text))
+}
+
+/// Of all owners only the controlling one is read.
+fn keep_controller(object: &mut Value) {
+    if let Some(owners) = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut) {
+        owners.retain(|owner| owner["controller"] == true);
+        owners.truncate(1);
+    }
+}
 
 /// An object of ours, beside what decisions read: what tells its version, and its status with who wrote that.
 pub const OWN: Shape = Shape::Fields(&[
@@ -113,7 +253,9 @@ impl<'de> DeserializeSeed<'de> for Shape {
         match self {
             Shape::All => Value::deserialize(deserializer),
             Shape::Nothing => IgnoredAny::deserialize(deserializer).map(|_| Value::Null),
-            Shape::Fields(_) | Shape::AllBut(_) | Shape::Items(_) => deserializer.deserialize_any(self),
+            Shape::Fields(_) | Shape::AllBut(_) | Shape::Items(_) | Shape::Text(_) => {
+                deserializer.deserialize_any(self)
+            }
         }
     }
 }
@@ -153,7 +295,7 @@ impl<'de> Visitor<'de> for Shape {
                     }
                 }
             }
-            Shape::All | Shape::Nothing | Shape::Items(_) => {
+            Shape::All | Shape::Nothing | Shape::Items(_) | Shape::Text(_) => {
                 while let Some((key, value)) = map.next_entry()? {
                     kept.insert(key, value);
                 }
@@ -192,11 +334,17 @@ impl<'de> Visitor<'de> for Shape {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
+        match self {
+            Shape::Text(most) if value.len() > most => {
+                let begins: String = value.chars().take(BEGINNING).collect();
+                Ok(format!("{begins}… ({} bytes)", value.len()).into())
+            }
+            _ => Ok(value.into()),
+        }
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_string<E: serde::de::Error>(self, value: String) -> Result<Value, E> {
+        if matches!(self, Shape::Text(_)) { self.visit_str(&value) } else { Ok(value.into()) }
     }
 }
 
@@ -286,6 +434,7 @@ mod tests {
             ("labels", any_or(labels())),
             ("ownerReferences", list(owner)),
             ("deletionTimestamp", text()),
+            ("deletionGracePeriodSeconds", any_or(prop_oneof![Just(json!(30)), Just(json!(100_000))])),
             ("managedFields", list(Just(json!({"manager": "m"})).boxed())),
             ("annotations", any_or(labels())),
         ]))
@@ -324,7 +473,11 @@ mod tests {
             ("hostNetwork", any_or(any::<bool>().prop_map(Value::from))),
             ("resources", text()),
         ]);
-        object(vec![("metadata", metadata()), ("spec", any_or(spec)), ("status", text())])
+        object(vec![("metadata", metadata()), ("spec", any_or(spec)), ("status", status())])
+    }
+
+    fn status() -> BoxedStrategy<Value> {
+        any_or(object(vec![("phase", any_or(prop_oneof![Just(json!("Running")), Just(json!("Failed"))]))]))
     }
 
     fn volume_name() -> BoxedStrategy<Value> {
@@ -376,6 +529,12 @@ mod tests {
         }
 
         #[test]
+        fn a_store_knows_a_pod_by_what_is_kept_of_it(pod in any_or(pod())) {
+            let slim = super::pod(&pod.to_string()).unwrap();
+            prop_assert_eq!(crate::stores::pod(&pod), crate::stores::pod(&slim));
+        }
+
+        #[test]
         fn a_controllers_object_is_judged_by_what_is_kept_of_it(
             kind in prop::sample::select(&Workload::ALL[1..]), new in any_or(workload()),
             old in prop::option::of(any_or(workload())),
@@ -392,7 +551,7 @@ mod tests {
             let scale = json!({"metadata": {"name": "a"}, "spec": {"replicas": replicas}});
             let none = json!({"spec": {}});
             let request = request(kind, Some("scale"), &scale, Some(&none));
-            let slim: Value = PARENT.deserialize(parent.clone()).unwrap();
+            let slim = super::parent(&parent.to_string()).unwrap();
             prop_assert_eq!(subject(&request, Some(&parent)), subject(&request, Some(&slim)));
         }
     }

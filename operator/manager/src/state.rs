@@ -5,19 +5,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
+use placet_api::Kind;
 use placet_evidence::Object as Stored;
-use placet_gate::admission::Owner;
 use placet_gate::object::{ObjectError, Reading, Record, Stamp};
 use placet_gate::render::Words;
-use placet_gate::world::{Clock as GateClock, Snapshot, World};
 use placet_gate::stamp::{StampProblem, StampText};
+use placet_gate::world::{Clock as GateClock, Snapshot, World};
 use placet_gate::{Decision, evaluate};
 use serde::de::DeserializeSeed as _;
 use serde_json::Value;
 
-use crate::infra::clock::{Clock, Trust};
 use crate::deletions::Deletions;
+use crate::infra::clock::{Clock, Trust};
 use crate::infra::freshness::Freshness;
+use crate::parents::Parents;
 use crate::quota::{Limits, Quota};
 use crate::slim;
 
@@ -32,7 +33,7 @@ pub struct Pod {
     pub held: bool,
     /// Uid of the controlling owner.
     pub owner: Option<String>,
-    /// Not yet ended, not being deleted.
+    /// Not yet ended, and not being deleted, or only after a long time.
     pub live: bool,
 }
 
@@ -69,57 +70,35 @@ impl Admitted {
     }
 }
 
-/// A controller's object as far as it is kept: who controls it, and what a Scale request of it is judged by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parent {
-    /// Uid.
-    pub uid: String,
-    /// What controls it.
-    pub controller: Option<Owner>,
-    /// JSON text of the object: a tenth of the memory that the value would take, and seldom read.
-    text: Box<str>,
-}
-
-impl Parent {
-    /// Of an object as the API server gave it.
-    pub fn new(object: &Value) -> Self {
-        let slim = slim::PARENT.deserialize(object).unwrap_or_default();
-        let text = |o: &Value, key: &str| o.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let controller = crate::stores::controller(object).map(|o| Owner {
-            api_version: text(o, "apiVersion"),
-            kind: text(o, "kind"),
-            name: text(o, "name"),
-            uid: text(o, "uid"),
-        });
-        let uid = crate::stores::text(object, "/metadata/uid").to_owned();
-        Self { uid, controller, text: slim.to_string().into_boxed_str() }
-    }
-
-    /// The object, without what no judgement reads.
-    pub fn object(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_default()
-    }
-}
-
 /// An object of ours beside what decisions read of it: version and status. As JSON text: a spec as a value takes six times
 /// as much, and the world has one already.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Raw(Arc<str>);
+pub struct Raw {
+    text: Arc<str>,
+    /// Bytes of its status.
+    status: usize,
+}
 
 impl Raw {
     /// Of an object as the API server gave it.
     pub fn new(object: &Value) -> Self {
-        Self(slim::OWN.deserialize(object).unwrap_or_default().to_string().into())
+        let status = object.get("status").map_or(0, |status| status.to_string().len());
+        Self { text: slim::OWN.deserialize(object).unwrap_or_default().to_string().into(), status }
     }
 
     /// The object, without its spec and what else nobody asks it for.
     pub fn object(&self) -> Value {
-        serde_json::from_str(&self.0).unwrap_or_default()
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// Bytes of its status.
+    pub fn status_bytes(&self) -> usize {
+        self.status
     }
 }
 
-/// Kind, namespace and name.
-type ParentKey = (String, String, String);
+/// The longest uid of an owner for which something is remembered: the API server takes any text for one.
+const MAX_UID: usize = 253;
 
 /// Workloads in the cluster, and what the log knows of their owners.
 #[derive(Debug, Default)]
@@ -127,9 +106,7 @@ pub struct Workloads {
     /// Pods by namespace and name.
     pub pods: BTreeMap<(String, String), Pod>,
     /// Controllers' objects.
-    parents: BTreeMap<ParentKey, Parent>,
-    /// The same by uid.
-    uids: HashMap<String, ParentKey>,
+    pub parents: Parents,
     /// What was admitted while cleared, by owner's uid.
     pub admitted: BTreeMap<String, Admitted>,
 }
@@ -141,6 +118,15 @@ impl Workloads {
         of_owner.fold((0, 0), |(live, held), pod| (live + 1, held + i64::from(pod.held)))
     }
 
+    /// Pods of a release that run and that nobody controls for whom something was admitted. A pod whose labels are changed is
+    /// let go by its owner, which makes another in its place: it goes on counting as that owner's.
+    pub fn strays(&self, namespace: &str, release: &str) -> i64 {
+        let known = |pod: &Pod| pod.owner.as_ref().is_some_and(|owner| self.admitted.contains_key(owner));
+        let of_release = self.of(namespace).filter(|p| p.release.as_deref() == Some(release));
+        let strays = of_release.filter(|p| p.live && !p.held && !known(p)).count();
+        i64::try_from(strays).unwrap_or(i64::MAX)
+    }
+
     /// Whether pods run that were admitted while cleared and belong to this object, or to what it controls.
     pub fn cleared_pods_run(&self, namespace: &str, uid: &str) -> bool {
         self.of(namespace).any(|pod| {
@@ -150,38 +136,12 @@ impl Workloads {
         })
     }
 
-    /// A controller's object, if it exists.
-    pub fn parent(&self, kind: &str, namespace: &str, name: &str) -> Option<&Parent> {
-        self.parents.get(&(kind.to_owned(), namespace.to_owned(), name.to_owned()))
-    }
-
-    /// A controller's object exists, in this version.
-    pub fn set_parent(&mut self, kind: &str, namespace: &str, name: &str, parent: Parent) {
-        let key = (kind.to_owned(), namespace.to_owned(), name.to_owned());
-        let uid = parent.uid.clone();
-        if let Some(before) = self.parents.insert(key.clone(), parent).filter(|before| before.uid != uid) {
-            self.uids.remove(&before.uid);
-        }
-        self.uids.insert(uid, key);
-    }
-
-    /// A controller's object is gone.
-    pub fn remove_parent(&mut self, kind: &str, namespace: &str, name: &str) {
-        let key = (kind.to_owned(), namespace.to_owned(), name.to_owned());
-        if let Some(gone) = self.parents.remove(&key) {
-            self.uids.remove(&gone.uid);
-        }
-    }
-
-    /// All controllers' objects of a kind are gone.
-    pub fn clear_parents(&mut self, kind: &str) {
-        self.parents.retain(|(k, _, _), _| k != kind);
-        self.uids.retain(|_, (k, _, _)| k != kind);
-    }
-
     /// Remembers what was admitted while cleared.
     pub fn admit(&mut self, owner: &str, pod: Option<(String, String)>, replicas: i64, at: Timestamp) {
-        self.admitted.entry(owner.to_owned()).or_default().admit(pod, replicas, at);
+        // No controller has such a uid.
+        if owner.len() <= MAX_UID {
+            self.admitted.entry(owner.to_owned()).or_default().admit(pod, replicas, at);
+        }
     }
 
     /// Whether [`Workloads::admit`] would tell nothing new.
@@ -197,9 +157,9 @@ impl Workloads {
     pub fn forget(&mut self, since: Timestamp) -> usize {
         let before = self.admitted.len();
         let with_pods: HashSet<&str> = self.pods.values().filter_map(|p| p.owner.as_deref()).collect();
-        let uids = &self.uids;
+        let parents = &self.parents;
         self.admitted.retain(|uid, admitted| {
-            admitted.last >= since || uids.contains_key(uid) || with_pods.contains(uid.as_str())
+            admitted.last >= since || parents.knows(uid) || with_pods.contains(uid.as_str())
         });
         before - self.admitted.len()
     }
@@ -214,8 +174,7 @@ impl Workloads {
 
     /// Uid of what controls a parent with this uid.
     fn controller_of(&self, namespace: &str, uid: &str) -> Option<&str> {
-        let key = self.uids.get(uid).filter(|(_, ns, _)| ns == namespace)?;
-        Some(self.parents.get(key)?.controller.as_ref()?.uid.as_str())
+        Some(self.parents.with_uid(namespace, uid)?.controller.as_ref()?.uid.as_str())
     }
 }
 
@@ -307,11 +266,11 @@ pub struct State {
     /// What each namespace holds, and may.
     pub quota: Quota,
     stores: RwLock<Vec<Freshness>>,
-}
     /// Approvals and acceptances whose giver has lost the role: kind, namespace, name.
     roles_lost: Mutex<BTreeSet<(Kind, String, String)>>,
     /// What the log knows to be deleted.
     pub deletions: Deletions,
+}
 
 impl State {
     /// An empty state.
@@ -326,12 +285,11 @@ impl State {
             clock,
             quota: Quota::default(),
             stores: RwLock::default(),
-        }
             roles_lost: Mutex::default(),
             deletions: Deletions::default(),
+        }
     }
 
-    /// With other limits on what a namespace may hold.
     /// Reads an object as the API server gives it. One with the stamp of an earlier life does not count.
     ///
     /// # Errors
@@ -370,6 +328,7 @@ impl State {
         self
     }
 
+    /// With other limits on what a namespace may hold.
     #[must_use]
     pub fn with_quota(mut self, limits: Limits) -> Self {
         self.quota = Quota::new(limits);

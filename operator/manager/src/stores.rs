@@ -17,10 +17,15 @@ use placet_gate::world::World;
 use serde_json::Value;
 
 use crate::infra::freshness::Freshness;
+use crate::infra::room::Fit;
 use crate::infra::supervisor::{Phase, Shutdown, Supervisor};
-use crate::infra::watch::{Event, Watch, WatchConfig};
+use crate::infra::watch::{Event, Room, Watch, WatchConfig};
+use crate::infra::watch_read::Turns;
+use crate::parents::{self, Parent};
 use crate::queue::{Queue, Work};
-use crate::state::{Parent, Pod, Raw, State, Workloads};
+use crate::quota::STATUS_BYTES;
+use crate::slim;
+use crate::state::{Pod, Raw, State, Workloads};
 
 /// Objects of ours as last seen, for status (generation, old status): by kind, namespace, name.
 pub type RawObjects = Mutex<BTreeMap<(Kind, String, String), Raw>>;
@@ -34,6 +39,7 @@ pub fn start(
     supervisor: &mut Supervisor,
 ) -> Vec<Freshness> {
     let mut stores = Vec::new();
+    let turns = Turns::default();
     for kind in Kind::ALL {
         let resource = ApiResource {
             group: keys::GROUP.into(),
@@ -46,13 +52,20 @@ pub fn start(
         let mut config = WatchConfig::all(resource);
         // They say who wrote a status; the sink drops them.
         config.drop_managed_fields = false;
+        config.keep = slim::own;
+        config.room = Some(Room { field: "status", most: STATUS_BYTES, each: 0 });
+        config.turns = turns.clone();
         stores.push(run(client, config, state, supervisor, sink));
     }
     let mut namespaces = WatchConfig::all(core("", "v1", "Namespace", "namespaces"));
     namespaces.metadata_only = true;
+    namespaces.keep = slim::namespace;
+    namespaces.turns = turns.clone();
     let sink = namespace_sink(Arc::clone(state), Arc::clone(queue));
     stores.push(run(client, namespaces, state, supervisor, sink));
-    let pods = WatchConfig::all(core("", "v1", "Pod", "pods"));
+    let mut pods = WatchConfig::all(core("", "v1", "Pod", "pods"));
+    pods.keep = slim::pod;
+    pods.turns = turns.clone();
     stores.push(run(client, pods, state, supervisor, pod_sink(Arc::clone(state), Arc::clone(queue))));
     for (group, kind, plural, scales) in [
         ("apps", "Deployment", "deployments", true),
@@ -66,6 +79,9 @@ pub fn start(
         let mut config = WatchConfig::all(core(group, "v1", kind, plural));
         // Of what no Scale request names it matters only that it exists.
         config.metadata_only = !scales;
+        config.keep = slim::parent;
+        config.room = Some(Room { field: "spec", most: parents::NAMESPACE_BYTES, each: parents::EACH });
+        config.turns = turns.clone();
         stores.push(run(client, config, state, supervisor, sink));
     }
     let shutdown = supervisor.shutdown(Phase::Work);
@@ -182,9 +198,7 @@ fn own_kind(
                 versions.insert(key.clone(), version);
                 touched.extend(affected(&state, kind, &key.0, &key.1));
             }
-            raw.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert((kind, key.0.clone(), key.1.clone()), Raw::new(&object));
+            remember(kind, &key, &mut object, &state, &raw);
             key
         };
         match event {
@@ -214,9 +228,27 @@ fn own_kind(
     }
 }
 
+/// Keeps an object for status, without its own status where those of its namespace have no more room.
+fn remember(kind: Kind, key: &(String, String), object: &mut Value, state: &State, raw: &RawObjects) {
+    let mut new = Raw::new(object);
+    let mut raw = raw.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut statuses = state.quota.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = (kind, key.0.clone(), key.1.clone());
+    statuses.give(&key.0, raw.get(&place).map_or(0, Raw::status_bytes));
+    if statuses.take(&key.0, STATUS_BYTES, new.status_bytes(), 0) != Fit::Whole {
+        object.as_object_mut().map(|fields| fields.remove("status"));
+        new = Raw::new(object);
+    }
+    raw.insert(place, new);
+}
+
 fn forget(kind: Kind, key: &(String, String), state: &State, raw: &RawObjects, touched: &mut BTreeSet<Work>) {
     touched.extend(affected(state, kind, &key.0, &key.1));
-    raw.lock().unwrap_or_else(PoisonError::into_inner).remove(&(kind, key.0.clone(), key.1.clone()));
+    let gone =
+        raw.lock().unwrap_or_else(PoisonError::into_inner).remove(&(kind, key.0.clone(), key.1.clone()));
+    let mut statuses = state.quota.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+    statuses.give(&key.0, gone.map_or(0, |gone| gone.status_bytes()));
+    drop(statuses);
     state.world_mut().remove(kind, Some(&key.0), &key.1);
     state.quota.gone(kind, &key.0, &key.1);
 }
@@ -342,6 +374,7 @@ pub fn labels(object: &Value, pointer: &str) -> BTreeMap<String, String> {
 pub fn pod(object: &Value) -> Pod {
     let gates = object.pointer("/spec/schedulingGates").and_then(Value::as_array);
     let phase = text(object, "/status/phase");
+    let grace = object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0);
     Pod {
         uid: text(object, "/metadata/uid").to_owned(),
         release: object
@@ -351,9 +384,13 @@ pub fn pod(object: &Value) -> Pod {
         held: gates.into_iter().flatten().any(|g| g["name"] == keys::HOLD_GATE),
         owner: controller(object).map(|o| text(o, "/uid").to_owned()),
         live: !matches!(phase, "Succeeded" | "Failed")
-            && object.pointer("/metadata/deletionTimestamp").is_none(),
+            && (object.pointer("/metadata/deletionTimestamp").is_none() || grace > LONG_GRACE),
     }
 }
+
+/// Seconds within which a pod that is deleted is expected to be gone. One that may go on longer is not one that has given
+/// up its place.
+const LONG_GRACE: i64 = 600;
 
 /// The controlling owner reference.
 pub fn controller(object: &Value) -> Option<&Value> {
@@ -400,19 +437,19 @@ fn parent_sink(kind: &'static str, state: Arc<State>) -> impl FnMut(Event) + Sen
             |o: &'_ Value| (text(o, "/metadata/namespace").to_owned(), text(o, "/metadata/name").to_owned());
         let apply = |object: &Value, workloads: &mut Workloads| {
             let (namespace, name) = place(object);
-            workloads.set_parent(kind, &namespace, &name, Parent::new(object));
+            workloads.parents.set(kind, &namespace, &name, Parent::new(object));
         };
         match event {
             Event::Applied(object) => apply(&object, &mut workloads),
             Event::Restarted(objects) => {
-                workloads.clear_parents(kind);
+                workloads.parents.clear(kind);
                 for object in objects {
                     apply(&object, &mut workloads);
                 }
             }
             Event::Deleted(object) => {
                 let (namespace, name) = place(&object);
-                workloads.remove_parent(kind, &namespace, &name);
+                workloads.parents.remove(kind, &namespace, &name);
             }
         }
     }

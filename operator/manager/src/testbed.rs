@@ -217,9 +217,11 @@ impl Site {
             events,
             claim: Claim::sole(),
             timers: Mutex::default(),
+            retries: Mutex::default(),
             installation: Mutex::default(),
             told: Mutex::default(),
             lifts: Mutex::default(),
+            unfit: Mutex::default(),
         });
         let kept = tokio::sync::Mutex::new(Kept::new(state.now()));
         Bed {

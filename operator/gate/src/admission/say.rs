@@ -1,5 +1,6 @@
 //! The answers and their words.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use placet_api::keys::{HOLD_GATE, RELEASE};
@@ -10,7 +11,14 @@ use super::{Answer, Effect, Facts, Mode, Operation, Request, Subject, Workload};
 use crate::decision::{Cleared, Decision, Lapse};
 use crate::finding::{Finding, Gate, GateOutcome, Reason};
 use crate::gates::Outcome;
-use crate::render::{self, Names, Words};
+use crate::render::{self, COLUMN, Names, Words};
+
+/// Findings that a denial shows, at most. Nobody reads more at once; the command in its last line shows the rest.
+const MOST_SHOWN: usize = 64;
+/// Bytes of a denial without its first and last line, at most.
+const MOST_BYTES: usize = 16 << 10;
+/// Characters of one of its lines, at most: as much as a status has room for.
+const MOST_OF_LINE: usize = 2048;
 
 /// How a workload names a release, and what else would do.
 pub(super) fn name_a_release(kind: Workload, namespace: &str) -> String {
@@ -72,10 +80,19 @@ fn gates(findings: &[Finding]) -> Vec<GateOutcome> {
         .collect()
 }
 
-/// What the sender should know beside what is missing.
-fn remark(effect: Effect, request: &Request<'_>, subject: &Subject, facts: &Facts<'_>) -> Option<String> {
+/// What the sender should know beside what is missing; `own` if something about the workload itself is.
+fn remark(
+    effect: Effect,
+    own: bool,
+    request: &Request<'_>,
+    subject: &Subject,
+    facts: &Facts<'_>,
+) -> Option<String> {
     let title = subject.title();
     match effect {
+        Effect::Hold if own => Some(format!(
+            "{title} is held and starts by itself once its release is cleared and what is said here of {title} is mended"
+        )),
         Effect::Hold => Some(format!("{title} is held and starts by itself once cleared")),
         Effect::Allow => Some(format!("{title} is accepted; its pods are held until cleared")),
         Effect::Warn => Some(format!(
@@ -112,7 +129,7 @@ pub(super) fn answer(
     };
     let words = made.as_ref().or(facts.words.filter(|_| decision.is_some()));
     let note = facts.mode_note.map(str::to_owned);
-    let remark = remark(effect, request, subject, facts);
+    let remark = remark(effect, !findings.is_empty(), request, subject, facts);
     let mut message = String::new();
     let lines = |remark: Option<String>, note: Option<String>| {
         let mut lines = vec![headline(&findings, subject, facts)];
@@ -177,6 +194,43 @@ pub(super) fn replaced(subject: &Subject, facts: &Facts<'_>) -> Answer {
     answer
 }
 
+/// A line that is cut where it is too long, with a mark.
+fn cut(line: &str) -> Cow<'_, str> {
+    match line.char_indices().nth(MOST_OF_LINE - 1) {
+        Some((at, last)) if at + last.len_utf8() < line.len() => Cow::Owned(format!("{}…", &line[..at])),
+        _ => Cow::Borrowed(line),
+    }
+}
+
+/// A denial that terminals, events and audit logs have room for: whole findings, as many as are shown; then how many
+/// more there are, remarks, and the last line.
+fn bounded(text: &str) -> String {
+    let lines: Vec<Cow<'_, str>> = text.lines().map(cut).collect();
+    let [first, middle @ .., last] = lines.as_slice() else { return lines.concat() };
+    // What is not moved in is no finding: remarks on the whole.
+    let (findings, remarks): (Vec<_>, Vec<_>) = middle.iter().partition(|line| line.starts_with("  "));
+    // Lines on who can do what stand below what is missing, moved in further.
+    let below = " ".repeat(COLUMN + 4);
+    let blocks: Vec<_> = findings.chunk_by(|_, next| next.starts_with(&below)).collect();
+    let mut room = MOST_BYTES;
+    let fitting = blocks.iter().take(MOST_SHOWN).take_while(|block| {
+        let bytes: usize = block.iter().map(|line| line.len() + 1).sum();
+        let fits = bytes <= room;
+        room = room.saturating_sub(bytes);
+        fits
+    });
+    // The first is always shown: its lines are cut.
+    let count = fitting.count().max(1);
+    let mut shown = vec![first.as_ref()];
+    shown.extend(blocks.iter().take(count).copied().flatten().map(|line| line.as_ref()));
+    let more = blocks.len().saturating_sub(count);
+    let more = if more > 0 { format!("  … and {more} more") } else { String::new() };
+    shown.extend(Some(more.as_str()).filter(|more| !more.is_empty()));
+    shown.extend(remarks.iter().map(|line| line.as_ref()));
+    shown.push(last);
+    shown.join("\n")
+}
+
 impl Answer {
     /// The answer over the final object, for the validating webhook: a pod that must be held and carries no hold is
     /// refused. `subject` is that of the final object.
@@ -198,9 +252,10 @@ impl Answer {
         answer(Effect::Deny, own.findings, request, subject, facts)
     }
 
-    /// The denial with names in place of tokens and, where the answer was recorded, the number of the record.
+    /// The denial with names in place of tokens and, where the answer was recorded, the number of the record; cut at a
+    /// whole finding where there are more than anybody would write.
     pub fn message_for(&self, record: Option<u64>, names: &Names) -> String {
-        let text = render::named(&self.message, names);
+        let text = bounded(&render::named(&self.message, names));
         let Some(record) = record.filter(|_| !text.is_empty()) else { return text };
         let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
         format!("{first} (record {record}){rest}")

@@ -17,8 +17,9 @@ use placet_gate::render::Names;
 use super::Admission;
 use super::review::{Answer, Request};
 use crate::ledger::Repeat;
+use crate::parents::Parent;
 use crate::services::events::EventType;
-use crate::state::{Decided, Parent};
+use crate::state::Decided;
 
 /// Adds the hold to a pod that may not run yet.
 pub fn mutate(a: &Admission, request: &Request) -> Answer {
@@ -67,7 +68,7 @@ fn read<'a>(a: &Admission, request: &'a Request) -> Option<(admission::Request<'
     };
     let parent = scale.then(|| {
         let workloads = a.state.workloads();
-        workloads.parent(kind.as_str(), &request.namespace, &request.name).map(Parent::object)
+        workloads.parents.get(kind.as_str(), &request.namespace, &request.name).map(Parent::object)
     });
     match admission::subject(&review, parent.flatten().as_ref()) {
         Judged::Passes(_) => None,
@@ -89,18 +90,24 @@ fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, vali
     let workloads = a.state.workloads();
     // Whether a pod is a replacement is asked only where its release is not cleared.
     let owner = subject.owner.as_ref().filter(|_| decision.is_none_or(|d| d.cleared != Cleared::True));
-    let history = owner.and_then(|owner| workloads.admitted.get(&owner.uid)).map(|admitted| OwnerHistory {
-        admitted: admitted.pods.clone(),
-        highest_replicas: if owner.is_some_and(|o| o.kind == "DaemonSet") {
-            i64::MAX
-        } else {
-            admitted.highest()
-        },
-    });
+    let history = owner.and_then(|owner| Some((owner, workloads.admitted.get(&owner.uid)?)));
     // Counting takes a walk over the namespace's pods. A pod that is held takes nobody's place.
-    let live_pods = owner.filter(|_| history.is_some()).map_or(0, |owner| {
+    let strays = history.map_or(0, |_| {
+        let release = subject.release.as_deref().unwrap_or_default();
+        workloads.strays(review.namespace, release)
+    });
+    let live_pods = history.map_or(0, |(owner, _)| {
         let (live, held) = workloads.live_pods(review.namespace, &owner.uid);
-        live - held
+        live - held + strays
+    });
+    let history = history.map(|(owner, admitted)| OwnerHistory {
+        admitted: admitted.pods.clone(),
+        highest_replicas: match owner.kind.as_str() {
+            // One per node; on which of them a stray runs in the place of another is not looked at.
+            "DaemonSet" if strays == 0 => i64::MAX,
+            "DaemonSet" => 0,
+            _ => admitted.highest(),
+        },
     });
     let cleared_pods_running = !subject.is_pod()
         && subject.uid.as_deref().is_some_and(|uid| workloads.cleared_pods_run(review.namespace, uid));
@@ -276,7 +283,7 @@ fn notify(a: &Admission, request: &Request, subject: &Subject, outcome: &Outcome
 /// Follows owners from a ReplicaSet to its Deployment, as far as our stores know them.
 fn top_owner(a: &Admission, namespace: &str, owner: &Owner) -> Owner {
     let workloads = a.state.workloads();
-    let parent = workloads.parent(&owner.kind, namespace, &owner.name);
+    let parent = workloads.parents.get(&owner.kind, namespace, &owner.name);
     parent.and_then(|p| p.controller.clone()).unwrap_or_else(|| owner.clone())
 }
 

@@ -39,6 +39,15 @@ fn pod(name: &str, held: bool) -> Value {
 
 /// Whether a request of the ReplicaSet's controller is let through.
 async fn passes(bed: &Bed, object: &Value, old: Option<&Value>) -> bool {
+    sent(bed, object, old, "replicaset-controller").await
+}
+
+/// The same of a pod that another controller makes.
+async fn passes_by(bed: &Bed, object: &Value, controller: &str) -> bool {
+    sent(bed, object, None, controller).await
+}
+
+async fn sent(bed: &Bed, object: &Value, old: Option<&Value>, controller: &str) -> bool {
     let (group, plural) = match object["kind"].as_str() {
         Some("Pod") => ("", "pods"),
         _ => ("apps", "replicasets"),
@@ -48,7 +57,7 @@ async fn passes(bed: &Bed, object: &Value, old: Option<&Value>) -> bool {
         "resource": {"group": group, "version": "v1", "resource": plural},
         "name": object["metadata"]["name"], "namespace": NS, "object": object, "oldObject": old,
         "operation": if old.is_some() { "UPDATE" } else { "CREATE" },
-        "userInfo": {"username": "system:serviceaccount:kube-system:replicaset-controller"},
+        "userInfo": {"username": format!("system:serviceaccount:kube-system:{controller}")},
     });
     let answer = validate(&bed.admission(), &serde_json::from_value(request).unwrap(), false).await;
     answer.denied.is_none()
@@ -177,4 +186,51 @@ async fn what_was_let_go_since_nobody_enforced_replaces_nothing() {
     let bed = again(&site, bed).await;
     pods(&bed, &[]);
     assert!(!passes(&bed, &pod("c", false), None).await);
+}
+
+#[tokio::test]
+async fn a_pod_that_its_owner_let_go_goes_on_taking_its_place() {
+    let site = Site::new();
+    let mut bed = expired(&site).await;
+    let mut stray = pod("a", false);
+    stray["metadata"]["ownerReferences"] = Value::Null;
+    // Adopted by somebody for whom nothing was admitted, which in a namespace that holds anybody may create.
+    let mut adopted = pod("a", false);
+    adopted["metadata"]["ownerReferences"] = owned_by("ReplicaSet", "adopter");
+    // One that ends when it likes.
+    let mut ending = pod("a", false);
+    ending["metadata"]["deletionTimestamp"] = "2027-11-20T12:00:00Z".into();
+    ending["metadata"]["deletionGracePeriodSeconds"] = 31_536_000.into();
+    for _ in 0..2 {
+        for other in [&stray, &adopted, &ending] {
+            pods(&bed, &[other.clone(), pod("b", false)]);
+            assert!(!passes(&bed, &pod("c", false), None).await, "a third beside {other}");
+            pods(&bed, std::slice::from_ref(other));
+            assert!(passes(&bed, &pod("c", false), None).await, "a second beside {other}");
+        }
+        // One that goes soon has given up its place.
+        ending["metadata"]["deletionGracePeriodSeconds"] = 30.into();
+        pods(&bed, &[ending.clone(), pod("b", false)]);
+        assert!(passes(&bed, &pod("c", false), None).await);
+        ending["metadata"]["deletionGracePeriodSeconds"] = 31_536_000.into();
+        bed = again(&site, bed).await;
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_set_that_lets_pods_go_gets_no_others_for_them() {
+    let site = Site::new();
+    let bed = started(&site);
+    bed.turns(1).await;
+    let daemon = |name: &str, owned: bool| {
+        let mut pod = pod(name, false);
+        pod["metadata"]["ownerReferences"] = if owned { owned_by("DaemonSet", "ds") } else { Value::Null };
+        pod
+    };
+    assert!(passes_by(&bed, &daemon("a", true), "daemon-set-controller").await);
+    bed.hands.pass(SignedDuration::from_hours(24 * 200));
+    pods(&bed, &[daemon("a", true)]);
+    assert!(passes_by(&bed, &daemon("c", true), "daemon-set-controller").await, "on another node");
+    pods(&bed, &[daemon("a", false)]);
+    assert!(!passes_by(&bed, &daemon("c", true), "daemon-set-controller").await);
 }
