@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
+use placet_evidence::untrusted;
 use placet_gate::visible;
 
 /// The current time: the only clock read.
@@ -100,15 +101,11 @@ pub enum Named {
 /// # Errors
 /// There is nothing, or it may not be looked at.
 pub fn named(path: &Path) -> anyhow::Result<Named> {
-    use std::os::unix::fs::FileTypeExt as _;
-    let found = std::fs::metadata(path)
-        .with_context(|| format!("{}: wanted a readable text file", path.display()))?
-        .file_type();
+    let found =
+        untrusted::kind(path).with_context(|| format!("{}: wanted a readable text file", path.display()))?;
     Ok(match found {
-        found if found.is_file() => Named::File,
-        found if found.is_dir() => Named::Directory,
-        found if found.is_fifo() => Named::Other("a named pipe"),
-        found if found.is_socket() => Named::Other("a socket"),
-        _ => Named::Other("a device"),
+        untrusted::Kind::File => Named::File,
+        untrusted::Kind::Directory => Named::Directory,
+        other => Named::Other(other.words()),
     })
 }

@@ -275,7 +275,12 @@ fn verification_has_four_answers() {
 fn a_prepared_directory_gets_an_answer() {
     let f = fixture(Changed::Nothing);
     let object = a_file(&f.root.join("log/objects"));
-    let entries = a_file(&f.root.join("log/tile/entries"));
+    // The newest of the partial ones is the one that is read.
+    let partial =
+        std::fs::read_dir(f.root.join("log/tile/entries/000.p")).unwrap().map(|e| e.unwrap().path());
+    let width =
+        |path: &std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().parse::<u16>().unwrap();
+    let entries = partial.max_by_key(width).unwrap();
     for (place, prepared) in [
         (f.root.join("log/checkpoint"), None),
         (entries.clone(), Some(5_u64 << 30)),

@@ -57,6 +57,7 @@ pub mod published;
 pub mod record;
 pub mod source;
 pub mod tile;
+pub mod untrusted;
 pub mod verify;
 pub mod vfs;
 mod wal;

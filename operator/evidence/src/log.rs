@@ -25,6 +25,7 @@ use crate::head::{Head, HeadStore};
 use crate::log::commit::Command;
 use crate::log::shared::Shared;
 use crate::note::{LogKey, VerifierKey};
+use crate::published::MAX_OPENED;
 use crate::record::{LogStop, NewRecord, Payload, Prepared, Record, RecordError, Redaction, Subject};
 use crate::source::{ReadError, read_records};
 use crate::vfs::Vfs;
@@ -133,7 +134,7 @@ pub enum AppendError {
     /// The record cannot be written as it is.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// An object that it brings along, or the rest of it, is too many bytes for one write.
+    /// An object that it brings along, the values of people in it, or the rest of it, is too many bytes for one write.
     #[error("an object that the record rests on has {found} bytes, wanted at most {limit}; make it smaller")]
     TooLarge {
         /// Bytes of the object.
@@ -295,7 +296,12 @@ impl Log {
             return Err(self.shared.poison_error());
         }
         let mut prepared = Box::new(Prepared::new(record, &self.cluster)?);
-        let limit = self.limit;
+        let (limit, most) = (self.limit, usize::try_from(MAX_OPENED).unwrap_or(usize::MAX));
+        // Whoever reads the openings of 256 records knows how long they can be.
+        let opened = prepared.opened();
+        if opened > most {
+            return Err(AppendError::TooLarge { found: opened, limit: most });
+        }
         let parts = prepared.split(limit).map_err(|found| AppendError::TooLarge { found, limit })?;
         // What does not fit beside the record is durable before it. Should the record not follow, nothing cites it.
         for objects in parts {

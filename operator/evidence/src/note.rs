@@ -10,7 +10,7 @@ use crate::hash::{TreeHash, clip};
 /// C2SP's type byte for an Ed25519 signature over the text of the note.
 const ED25519: u8 = 0x01;
 /// A checkpoint of ours has a few hundred bytes; room for many cosignatures, none for an attack on memory.
-const MAX_NOTE: usize = 1 << 20;
+pub(crate) const MAX_NOTE: usize = 1 << 20;
 
 /// A key, note or checkpoint that does not follow its format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

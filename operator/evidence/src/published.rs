@@ -9,12 +9,21 @@ use std::io;
 
 use crate::hash::Digest;
 use crate::head::Head;
-use crate::note::{Checkpoint, Note};
+use crate::note::{Checkpoint, MAX_NOTE, Note};
 use crate::record::Record;
 use crate::source::{
     ReadError, Source, bundle_width, cited as cited_by, object_path, openings_path, read, read_bundle,
 };
-use crate::tile::{TILE_WIDTH, TilePath, parse_index_path};
+use crate::tile::{MAX_ENTRY, TILE_WIDTH, TilePath, parse_index_path};
+
+/// Bytes of a stored object, at most. The log writes none that is larger; by its usual settings it stops at half.
+pub const MAX_OBJECT: u64 = 8 << 20;
+/// Bytes that the values of people in one record take as openings, at most. The log takes no record with more.
+pub const MAX_OPENED: u64 = 128 << 10;
+/// Bytes of any published file, at most: openings are the largest.
+pub const MAX_FILE: u64 = TILE_WIDTH * MAX_OPENED;
+/// Missing files after which a copy is given up: more than people look at one by one, and a checkpoint can claim any.
+const MAX_MISSING: usize = 1000;
 
 /// A published file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +54,23 @@ impl Published {
         (file.to_string() == path).then_some(file)
     }
 
+    /// Bytes that such a file has at most, by the format.
+    pub fn max_bytes(self) -> u64 {
+        match self {
+            Self::Checkpoint => MAX_NOTE as u64,
+            Self::Tile(TilePath::Hashes { width, .. }) => u64::from(width) * 32,
+            // Each entry has its length in two bytes before it.
+            Self::Tile(TilePath::Entries { width, .. }) => u64::from(width) * (MAX_ENTRY as u64 + 2),
+            Self::Object(_) => MAX_OBJECT,
+            Self::Openings(_) => MAX_FILE,
+        }
+    }
+
+    /// Bytes that the file at a path has at most: for a path that no published file has, those of the largest.
+    pub(crate) fn most_bytes(path: &str) -> u64 {
+        Self::parse(path).map_or(MAX_FILE, Self::max_bytes)
+    }
+
     /// Whether the file may have other bytes later: only the checkpoint and openings. All others may be cached.
     pub fn is_mutable(self) -> bool {
         matches!(self, Self::Checkpoint | Self::Openings(_))
@@ -62,23 +88,20 @@ impl fmt::Display for Published {
     }
 }
 
-/// The tiles and bundles of a log of `size` entries, lowest level first.
-pub fn tiles(size: u64) -> Vec<TilePath> {
-    let mut tiles = Vec::new();
-    for index in 0..size.div_ceil(TILE_WIDTH) {
-        tiles.push(TilePath::Entries { index, width: bundle_width(index, size) });
-    }
-    let mut at_level = size;
-    for level in 0u8.. {
-        if at_level == 0 {
-            break;
-        }
-        for index in 0..at_level.div_ceil(TILE_WIDTH) {
-            tiles.push(TilePath::Hashes { level, index, width: bundle_width(index, at_level) });
-        }
-        at_level /= TILE_WIDTH;
-    }
-    tiles
+/// The tiles and bundles of a log of `size` entries, lowest level first. One after the other: a checkpoint may claim any
+/// size.
+pub fn tiles(size: u64) -> impl Iterator<Item = TilePath> {
+    let bundles = (0..size.div_ceil(TILE_WIDTH))
+        .map(move |index| TilePath::Entries { index, width: bundle_width(index, size) });
+    let levels = std::iter::successors(Some(size), |at_level| Some(at_level / TILE_WIDTH));
+    let hashes = (0u8..).zip(levels.take_while(|at_level| *at_level > 0)).flat_map(|(level, at_level)| {
+        (0..at_level.div_ceil(TILE_WIDTH)).map(move |index| TilePath::Hashes {
+            level,
+            index,
+            width: bundle_width(index, at_level),
+        })
+    });
+    bundles.chain(hashes)
 }
 
 /// What a copy was made of.
@@ -97,6 +120,9 @@ pub struct Copied {
 /// Copies a log, also while it is written: the checkpoint first, then all that it covers, and the objects that its
 /// records cite; openings on request. `put` gets each path and its bytes, the checkpoint last. Nothing is verified:
 /// verify the copy.
+///
+/// # Errors
+/// What `put` says; a file that cannot be read; a log of which a thousand tiles are missing.
 pub fn copy<S: Source + ?Sized>(
     source: &S,
     openings: bool,
@@ -124,6 +150,7 @@ pub fn copy<S: Source + ?Sized>(
         }
         match found {
             Some((path, bytes)) => keep(&mut copied, &path, &bytes)?,
+            None if copied.missing.len() == MAX_MISSING => return Err(ReadError::Missing(tile.to_string())),
             None => copied.missing.push(tile.to_string()),
         }
     }
@@ -182,13 +209,32 @@ mod tests {
 
     #[test]
     fn tiles_of_a_log_are_all_of_them() {
-        let names = |size| tiles(size).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let names = |size| tiles(size).map(|tile| tile.to_string()).collect::<Vec<_>>();
         assert!(names(0).is_empty());
         assert_eq!(names(1), ["tile/entries/000.p/1", "tile/0/000.p/1"]);
         assert_eq!(
             names(257),
             ["tile/entries/000", "tile/entries/001.p/1", "tile/0/000", "tile/0/001.p/1", "tile/1/000.p/1"]
         );
+        // What a checkpoint claims costs nothing before it is read.
+        assert_eq!(tiles(u64::MAX).nth(1).unwrap().to_string(), "tile/entries/001");
+    }
+
+    #[test]
+    fn every_file_has_a_bound() {
+        let object = object_path(&Digest::of(b"x"));
+        for (path, most) in [
+            ("checkpoint", 1 << 20),
+            ("tile/0/000", 8192),
+            ("tile/0/000.p/3", 96),
+            ("tile/entries/000", 256 * 65_537),
+            ("tile/entries/000.p/2", 2 * 65_537),
+            ("openings/000", 32 << 20),
+            (&object, 8 << 20),
+        ] {
+            assert_eq!(Published::parse(path).unwrap().max_bytes(), most, "{path}");
+            assert!(most <= MAX_FILE);
+        }
     }
 
     proptest! {

@@ -5,8 +5,10 @@ use std::io;
 use crate::hash::{Digest, TreeHash};
 use crate::inputs::{InputsError, expand};
 use crate::merkle::{NodeReader, root_of};
+use crate::published::Published;
 use crate::record::{Object, Opening, Payload, Record, RecordError};
 use crate::tile::{TILE_WIDTH, TilePath, index_path, split_bundle};
+use crate::untrusted::{self, Unfit};
 use crate::vfs::{DirFs, Listed, Vfs};
 
 /// Where the files of a log are read from. Paths are those of the log's directory: `checkpoint`, `tile/…`,
@@ -31,13 +33,15 @@ fn absent(result: io::Result<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
+/// A log that somebody handed over: what is no regular file of a size that the format allows is an [`Unfit`] inside the
+/// error.
 impl Source for DirFs {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        absent(Vfs::read(self, path))
+        absent(untrusted::read(self.root(), path, Published::most_bytes(path)))
     }
 
     fn list(&self, dir: &str) -> io::Result<Option<Vec<Listed>>> {
-        Vfs::list(self, dir).map(Some)
+        untrusted::list(self.root(), dir).map(Some)
     }
 }
 
@@ -65,6 +69,9 @@ pub enum ReadError {
     /// The file is not there.
     #[error("{0} is missing")]
     Missing(String),
+    /// What is there is no file of a log.
+    #[error(transparent)]
+    Unfit(Unfit),
     /// The file's content is not what the log needs.
     #[error("{path}, byte {byte}: {what}")]
     Damaged {
@@ -91,8 +98,28 @@ impl From<InputsError> for ReadError {
     }
 }
 
-pub(crate) fn read<S: Source + ?Sized>(source: &S, path: &str) -> Result<Option<Vec<u8>>, ReadError> {
-    source.read(path).map_err(|error| ReadError::Io { path: path.to_owned(), error })
+impl ReadError {
+    pub(crate) fn io(path: &str, error: io::Error) -> Self {
+        match error.downcast::<Unfit>() {
+            Ok(unfit) => Self::Unfit(unfit),
+            Err(error) => Self::Io { path: path.to_owned(), error },
+        }
+    }
+}
+
+/// A file of a log, or nothing when it is not there.
+///
+/// # Errors
+/// It cannot be read, or is larger than the format allows, wherever it came from.
+pub fn read<S: Source + ?Sized>(source: &S, path: &str) -> Result<Option<Vec<u8>>, ReadError> {
+    let most = Published::most_bytes(path);
+    match source.read(path) {
+        Ok(Some(bytes)) if bytes.len() as u64 > most => {
+            Err(ReadError::Unfit(Unfit::too_large(path, most, Some(bytes.len() as u64))))
+        }
+        Ok(found) => Ok(found),
+        Err(error) => Err(ReadError::io(path, error)),
+    }
 }
 
 /// The file at a tile path; where only the full tile is there, that one. Gives the path that was read.

@@ -169,10 +169,19 @@ impl Findings {
         self.add(Finding { path: path.to_owned(), byte: None, record, what: what.to_owned(), missing: true });
     }
 
+    /// A file; nothing when it is not there, or cannot be one of a log, which is told.
+    fn file<S: Source + ?Sized>(&mut self, source: &S, path: &str) -> io::Result<Option<Vec<u8>>> {
+        read(source, path).or_else(|error| self.unreadable(error).map(|()| None))
+    }
+
     /// A file that could not be used. What could not be read at all is an error of the question, not of the log.
     fn unreadable(&mut self, error: ReadError) -> io::Result<()> {
         match error {
             ReadError::Io { path, error } => Err(io::Error::new(error.kind(), format!("{path}: {error}"))),
+            ReadError::Unfit(unfit) => {
+                self.wrong(&unfit.path, None, format!("wanted {}, found {}", unfit.wanted, unfit.found));
+                Ok(())
+            }
             ReadError::Missing(path) => {
                 self.missing(&path, None, "the checkpoint covers this file, and it is missing");
                 Ok(())
@@ -193,7 +202,7 @@ impl Findings {
 ///
 /// # Errors
 /// Only when a file cannot be read: then the question could not be asked. Everything that is wrong with the log is in
-/// the report.
+/// the report, also what is no regular file or larger than the format allows.
 pub fn verify<S: Source + ?Sized>(source: &S, options: &Options) -> io::Result<Report> {
     let mut findings = Findings::default();
     let mut summary = Summary::default();
@@ -254,9 +263,13 @@ fn read_checkpoint<S: Source + ?Sized>(
     findings: &mut Findings,
 ) -> io::Result<Option<(Note, Checkpoint)>> {
     const PATH: &str = "checkpoint";
-    let Some(bytes) = source.read(PATH)? else {
-        findings.missing(PATH, None, "there is no checkpoint, hence no log");
-        return Ok(None);
+    let bytes = match read(source, PATH) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => {
+            findings.missing(PATH, None, "there is no checkpoint, hence no log");
+            return Ok(None);
+        }
+        Err(error) => return findings.unreadable(error).map(|()| None),
     };
     let parsed = Note::parse(&bytes).and_then(|n| Checkpoint::parse(n.text()).map(|c| (n, c)));
     match parsed {
@@ -353,11 +366,17 @@ fn compare_tile<S: Source + ?Sized>(
 }
 
 /// The hashes that tile 0/`index` holds, to go on with where a bundle is missing.
-fn leaf_hashes<S: Source + ?Sized>(source: &S, index: u64, width: u16) -> io::Result<Vec<TreeHash>> {
+fn leaf_hashes<S: Source + ?Sized>(
+    source: &S,
+    index: u64,
+    width: u16,
+    findings: &mut Findings,
+) -> io::Result<Vec<TreeHash>> {
     let path = TilePath::Hashes { level: 0, index, width };
-    let bytes = match source.read(&path.to_string())? {
+    let bytes = match findings.file(source, &path.to_string())? {
         Some(bytes) => bytes,
-        None => source.read(&path.full().to_string())?.unwrap_or_default(),
+        None if path.full() != path => findings.file(source, &path.full().to_string())?.unwrap_or_default(),
+        None => Vec::new(),
     };
     Ok(bytes.as_chunks::<32>().0.iter().take(usize::from(width)).map(|h| TreeHash(*h)).collect())
 }
@@ -383,7 +402,7 @@ fn check_tree<S: Source + ?Sized>(
         };
         let hashes = match &entries {
             Some(entries) => entries.iter().map(|e| leaf_hash(e)).collect(),
-            None => leaf_hashes(source, bundle, width)?,
+            None => leaf_hashes(source, bundle, width, findings)?,
         };
         if hashes.len() != usize::from(width) {
             let what = "neither entries nor hashes are there: nothing after this can be checked";

@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use placet_evidence::note::{Checkpoint, Note};
 use placet_evidence::verify::{self, Options, Outcome, Report};
-use placet_evidence::{DirFs, Head, Source, VerifierKey};
+use placet_evidence::{DirFs, Head, Source, VerifierKey, source};
 use placet_gate::visible;
 use serde_json::{Value, json};
 
@@ -71,7 +71,7 @@ impl Log<'_> {
 
     /// Number of records that its checkpoint covers.
     pub fn size(&self) -> anyhow::Result<u64> {
-        let bytes = self.source().read("checkpoint")?.with_context(|| match self {
+        let bytes = source::read(self.source(), "checkpoint")?.with_context(|| match self {
             Log::Dir(dir) => format!("{}: wanted a log, found no checkpoint", dir.root().display()),
             Log::Cluster(_) => "the operator's log has no checkpoint yet".to_owned(),
         })?;
@@ -191,6 +191,7 @@ mod tests {
     use crate::testing::{Answers, cluster};
 
     const HEAD: &str = "/api/v1/namespaces/placet-system/configmaps/placet-log-head";
+    const SERVICE: &str = "/api/v1/namespaces/placet-system/services/placet";
     const KEY: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
 
     #[test]
@@ -233,8 +234,57 @@ mod tests {
 
     #[test]
     fn without_the_readers_secret_the_error_says_who_grants_it() {
-        let (cluster, _) = cluster(Answers::default());
+        let answers = Answers::default().with(&format!("GET {SERVICE}"), 200, &json!({}));
+        let (cluster, _) = cluster(answers);
         let e = ClusterLog::open(&cluster).err().unwrap().to_string();
-        assert!(e.contains("placet-read-log"), "{e}");
+        assert!(e.contains("the rights of the Role placet-read-log"), "{e}");
+    }
+
+    #[test]
+    fn after_an_uninstallation_the_error_says_where_the_log_lies() {
+        let secret = "/api/v1/namespaces/placet-system/secrets/placet-read-log";
+        let there = json!({"data": {"key": "YWJj"}});
+        let forbidden = |message: &str| json!({"kind": "Status", "reason": "Forbidden", "message": message});
+        let no_role = "secrets \"placet-read-log\" is forbidden: User \"ada\" cannot get resource \"secrets\": RBAC: \
+                       role.rbac.authorization.k8s.io \"placet-read-log\" not found";
+        let service = format!("GET {SERVICE}");
+        for (what, answers, gone) in [
+            ("no Secret", Answers::default(), true),
+            ("no Service", Answers::default().with(&format!("GET {secret}"), 200, &there), true),
+            (
+                "no Role",
+                Answers::default().with(&format!("GET {secret}"), 403, &forbidden(no_role)).with(
+                    &service,
+                    403,
+                    &forbidden("no"),
+                ),
+                true,
+            ),
+            (
+                "no rights",
+                Answers::default().with(&format!("GET {secret}"), 403, &forbidden("no")).with(
+                    &service,
+                    403,
+                    &forbidden("no"),
+                ),
+                false,
+            ),
+            (
+                "no checkpoint yet",
+                Answers::default().with(&format!("GET {secret}"), 200, &there).with(
+                    &service,
+                    200,
+                    &json!({}),
+                ),
+                false,
+            ),
+        ] {
+            let (cluster, _) = cluster(answers);
+            let tried = ClusterLog::open(&cluster).and_then(|log| Log::Cluster(log).size());
+            let e = text::chain(&tried.unwrap_err());
+            assert_eq!(e.contains("claim log-placet-0") && e.contains("kubectl cp"), gone, "{what}: {e}");
+            assert_eq!(e.contains("is not installed"), gone, "{what}: {e}");
+            assert!(!gone || !e.contains("Role placet-read-log in namespace"), "{what}: {e}");
+        }
     }
 }

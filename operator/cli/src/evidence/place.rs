@@ -7,7 +7,7 @@ use anyhow::bail;
 use placet_evidence::Source;
 use serde_json::Value;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Operator, Refused};
 use crate::{sys, text};
 
 /// Header with the token of those who read the log.
@@ -30,9 +30,10 @@ impl<'a> ClusterLog<'a> {
     pub fn open(cluster: &'a Cluster) -> anyhow::Result<Self> {
         let token = match cluster.token("read-log")? {
             Ok(token) => token,
+            Err(why) if role_gone(cluster, &why) || gone(cluster)? => bail!("{}", removed(cluster, &why)),
             Err(why) => bail!(
                 "the evidence log may not be read: {why}; wanted the rights of the Role {0}-read-log in namespace {1}, which \
-                 the platform team binds, or a copy of the log (--dir)",
+                 the platform team binds while Placet is installed, or a copy of the log (--dir)",
                 cluster.operator.release,
                 cluster.operator.namespace
             ),
@@ -59,6 +60,35 @@ impl<'a> ClusterLog<'a> {
     }
 }
 
+/// Whether the operator's Service is gone, as far as that may be looked at: with it everything that the chart brought.
+fn gone(cluster: &Cluster) -> anyhow::Result<bool> {
+    let Operator { namespace, release } = &cluster.operator;
+    match cluster.get_path(&format!("/api/v1/namespaces/{namespace}/services/{release}")) {
+        Ok(found) => Ok(found.is_none()),
+        // Who reads the log need not be allowed to look at Services.
+        Err(e) if e.downcast_ref::<Refused>().is_some() => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Whether the API server's refusal says that the Role is gone, which somebody is still bound to.
+fn role_gone(cluster: &Cluster, why: &str) -> bool {
+    why.contains(&format!("\"{}-read-log\" not found", cluster.operator.release))
+}
+
+/// What is left of an installation that is gone, and how to read its log.
+fn removed(cluster: &Cluster, why: &str) -> String {
+    let Operator { namespace, release } = &cluster.operator;
+    format!(
+        "Placet is not installed as {release} in namespace {namespace} ({why}), so nobody answers for its log. If it was \
+         uninstalled, the log still lies on the volume of the claim log-{release}-0, in the directory log, and its public \
+         key and head in the ConfigMap {release}-log-head (both in namespace {namespace}). To read it, install again \
+         under the same name, which goes on with the same log; or mount the claim read-only into a pod, copy the \
+         directory out (kubectl cp) and give it: placet evidence verify DIR, or --dir DIR. If it is installed elsewhere: \
+         --operator-namespace, --operator-release"
+    )
+}
+
 impl Source for ClusterLog<'_> {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         let mut headers = vec![(READER, self.token.as_str())];
@@ -66,6 +96,18 @@ impl Source for ClusterLog<'_> {
             let Some(names) = &self.names else { return Ok(None) };
             headers.push((NAMES, names));
         }
-        self.cluster.log_file(path, &headers).map_err(|e| io::Error::other(text::chain(&e)))
+        let cluster = self.cluster;
+        let told = |e: anyhow::Error| {
+            // A proxy without a Service answers as one without the file, or that nobody stands behind it.
+            let why = text::chain(&e);
+            io::Error::other(if gone(cluster).unwrap_or(false) { removed(cluster, &why) } else { why })
+        };
+        match cluster.log_file(path, &headers) {
+            Ok(None) if path == "checkpoint" && gone(cluster).unwrap_or(false) => {
+                let why = format!("there is no Service {}", cluster.operator.release);
+                Err(io::Error::other(removed(cluster, &why)))
+            }
+            other => other.map_err(told),
+        }
     }
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use placet_evidence::note::{Checkpoint, Note};
-use placet_evidence::source::{object_path, openings_path, read_inputs, read_records};
-use placet_evidence::tile::TilePath;
-use placet_evidence::{Decision, Digest, Payload, Source};
+use placet_evidence::published::tiles;
+use placet_evidence::source::{object_path, openings_path, read, read_inputs, read_records};
+use placet_evidence::{Decision, Digest, DirFs, Payload, Source};
 
 use crate::sys;
 
@@ -16,13 +16,12 @@ const WIDTH: u64 = 256;
 
 /// Copies a log into a directory.
 pub fn run(source: &dyn Source, to: &Path) -> anyhow::Result<u8> {
-    let bytes = source.read("checkpoint")?.context("wanted a log, found no checkpoint")?;
+    let bytes = read(source, "checkpoint")?.context("wanted a log, found no checkpoint")?;
     let checkpoint = Checkpoint::parse(Note::parse(&bytes)?.text())?;
     let size = checkpoint.size;
-    let old = to.join("checkpoint");
-    if old.exists() {
-        let old = Checkpoint::parse(Note::parse(sys::read_text(&old)?.as_bytes())?.text())
-            .with_context(|| format!("{}: wanted a copy of a log", to.display()))?;
+    let copy = || format!("{}: wanted a copy of a log", to.display());
+    if let Some(old) = read(&DirFs::new(to), "checkpoint").with_context(copy)? {
+        let old = Note::parse(&old).and_then(|note| Checkpoint::parse(note.text())).with_context(copy)?;
         if old.origin != checkpoint.origin || old.size > size {
             bail!(
                 "{}: it holds {} with {} records, the log is {} with {size}; pull into another directory, and ask why",
@@ -40,9 +39,9 @@ pub fn run(source: &dyn Source, to: &Path) -> anyhow::Result<u8> {
         if to.join(full.to_string()).exists() {
             continue;
         }
-        let (path, bytes) = match source.read(&tile.to_string())? {
+        let (path, bytes) = match read(source, &tile.to_string())? {
             Some(bytes) => (tile, bytes),
-            None => (full, source.read(&full.to_string())?.with_context(|| format!("{tile} is missing"))?),
+            None => (full, read(source, &full.to_string())?.with_context(|| format!("{tile} is missing"))?),
         };
         sys::write(&to.join(path.to_string()), &bytes)?;
         copied += 1;
@@ -69,14 +68,14 @@ pub fn run(source: &dyn Source, to: &Path) -> anyhow::Result<u8> {
         if to.join(&path).exists() {
             continue;
         }
-        let bytes = source.read(&path)?.with_context(|| format!("{path} is cited and missing"))?;
+        let bytes = read(source, &path)?.with_context(|| format!("{path} is cited and missing"))?;
         sys::write(&to.join(&path), &bytes)?;
         copied += 1;
     }
     let mut openings = 0;
     for bundle in personal {
         let path = openings_path(bundle);
-        if let Some(bytes) = source.read(&path)? {
+        if let Some(bytes) = read(source, &path)? {
             sys::write(&to.join(&path), &bytes)?;
             openings += 1;
         }
@@ -88,39 +87,4 @@ pub fn run(source: &dyn Source, to: &Path) -> anyhow::Result<u8> {
         cited.len()
     ));
     Ok(0)
-}
-
-/// Every tile that the checkpoint of a log of `size` records covers: entries, then hashes by level.
-fn tiles(size: u64) -> Vec<TilePath> {
-    let width = |index: u64, of: u64| u16::try_from((of - index * WIDTH).min(WIDTH)).unwrap_or(256);
-    let mut out: Vec<TilePath> = (0..size.div_ceil(WIDTH))
-        .map(|index| TilePath::Entries { index, width: width(index, size) })
-        .collect();
-    let mut level = 0_u8;
-    let mut at_level = size;
-    while at_level > 0 {
-        out.extend((0..at_level.div_ceil(WIDTH)).map(|index| TilePath::Hashes {
-            level,
-            index,
-            width: width(index, at_level),
-        }));
-        at_level /= WIDTH;
-        level += 1;
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tiles_of_a_log() {
-        let names: Vec<String> = tiles(257).iter().map(ToString::to_string).collect();
-        assert_eq!(
-            names,
-            ["tile/entries/000", "tile/entries/001.p/1", "tile/0/000", "tile/0/001.p/1", "tile/1/000.p/1"]
-        );
-        assert!(tiles(0).is_empty());
-    }
 }

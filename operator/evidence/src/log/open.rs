@@ -19,6 +19,7 @@ use crate::log::shared::Shared;
 use crate::log::{AppendError, Config, Log, heads};
 use crate::merkle::TileEdge;
 use crate::note::{Checkpoint, LogKey, Note, NoteError};
+use crate::published::MAX_OBJECT;
 use crate::record::{
     Gap, GapReason, Kind, LogBegin, LogStart, NewRecord, Payload, Record, RecordError, Subject,
 };
@@ -479,7 +480,7 @@ pub(super) fn open(
         shared,
         vfs,
         cluster: config.cluster.clone(),
-        limit: usize::try_from(config.segment_bytes / 4).unwrap_or(usize::MAX),
+        limit: usize::try_from((config.segment_bytes / 4).min(MAX_OBJECT)).unwrap_or(usize::MAX),
         verifier,
         threads: Mutex::new(threads),
         lock: Some(lock),

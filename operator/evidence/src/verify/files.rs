@@ -7,8 +7,11 @@ use super::records::Walk;
 use crate::hash::Digest;
 use crate::note::Checkpoint;
 use crate::published::Published;
-use crate::source::{Source, bundle_width};
+use crate::source::{ReadError, Source, bundle_width};
 use crate::tile::{TILE_WIDTH, TilePath};
+
+/// Directories below one another in a log, at most: a level, seven groups of an index, its partial tiles.
+const MAX_DEPTH: usize = 12;
 
 /// Goes through the files of the published directories, where the source can list.
 pub(super) fn check_all<S: Source + ?Sized>(
@@ -21,7 +24,7 @@ pub(super) fn check_all<S: Source + ?Sized>(
 ) -> io::Result<()> {
     let mut files = Vec::new();
     for dir in ["tile", "objects", "openings"] {
-        if !list_below(source, dir, &mut files)? {
+        if !list_below(source, dir, 0, &mut files, findings)? {
             not_checked.push("files that the log does not lead to: this source cannot list".to_owned());
             return Ok(());
         }
@@ -38,14 +41,15 @@ pub(super) fn check_all<S: Source + ?Sized>(
             Some(Published::Object(digest)) if walk.cited.contains(&digest) => {}
             Some(Published::Object(digest)) => {
                 uncited += 1;
-                if source.read(&path)?.is_some_and(|bytes| Digest::of(&bytes) != digest) {
+                if findings.file(source, &path)?.is_some_and(|bytes| Digest::of(&bytes) != digest) {
                     findings.wrong(&path, None, "the object does not have this digest".to_owned());
                 }
             }
             Some(Published::Openings(bundle)) if bundle > checkpoint.size / TILE_WIDTH => beyond += 1,
             Some(Published::Openings(bundle)) if walk.opened.contains(&bundle) => {}
             // An empty one is what erasing the last opening leaves behind.
-            Some(Published::Openings(_)) if source.read(&path)?.is_none_or(|bytes| bytes.is_empty()) => {}
+            Some(Published::Openings(_))
+                if findings.file(source, &path)?.is_none_or(|bytes| bytes.is_empty()) => {}
             // Those of the next record, in a log that is being written.
             Some(Published::Openings(bundle)) if bundle * TILE_WIDTH >= checkpoint.size => beyond += 1,
             Some(Published::Openings(_)) => {
@@ -64,13 +68,25 @@ pub(super) fn check_all<S: Source + ?Sized>(
     Ok(())
 }
 
-fn list_below<S: Source + ?Sized>(source: &S, dir: &str, files: &mut Vec<String>) -> io::Result<bool> {
-    let Some(names) = source.list(dir)? else { return Ok(false) };
+fn list_below<S: Source + ?Sized>(
+    source: &S,
+    dir: &str,
+    depth: usize,
+    files: &mut Vec<String>,
+    findings: &mut Findings,
+) -> io::Result<bool> {
+    let names = match source.list(dir) {
+        Ok(Some(names)) => names,
+        Ok(None) => return Ok(false),
+        Err(error) => return findings.unreadable(ReadError::io(dir, error)).map(|()| true),
+    };
     for entry in names {
         let path = format!("{dir}/{}", entry.name);
         if !entry.is_dir {
             files.push(path);
-        } else if !list_below(source, &path, files)? {
+        } else if depth == MAX_DEPTH {
+            findings.wrong(&path, None, "no directory of a log lies so deep".to_owned());
+        } else if !list_below(source, &path, depth + 1, files, findings)? {
             return Ok(false);
         }
     }
@@ -102,15 +118,16 @@ fn check_tile<S: Source + ?Sized>(
     if name == path {
         return Ok(true);
     }
-    let whole = match source.read(&name)? {
+    let whole = match findings.file(source, &name)? {
         Some(bytes) => bytes,
-        None => match source.read(&newest.full().to_string())? {
+        None => match findings.file(source, &newest.full().to_string())? {
             Some(bytes) => bytes,
             // Its absence is told already.
             None => return Ok(true),
         },
     };
-    let part = source.read(path)?.unwrap_or_default();
+    // What is there and cannot be read is told.
+    let Some(part) = findings.file(source, path)? else { return Ok(true) };
     let wanted = match tile {
         TilePath::Hashes { width, .. } => Some(usize::from(width) * 32),
         TilePath::Entries { width, .. } => crate::tile::split_bundle(&whole)

@@ -99,6 +99,8 @@ pub(super) struct Walk {
     whole: bool,
     chain: HashMap<[u8; 16], TreeHash>,
     decisions: HashSet<u64>,
+    /// Lists of inputs that were followed: a log may name a long one in each of its records.
+    lists: HashSet<Digest>,
     pub(super) cited: HashSet<Digest>,
     /// Bundles whose openings file was judged, or cannot be.
     pub(super) opened: HashSet<u64>,
@@ -116,6 +118,7 @@ impl Walk {
             whole: true,
             chain: HashMap::new(),
             decisions: HashSet::new(),
+            lists: HashSet::new(),
             cited: HashSet::new(),
             opened: HashSet::new(),
             redacted: 0,
@@ -229,6 +232,9 @@ impl Walk {
     ) -> io::Result<()> {
         let Payload::Decision(Decision { snapshot, .. }) = &record.payload else { return Ok(()) };
         let [list] = snapshot.as_slice() else { return Ok(()) };
+        if !self.lists.insert(*list) {
+            return Ok(());
+        }
         // That it is missing or damaged is told already.
         let Ok(Some(object)) = read_object(source, list) else { return Ok(()) };
         match inputs::listed(list, object.bytes()) {
