@@ -65,7 +65,7 @@ impl Words {
 }
 
 /// Widest gate name and two spaces.
-const COLUMN: usize = 16;
+pub(crate) const COLUMN: usize = 16;
 
 /// A refusal for a terminal: headline, one block per open gate, and the command that shows the rest. Findings of one
 /// gate that differ in their role only are joined.

@@ -385,6 +385,62 @@ everything, with who can do what: placet why mr/v1 -n credit"
 fn names_are_joined_and_warnings_are_cut_when_shown() {
     let token = "0123456789abcdef0123456789abcdef";
     let names = BTreeMap::from([(token.to_owned(), "rita".to_owned())]);
+/// A pod with so many containers, whose images are named by `image`.
+fn crowd(containers: usize, image: impl Fn(usize) -> String) -> Answer {
+    let mut case = case("{title: crowd, workload: pod, decision: missing, expect: {}}");
+    let containers: Vec<Value> =
+        (0..containers).map(|i| json!({"name": format!("c{i}"), "image": image(i)})).collect();
+    case.with = Some(json!({"spec": {"containers": containers}}));
+    judged(&base(), &case, None).unwrap().1
+}
+
+#[test]
+fn an_image_is_one_finding_however_many_name_it() {
+    let answer = crowd(7000, |_| "registry.example/evil:1".into());
+    assert_eq!(answer.findings.len(), 1);
+    let text = answer.message_for(None, &BTreeMap::new());
+    assert!(text.contains("1 finding\n") && text.len() < 2000, "{text}");
+    let set = "set spec.containers[0].image, spec.containers[1].image, spec.containers[2].image, spec.containers[3].image \
+               and 6996 more with the same image to registry.example/evil@sha256:DIGEST";
+    assert!(text.contains(set), "{text}");
+    assert_eq!(
+        answer.findings[0].item,
+        "container c0, container c1, container c2, container c3 and 6996 more with the same image"
+    );
+    let two = crowd(2, |_| "registry.example/evil:1".into()).message_for(None, &BTreeMap::new());
+    assert!(two.contains("set spec.containers[0].image, spec.containers[1].image to "), "{two}");
+    // Two that name none have nothing in common.
+    assert_eq!(crowd(2, |_| String::new()).findings.len(), 2);
+}
+
+#[test]
+fn a_denial_has_a_bound_and_ends_with_the_command() {
+    let last = "everything, with who can do what: placet why mr/v1 -n credit";
+    let shown = |answer: &Answer| answer.message_for(Some(7), &BTreeMap::new());
+    // What a person would write is shown whole.
+    let answer = crowd(40, |i| format!("registry.example/part-{i}:1"));
+    let text = shown(&answer);
+    assert!(answer.findings.iter().all(|f| text.contains(&f.found)) && !text.contains("  … and "), "{text}");
+    assert_eq!(text.lines().count(), 1 + 2 * 41 + 1);
+    for (answer, findings) in [
+        (crowd(7000, |i| format!("registry.example/part-{i}:1")), 7001),
+        (crowd(100, |i| format!("registry.example/{}-{i}:1", "long".repeat(1000))), 101),
+        (crowd(1, |_| format!("registry.example/{}:1", "ü".repeat(800_000))), 2),
+    ] {
+        let text = shown(&answer);
+        assert!(text.len() < 32 << 10, "{} bytes", text.len());
+        assert!(text.lines().all(|line| line.chars().count() <= 2048));
+        assert!(text.starts_with("v1 is not cleared") && text.contains("(record 7)"), "{text}");
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.last(), Some(&last));
+        // Each finding that is shown has both of its lines, and the others are counted.
+        let whole = (lines.len() - 2) / 2;
+        let more = lines[lines.len() - 2].strip_prefix("  … and ").and_then(|l| l.strip_suffix(" more"));
+        assert_eq!(whole + more.map_or(0, |n| n.parse::<usize>().unwrap()), findings, "{text}");
+        assert!(whole >= 1);
+    }
+}
+
     let denied = case("{title: words, workload: pod, decision: rejected, expect: {}}");
     let (_, answer, _) = judged(&base(), &denied, None).unwrap();
     assert!(answer.message.contains(token) && !answer.message.contains("rita"));

@@ -175,7 +175,7 @@ const MAX_MESSAGE: usize = 2048;
 ///
 /// Its message is shown by terminals, and what it quotes may be anybody's.
 pub fn condition(type_: &str, status: &str, reason: &str, message: &str, generation: Option<i64>) -> Value {
-    let message: String = visible::line(message).chars().take(MAX_MESSAGE).collect();
+    let message = crate::status::cut(&visible::line(message), MAX_MESSAGE);
     json!({"type": type_, "status": status, "reason": reason, "message": message, "observedGeneration": generation})
 }
 

@@ -21,6 +21,7 @@ pub mod quota;
 pub mod receipts;
 pub mod reconcile;
 pub mod roles;
+mod retry;
 pub mod run;
 pub mod services;
 pub mod slim;

@@ -278,8 +278,7 @@ impl Reconciler {
             Work::Release(namespace, name) => self.raw(Kind::ModelRelease, namespace, name),
             Work::Object(kind, namespace, name) => self.raw(*kind, namespace, name),
         };
-        let version = object.as_ref().and_then(|o| o.pointer("/metadata/resourceVersion")?.as_str());
-        let version = version.unwrap_or_default().to_owned();
+        let version = object.as_ref().map(version).unwrap_or_default();
         let wait = self.retries().failed(&work, version, Failure::of(&error));
         let seconds = wait.as_secs_f64();
         tracing::warn!(?work, error = said(&error), seconds, "will be tried again");
@@ -496,6 +495,12 @@ impl Reconciler {
 
 fn policy(name: String) -> Work {
     Work::Object(Kind::ReleasePolicy, String::new(), name)
+}
+
+/// What of an object changes when somebody changes it, and not when its status is written.
+fn version(object: &Value) -> String {
+    let kept = ["uid", "generation", "annotations"];
+    kept.map(|field| object["metadata"][field].to_string()).join(" ")
 }
 
 fn generation(object: &Value) -> Option<i64> {

@@ -456,3 +456,25 @@ async fn an_approval_says_whether_it_can_count() {
     bed.turns(1).await;
     assert_eq!(counts("until-bert"), is("False", "Ended"));
 }
+
+/// Nothing can help but a change of the object: the API server is asked less and less, and at once when it changes.
+#[tokio::test]
+async fn a_status_that_is_called_invalid_is_written_less_and_less_until_the_object_changes() {
+    let site = Site::new();
+    let bed = cleared(&site);
+    bed.fake.hook(|asked, _| {
+        (asked.is_write() && asked.path.ends_with("/approvals/owner-bob/status")).then_some((422, "Invalid"))
+    });
+    let asked = |bed: &Bed| writes(&bed.fake.writes(), "/approvals/owner-bob/status").len();
+    bed.turns(300).await;
+    // 0, 1, 2, 4, 8, 16, 32, 64, 128 and 256 s: the first waits are shorter than the turns of this test.
+    let before = asked(&bed);
+    assert!((7..=11).contains(&before), "{before}");
+    bed.put(&approval("owner-bob", "bob", "Approve", "2026-11-05T10:00:00Z"));
+    bed.turns(1).await;
+    assert_eq!(asked(&bed), before + 1);
+    bed.turns(3).await;
+    assert!(asked(&bed) > before + 1, "a changed object is tried as often as at first");
+    // Everything else went on.
+    assert!(bed.status(Kind::Approval, "class-erin").is_object());
+}

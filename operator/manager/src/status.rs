@@ -18,6 +18,10 @@ use crate::ledger::Recorded;
 
 /// Findings per gate that fit a status; the total is given beside them.
 const MAX_FINDINGS: usize = 20;
+/// Policies that a status lists.
+const MAX_POLICIES: usize = 32;
+/// Risks that a status lists.
+const MAX_RISKS: usize = 64;
 /// Roles that a status lists.
 const MAX_APPROVERS: usize = 64;
 
@@ -81,11 +85,12 @@ pub fn release(
             out
         })
         .collect();
+    let policies = decision.policies.iter().take(MAX_POLICIES);
     let policies: Vec<Value> =
-        decision.policies.iter().map(|(name, digest)| json!({"name": name, "digest": digest})).collect();
+        policies.map(|(name, digest)| json!({"name": name, "digest": digest})).collect();
     let mut out = json!({
         "observedGeneration": generation,
-        "open": cut(&open, 256),
+        "open": line(&open),
         "gates": gates,
         "policies": policies,
         "decision": {"record": recorded.index, "digest": snapshot_digest},
@@ -137,8 +142,17 @@ fn finding(f: &placet_gate::finding::Finding, names: &Names) -> Value {
     out
 }
 
-fn cut(text: &str, max: usize) -> String {
-    text.chars().take(max).collect()
+/// A text of at most `max` characters, as a schema counts them; one that is cut ends with a mark.
+pub(crate) fn cut(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max.saturating_sub(1)) {
+        Some((at, last)) if at + last.len_utf8() < text.len() => format!("{}…", &text[..at]),
+        _ => text.to_owned(),
+    }
+}
+
+/// What a line of a status has room for: people choose their names, and what is chosen has no bound.
+fn line(text: &str) -> String {
+    cut(&visible::line(text), 256)
 }
 
 fn verdict(verdict: GateVerdict) -> &'static str {
@@ -191,7 +205,7 @@ pub fn system(
         out["class"] = class.to_string().into();
     }
     if let Some(derived) = derived.filter(|d| !d.basis.is_empty()) {
-        out["classBasis"] = derived.in_words().iter().take(32).map(|b| cut(b, 256)).collect();
+        out["classBasis"] = derived.in_words().iter().take(32).map(|b| line(b)).collect();
     }
     if let (Some(classification), Ok(content)) = (&object.classification, &object.record.digest) {
         out["digests"] = json!({"content": content, "classification": classification});
@@ -219,12 +233,13 @@ pub fn assessment(
     };
     let risks: Vec<Value> = good
         .iter()
+        .take(MAX_RISKS)
         .map(|s| {
             json!({
                 "id": s.id,
                 "inherent": s.inherent.to_string(),
                 "residual": s.residual.to_string(),
-                "arithmetic": cut(&s.arithmetic, 256),
+                "arithmetic": line(&s.arithmetic),
                 "digest": object.risk_digests().get(&s.id),
             })
         })
@@ -329,7 +344,7 @@ pub fn approval(
         ],
     });
     if let Some(standing) = standing {
-        out["by"] = with_names(&standing.who().to_string(), names).into();
+        out["by"] = line(&with_names(&standing.who().to_string(), names)).into();
     }
     out
 }
@@ -382,14 +397,14 @@ pub fn acceptance(
         ],
     });
     if let Some(standing) = standing {
-        out["by"] = with_names(&standing.creator.to_string(), names).into();
+        out["by"] = line(&with_names(&standing.creator.to_string(), names)).into();
     }
     if let Ok(digest) = &object.record.digest {
         out["digest"] = digest.clone().into();
     }
     if let Some(spec) = spec {
         let risks: Vec<&str> = spec.risks.iter().map(|r| r.id.as_str()).collect();
-        out["risks"] = cut(&risks.join(", "), 256).into();
+        out["risks"] = line(&risks.join(", ")).into();
     }
     out
 }
@@ -422,7 +437,11 @@ pub fn policy(
         out["digest"] = digest.clone().into();
     }
     if let Ok(spec) = &object.spec {
-        out["appliesTo"] = cut(&spec.applies_to.in_words(), 256).into();
+        out["appliesTo"] = line(&spec.applies_to.in_words()).into();
     }
     out
 }
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

@@ -4,6 +4,7 @@ use placet_api::modelrelease::ModelReleaseSpec;
 use placet_api::releasepolicy::ReleasePolicySpec;
 
 use super::image::Reference;
+use super::listing::Uses;
 use super::subject::{Change, Subject};
 use super::{Answer, Effect, Facts, ImageUse, Mode, Operation, Request, listing, say};
 use crate::decision::{Cleared, Decision, Lapse};
@@ -16,6 +17,9 @@ const GATE: Gate = Gate::Workload;
 pub(super) const AUTHOR: &str = "data scientist";
 /// Who writes policies and runs the operator.
 pub(super) const PLATFORM: &str = "platform team";
+
+/// Images that one finding lists; beyond, they are counted.
+const LISTED: usize = 32;
 
 /// Judges a request. Total: any input gives an answer, and what is not known is not allowed where the mode enforces.
 pub fn judge(request: &Request<'_>, subject: &Subject, facts: &Facts<'_>) -> Answer {
@@ -115,8 +119,8 @@ fn with_release<'a>(
         let (matched, _) =
             policy::matching(facts.policies.iter().map(AsRef::as_ref), class, facts.namespace_labels);
         let policies: Vec<&ReleasePolicySpec> = matched.iter().filter_map(|p| p.spec.as_ref().ok()).collect();
-        for image in subject.images.iter().filter(|i| outsider(i)) {
-            let reference = Reference::parse(&image.image);
+        for image in &Uses::of(subject.images.iter().filter(|i| outsider(i))) {
+            let reference = Reference::parse(image.image());
             if reference.pinned().is_none() {
                 not_pinned(own, subject, image, &reference, spec, &policies);
             } else if let Some(spec) = spec
@@ -156,8 +160,8 @@ fn without_release(subject: &Subject, namespace: &str, facts: &Facts<'_>, own: &
     }
     let policies: Vec<&ReleasePolicySpec> = matched.iter().filter_map(|p| p.spec.as_ref().ok()).collect();
     let mut outsiders: Vec<&str> = Vec::new();
-    for image in &subject.images {
-        let reference = Reference::parse(&image.image);
+    for image in &Uses::of(subject.images.iter()) {
+        let reference = Reference::parse(image.image());
         let fits = if reference.pinned().is_some() {
             listing::on_platform(&policies, &reference)
         } else {
@@ -165,7 +169,7 @@ fn without_release(subject: &Subject, namespace: &str, facts: &Facts<'_>, own: &
             listing::repository_on_platform(&policies, &reference)
         };
         if !fits {
-            outsiders.push(if image.image.is_empty() { "(no image)" } else { &image.image });
+            outsiders.push(if image.image().is_empty() { "(no image)" } else { image.image() });
         }
     }
     if matched.is_empty() && unclear.is_empty() {
@@ -186,7 +190,12 @@ fn without_release(subject: &Subject, namespace: &str, facts: &Facts<'_>, own: &
         "no release is named, and there is no image".to_owned()
     } else {
         outsiders.dedup();
-        format!("no release is named, and these are not on the platform list: {}", outsiders.join(", "))
+        let shown = outsiders.iter().take(LISTED).copied().collect::<Vec<_>>().join(", ");
+        let more = match outsiders.len().saturating_sub(LISTED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("no release is named, and these are not on the platform list: {shown}{more}")
     };
     own.not_met(
         GATE,
@@ -202,21 +211,23 @@ fn without_release(subject: &Subject, namespace: &str, facts: &Facts<'_>, own: &
 fn not_pinned(
     own: &mut Outcome,
     subject: &Subject,
-    image: &ImageUse,
+    image: &Uses<'_>,
     reference: &Reference<'_>,
     release: Option<&ModelReleaseSpec>,
     policies: &[&ReleasePolicySpec],
 ) {
-    let field = image.field(subject.kind);
+    let field = image.fields(subject.kind);
     let found = match (reference.digest, reference.tag) {
-        _ if image.image.is_empty() => format!("{field} names no image"),
+        _ if image.image().is_empty() => format!("{field} names no image"),
         (Some(digest), _) => format!(
             "{} is pinned by {digest}, which is not sha256: and 64 lower-case hexadecimal digits",
             reference.repository
         ),
-        (None, Some(_)) => format!("{} is named by a tag, which can be moved to another image", image.image),
+        (None, Some(_)) => {
+            format!("{} is named by a tag, which can be moved to another image", image.image())
+        }
         (None, None) => {
-            format!("{} is named without a digest, which means the tag latest", image.image)
+            format!("{} is named without a digest, which means the tag latest", image.image())
         }
     };
     let forms = listing::pinned_forms(release, policies, reference);
@@ -240,7 +251,7 @@ fn repository<'a>(reference: &Reference<'a>) -> &'a str {
 fn not_listed(
     own: &mut Outcome,
     subject: &Subject,
-    image: &ImageUse,
+    image: &Uses<'_>,
     reference: &Reference<'_>,
     release: &str,
     spec: &ModelReleaseSpec,
@@ -250,14 +261,14 @@ fn not_listed(
     let known = listing::pinned_forms(Some(spec), policies, reference);
     let instead = match known.as_slice() {
         [] => format!("use an image of the release (kubectl get mr {release} -n {namespace} -o yaml)"),
-        forms => format!("set {} to {}", image.field(subject.kind), forms.join(" or ")),
+        forms => format!("set {} to {}", image.fields(subject.kind), forms.join(" or ")),
     };
     own.not_met(
         GATE,
         Reason::ImageNotListed,
         image.item(),
         format!("an image of release {release}, or a platform image"),
-        format!("{} is neither", image.image),
+        format!("{} is neither", image.image()),
         AUTHOR,
         format!(
             "{instead}; or, if it holds no model, ask the {PLATFORM} for it in platformImages (kubectl explain \

@@ -1,9 +1,60 @@
 //! Which images may run: those of the release, and those that the platform's policies list.
 
+use std::collections::BTreeMap;
+
 use placet_api::modelrelease::{ArtifactKind, ModelReleaseSpec};
 use placet_api::releasepolicy::ReleasePolicySpec;
 
 use super::image::Reference;
+use super::{ImageUse, Workload};
+
+/// Containers and volumes that are named one by one where they share an image; beyond, they are counted.
+const NAMED: usize = 4;
+
+/// Everything in a workload that names the same image.
+pub(super) struct Uses<'a>(Vec<&'a ImageUse>);
+
+impl<'a> Uses<'a> {
+    /// Images as they are first named, each once.
+    pub(super) fn of(images: impl Iterator<Item = &'a ImageUse>) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+        for image in images {
+            // What names no image at all has nothing in common.
+            let known = places.get(image.image.as_str()).filter(|_| !image.image.is_empty());
+            if let Some(uses) = known.and_then(|place| all.get_mut(*place)) {
+                uses.0.push(image);
+            } else {
+                places.insert(&image.image, all.len());
+                all.push(Self(vec![image]));
+            }
+        }
+        all
+    }
+
+    /// The image as written.
+    pub(super) fn image(&self) -> &'a str {
+        self.0.first().map_or("", |image| image.image.as_str())
+    }
+
+    /// What they are, for example `container web, init container warm`.
+    pub(super) fn item(&self) -> String {
+        self.named(|image| image.item())
+    }
+
+    /// The fields that name it.
+    pub(super) fn fields(&self, kind: Workload) -> String {
+        self.named(|image| image.field(kind))
+    }
+
+    fn named(&self, of: impl Fn(&ImageUse) -> String) -> String {
+        let named: Vec<String> = self.0.iter().take(NAMED).map(|image| of(image)).collect();
+        match self.0.len().saturating_sub(NAMED) {
+            0 => named.join(", "),
+            more => format!("{} and {more} more with the same image", named.join(", ")),
+        }
+    }
+}
 
 /// Images of a release.
 fn artifacts(release: &ModelReleaseSpec) -> impl Iterator<Item = (&str, &str)> {

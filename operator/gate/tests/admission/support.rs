@@ -110,6 +110,7 @@ pub fn decision(word: &str) -> Option<Decision> {
         },
         lapse,
         class: Some(Class::High),
+        derived: None,
         class_basis: vec![],
         gates,
         content: "sha256:c".into(),
