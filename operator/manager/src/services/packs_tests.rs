@@ -29,6 +29,13 @@ async fn run(fake: &Fake, files: &[(&str, &str)]) -> BTreeMap<String, &'static s
     apply_all(&fake.client(), dir(files).path().to_owned()).await
 }
 
+/// The chart tells after an upgrade which policies an earlier choice of packs left, by who applied them.
+#[test]
+fn the_notes_of_the_chart_know_what_packs_brought() {
+    let notes = include_str!("../../../../charts/placet/templates/NOTES.txt");
+    assert!(notes.contains(&format!("(eq .manager \"{FIELD_MANAGER}\")")), "{notes}");
+}
+
 #[tokio::test]
 async fn documents_are_applied_and_owned_by_the_packs() {
     let fake = Fake::new();
