@@ -49,7 +49,13 @@ async fn a_looser_policy_waits_for_a_second_person_and_so_does_its_deletion() {
     lending.findings_say(&["2 approvals by risk-officer"]).await.unwrap();
     let why = placet(&lending, "erin", &["why", &format!("rp/{policy}")]).await;
     assert_eq!(why.code, 1, "{why:?}");
-    holds(&why.stdout, &["approvals[risk-officer].count: 2 before, 1 now", "placet approve rp/guarded-two --role risk-officer"]);
+    holds(
+        &why.stdout,
+        &[
+            "approvals[risk-officer].count: 2 before, 1 now",
+            "placet approve rp/guarded-two --role risk-officer",
+        ],
+    );
 
     // What waits for a risk officer, with the command that does it.
     let wanted = format!("placet approve rp/{policy} --role risk-officer");
@@ -64,14 +70,22 @@ async fn a_looser_policy_waits_for_a_second_person_and_so_does_its_deletion() {
     .unwrap();
 
     // Who made the change approves nothing, all-powerful as they are; and elsewhere no approval counts.
-    let own = placet(&lending, "root-admin", &["approve", &format!("rp/{policy}"), "--role", "risk-officer", "--yes"]).await;
+    let own = placet(
+        &lending,
+        "root-admin",
+        &["approve", &format!("rp/{policy}"), "--role", "risk-officer", "--yes"],
+    )
+    .await;
     assert_ne!(own.code, 0, "{own:?}");
     holds(&own.stderr, &["who holds every role by a wildcard"]);
-    let digest = lending.cluster.field("", &format!("rp/{policy}"), "{.status.waiting.digest}").await.unwrap();
+    let digest =
+        lending.cluster.field("", &format!("rp/{policy}"), "{.status.waiting.digest}").await.unwrap();
     let elsewhere = lending.approval("elsewhere", "risk-officer", "ReleasePolicy", policy, &digest);
     refused_with(&lending.apply("erin", &elsewhere.to_string()).await.unwrap(), &["wanted placet-system"]);
 
-    let approved = placet(&lending, "erin", &["approve", &format!("rp/{policy}"), "--role", "risk-officer", "--yes"]).await;
+    let approved =
+        placet(&lending, "erin", &["approve", &format!("rp/{policy}"), "--role", "risk-officer", "--yes"])
+            .await;
     assert_eq!(approved.code, 0, "{approved:?}");
     holds(&approved.stderr, &["asks for less: approvals[risk-officer].count"]);
     in_force(&lending, policy, "True").await;
@@ -103,11 +117,21 @@ async fn a_class_that_was_lowered_is_told_until_somebody_approves_it() {
     lending.all_documents().await.unwrap();
     lending.cleared("False").await.unwrap();
     let lower = r#"{"spec":{"triggers":{"annexIII":[],"article50":["1"],"profiling":false}}}"#;
-    let patched = lending.kubectl("dana", &["patch", "ais/credit-eligibility", "--type=merge", "-p", lower]).await;
+    let patched =
+        lending.kubectl("dana", &["patch", "ais/credit-eligibility", "--type=merge", "-p", lower]).await;
     patched.unwrap().ok().unwrap();
     lending.findings_say(&["credit-eligibility was of class High before"]).await.unwrap();
-    let approve =
-        ["approve", "ais/credit-eligibility", "--role", "risk-officer", "--covers", "Classification", "--yes", "-n", lending.ns];
+    let approve = [
+        "approve",
+        "ais/credit-eligibility",
+        "--role",
+        "risk-officer",
+        "--covers",
+        "Classification",
+        "--yes",
+        "-n",
+        lending.ns,
+    ];
     let approved = placet(&lending, "erin", &approve).await;
     assert_eq!(approved.code, 0, "{approved:?}");
     eventually("the lower class to be approved", SOON, async || {

@@ -33,6 +33,7 @@ pub enum Stamp {
 }
 
 /// The people and times of a valid stamp.
+#[expect(clippy::struct_excessive_bools, reason = "each is something that is or is not so of who wrote it")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Standing {

@@ -511,9 +511,9 @@ fn smaller<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
 }
 
 /// The tests that one policy asks for, those that are the same taken together.
-pub(crate) fn tests_of(rules: &Option<Vec<TestRule>>) -> Vec<TestRule> {
+pub(crate) fn tests_of(rules: Option<&[TestRule]>) -> Vec<TestRule> {
     let mut out = Vec::new();
-    for rule in rules.iter().flatten() {
+    for rule in rules.unwrap_or_default() {
         add_test(&mut out, rule, "");
     }
     out.into_iter().map(|t| t.rule).collect()

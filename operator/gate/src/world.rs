@@ -16,7 +16,6 @@ use placet_api::Kind;
 use placet_api::aisystem::AISystemSpec;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, SubjectKind};
 use placet_api::approvalrole::ApprovalRoleSpec;
-use placet_api::common::Class;
 use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_api::modelrelease::ModelReleaseSpec;
 use placet_api::releasepolicy::ReleasePolicySpec;
@@ -443,36 +442,22 @@ impl World {
         out
     }
 
-    /// A release was judged when its system was of this class. Whether that is news.
-    pub fn had_class(
-        &mut self,
-        namespace: &str,
-        release: &ModelReleaseSpec,
-        class: Class,
-        at: Timestamp,
-    ) -> bool {
-        let system = (namespace.to_owned(), release.system.to_string());
-        self.classes.had(&system, classes::models(release), class, at)
-    }
-
-    /// Whether [`World::had_class`] would tell nothing new.
-    pub fn has_had(&self, namespace: &str, release: &ModelReleaseSpec, class: Class, at: Timestamp) -> bool {
-        let system = (namespace.to_owned(), release.system.to_string());
-        self.classes.has_had(&system, classes::models(release), class, at)
-    }
-
-    /// Classes above that of now.
-    fn had_above(
+    /// Reports on the artefacts of a release.
+    fn reports_on(
         &self,
         namespace: &str,
         release: Option<&Object<ModelReleaseSpec>>,
-        system: Option<&Object<AISystemSpec>>,
-    ) -> Vec<HadClass> {
-        let class = system.and_then(|s| s.classified(s.spec.as_ref().ok()?).derived.class);
-        let (Some(class), Some(release)) = (class, release) else { return Vec::new() };
-        let (Ok(spec), Some(standing)) = (&release.spec, release.standing()) else { return Vec::new() };
-        let key = (namespace.to_owned(), spec.system.to_string());
-        self.classes.above(&key, classes::models(spec), class, standing.created_at)
+    ) -> Vec<Arc<Object<TestReportSpec>>> {
+        let artefacts: BTreeSet<&str> = release
+            .iter()
+            .filter_map(|r| r.spec.as_ref().ok())
+            .flat_map(|s| s.artifacts.iter().map(|a| a.digest.as_str()))
+            .collect();
+        let on = |r: &&Arc<Object<TestReportSpec>>| match &r.spec {
+            Ok(spec) => artefacts.contains(spec.artifact.as_str()),
+            Err(_) => r.record.spec.text("artifact").is_some_and(|a| artefacts.contains(a.as_str())),
+        };
+        self.reports.in_namespace(namespace).filter(on).cloned().collect()
     }
 
     /// What the decision on one release reads, whether or not the release exists.
@@ -497,20 +482,7 @@ impl World {
             })
             .cloned()
             .collect();
-        let artefacts: BTreeSet<&str> = release
-            .iter()
-            .filter_map(|r| r.spec.as_ref().ok())
-            .flat_map(|s| s.artifacts.iter().map(|a| a.digest.as_str()))
-            .collect();
-        let reports = self
-            .reports
-            .in_namespace(namespace)
-            .filter(|r| match &r.spec {
-                Ok(spec) => artefacts.contains(spec.artifact.as_str()),
-                Err(_) => r.record.spec.text("artifact").is_some_and(|a| artefacts.contains(a.as_str())),
-            })
-            .cloned()
-            .collect();
+        let reports = self.reports_on(namespace, release.as_deref());
         let acceptances: Vec<_> = self
             .acceptances
             .in_namespace(namespace)

@@ -49,7 +49,7 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
     // Naming who confirms a class below High lets in what nobody could confirm.
     out.differs("classification", classification, &new.classification);
     out.assessment(assessment.as_ref(), new.assessment.as_ref());
-    out.tests(&policy::tests_of(tests), &policy::tests_of(&new.tests));
+    out.tests(&policy::tests_of(tests.as_deref()), &policy::tests_of(new.tests.as_deref()));
     // A set more can turn a test that failed into one that does not show which way it goes.
     out.differs("attributeSets", attribute_sets, &new.attribute_sets);
     out.at_most("riskAppetite", *risk_appetite, new.risk_appetite);
@@ -144,7 +144,7 @@ pub fn adds(new: &ReleasePolicySpec, in_force: &[&ReleasePolicySpec]) -> Vec<Str
     if new.attribute_sets.as_ref().is_some_and(|s| !s.is_empty()) {
         out.push("attributeSets: tests would look at other groups".to_owned());
     }
-    if policy::tests_of(&new.tests).iter().any(warns) {
+    if policy::tests_of(new.tests.as_deref()).iter().any(warns) {
         out.push("tests: whenIndeterminate Warn".to_owned());
     }
     if new.minimum_class.is_some() {
@@ -195,7 +195,6 @@ impl Found {
     /// A maximum: less of it asks for more, and none is the most.
     fn at_most<T: PartialOrd + Display>(&mut self, field: &str, before: Option<T>, after: Option<T>) {
         match (before, after) {
-            (None, _) => {}
             (Some(before), None) => self.add(field, before, "none"),
             (Some(before), Some(after)) if after > before => self.add(field, before, after),
             _ => {}
@@ -205,7 +204,6 @@ impl Found {
     /// A minimum: more of it asks for more, and none asks for nothing.
     fn at_least<T: PartialOrd + Display>(&mut self, field: &str, before: Option<T>, after: Option<T>) {
         match (before, after) {
-            (None, _) => {}
             (Some(before), None) => self.add(field, before, "none"),
             (Some(before), Some(after)) if after < before => self.add(field, before, after),
             _ => {}

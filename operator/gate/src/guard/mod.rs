@@ -248,7 +248,7 @@ impl Asking<'_> {
                     Err(why) => why_not.push(format!("{name} does not count: {why}")),
                 },
                 (ApprovalDecision::Approve, Err(why)) => {
-                    why_not.push(format!("{name} does not count: {why}"))
+                    why_not.push(format!("{name} does not count: {why}"));
                 }
             }
         }

@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use placet_api::aisystem::AISystemSpec;
 use placet_api::common::Class;
 use placet_api::modelrelease::{ArtifactRole, ModelReleaseSpec};
 use serde::{Deserialize, Serialize};
 
-use super::Key;
+use super::{Key, World};
+use crate::object::Object;
 
 /// Systems and artefacts that are kept of one namespace at most, each. A namespace that is full adds nothing: what is known
 /// first stays.
@@ -44,7 +46,7 @@ pub(super) struct Classes {
 }
 
 /// Digests of the artefacts by which a release is known to be the same model.
-pub(super) fn models(release: &ModelReleaseSpec) -> impl Iterator<Item = &str> {
+fn models(release: &ModelReleaseSpec) -> impl Iterator<Item = &str> {
     let model = |role: &ArtifactRole| matches!(role, ArtifactRole::Model | ArtifactRole::Adapter);
     release.artifacts.iter().filter(move |a| model(&a.role)).map(|a| a.digest.as_str())
 }
@@ -135,6 +137,40 @@ fn note<K: Ord>(
             seen.insert(class, (at, system.clone()));
             true
         }
+    }
+}
+
+impl World {
+    /// A release was judged when its system was of this class. Whether that is news.
+    pub fn had_class(
+        &mut self,
+        namespace: &str,
+        release: &ModelReleaseSpec,
+        class: Class,
+        at: Timestamp,
+    ) -> bool {
+        let system = (namespace.to_owned(), release.system.to_string());
+        self.classes.had(&system, models(release), class, at)
+    }
+
+    /// Whether [`World::had_class`] would tell nothing new.
+    pub fn has_had(&self, namespace: &str, release: &ModelReleaseSpec, class: Class, at: Timestamp) -> bool {
+        let system = (namespace.to_owned(), release.system.to_string());
+        self.classes.has_had(&system, models(release), class, at)
+    }
+
+    /// Classes above that of now.
+    pub(super) fn had_above(
+        &self,
+        namespace: &str,
+        release: Option<&Object<ModelReleaseSpec>>,
+        system: Option<&Object<AISystemSpec>>,
+    ) -> Vec<HadClass> {
+        let class = system.and_then(|s| s.classified(s.spec.as_ref().ok()?).derived.class);
+        let (Some(class), Some(release)) = (class, release) else { return Vec::new() };
+        let (Ok(spec), Some(standing)) = (&release.spec, release.standing()) else { return Vec::new() };
+        let key = (namespace.to_owned(), spec.system.to_string());
+        self.classes.above(&key, models(spec), class, standing.created_at)
     }
 }
 
