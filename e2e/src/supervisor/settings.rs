@@ -226,6 +226,8 @@ fn etcd_arguments(layout: &Layout, ports: &Ports) -> Vec<String> {
         // The cluster is thrown away with the machine's next crash anyway; kills lose nothing.
         "--unsafe-no-fsync".into(),
         "--log-level=warn".into(),
+        // As kubeadm sets it: without it a kind of which nothing changes has no bookmarks for ten minutes.
+        "--watch-progress-notify-interval=5s".into(),
     ]
 }
 

@@ -12,6 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use placet_api::Kind;
 use serde_json::Value;
 
+use crate::infra::room::Rooms;
+
 /// What one namespace may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -76,7 +78,13 @@ impl Held {
 pub struct Quota {
     limits: Limits,
     held: Mutex<BTreeMap<String, Held>>,
+    /// What statuses take. They are not counted above, since they are ours; but RBAC lets others write them.
+    pub statuses: Mutex<Rooms>,
 }
+
+/// Bytes of statuses that are kept of one namespace: a thousand releases with all that may be missing. One that is not kept
+/// is written anew whenever its object is looked at, with the time of then.
+pub const STATUS_BYTES: usize = 8 << 20;
 
 /// How many times the bytes of living objects may be remembered of those that are gone.
 const REMEMBERED: u64 = 4;
@@ -84,7 +92,7 @@ const REMEMBERED: u64 = 4;
 impl Quota {
     /// With nothing held yet.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, held: Mutex::default() }
+        Self { limits, held: Mutex::default(), statuses: Mutex::default() }
     }
 
     fn held(&self) -> MutexGuard<'_, BTreeMap<String, Held>> {

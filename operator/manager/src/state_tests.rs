@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::infra::clock::TimeSource;
+use crate::parents::Parent;
 
 fn state(trusted: bool) -> State {
     let clock = Clock::system();
@@ -238,14 +239,14 @@ fn what_was_admitted_is_forgotten_when_nothing_of_its_owner_is_left() {
     for uid in ["there", "pods-only", "gone", "new"] {
         workloads.admit(uid, Some(content()), 2, at(if uid == "new" { 100 } else { 1 }));
     }
-    workloads.set_parent("ReplicaSet", "n", "web", parent("there", None));
+    workloads.parents.set("ReplicaSet", "n", "web", parent("there", None));
     workloads.pods.insert(("n".into(), "a".into()), pod("pods-only"));
     assert_eq!(workloads.forget(at(50)), 1);
     assert_eq!(workloads.admitted.keys().collect::<Vec<_>>(), ["new", "pods-only", "there"]);
     // A replacement of what exists is still one: pods and the highest number are as they were.
     let kept = &workloads.admitted["there"];
     assert_eq!((kept.pods.contains(&content()), kept.replicas), (true, 2));
-    workloads.remove_parent("ReplicaSet", "n", "web");
+    workloads.parents.remove("ReplicaSet", "n", "web");
     workloads.pods.clear();
     assert_eq!(workloads.forget(at(50)), 2);
     assert_eq!(workloads.forget(at(200)), 1);
@@ -268,16 +269,16 @@ fn what_is_admitted_again_is_not_old() {
 #[test]
 fn an_object_that_takes_anothers_name_takes_its_place() {
     let mut workloads = Workloads::default();
-    workloads.set_parent("ReplicaSet", "n", "web", parent("one", Some("deployment")));
+    workloads.parents.set("ReplicaSet", "n", "web", parent("one", Some("deployment")));
     workloads.admit("two", Some(("v1".into(), "c".into())), 1, Timestamp::UNIX_EPOCH);
     workloads.pods.insert(("n".into(), "a".into()), pod("two"));
     assert!(!workloads.cleared_pods_run("n", "deployment"));
-    workloads.set_parent("ReplicaSet", "n", "web", parent("two", Some("deployment")));
+    workloads.parents.set("ReplicaSet", "n", "web", parent("two", Some("deployment")));
     assert!(workloads.cleared_pods_run("n", "deployment"));
     assert!(!workloads.cleared_pods_run("other", "deployment"));
     assert_eq!(workloads.forget(Timestamp::MAX), 0);
-    assert_eq!(workloads.parent("ReplicaSet", "n", "web").unwrap().object()["spec"]["replicas"], 2);
-    workloads.clear_parents("ReplicaSet");
-    assert!(workloads.parent("ReplicaSet", "n", "web").is_none());
+    assert_eq!(workloads.parents.get("ReplicaSet", "n", "web").unwrap().object()["spec"]["replicas"], 2);
+    workloads.parents.clear("ReplicaSet");
+    assert!(workloads.parents.get("ReplicaSet", "n", "web").is_none());
     assert!(!workloads.cleared_pods_run("n", "deployment"));
 }

@@ -123,7 +123,7 @@ impl Subject {
 
 /// Reads what a request would run, or says why it is not judged. `parent` is the scaled object as the operator's stores
 /// have it, for the subresource `scale` only; without it, or where it is another object of that name, the workload is
-/// not known, which the judgement refuses.
+/// not known, which the judgement refuses. One without a spec is too large for the stores to remember.
 pub fn subject(request: &Request<'_>, parent: Option<&Value>) -> Judged {
     match (request.kind, request.subresource.filter(|s| !s.is_empty())) {
         // Of a status the API server keeps labels, too.
@@ -222,6 +222,12 @@ fn scale(request: &Request<'_>, parent: Option<&Value>) -> Judged {
     };
     match parent.filter(same) {
         Some(parent) if deleting(parent) => Judged::Passes(Passes::Deleting),
+        Some(parent) if parent.get("spec").is_none() => judged(vec![Change::Replicas], |changes| {
+            let mut subject = unremembered_parent(request, after, changes);
+            subject.uid = uid(parent).map(str::to_owned);
+            subject.raised_from = Some(request.old.and_then(wanted).unwrap_or(0));
+            subject
+        }),
         Some(parent) => judged(vec![Change::Replicas], |changes| {
             let mut subject = build(request.kind, parent, request.name, changes);
             subject.replicas = after.unwrap_or(i64::MAX);
@@ -265,6 +271,29 @@ fn unknown_parent(request: &Request<'_>, replicas: Option<i64>, changes: Vec<Cha
         "Placet has not heard of it yet",
         "data scientist",
         "try again in a moment; if it stays, the platform team sees the operator's log",
+    );
+    not_looked_at(request, name, replicas.unwrap_or(i64::MAX), changes, out)
+}
+
+/// A scaled workload of which the stores have no more than that it exists.
+fn unremembered_parent(request: &Request<'_>, replicas: Option<i64>, changes: Vec<Change>) -> Subject {
+    let (kind, name) = (request.kind, name(request.object, request.name));
+    let mut out = Outcome::default();
+    out.unknown(
+        Gate::Workload,
+        Reason::WorkloadNotFound,
+        format!("{kind} {name}"),
+        format!("a {kind} small enough for Placet to remember what it runs"),
+        format!(
+            "its images, or those of all workloads of namespace {} together, take more than is remembered",
+            request.namespace
+        ),
+        "data scientist",
+        format!(
+            "give it fewer containers with shorter names, delete workloads that are no longer used, or set spec.replicas in \
+             the {kind} itself (kubectl edit {}/{name}), which is judged by what is sent",
+            kind.resource()
+        ),
     );
     not_looked_at(request, name, replicas.unwrap_or(i64::MAX), changes, out)
 }

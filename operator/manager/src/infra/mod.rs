@@ -13,6 +13,7 @@ pub mod health;
 pub mod lease;
 pub mod pki;
 pub mod pki_keeper;
+pub mod room;
 pub mod secrets;
 pub mod server;
 pub mod supervisor;
@@ -20,6 +21,8 @@ pub mod telemetry;
 pub mod tls;
 pub mod token;
 pub mod watch;
+pub mod watch_list;
+pub mod watch_read;
 
 #[cfg(test)]
 pub(crate) mod fake_api;

@@ -1,7 +1,8 @@
 //! An own list and watch.
 //!
 //! kube-runtime's watcher hides bookmarks, and without them a quiet watch cannot be told from a dead one. This one
-//! - lists consistently (no `resourceVersion`: the answer is as new as the question) and in pages;
+//! - lists consistently (no `resourceVersion`: the answer is as new as the question) and in pages, each as long as fits
+//!   ([`super::watch_read`]), and keeps of each object what the store asks for while the page is read;
 //! - watches from there with bookmarks, keeps every field of every object (raw JSON), and resumes after a broken
 //!   connection where it stopped;
 //! - starts again with a list when the API server has forgotten that point (410 Gone), or when the store has become
@@ -13,10 +14,11 @@
 
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use http::{HeaderValue, Response, header};
 use kube::Client;
-use kube::api::{ListParams, WatchEvent, WatchParams};
-use kube::core::Request;
+use kube::api::{ListParams, WatchParams};
+use kube::client::Body;
+use kube::core::{Request, Status};
 use kube::discovery::ApiResource;
 use serde::Deserialize;
 use serde_json::Value;
@@ -26,14 +28,24 @@ use tracing::{debug, info, warn};
 
 use super::backoff::{Backoff, jitter};
 use super::client::explain;
-use super::freshness::{Freshness, STALE_AFTER};
+use super::freshness::{Freshness, STALE_AFTER, StoreState};
 use super::supervisor::Shutdown;
+use super::watch_list::Listing;
+pub use super::watch_list::{Listed, Room};
+use super::watch_read::{self, Lines, OBJECT_BYTES, PAGE_BYTES, Turns, Whole};
 
-/// Objects per page of a list: what the API server's own clients ask for.
-const PAGE: u32 = 500;
+/// Objects per page of a list: what the API server's own clients ask for, and fewer where so many are too long to be read
+/// at once.
+const LIMITS: [u32; 4] = [500, 60, 8, 1];
 
-/// More pages than this is not a list but a loop (five million objects).
-const MAX_PAGES: usize = 10_000;
+/// After a page that was too long so many are asked for that are as short as what came instead.
+const SHORT_PAGES: u32 = 8;
+
+/// More pages than this is not a list but a loop.
+const MAX_PAGES: usize = 50_000;
+
+/// So often a list begins again when the API server forgets its point in time between two pages.
+const MAX_BEGINNINGS: u32 = 3;
 
 /// How long one page, or the beginning of a watch, may take. The API server gives up after 60 s itself.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -63,40 +75,6 @@ pub enum Event {
     Deleted(Value),
 }
 
-/// A list of objects, kept as text until each is looked at: as values, all of them together would take several times as
-/// much, and be the most that the process ever takes.
-#[derive(Debug, Clone, Default)]
-pub struct Listed(Vec<Box<str>>);
-
-impl Listed {
-    fn push(&mut self, object: &Value) {
-        self.0.push(object.to_string().into());
-    }
-}
-
-impl From<Vec<Value>> for Listed {
-    fn from(objects: Vec<Value>) -> Self {
-        Self(objects.iter().map(|object| object.to_string().into()).collect())
-    }
-}
-
-/// As the objects are, whatever the order of their fields.
-impl PartialEq for Listed {
-    fn eq(&self, other: &Self) -> bool {
-        self.clone().into_iter().eq(other.clone())
-    }
-}
-
-impl IntoIterator for Listed {
-    type Item = Value;
-    type IntoIter = std::iter::Map<std::vec::IntoIter<Box<str>>, fn(Box<str>) -> Value>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        // It was written from a value.
-        self.0.into_iter().map(|text| serde_json::from_str(&text).unwrap_or_default())
-    }
-}
-
 /// What to watch.
 #[derive(Debug, Clone)]
 pub struct WatchConfig {
@@ -114,6 +92,12 @@ pub struct WatchConfig {
     pub drop_managed_fields: bool,
     /// Silence after which the store is stale.
     pub stale_after: Duration,
+    /// Makes of an object's JSON what is kept of it.
+    pub keep: fn(&str) -> serde_json::Result<Value>,
+    /// How much of one namespace's objects a list may hold.
+    pub room: Option<Room>,
+    /// Turns at reading what is long, to be shared by all watches of a process.
+    pub turns: Turns,
 }
 
 impl WatchConfig {
@@ -127,6 +111,9 @@ impl WatchConfig {
             metadata_only: false,
             drop_managed_fields: true,
             stale_after: STALE_AFTER,
+            keep: |text| serde_json::from_str(text),
+            room: None,
+            turns: Turns::default(),
         }
     }
 }
@@ -138,6 +125,8 @@ pub struct Watch<S> {
     sink: S,
     freshness: Freshness,
     backoff: Backoff,
+    /// That the store is stale was said.
+    told_stale: bool,
 }
 
 impl<S> std::fmt::Debug for Watch<S> {
@@ -158,17 +147,43 @@ enum End {
     Gone,
     /// It does not know the kind.
     Missing,
+    /// Nothing came for so long that the connection may be dead. Ordinary where nothing changes: an API server whose etcd
+    /// reports no progress has no bookmarks for such kinds.
+    Quiet(Duration),
     /// Anything else.
     Failed(String),
 }
 
 #[derive(Deserialize)]
-struct Page {
+struct Page<'a> {
     #[serde(default)]
     metadata: PageMeta,
     /// The API server writes `null` for an empty list of metadata.
+    #[serde(default, borrow)]
+    items: Option<Vec<&'a RawValue>>,
+}
+
+/// One line of a watch.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    what: Box<str>,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+/// What of an object is needed although it may not be kept.
+#[derive(Deserialize)]
+struct Versioned {
     #[serde(default)]
-    items: Option<Vec<Box<RawValue>>>,
+    metadata: PageMeta,
+}
+
+/// What a line of a watch says.
+enum Said {
+    Event { version: String, event: Event },
+    Bookmark(String),
+    End(End),
 }
 
 #[derive(Default, Deserialize)]
@@ -187,7 +202,7 @@ where
     pub fn new(client: Client, config: WatchConfig, sink: S) -> Self {
         let freshness = Freshness::new(config.resource.plural.clone(), config.stale_after);
         let backoff = Backoff::new(Duration::from_millis(250), LONGEST_WAIT);
-        Self { client, config, sink, freshness, backoff }
+        Self { client, config, sink, freshness, backoff, told_stale: false }
     }
 
     /// The handle for readers of the store.
@@ -250,8 +265,18 @@ where
     /// Logs how an attempt ended and waits as that calls for.
     async fn settle(&mut self, end: End) {
         let kind = &self.config.resource.plural;
+        let state = self.freshness.state();
+        let stale = matches!(state, StoreState::Stale { .. });
+        if stale && !self.told_stale {
+            warn!(%kind, %state, "nothing is decided by this store before it is heard of again");
+        }
+        self.told_stale = stale;
         let problem = match end {
             End::Done => return,
+            End::Quiet(silence) => {
+                debug!(%kind, seconds = silence.as_secs(), "no event or bookmark, asking again");
+                return;
+            }
             End::Gone => {
                 info!(%kind, "the API server has forgotten our point in time, listing again");
                 "410 Gone".to_owned()
@@ -285,55 +310,110 @@ where
     /// One complete list. Gives the version to watch from.
     async fn list(&mut self) -> Result<String, End> {
         let asked = Instant::now();
-        let mut items = Listed::default();
+        let mut listing = Listing::default();
         let mut params = ListParams {
             label_selector: self.config.labels.clone(),
             field_selector: self.config.fields.clone(),
-            limit: Some(PAGE),
             ..ListParams::default()
         };
+        let (mut size, mut short_pages, mut beginnings) = (0, 0, 1);
         for _ in 0..MAX_PAGES {
-            let page: Page = match self.page(&params).await {
-                // The point in time of the first page was forgotten while we read the others: all at once then.
-                Err(End::Gone) if params.continue_token.is_some() => {
-                    items = Listed::default();
-                    params.limit = None;
+            params.limit = Some(LIMITS[size]);
+            let (meta, bytes) = match self.page(&params, &mut listing).await {
+                // The point in time of the first page was forgotten while we read the others. Without pages it could not
+                // be, but then nothing bounds what comes.
+                Err(End::Gone) if params.continue_token.is_some() && beginnings < MAX_BEGINNINGS => {
+                    beginnings += 1;
+                    listing = Listing::default();
                     params.continue_token = None;
                     continue;
                 }
-                other => other?,
+                Ok(None) => {
+                    // Of one object what is read is larger, and more is an error.
+                    size = (size + 1).min(LIMITS.len() - 1);
+                    short_pages = SHORT_PAGES;
+                    continue;
+                }
+                Ok(Some(page)) => page,
+                Err(end) => return Err(end),
             };
-            for item in page.items.into_iter().flatten() {
-                let item = serde_json::from_str(item.get());
-                let mut item = item.map_err(|error| End::Failed(format!("an item that is none: {error}")))?;
-                self.complete(&mut item);
-                items.push(&item);
-            }
-            if page.metadata.next.is_empty() {
-                if page.metadata.resource_version.is_empty() {
+            if meta.next.is_empty() {
+                if meta.resource_version.is_empty() {
                     return Err(End::Failed("wanted a list with a resourceVersion, found none".to_owned()));
                 }
-                debug!(kind = %self.config.resource.plural, objects = items.0.len(), "listed");
-                (self.sink)(Event::Restarted(items));
+                let kind = &self.config.resource.plural;
+                debug!(%kind, objects = listing.len(), "listed");
+                if listing.left_out > 0 {
+                    let objects = listing.left_out;
+                    warn!(%kind, objects, "left out, of namespaces that have more than is remembered");
+                }
+                (self.sink)(Event::Restarted(listing.done()));
                 self.freshness.mark_listed(asked);
-                return Ok(page.metadata.resource_version);
+                return Ok(meta.resource_version);
             }
-            params.continue_token = Some(page.metadata.next);
+            params.continue_token = Some(meta.next);
+            short_pages = short_pages.saturating_sub(1);
+            // The next step is eight times as many objects.
+            if short_pages == 0 && bytes < PAGE_BYTES / 8 {
+                size = size.saturating_sub(1);
+            }
         }
         Err(End::Failed(format!("wanted the end of the list, found more than {MAX_PAGES} pages")))
     }
 
-    async fn page(&self, params: &ListParams) -> Result<Page, End> {
+    /// Reads a page into the listing. Gives what is said of the list, and how many bytes were read; nothing if they were too
+    /// many and fewer objects have to be asked for.
+    async fn page(
+        &self,
+        params: &ListParams,
+        listing: &mut Listing,
+    ) -> Result<Option<(PageMeta, usize)>, End> {
         let request = self.request();
         let request =
             if self.config.metadata_only { request.list_metadata(params) } else { request.list(params) };
         let request = request.map_err(|error| End::Failed(error.to_string()))?;
-        match timeout(ANSWER, self.client.request_text(request)).await {
-            Err(_) => Err(End::Failed(format!("no answer to a list within {} s", ANSWER.as_secs()))),
-            Ok(Err(error)) => Err(end_of(error)),
-            Ok(Ok(text)) => serde_json::from_str(&text)
-                .map_err(|error| End::Failed(format!("a list that is none: {error}"))),
+        let late = |_| End::Failed(format!("no answer to a list within {} s", ANSWER.as_secs()));
+        let response = timeout(ANSWER, self.send(request)).await.map_err(late)??;
+        let alone = params.limit == LIMITS.last().copied();
+        let most = if alone { OBJECT_BYTES } else { PAGE_BYTES };
+        let _turn = self.config.turns.take().await;
+        let body = timeout(ANSWER, watch_read::whole(response.into_body(), most)).await.map_err(late)?;
+        let text = match body.map_err(End::Failed)? {
+            Whole::Yes(text) => text,
+            Whole::No(beginning) if alone => {
+                let name = watch_read::name_of(&beginning);
+                return Err(End::Failed(format!(
+                    "wanted objects of at most {OBJECT_BYTES} bytes, found a larger one: {name}; nothing is decided by this \
+                     store while it is there"
+                )));
+            }
+            Whole::No(_) => return Ok(None),
+        };
+        let page: Page<'_> = serde_json::from_slice(&text)
+            .map_err(|error| End::Failed(format!("a list that is none: {error}")))?;
+        for item in page.items.into_iter().flatten() {
+            let item = (self.config.keep)(item.get());
+            let mut item = item.map_err(|error| End::Failed(format!("an item that is none: {error}")))?;
+            self.complete(&mut item);
+            listing.push(item, self.config.room);
         }
+        Ok(Some((page.metadata, text.len())))
+    }
+
+    /// Sends a request. An answer that is a failure is an end.
+    async fn send(&self, request: http::Request<Vec<u8>>) -> Result<Response<Body>, End> {
+        let response = self.client.send(request.map(Body::from)).await.map_err(|error| end_of(&error))?;
+        let code = response.status();
+        if !code.is_client_error() && !code.is_server_error() {
+            return Ok(response);
+        }
+        let text = watch_read::beginning(response.into_body()).await;
+        // A proxy on the way does not speak JSON.
+        let status = serde_json::from_slice::<Status>(&text).unwrap_or_else(|_| {
+            Status::failure(&String::from_utf8_lossy(&text), "no answer of an API server")
+                .with_code(code.as_u16())
+        });
+        Err(end_with(&status))
     }
 
     /// One watch. Gives the version that was reached and how it ended.
@@ -352,53 +432,82 @@ where
         } else {
             request.watch(&params, &from)
         };
-        let request = match request {
+        let mut request = match request {
             Ok(request) => request,
             Err(error) => return (from, End::Failed(error.to_string())),
         };
-        let stream = match timeout(ANSWER, self.client.request_events::<Value>(request)).await {
+        // API servers from 1.37 on compress each event by itself, of which our client reads the first.
+        request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let response = match timeout(ANSWER, self.send(request)).await {
             Err(_) => {
                 return (from, End::Failed(format!("no answer to a watch within {} s", ANSWER.as_secs())));
             }
-            Ok(Err(error)) => return (from, end_of(error)),
-            Ok(Ok(stream)) => stream,
+            Ok(Err(end)) => return (from, end),
+            Ok(Ok(response)) => response,
         };
-        let mut stream = std::pin::pin!(stream);
-        // A bookmark is due every 60 s: a connection that is silent for longer is dead, even if nobody said so.
+        let mut lines = Lines::new(response.into_body(), self.config.turns.clone());
+        // A bookmark is due every 60 s: a connection that is silent for longer may be dead, even if nobody said so.
         // Leaves time to open another before the store is stale.
         let silence = self.config.stale_after * 7 / 9;
         let mut reached = from;
         let mut heard = false;
         loop {
-            let event = match timeout(silence, stream.next()).await {
-                Err(_) => {
-                    let problem =
-                        format!("no event or bookmark for {} s, connecting again", silence.as_secs());
-                    return (reached, End::Failed(problem));
+            let said = match timeout(silence, lines.next(|line| self.said(line))).await {
+                Err(_) => return (reached, End::Quiet(silence)),
+                Ok(Ok(None)) if heard || begun.elapsed() >= TOO_SHORT => return (reached, End::Done),
+                Ok(Ok(None)) => {
+                    return (reached, End::Failed("the watch ended as soon as it began".to_owned()));
                 }
-                Ok(None) if heard || begun.elapsed() >= TOO_SHORT => return (reached, End::Done),
-                Ok(None) => return (reached, End::Failed("the watch ended as soon as it began".to_owned())),
-                Ok(Some(Err(error))) => return (reached, end_of(error)),
-                Ok(Some(Ok(event))) => event,
+                Ok(Err(problem)) => return (reached, End::Failed(problem)),
+                Ok(Ok(Some(said))) => said,
             };
-            match event {
-                WatchEvent::Added(mut object) | WatchEvent::Modified(mut object) => {
-                    advance(&mut reached, &object);
-                    self.complete(&mut object);
-                    (self.sink)(Event::Applied(object));
+            match said {
+                Said::Event { version, event } => {
+                    if !version.is_empty() {
+                        reached = version;
+                    }
+                    (self.sink)(event);
                 }
-                WatchEvent::Deleted(mut object) => {
-                    advance(&mut reached, &object);
-                    self.complete(&mut object);
-                    (self.sink)(Event::Deleted(object));
-                }
-                WatchEvent::Bookmark(bookmark) => reached = bookmark.metadata.resource_version,
-                WatchEvent::Error(status) => return (reached, end_of(kube::Error::Api(status))),
+                Said::Bookmark(version) => reached = version,
+                Said::End(end) => return (reached, end),
             }
             heard = true;
             self.freshness.mark_heard();
             self.backoff.reset();
         }
+    }
+
+    /// Reads one line of a watch.
+    fn said(&self, line: &[u8]) -> Said {
+        let wrong =
+            |error: serde_json::Error| Said::End(End::Failed(format!("an event that is none: {error}")));
+        let Line { what, object } = match serde_json::from_slice(line) {
+            Ok(line) => line,
+            Err(error) => {
+                return match serde_json::from_slice::<Status>(line) {
+                    Ok(status) => Said::End(end_with(&status)),
+                    Err(_) => wrong(error),
+                };
+            }
+        };
+        let version = || Ok(serde_json::from_str::<Versioned>(object.get())?.metadata.resource_version);
+        let event = || -> serde_json::Result<(String, Value)> {
+            let mut kept = (self.config.keep)(object.get())?;
+            self.complete(&mut kept);
+            Ok((version()?, kept))
+        };
+        let said = match &*what {
+            "ADDED" | "MODIFIED" => {
+                event().map(|(version, object)| Said::Event { version, event: Event::Applied(object) })
+            }
+            "DELETED" => {
+                event().map(|(version, object)| Said::Event { version, event: Event::Deleted(object) })
+            }
+            "BOOKMARK" => version().map(Said::Bookmark),
+            "ERROR" => serde_json::from_str(object.get()).map(|status| Said::End(end_with(&status))),
+            other => Ok(Said::End(End::Failed(format!("an event of the unknown type {other:?}")))),
+        };
+        said.unwrap_or_else(wrong)
     }
 
     /// Gives an object its kind, which lists of built-in kinds leave out, and drops what nobody reads.
@@ -415,23 +524,25 @@ where
     }
 }
 
-fn advance(reached: &mut String, object: &Value) {
-    if let Some(version) = object.pointer("/metadata/resourceVersion").and_then(Value::as_str) {
-        version.clone_into(reached);
+fn end_of(error: &kube::Error) -> End {
+    match error {
+        kube::Error::Api(status) => end_with(status),
+        other => End::Failed(explain(other)),
     }
 }
 
-fn end_of(error: kube::Error) -> End {
-    match error {
-        kube::Error::Api(status) if status.code == 410 => End::Gone,
-        kube::Error::Api(status) if status.code == 404 => End::Missing,
-        kube::Error::Api(status) => {
-            End::Failed(format!("{} {}: {}", status.code, status.reason, status.message))
-        }
-        other => End::Failed(explain(&other)),
+fn end_with(status: &Status) -> End {
+    match status.code {
+        410 => End::Gone,
+        404 => End::Missing,
+        code => End::Failed(format!("{code} {}: {}", status.reason, status.message)),
     }
 }
 
 #[cfg(test)]
 #[path = "watch_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "watch_large_tests.rs"]
+mod large_tests;

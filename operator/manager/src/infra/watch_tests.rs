@@ -136,11 +136,15 @@ async fn nothing_is_told_of_half_a_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_expires_between_pages_is_read_at_once() {
+async fn a_list_that_expires_between_pages_begins_again_in_pages() {
     let (_feed, watch) = fake_api::stream();
-    let whole = page("9", "", &[object("a", "3"), object("b", "8")]);
-    let answers =
-        vec![page("7", "more", &[object("a", "3")]), fake_api::failure(410, "Expired"), whole, watch];
+    let answers = vec![
+        page("7", "more", &[object("gone", "3")]),
+        fake_api::failure(410, "Expired"),
+        page("9", "more", &[object("a", "3")]),
+        page("9", "", &[object("b", "8")]),
+        watch,
+    ];
     let bench = start(releases(), answers);
     bench.settle().await;
     assert_eq!(
@@ -148,7 +152,7 @@ async fn a_list_that_expires_between_pages_is_read_at_once() {
         vec![Event::Restarted(vec![object("a", "3"), object("b", "8")].into())]
     );
     let targets = bench.targets();
-    assert!(!targets[2].contains("limit=") && !targets[2].contains("continue="), "{}", targets[2]);
+    assert!(targets[2].contains("limit=500") && !targets[2].contains("continue="), "{}", targets[2]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,7 +216,7 @@ async fn bookmarks_keep_a_quiet_store_live_and_silence_opens_another_connection(
     assert_eq!(targets.len(), 3, "tried again before the store is stale");
     // 20 s are left: a watch that is asked to end soon brings its bookmark in time.
     assert!(
-        targets[2].contains("timeoutSeconds=12") && targets[2].contains("resourceVersion=12"),
+        targets[2].contains("timeoutSeconds=13") && targets[2].contains("resourceVersion=12"),
         "{}",
         targets[2]
     );
