@@ -252,10 +252,10 @@ fn listed(
 }
 
 /// The first version that fits.
-fn find<'a, S>(
-    all: &'a [std::sync::Arc<Object<S>>],
+fn find<S>(
+    all: &[std::sync::Arc<Object<S>>],
     fits: impl Fn(&Object<S>) -> bool,
-) -> Option<&'a Record> {
+) -> Option<&Record> {
     all.iter().find(|o| fits(o)).map(|o| &o.record)
 }
 
