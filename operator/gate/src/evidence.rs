@@ -252,10 +252,7 @@ fn listed(
 }
 
 /// The first version that fits.
-fn find<S>(
-    all: &[std::sync::Arc<Object<S>>],
-    fits: impl Fn(&Object<S>) -> bool,
-) -> Option<&Record> {
+fn find<S>(all: &[std::sync::Arc<Object<S>>], fits: impl Fn(&Object<S>) -> bool) -> Option<&Record> {
     all.iter().find(|o| fits(o)).map(|o| &o.record)
 }
 
