@@ -22,6 +22,9 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 /// Records of the log, with the first and the last: one full bundle and a partial one.
 const SIZE: u64 = 302;
 
+/// Puts something in the place of a file.
+type Prepare = fn(&Path);
+
 fn write_log(dir: &Path) {
     let log = open(dir, &Arc::new(MemoryHeads::default())).unwrap();
     for i in 0..SIZE - 2 {
@@ -69,7 +72,6 @@ fn whatever_is_in_the_place_of_a_file_there_is_a_verdict_that_names_it() {
         openings_path(0),
         object,
     ];
-    type Prepare = fn(&Path);
     let ways: [(&str, Prepare); 4] = [
         ("a named pipe", pipe),
         ("a symbolic link", |path| symlink("/dev/zero", path).unwrap()),

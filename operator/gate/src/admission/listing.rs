@@ -39,7 +39,7 @@ impl<'a> Uses<'a> {
 
     /// What they are, for example `container web, init container warm`.
     pub(super) fn item(&self) -> String {
-        self.named(|image| image.item())
+        self.named(ImageUse::item)
     }
 
     /// The fields that name it.
