@@ -94,16 +94,16 @@ fn digest_of(object: &Value, name: &str, deletion: bool) -> anyhow::Result<Strin
 fn status(object: &Value) -> ReleasePolicyStatus {
     let nothing = json!({});
     let status = object.get("status").unwrap_or(&nothing);
-    serde_json::from_value(status.clone())
-        .or_else(|_| serde_json::from_value(nothing.clone()))
-        .unwrap_or_else(|_| ReleasePolicyStatus {
+    serde_json::from_value(status.clone()).or_else(|_| serde_json::from_value(nothing.clone())).unwrap_or(
+        ReleasePolicyStatus {
             observed_generation: None,
             digest: None,
             in_force: None,
             waiting: None,
             applies_to: None,
             conditions: None,
-        })
+        },
+    )
 }
 
 /// The condition that says whether the version that is there decides: status and message.

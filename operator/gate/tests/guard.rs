@@ -4,6 +4,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
     reason = "a test reads its cases from files, and a case that cannot be read fails it"
 )]
 
