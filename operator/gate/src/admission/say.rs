@@ -222,11 +222,15 @@ fn bounded(text: &str) -> String {
     // The first is always shown: its lines are cut.
     let count = fitting.count().max(1);
     let mut shown = vec![first.as_ref()];
-    shown.extend(blocks.iter().take(count).copied().flatten().map(|line| line.as_ref()));
+    for line in blocks.iter().take(count).copied().flatten() {
+        shown.push(line);
+    }
     let more = blocks.len().saturating_sub(count);
     let more = if more > 0 { format!("  … and {more} more") } else { String::new() };
     shown.extend(Some(more.as_str()).filter(|more| !more.is_empty()));
-    shown.extend(remarks.iter().map(|line| line.as_ref()));
+    for line in remarks {
+        shown.push(line);
+    }
     shown.push(last);
     shown.join("\n")
 }
