@@ -41,8 +41,12 @@ struct Waiting {
 }
 
 impl Queue {
-    /// Adds work.
+    /// Adds work. Nothing added ends nobody's wait: the worker itself adds what is due at each turn, and would never rest.
     pub fn push(&self, work: impl IntoIterator<Item = Work>) {
+        let mut work = work.into_iter().peekable();
+        if work.peek().is_none() {
+            return;
+        }
         let mut waiting = self.waiting();
         for work in work {
             if let Some(of) = waiting.of.get_mut(work.namespace()) {
@@ -118,6 +122,16 @@ mod tests {
         assert!(place(&release("small", "one")) < 3);
         assert!(place(&release("small", "two")) < 6);
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn nothing_added_wakes_nobody() {
+        use futures::FutureExt as _;
+        let queue = Queue::default();
+        queue.push([]);
+        assert_eq!(queue.ring().now_or_never(), None);
+        queue.push([release("a", "1")]);
+        assert_eq!(queue.ring().now_or_never(), Some(()));
     }
 
     #[test]
