@@ -22,7 +22,7 @@ async fn the_page_shows_the_files_that_are_applied() {
         let path = repository.join("e2e/samples/gitops").join(file);
         let text = tokio::fs::read_to_string(path).await.unwrap();
         let lines = text.lines().skip_while(|line| line.starts_with('#'));
-        let shown: String = lines.map(|line| format!("{line}\n")).collect();
+        let shown: String = lines.flat_map(|line| [line, "\n"]).collect();
         assert!(page.contains(&format!("```yaml\n{shown}```")), "docs/gitops.md shows another {file}");
     }
 }

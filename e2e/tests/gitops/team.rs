@@ -27,7 +27,7 @@ pub struct Team {
 }
 
 impl Team {
-    /// The namespace with a mode, a key for each of its people, and the TrustedSigners that the platform team makes of
+    /// The namespace with a mode, a key for each of its people, and the `TrustedSigner`s that the platform team makes of
     /// them.
     pub async fn new(cluster: &'static Cluster, ns: &'static str, mode: &str) -> Self {
         cluster.namespace(ns, &[("placet.dev/enforce", mode)]).await.unwrap();

@@ -162,12 +162,12 @@ async fn a_digest_is_left_out_by_people_only_and_only_where_a_policy_says_so() {
     .await
     .unwrap();
     holds(&applied.stdout, &["created"]);
-    let path = "{.spec.subject.digest}";
-    let stored = lending.cluster.field(lending.ns, "apv/left-out", path).await.unwrap();
+    let digest_of = "{.spec.subject.digest}";
+    let stored = lending.cluster.field(lending.ns, "apv/left-out", digest_of).await.unwrap();
     assert_eq!(stored, digest);
     // The same file again is no change.
     lending.apply("bob", &text).await.unwrap().ok().unwrap();
-    assert_eq!(lending.cluster.field(lending.ns, "apv/left-out", path).await.unwrap(), digest);
+    assert_eq!(lending.cluster.field(lending.ns, "apv/left-out", digest_of).await.unwrap(), digest);
     let counts = "{.status.conditions[?(@.type=='Counts')].status}";
     lending.cluster.becomes(lending.ns, "apv/left-out", counts, "True").await.unwrap();
 

@@ -52,7 +52,7 @@ pub fn run(cluster: &Cluster, args: &ApproveArgs, answers: Option<&[String]>) ->
     match &since {
         Ok(Some(Some(since))) => since.show(&mut shown),
         Ok(Some(None)) => {
-            shown.add(2, "no other release of the system is cleared: there is nothing to compare with")
+            shown.add(2, "no other release of the system is cleared: there is nothing to compare with");
         }
         Ok(None) => {}
         Err(why) => shown.add(2, &format!("the release that was cleared last could not be read: {why}")),
@@ -63,7 +63,7 @@ pub fn run(cluster: &Cluster, args: &ApproveArgs, answers: Option<&[String]>) ->
             "covers": covers(covered), "digest": digest});
         return show(
             &object,
-            about,
+            &about,
             around.as_ref(),
             since.ok().flatten().flatten().as_ref(),
             shown.text(),
@@ -147,7 +147,7 @@ pub fn sign(
 /// Prints what there is to decide on.
 fn show(
     object: &Value,
-    about: Value,
+    about: &Value,
     around: Option<&Around>,
     since: Option<&Since>,
     page: &str,

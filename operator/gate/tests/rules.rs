@@ -4,6 +4,7 @@
 //! the same answer.
 
 #![expect(clippy::unwrap_used, reason = "a property that cannot be set up fails")]
+#![expect(clippy::struct_excessive_bools, reason = "what is drawn at random is many yes or no")]
 
 mod common;
 
@@ -438,7 +439,7 @@ impl Both {
         // Every other time, a name that was used before.
         let number = self.model.notes.len();
         let gone = |n: &&Note| n.deleted && !self.model.notes.iter().any(|o| o.name == n.name && !o.deleted);
-        let gone = self.model.notes.iter().find(gone).filter(|_| number % 2 == 0);
+        let gone = self.model.notes.iter().find(gone).filter(|_| number.is_multiple_of(2));
         let name = gone.map_or_else(|| format!("n{number}"), |n| n.name.clone());
         let rejects: Vec<&Note> = self.model.notes.iter().filter(|n| n.reject).collect();
         let answers = decide.answers.filter(|_| !decide.reject && !rejects.is_empty());

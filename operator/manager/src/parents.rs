@@ -34,18 +34,18 @@ pub struct Parent {
 impl Parent {
     /// Of an object as the API server gave it, or as [`slim::parent`] left it.
     pub fn new(object: &Value) -> Self {
-        Self::of(slim::parent(&object.to_string()).unwrap_or_default())
+        Self::of(&slim::parent(&object.to_string()).unwrap_or_default())
     }
 
-    fn of(slim: Value) -> Self {
+    fn of(slim: &Value) -> Self {
         let text = |o: &Value, key: &str| o.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let controller = crate::stores::controller(&slim).map(|o| Owner {
+        let controller = crate::stores::controller(slim).map(|o| Owner {
             api_version: text(o, "apiVersion"),
             kind: text(o, "kind"),
             name: text(o, "name"),
             uid: text(o, "uid"),
         });
-        let uid = crate::stores::text(&slim, "/metadata/uid").to_owned();
+        let uid = crate::stores::text(slim, "/metadata/uid").to_owned();
         Self { uid, controller, text: slim.to_string().into_boxed_str() }
     }
 

@@ -13,6 +13,7 @@ use futures::StreamExt as _;
 use kube::Client;
 use placet_api::Kind;
 use placet_api::approval::ApprovalDecision;
+use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_gate::object::{Record, Stamp, Standing};
 use placet_gate::signature::Trust;
 use placet_gate::world::World;
@@ -142,7 +143,7 @@ impl RoleKeeper {
         if unanswered > 0 && !self.known.is_live() {
             return AGAIN;
         }
-        self.tell(lost);
+        self.tell(&lost);
         self.known.mark_listed(begun);
         if doubtful { SURE } else { EVERY }
     }
@@ -151,7 +152,7 @@ impl RoleKeeper {
     fn wanted(&self) -> BTreeMap<Question, Vec<Place>> {
         let world = self.state.world();
         let mut wanted: BTreeMap<Question, Vec<Place>> = BTreeMap::new();
-        if !world.policies().any(|p| p.spec.as_ref().is_ok_and(|spec| spec.voids_on_role_loss())) {
+        if !world.policies().any(|p| p.spec.as_ref().is_ok_and(ReleasePolicySpec::voids_on_role_loss)) {
             return wanted;
         }
         let names = Arc::clone(&self.state.names());
@@ -192,9 +193,9 @@ impl RoleKeeper {
     }
 
     /// Lets decisions know what became of which object.
-    fn tell(&self, lost: BTreeSet<Place>) {
+    fn tell(&self, lost: &BTreeSet<Place>) {
         let before = self.state.roles_lost(lost.clone());
-        for (kind, namespace, name) in before.symmetric_difference(&lost) {
+        for (kind, namespace, name) in before.symmetric_difference(lost) {
             let is_lost = lost.contains(&(*kind, namespace.clone(), name.clone()));
             tracing::info!(
                 kind = kind.as_str(),

@@ -9,8 +9,8 @@ use crate::testbed::{Bed, Site, policy, stamped, world};
 /// Who holds which role, as the API server says; None: it does not answer.
 type Holders = Arc<Mutex<Option<BTreeSet<(String, String)>>>>;
 
-fn holders(all: &[(&str, &str)]) -> Option<BTreeSet<(String, String)>> {
-    Some(all.iter().map(|(user, role)| ((*user).to_owned(), (*role).to_owned())).collect())
+fn holders(all: &[(&str, &str)]) -> BTreeSet<(String, String)> {
+    all.iter().map(|(user, role)| ((*user).to_owned(), (*role).to_owned())).collect()
 }
 
 fn api(holders: &Holders) -> (Client, Arc<Mutex<Vec<fake_api::Seen>>>) {
@@ -57,7 +57,7 @@ const BOTH: [(&str, &str); 2] = [("bob", "model-owner"), ("erin", "risk-officer"
 async fn who_has_lost_the_role_counts_no_more_until_they_hold_it_again() {
     let site = Site::new();
     let bed = bed(&site, Some("Void"));
-    let now: Holders = Arc::new(Mutex::new(holders(&BOTH)));
+    let now: Holders = Arc::new(Mutex::new(Some(holders(&BOTH))));
     let (mut keeper, asked) = keeper(&bed, &now);
     assert_eq!(keeper.round().await, EVERY);
     bed.turns(2).await;
@@ -66,7 +66,7 @@ async fn who_has_lost_the_role_counts_no_more_until_they_hold_it_again() {
     assert_eq!(groups, json!([EVERYBODY]));
 
     // A binding that is gone for a moment changes nothing.
-    *now.lock().unwrap() = holders(&[("erin", "risk-officer")]);
+    *now.lock().unwrap() = Some(holders(&[("erin", "risk-officer")]));
     assert_eq!(keeper.round().await, SURE);
     bed.turns(2).await;
     assert_eq!(bed.cleared(), "True");
@@ -81,7 +81,7 @@ async fn who_has_lost_the_role_counts_no_more_until_they_hold_it_again() {
     bed.turns(2).await;
     assert_eq!(bed.cleared(), "False");
 
-    *now.lock().unwrap() = holders(&BOTH);
+    *now.lock().unwrap() = Some(holders(&BOTH));
     keeper.round().await;
     bed.turns(2).await;
     assert_eq!(bed.cleared(), "True");
@@ -113,7 +113,7 @@ async fn a_restart_decides_nothing_before_it_has_asked() {
     assert_eq!(keeper.round().await, AGAIN);
     bed.turns(1).await;
     assert_eq!(bed.state.store_problems(), [NAME], "nothing was answered");
-    *now.lock().unwrap() = holders(&[("erin", "risk-officer")]);
+    *now.lock().unwrap() = Some(holders(&[("erin", "risk-officer")]));
     keeper.round().await;
     assert!(bed.state.store_problems().is_empty());
     bed.turns(2).await;
@@ -130,7 +130,7 @@ async fn a_restart_decides_nothing_before_it_has_asked() {
 async fn where_no_policy_voids_nobody_is_asked() {
     let site = Site::new();
     let bed = bed(&site, None);
-    let now: Holders = Arc::new(Mutex::new(holders(&[])));
+    let now: Holders = Arc::new(Mutex::new(Some(holders(&[]))));
     let (mut keeper, asked) = keeper(&bed, &now);
     assert_eq!(keeper.round().await, EVERY);
     assert!(asked.lock().unwrap().is_empty());

@@ -38,6 +38,7 @@ pub struct Base {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "a case says each of them by name")]
 pub struct Given {
     pub by: Option<String>,
     pub at: Option<Timestamp>,

@@ -63,20 +63,7 @@ async fn stamped(a: &Admission, request: &Request, object: &Value) -> Answer {
         }
     };
     let old = request.old();
-    let old_stamp = old.and_then(|old| {
-        let old_spec = old.get("spec").unwrap_or(&Value::Null);
-        let old_content = digest::content(kind, namespace.as_deref(), &name, old_spec).ok()?;
-        let keys = &a.state.reading.keys;
-        let held = stamp::verify(
-            keys,
-            place,
-            annotation(old, keys::STAMP),
-            annotation(old, keys::RECEIPT),
-            &old_content,
-        );
-        held.ok()
-            .filter(|_| a.state.read(old).is_ok_and(|(record, _)| matches!(record.stamp, Stamp::Valid(_))))
-    });
+    let old_stamp = old.and_then(|old| stamp_of(a, place, old));
     if let (Some(old), Some(_)) = (old, old_stamp.as_ref().filter(|s| s.spec == content)) {
         // Restores a stamp that was dropped or changed. The content is the same: nobody becomes an editor, and setting
         // `withdrawn` needs no room for another one.
@@ -147,6 +134,15 @@ async fn stamped(a: &Admission, request: &Request, object: &Value) -> Answer {
     let mut answer = patched(object, Some(&text), receipt.as_deref());
     answer.warnings = warnings;
     answer
+}
+
+/// The stamp of an object before it is changed, if it counts.
+fn stamp_of(a: &Admission, place: Place<'_>, old: &Value) -> Option<StampText> {
+    let spec = old.get("spec").unwrap_or(&Value::Null);
+    let content = digest::content(place.kind, place.namespace, place.name, spec).ok()?;
+    let (text, receipt) = (annotation(old, keys::STAMP), annotation(old, keys::RECEIPT));
+    let held = stamp::verify(&a.state.reading.keys, place, text, receipt, &content).ok();
+    held.filter(|_| a.state.read(old).is_ok_and(|(record, _)| matches!(record.stamp, Stamp::Valid(_))))
 }
 
 /// Records a stamping. Index of the record, which is durable.

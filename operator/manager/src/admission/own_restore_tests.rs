@@ -63,15 +63,12 @@ async fn write(a: &Admission, user: &str, object: &Value) -> Result<(Value, Vec<
 
 /// Somebody deletes an object, or it goes with its namespace.
 async fn gone(a: &Admission, user: Option<&str>, object: &Value) {
-    match user {
-        Some(user) => {
-            let deleted = own_validate::answer(a, &request("DELETE", user, &Value::Null, object)).await;
-            assert_eq!(deleted.denied, None);
-        }
-        None => {
-            let record = a.state.read(object).unwrap().0;
-            a.ledger.object(a.state.now(), Operation::Delete, &record, None, None).await.unwrap();
-        }
+    if let Some(user) = user {
+        let deleted = own_validate::answer(a, &request("DELETE", user, &Value::Null, object)).await;
+        assert_eq!(deleted.denied, None);
+    } else {
+        let record = a.state.read(object).unwrap().0;
+        a.ledger.object(a.state.now(), Operation::Delete, &record, None, None).await.unwrap();
     }
 }
 

@@ -211,9 +211,9 @@ fn may_fill(
     let class = snapshot.class();
     let Some(class) = class else { return Err("the release's class is not known".into()) };
     let matched = snapshot.policies.matching(Some(class), &snapshot.namespace_labels);
-    let rules = matched.joined.requirements.as_ref().ok().filter(|_| matched.unclear.is_empty());
-    let rule = rules.and_then(|r| r.approvals.get(&(role.to_owned(), covers_key(subject.covers))));
-    if rule.is_some_and(|r| r.fill) {
+    let asked = matched.joined.requirements.as_ref().ok().filter(|_| matched.unclear.is_empty());
+    let asks = asked.and_then(|r| r.approvals.get(&(role.to_owned(), covers_key(subject.covers))));
+    if asks.is_some_and(|r| r.fill) {
         return Ok(());
     }
     let covers = subject.covers;

@@ -273,12 +273,17 @@ fn approval(
     let subject = &spec.subject;
     crate::guard::counts_here(world, namespace, subject)?;
     let what = format!("{} {}", subject.kind.as_str(), subject.name);
-    let whole = matches!(subject.kind, SubjectKind::ModelRelease | SubjectKind::AISystem | SubjectKind::ImpactAssessment);
+    let whole = matches!(
+        subject.kind,
+        SubjectKind::ModelRelease | SubjectKind::AISystem | SubjectKind::ImpactAssessment
+    );
     let early = live.uid.is_none() && spec.signed.is_some() && whole && spec.answers.is_none();
     if early && spec.decision == ApprovalDecision::Approve {
         // A robot applies a directory in an order of its own, and dry-runs all of it before it applies anything. The
         // signature says what is approved, whenever that comes.
-        return Ok(vec![format!("there is no {what} yet: this counts once there is one, with the digest that was signed")]);
+        return Ok(vec![format!(
+            "there is no {what} yet: this counts once there is one, with the digest that was signed"
+        )]);
     }
     let Some(current) = live.digest.as_deref() else {
         return Err(format!(

@@ -266,11 +266,11 @@ where
     async fn settle(&mut self, end: End) {
         let kind = &self.config.resource.plural;
         let state = self.freshness.state();
-        let stale = matches!(state, StoreState::Stale { .. });
-        if stale && !self.told_stale {
+        let silent = matches!(state, StoreState::Stale { .. });
+        if silent && !self.told_stale {
             warn!(%kind, %state, "nothing is decided by this store before it is heard of again");
         }
-        self.told_stale = stale;
+        self.told_stale = silent;
         let problem = match end {
             End::Done => return,
             End::Quiet(silence) => {
