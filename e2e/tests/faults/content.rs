@@ -46,7 +46,7 @@ async fn content_that_is_changed_voids_its_approvals() {
     assert_eq!(lending.running(1).await.unwrap(), before);
     lending.kubectl("root-admin", &["delete", "pod", &before[0].name]).await.unwrap().ok().unwrap();
     let told = lending.event("Deployment/credit-eligibility", "PodRefused").await.unwrap();
-    holds(&told, &["is not cleared", "changed since: spec.developers"]);
+    holds(&told, &["is not cleared", "changed since: the release's content: spec.developers"]);
     lending.running(0).await.unwrap();
     // Approved anew, it runs.
     for (who, role) in placet_e2e::placet::APPROVERS {

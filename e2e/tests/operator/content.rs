@@ -143,6 +143,7 @@ async fn a_digest_is_left_out_by_people_only_and_only_where_a_policy_says_so() {
             "appliesTo": {"classes": ["Minimal"], "namespaceSelector": {
                 "matchLabels": {"kubernetes.io/metadata.name": lending.ns}}},
             "approvals": [{"role": "business-owner", "count": 1, "emptyDigest": "Fill"}],
+            "guard": {"loosening": "Apply"},
         },
     });
     lending.apply("root-admin", &policy.to_string()).await.unwrap().ok().unwrap();

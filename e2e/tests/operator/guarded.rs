@@ -38,7 +38,7 @@ async fn a_looser_policy_waits_for_a_second_person_and_so_does_its_deletion() {
     // It adds to what the pack asks for: in force at once.
     lending.apply("root-admin", &asking(&lending, policy, 2)).await.unwrap().ok().unwrap();
     in_force(&lending, policy, "True").await;
-    lending.findings_say(&["2 approvals by risk-officer"]).await.unwrap();
+    lending.findings_say(&["0 of 2"]).await.unwrap();
     let decides = lending.cluster.field("", &format!("rp/{policy}"), "{.status.inForce}").await.unwrap();
 
     // It asks for less: the version before decides, and says what it waits for.
@@ -46,7 +46,7 @@ async fn a_looser_policy_waits_for_a_second_person_and_so_does_its_deletion() {
     in_force(&lending, policy, "False").await;
     let still = lending.cluster.field("", &format!("rp/{policy}"), "{.status.inForce}").await.unwrap();
     assert_eq!(still, decides);
-    lending.findings_say(&["2 approvals by risk-officer"]).await.unwrap();
+    lending.findings_say(&["0 of 2"]).await.unwrap();
     let why = placet(&lending, "erin", &["why", &format!("rp/{policy}")]).await;
     assert_eq!(why.code, 1, "{why:?}");
     holds(

@@ -40,7 +40,8 @@ type Seen = BTreeMap<Class, (Timestamp, Key)>;
 #[derive(Debug, Default)]
 pub(super) struct Classes {
     systems: BTreeMap<Key, Seen>,
-    artifacts: BTreeMap<String, Seen>,
+    /// By namespace and digest: what somebody calls their system elsewhere takes nothing from a release here.
+    artifacts: BTreeMap<Key, Seen>,
     /// How many of each began in a namespace: systems, artefacts.
     kept: BTreeMap<String, (usize, usize)>,
 }
@@ -66,7 +67,8 @@ impl Classes {
         let (systems, models) = self.kept.entry(system.0.clone()).or_default();
         let mut news = note(&mut self.systems, system.clone(), system, class, at, systems);
         for artifact in artifacts {
-            news |= note(&mut self.artifacts, artifact.to_owned(), system, class, at, models);
+            news |=
+                note(&mut self.artifacts, (system.0.clone(), artifact.to_owned()), system, class, at, models);
         }
         news
     }
@@ -82,11 +84,12 @@ impl Classes {
         let knows =
             |seen: Option<&Seen>| seen.and_then(|s| s.get(&class)).is_some_and(|(first, _)| *first <= at);
         class == Class::Minimal
-            || knows(self.systems.get(system)) && artifacts.all(|a| knows(self.artifacts.get(a)))
+            || knows(self.systems.get(system))
+                && artifacts.all(|a| knows(self.artifacts.get(&(system.0.clone(), a.to_owned()))))
     }
 
-    /// Classes above this one that a system had, or that its artefacts had with other systems before a release of it was
-    /// created.
+    /// Classes above this one that a system had, or that its artefacts had with other systems of its namespace before a
+    /// release of it was created.
     pub(super) fn above<'a>(
         &self,
         system: &Key,
@@ -101,7 +104,7 @@ impl Classes {
             .map(|(had, (at, _))| HadClass { class: *had, at: *at, system: name(system), artifact: None })
             .collect();
         for artifact in artifacts {
-            let seen = self.artifacts.get(artifact).into_iter().flatten();
+            let seen = self.artifacts.get(&(system.0.clone(), artifact.to_owned())).into_iter().flatten();
             let others = seen.filter(|(had, (at, of))| **had > class && of != system && *at < created);
             out.extend(others.map(|(had, (at, of))| HadClass {
                 class: *had,
