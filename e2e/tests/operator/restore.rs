@@ -220,11 +220,15 @@ async fn in_another_cluster_nothing_counts_until_those_who_wrote_it_apply_it_aga
     })
     .await
     .unwrap();
-    // Decisions are given again: the old ones are of another cluster, and immutable.
-    for kind in ["approvals", "riskacceptances"] {
-        there.kubectl("root-admin", &["delete", kind, "--all"]).await.unwrap().ok().unwrap();
-    }
-    there.settings_and_risk().await.unwrap();
+    // Decisions are given again: the old ones are of another cluster, and immutable. An acceptance that a decision has read
+    // stays beside the new one.
+    there.kubectl("root-admin", &["delete", "approvals", "--all"]).await.unwrap().ok().unwrap();
+    let digest = there.digest(&format!("aisystem/{SYSTEM}")).await.unwrap();
+    let settings = there.approval("evaluation", "validator", "AISystem", SYSTEM, &digest);
+    there.apply("vera", &settings.to_string()).await.unwrap().ok().unwrap();
+    let mut acceptance = of_kind(&items, "RiskAcceptance").remove(0);
+    acceptance["metadata"] = json!({"name": "risk-1-again", "namespace": there.ns});
+    there.apply("frank", &acceptance.to_string()).await.unwrap().ok().unwrap();
     there.approvals(&[]).await.unwrap();
     there.cleared("True").await.unwrap();
 
