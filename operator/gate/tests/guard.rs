@@ -13,15 +13,14 @@ mod common;
 
 use std::path::Path;
 
-use common::{Base, Given, Run, merge, resolve, yaml};
-use jiff::{SignedDuration, Timestamp};
+use common::{Base, Given, Run, merge, resolve, start, yaml};
+use jiff::SignedDuration;
 use placet_api::Kind;
 use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_gate::circumstances::Circumstances;
 use placet_gate::guard::{Because, Change, Ruling, adds, loosens};
-use placet_gate::object::{Reading, Record};
+use placet_gate::object::Record;
 use placet_gate::people::PeopleKey;
-use placet_gate::stamp::ReceiptKeys;
 use placet_gate::world::{Clock, World};
 use placet_gate::{Cleared, digest, evaluate};
 use proptest::prelude::*;
@@ -100,27 +99,10 @@ fn a_policy_that_is_new_adds_to_what_is_asked_or_loosens() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn start() -> Timestamp {
-    "2026-11-20T12:00:00Z".parse().unwrap()
-}
-
-fn run() -> Run {
-    Run {
-        namespace: "lending".into(),
-        reading: Reading {
-            cluster: "c".into(),
-            cluster_name: None,
-            keys: ReceiptKeys::new(),
-            people: PeopleKey::new(*b"cases"),
-        },
-        now: start(),
-    }
-}
-
 fn base() -> Vec<Given> {
     let base: Base = yaml(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/base/high.yaml"));
     let mut objects = base.objects;
-    resolve(&run(), "guard", &mut objects, &[]);
+    resolve(&Run::new(), "guard", &mut objects, &[]);
     objects
 }
 
@@ -130,7 +112,7 @@ fn policy(name: &str, by: &str, at: &str, spec: &Value) -> Given {
 }
 
 fn of(given: &Given) -> Record {
-    run().record(given)
+    Run::new().record(given)
 }
 
 /// One value of each field that says nothing, something, and something else.
@@ -414,7 +396,7 @@ fn until_a_second_person_approves_a_looser_version_the_one_before_decides() {
     let says = |given: Given| {
         let mut world = guarded(&two());
         world.apply(of(&looser));
-        run().add(&mut world, &given, false);
+        Run::new().add(&mut world, &given, false);
         waits(&world).join("; ")
     };
     // Whoever edited it is no second person, under no name.

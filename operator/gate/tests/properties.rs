@@ -8,34 +8,15 @@ mod common;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{Base, Given, Run, resolve, yaml};
+use common::{Base, Given, Run, resolve, start, yaml};
 use jiff::{SignedDuration, Timestamp};
 use placet_api::Kind;
 use placet_gate::circumstances::Circumstances;
-use placet_gate::object::{Object, Reading, Record, Stamp};
-use placet_gate::people::PeopleKey;
-use placet_gate::stamp::ReceiptKeys;
+use placet_gate::object::{Object, Record, Stamp};
 use placet_gate::world::{Clock, Snapshot, World};
 use placet_gate::{Cleared, Decision, evaluate};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-
-fn run() -> Run {
-    Run {
-        namespace: "lending".into(),
-        reading: Reading {
-            cluster: "c".into(),
-            cluster_name: None,
-            keys: ReceiptKeys::new(),
-            people: PeopleKey::new(*b"cases"),
-        },
-        now: start(),
-    }
-}
-
-fn start() -> Timestamp {
-    "2026-11-20T12:00:00Z".parse().unwrap()
-}
 
 /// The objects of the High-class base, for which everything exists, and a few that make it less simple.
 fn objects() -> Vec<Given> {
@@ -61,7 +42,7 @@ fn objects() -> Vec<Given> {
     ends.by = Some("olaf".into());
     ends.spec["expiresAt"] = "2026-11-25T00:00:00Z".into();
     objects.extend([reject, newer, failed, ends]);
-    resolve(&run(), "properties", &mut objects, &[]);
+    resolve(&Run::new(), "properties", &mut objects, &[]);
     objects
 }
 
@@ -97,7 +78,7 @@ fn choice() -> impl Strategy<Value = Choice> {
 }
 
 fn world(choice: &Choice) -> (World, Vec<Record>) {
-    let run = run();
+    let run = Run::new();
     let mut world = World::new();
     let mut records = Vec::new();
     for (i, given) in objects().into_iter().enumerate() {
@@ -200,7 +181,7 @@ proptest! {
             "approvals": [{"role": "model-owner", "count": count, "covers": "Content"}],
         });
         let given: Given = serde_json::from_value(json!({"by": "platform", "kind": "ReleasePolicy", "name": "more", "spec": spec.clone()})).unwrap();
-        world.apply(run().record(&given));
+        world.apply(Run::new().record(&given));
         let after = evaluate(&snapshot(&world, at(&choice))).cleared;
         prop_assert!(before == Cleared::True || after != Cleared::True, "policy {spec} cleared what was {before:?}");
     }
@@ -256,7 +237,7 @@ proptest! {
         let (mut world, _) = world(&Choice { present: vec![true; objects().len()], withdrawn: false, unstamped: None, hours: 0 });
         let name = objects().into_iter().find(|o| o.kind == kind.as_str()).map_or("x".to_owned(), |o| o.name);
         let given: Given = serde_json::from_value(json!({"by": "mallory", "kind": kind.as_str(), "name": name, "spec": spec})).unwrap();
-        let record = run().record(&given);
+        let record = Run::new().record(&given);
         let object: Object<Value> = Object::new(record.clone(), true);
         prop_assert!(object.spec.is_ok());
         world.apply(record);
@@ -318,7 +299,7 @@ impl Edit {
         let changed = |kind: &str, name: &str, change: &dyn Fn(&mut Value)| {
             let mut given = objects().into_iter().find(|o| o.kind == kind && o.name == name).unwrap();
             change(&mut given.spec);
-            run().record(&given)
+            Run::new().record(&given)
         };
         match self {
             Edit::Policy(spec) => world.apply(changed("ReleasePolicy", "high", &|s| s.clone_from(spec))),

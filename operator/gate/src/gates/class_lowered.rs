@@ -1,10 +1,9 @@
 //! Part of the gate *classification*: a class that is lower than one that the system had, or that another system with the
 //! same artefact had before, needs the approval of the role that is named for it, given once the higher class was known.
 
-use placet_api::approval::{Covers, SubjectKind};
 use placet_api::common::Class;
 
-use super::approvals::{self, Wanted};
+use super::classification::confirmations;
 use super::{Context, Outcome};
 use crate::finding::{Gate, Reason};
 use crate::world::HadClass;
@@ -54,19 +53,8 @@ pub fn evaluate(cx: &Context<'_>, class: Class, out: &mut Outcome) {
     let mut since = cx.snapshot.clone();
     since.approvals.retain(|a| a.standing().is_none_or(|s| s.created_at > known));
     let cx = &Context { snapshot: &since, ..*cx };
-    let digest = system.classification.clone().unwrap_or_default();
     for role in &requirements.lowered_roles {
-        let wanted = Wanted {
-            kind: SubjectKind::AISystem,
-            name: system.name(),
-            uid: &system.record.uid,
-            covers: Covers::Classification,
-            digest: &digest,
-            also: &[],
-            role: Some(role),
-        };
-        let authors = system.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
-        let tally = approvals::tally(cx, &wanted, authors, None);
+        let tally = confirmations(cx, system, role);
         if !tally.counted.is_empty() {
             continue;
         }

@@ -1,12 +1,14 @@
 //! Gate *classification*: the class follows from the system's triggers; Prohibited is refused whatever is approved; a
 //! class below High counts only with an Approval by the role that the policy names, not by the system's author.
 
+use placet_api::aisystem::AISystemSpec;
 use placet_api::approval::{Covers, SubjectKind};
 use placet_api::common::Class;
 
-use super::approvals::{self, Wanted};
+use super::approvals::{self, Tally, Wanted};
 use super::{Context, Outcome, class_lowered};
 use crate::finding::{Gate, Reason};
+use crate::object::Object;
 
 const GATE: Gate = Gate::Classification;
 
@@ -124,6 +126,21 @@ fn rejected(cx: &Context<'_>, out: &mut Outcome) {
     }
 }
 
+/// Who confirmed the classification of a system in a role; its authors do not count.
+pub(super) fn confirmations(cx: &Context<'_>, system: &Object<AISystemSpec>, role: &str) -> Tally {
+    let wanted = Wanted {
+        kind: SubjectKind::AISystem,
+        name: system.name(),
+        uid: &system.record.uid,
+        covers: Covers::Classification,
+        digest: system.classification.as_deref().unwrap_or_default(),
+        also: &[],
+        role: Some(role),
+    };
+    let authors = system.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
+    approvals::tally(cx, &wanted, authors, None)
+}
+
 /// A class below High needs its Approval, by each role that a matching policy names.
 fn confirmed(cx: &Context<'_>, class: Class, out: &mut Outcome) {
     let (Some(requirements), Some((system, _))) = (cx.requirements, cx.system) else { return };
@@ -139,19 +156,8 @@ fn confirmed(cx: &Context<'_>, class: Class, out: &mut Outcome) {
         );
         return;
     }
-    let digest = system.classification.clone().unwrap_or_default();
     for role in &requirements.classification_roles {
-        let wanted = Wanted {
-            kind: SubjectKind::AISystem,
-            name: system.name(),
-            uid: &system.record.uid,
-            covers: Covers::Classification,
-            digest: &digest,
-            also: &[],
-            role: Some(role),
-        };
-        let authors = system.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
-        let tally = approvals::tally(cx, &wanted, authors, None);
+        let tally = confirmations(cx, system, role);
         if tally.counted.is_empty() && tally.rejects.is_empty() {
             out.not_met(
                 GATE,

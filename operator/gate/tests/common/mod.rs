@@ -15,9 +15,10 @@ use placet_api::Kind;
 use placet_gate::evaluate;
 use placet_gate::evidence::Evidence;
 use placet_gate::object::{Reading, Record, Stamp};
+use placet_gate::people::PeopleKey;
 use placet_gate::signature::Seen;
 use placet_gate::signed::{ApprovalPayload, AuthorPayload, Payload as _, pae};
-use placet_gate::stamp::{Edit, Identity, RoleAnswer, StampProblem, StampText};
+use placet_gate::stamp::{Edit, Identity, ReceiptKeys, RoleAnswer, StampProblem, StampText};
 use placet_gate::world::{Clock, World};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -140,7 +141,23 @@ pub struct Run {
     pub now: Timestamp,
 }
 
+/// The moment of properties.
+pub fn start() -> Timestamp {
+    "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
 impl Run {
+    /// Of a namespace without a key that is known, at [`start`].
+    pub fn new() -> Self {
+        let reading = Reading {
+            cluster: "c".into(),
+            cluster_name: None,
+            keys: ReceiptKeys::new(),
+            people: PeopleKey::new(*b"cases"),
+        };
+        Self { namespace: "lending".into(), reading, now: start() }
+    }
+
     pub fn json(&self, given: &Given) -> Value {
         let kind = Kind::parse(&given.kind).unwrap_or_else(|| panic!("no kind {}", given.kind));
         let uid = given.uid.clone().unwrap_or_else(|| format!("uid-{}-{}", given.kind, given.name));
