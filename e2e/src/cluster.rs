@@ -118,10 +118,20 @@ enum Kind {
 impl Cluster {
     /// Starts a cluster that ends with this value. The control plane's binaries are built first if they are missing.
     ///
+    /// One in a temporary directory gets a second try with other ports and another directory, and says why on stderr: where
+    /// many start at once, a port may be taken between the question and the answer, or a binary be busy that was just
+    /// written.
+    ///
     /// # Errors
     /// When a binary cannot be built or a component does not come up; the message holds the end of its log.
     pub async fn start(options: Options) -> Result<Self> {
-        Self::launch(options, true).await
+        match Self::launch(options.clone(), true).await {
+            Err(error) if options.dir.is_none() => {
+                eprintln!("cluster: a start failed and is tried once more: {error}");
+                Self::launch(options, true).await
+            }
+            done => done,
+        }
     }
 
     /// Starts a cluster that runs until [`Cluster::shut_down`] or `placet-cluster down`.

@@ -50,6 +50,9 @@ pub struct Circumstances {
     /// Classes above that of now, which the system or another one with its artefacts had.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub had: Vec<HadClass>,
+    /// Releases that the release names and that were not there.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub absent: BTreeSet<String>,
     /// What the log remembered of the signatures among them.
     #[serde(default, skip_serializing_if = "Remembered::is_empty")]
     pub signatures: Remembered,
@@ -89,6 +92,7 @@ impl Circumstances {
             basis: snapshot.basis.as_ref().map(|b| b.iter().map(|p| p.id.clone()).collect()),
             in_force: in_force(snapshot),
             had: snapshot.had.clone(),
+            absent: snapshot.absent.clone(),
             signatures: snapshot.signatures.clone(),
         }
     }
@@ -131,6 +135,7 @@ impl Circumstances {
         snapshot.not_ready = self.not_ready;
         snapshot.signatures = self.signatures;
         snapshot.had = self.had;
+        snapshot.absent = self.absent;
         if self.in_force.is_some() {
             in_force.sort_by(|a, b| a.name().cmp(b.name()));
             snapshot.policies = Arc::new(PolicySet::new(in_force.into_iter()));

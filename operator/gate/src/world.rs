@@ -133,6 +133,8 @@ pub struct Snapshot {
     pub signatures: Remembered,
     /// Classes above that of now, which the system or another one with its artefacts had.
     pub had: Vec<HadClass>,
+    /// Releases that the release names, as the one before or the one to go back to, and that are not there.
+    pub absent: BTreeSet<String>,
     /// When the first pod of this content was admitted.
     pub first_use: Option<Timestamp>,
 }
@@ -540,6 +542,13 @@ impl World {
         let (signers, signatures) = self.trust(signed);
         let first_use = release.as_ref().and_then(|r| self.first_use.get(r.digest())).copied();
         let had = self.had_above(namespace, release.as_deref(), system.as_deref());
+        let named = release.as_ref().and_then(|r| r.spec.as_ref().ok());
+        let named = named
+            .into_iter()
+            .flat_map(|s| s.previous.iter().chain(&s.rollback_target))
+            .map(ToString::to_string);
+        let absent =
+            named.filter(|n| !self.releases.live.contains_key(&(namespace.to_owned(), n.clone()))).collect();
         Snapshot {
             clock,
             not_ready: self.not_ready.iter().cloned().collect(),
@@ -561,6 +570,7 @@ impl World {
             signers,
             signatures,
             had,
+            absent,
             first_use,
         }
     }

@@ -102,6 +102,8 @@ struct Expect {
     findings: Vec<ExpectedFinding>,
     #[serde(default)]
     only_findings: bool,
+    #[serde(default)]
+    notes: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -336,6 +338,12 @@ fn check(expect: &Expect, decision: &Decision) -> Result<(), String> {
     let total = decision.findings().count();
     if expect.only_findings && total != used {
         wrong.push(format!("{total} findings, of which {used} were expected"));
+    }
+    for wanted in &expect.notes {
+        let mut notes = decision.gates.iter().flat_map(|g| &g.notes);
+        if !notes.any(|n| n.contains(wanted.as_str())) {
+            wrong.push(format!("no note that says {wanted:?}"));
+        }
     }
     for finding in decision.findings() {
         for (field, text) in [

@@ -66,7 +66,7 @@ fn choice() -> impl Strategy<Value = Choice> {
         )
             .prop_map(|(most, few)| [most, few].concat()),
         prop::bool::weighted(0.1),
-        prop::option::weighted(0.1, 0..count),
+        prop::option::weighted(0.25, 0..count),
         prop_oneof![3 => -48_i64..300, 1 => -2400_i64..9000],
     )
         .prop_map(|(present, withdrawn, unstamped, hours)| Choice {

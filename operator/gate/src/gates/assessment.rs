@@ -5,7 +5,7 @@ use placet_api::approval::{Covers, SubjectKind};
 use placet_api::impactassessment::ImpactAssessmentSpec;
 
 use super::approvals::{self, Wanted};
-use super::{Context, Outcome};
+use super::{Context, Outcome, gone};
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
 use crate::risk::{Score, ScoreError};
@@ -95,14 +95,19 @@ pub fn evaluate(
         [one] => *one,
         several => {
             let names: Vec<&str> = several.iter().map(|a| a.name()).collect();
+            let said: Vec<String> = several.iter().map(|a| format!("{}{}", a.name(), gone(a))).collect();
+            let mend = several.iter().rev().find(|a| a.live).map_or_else(
+                || "apply one of them again, with spec.supersedes: the other".to_owned(),
+                |a| cx.command(&format!("kubectl edit ia/{}", a.name())),
+            );
             out.unknown(
                 GATE,
                 Reason::AssessmentsConflict,
                 release.system.to_string(),
                 "one current assessment; a newer one names the older in spec.supersedes",
-                format!("{}, of which none supersedes the other", names.join(" and ")),
+                format!("{}, of which none supersedes the other", said.join(" and ")),
                 "system owner",
-                cx.command(&format!("kubectl edit ia/{}", names.last().copied().unwrap_or_default())),
+                mend,
             )
             .about(names.iter().copied());
             return out;

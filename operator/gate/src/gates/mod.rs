@@ -134,7 +134,7 @@ impl Outcome {
                     Reason::NotStamped,
                     item,
                     "a receipt of who wrote it",
-                    format!("{} {}: {why}", record.kind, record.name),
+                    format!("{} {}: {why}{}", record.kind, record.name, gone(object)),
                     "its author",
                     "apply it again: kubectl apply --server-side -f FILE",
                 )
@@ -155,6 +155,11 @@ impl Outcome {
                 .about([record.digest.clone().unwrap_or_default()]),
         }
     }
+}
+
+/// What a finding adds of an object that does not exist any more.
+pub fn gone<S>(object: &Object<S>) -> &'static str {
+    if object.live { "" } else { " (deleted since, which changes nothing)" }
 }
 
 #[allow(clippy::too_many_arguments, reason = "one argument per field that every finding must state")]

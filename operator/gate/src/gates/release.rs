@@ -62,5 +62,15 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
             "create a new ModelRelease; what was withdrawn stays withdrawn",
         );
     }
+    if let Ok(spec) = &release.spec {
+        for (field, named) in [("previous", &spec.previous), ("rollbackTarget", &spec.rollback_target)] {
+            if let Some(name) = named.as_ref().filter(|n| snapshot.absent.contains(n.as_str())) {
+                out.notes.push(format!(
+                    "warning: spec.{field} names ModelRelease {name}, which is not in namespace {}",
+                    snapshot.namespace
+                ));
+            }
+        }
+    }
     out
 }

@@ -11,7 +11,7 @@ use placet_api::releasepolicy::WhenIndeterminate;
 use placet_api::testreport::{PositiveMeans, TestReportSpec, TestType};
 
 use super::assessment::short;
-use super::{Context, Outcome};
+use super::{Context, Outcome, gone};
 use crate::fairness::Verdict;
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
@@ -120,16 +120,14 @@ fn judge(
     out: &mut Outcome,
 ) {
     let item = format!("{} {}", test.rule.type_, artifact.name);
-    let reports = relevant(cx, test.rule.type_, artifact.digest.as_str());
+    let reports = relevant(cx, |type_| type_ == test.rule.type_, artifact.digest.as_str());
     let (on_evaluation, elsewhere): (Vec<_>, Vec<_>) =
         reports.into_iter().partition(|(_, spec)| evaluation.contains(spec.dataset.as_str()));
     let mut passed = false;
     let mut by_dataset: BTreeMap<&str, Vec<(&Object<TestReportSpec>, &TestReportSpec)>> = BTreeMap::new();
     for (report, spec) in on_evaluation {
         if let Some(problem) = report.problem() {
-            if report.live {
-                out.problem(GATE, report, &problem);
-            }
+            out.problem(GATE, report, &problem);
             continue;
         }
         by_dataset.entry(spec.dataset.as_str()).or_default().push((report, spec));
@@ -187,10 +185,10 @@ fn judge(
     );
 }
 
-/// Reports of a type on an artefact that no valid report supersedes. Deleted ones take part.
+/// Reports of some types on an artefact that no valid report supersedes. Deleted ones take part.
 fn relevant<'a>(
     cx: &'a Context<'_>,
-    type_: TestType,
+    of: impl Fn(TestType) -> bool,
     artifact: &str,
 ) -> Vec<(&'a Object<TestReportSpec>, &'a TestReportSpec)> {
     let all: Vec<_> = cx
@@ -198,13 +196,14 @@ fn relevant<'a>(
         .reports
         .iter()
         .filter_map(|r| Some((r.as_ref(), r.spec.as_ref().ok()?)))
-        .filter(|(_, s)| s.type_ == type_ && s.artifact.as_str() == artifact)
+        .filter(|(_, s)| of(s.type_) && s.artifact.as_str() == artifact)
         .collect();
     // Whoever wrote or develops the release does not say which of its results are wrong.
     let authors = super::approvals::authors(cx.snapshot);
-    let superseded = |report: &Object<TestReportSpec>| {
+    let superseded = |report: &Object<TestReportSpec>, type_: TestType| {
         all.iter().any(|(by, spec)| {
             by.name() != report.name()
+                && spec.type_ == type_
                 && spec
                     .supersedes
                     .as_ref()
@@ -216,7 +215,7 @@ fn relevant<'a>(
                 })
         })
     };
-    all.iter().copied().filter(|(r, _)| !superseded(r)).collect()
+    all.iter().copied().filter(|(r, s)| !superseded(r, s.type_)).collect()
 }
 
 /// Whether a person made any of the reports that a report supersedes: then superseding does not count.
@@ -249,14 +248,13 @@ fn judge_dataset(
         .map(|(r, s)| (*r, verdict(test, r, s, sets)))
         .collect();
     if let Some((report, failed)) = judged.iter().find(|(_, j)| j.verdict == Verdict::Fail) {
-        let gone = if report.live { "" } else { " (deleted since, which changes nothing)" };
         let artifact = reports[0].1.artifact.as_str();
         out.not_met(
             GATE,
             Reason::TestFailed,
             item,
             wanted_text(test),
-            format!("{}: {}{gone}", report.name(), failed.text),
+            format!("{}: {}{}", report.name(), failed.text, gone(report)),
             "data scientist",
             format!("train again and release new artefacts; this result stays for {}", short(artifact)),
         )
@@ -368,17 +366,14 @@ fn rows_fit(
     item: &str,
     out: &mut Outcome,
 ) -> bool {
-    let others = cx.snapshot.reports.iter().filter_map(|r| Some((r.as_ref(), r.spec.as_ref().ok()?)));
     for (report, spec) in reports {
         let rows = spec.rows.unwrap_or(0);
         let counted = |other: &TestReportSpec| {
             other.rows.into_iter().chain(other.metrics.iter().flatten().map(|m| m.rows)).max()
         };
-        let more = others
-            .clone()
-            .filter(|(r, s)| {
-                r.live && r.problem().is_none() && s.type_ != TestType::Bias && same_ground(s, spec)
-            })
+        let more = relevant(cx, |type_| type_ != TestType::Bias, spec.artifact.as_str())
+            .into_iter()
+            .filter(|(r, s)| r.problem().is_none() && s.dataset == spec.dataset)
             .filter_map(|(r, s)| Some((r, counted(s)?)))
             .find(|(_, counted)| *counted > rows);
         if let Some((other, counted)) = more {
@@ -386,7 +381,7 @@ fn rows_fit(
                 GATE,
                 Reason::ReportNotValid,
                 item,
-                format!("the {counted} rows that {} counted on this dataset, all of them in a group", other.name()),
+                format!("the {counted} rows that {}{} counted on this dataset, all of them in a group", other.name(), gone(other)),
                 format!("{} counts {rows}", report.name()),
                 "data scientist",
                 "test on the whole dataset; rows whose attribute is not known are a group with the value (missing)",
@@ -396,11 +391,6 @@ fn rows_fit(
         }
     }
     true
-}
-
-/// Whether two reports are on the same artefact and dataset.
-fn same_ground(one: &TestReportSpec, other: &TestReportSpec) -> bool {
-    one.artifact == other.artifact && one.dataset == other.dataset
 }
 
 fn stale(

@@ -50,6 +50,9 @@ impl Snapshot {
             let had = serde_json::to_string(had).unwrap_or_default();
             let _ = writeln!(text, "had {had}");
         }
+        for name in &self.absent {
+            let _ = writeln!(text, "absent {name}");
+        }
         if !self.signatures.is_empty() {
             let signatures = serde_json::to_string(&self.signatures).unwrap_or_default();
             let _ = writeln!(text, "signatures {signatures}");

@@ -25,6 +25,7 @@ impl<S> Default for Table<S> {
 impl<S: serde::de::DeserializeOwned + Clone> Table<S> {
     pub(super) fn apply(&mut self, key: Key, record: Record) {
         let object = Arc::new(Object::new(record, true));
+        self.answered(&key, &object);
         if let Some(versions) = self.gone.get_mut(&key) {
             versions.remove(&object.id);
         }
@@ -42,21 +43,38 @@ impl<S: serde::de::DeserializeOwned + Clone> Table<S> {
     }
 
     pub(super) fn remember(&mut self, key: Key, record: Record) {
-        if !worth_remembering(&record) {
-            return;
-        }
         let object = Object::new(record, false);
         if self.live.get(&key).is_none_or(|l| l.id != object.id) {
-            self.gone.entry(key).or_default().insert(object.id.clone(), Arc::new(object));
+            self.keep(key, object);
         }
     }
 
     /// Keeps a version that is gone, where that matters.
-    fn bury(&mut self, key: Key, old: &Arc<Object<S>>) {
-        if worth_remembering(&old.record) {
-            let mut object = Object::clone(old);
-            object.live = false;
+    fn bury(&mut self, key: Key, old: &Object<S>) {
+        let mut object = old.clone();
+        object.live = false;
+        self.keep(key, object);
+    }
+
+    fn keep(&mut self, key: Key, object: Object<S>) {
+        if !worth_remembering(&object.record) {
+            return;
+        }
+        self.answered(&key, &object);
+        // In whatever order the versions of a name are heard of, those written through the webhook stand for it.
+        let stamped = self.live.get(&key).is_some_and(|l| is_stamped(&l.record))
+            || self.versions(&key).any(|v| is_stamped(&v.record));
+        if is_stamped(&object.record) || !stamped {
             self.gone.entry(key).or_default().insert(object.id.clone(), Arc::new(object));
+        }
+    }
+
+    /// With a version whose author is known, those of the same name that are gone and had none ask nothing any more.
+    fn answered(&mut self, key: &Key, by: &Object<S>) {
+        if is_stamped(&by.record)
+            && let Some(versions) = self.gone.get_mut(key)
+        {
+            versions.retain(|_, version| is_stamped(&version.record));
         }
     }
 
@@ -83,16 +101,20 @@ fn range<'a, V>(map: &'a BTreeMap<Key, V>, namespace: &'a str) -> impl Iterator<
         .map(|(_, v)| v)
 }
 
-/// Whether a version matters once it is gone. Only one with a valid stamp does: others never counted, and whoever can write
-/// unstamped objects must not be able to fill our memory. Approvals in favour and acceptances end with their objects, and
-/// roles are asked for by name only.
+fn is_stamped(record: &Record) -> bool {
+    matches!(record.stamp, Stamp::Valid(_))
+}
+
+/// Whether a version matters once it is gone. Approvals in favour and acceptances end with their objects, and roles are
+/// asked for by name only. One without a valid stamp never counted; but while it is there, a report or an assessment of
+/// unknown origin is a question, and deleting a question does not answer it.
 fn worth_remembering(record: &Record) -> bool {
-    let stamped = matches!(record.stamp, Stamp::Valid(_));
     let approve = || record.spec.text("decision").as_deref() == Some("Approve");
-    stamped
-        && match record.kind {
-            Kind::RiskAcceptance | Kind::ApprovalRole => false,
-            Kind::Approval => !approve(),
-            _ => true,
-        }
+    match record.kind {
+        Kind::ImpactAssessment | Kind::TestReport => true,
+        _ if !is_stamped(record) => false,
+        Kind::RiskAcceptance | Kind::ApprovalRole => false,
+        Kind::Approval => !approve(),
+        _ => true,
+    }
 }
