@@ -8,6 +8,7 @@
 pub mod access;
 pub mod admission;
 pub mod classes;
+pub mod coming;
 pub mod conditions;
 pub mod config;
 pub mod deletions;

@@ -15,6 +15,7 @@ use placet_gate::{Decision, evaluate};
 use serde::de::DeserializeSeed as _;
 use serde_json::Value;
 
+use crate::coming::Coming;
 use crate::deletions::Deletions;
 use crate::infra::clock::{Clock, Trust};
 use crate::infra::freshness::Freshness;
@@ -270,6 +271,10 @@ pub struct State {
     roles_lost: Mutex<BTreeSet<(Kind, String, String)>>,
     /// What the log knows to be deleted.
     pub deletions: Deletions,
+    /// What was let through and is not in the stores yet.
+    pub coming: Coming,
+    /// How often the stores were to be read anew since the clock had gone on without us.
+    restarts: AtomicU64,
 }
 
 impl State {
@@ -287,6 +292,8 @@ impl State {
             stores: RwLock::default(),
             roles_lost: Mutex::default(),
             deletions: Deletions::default(),
+            coming: Coming::default(),
+            restarts: AtomicU64::new(0),
         }
     }
 
@@ -402,7 +409,19 @@ impl State {
     /// Stores that are not live now, with why.
     pub fn store_problems(&self) -> Vec<String> {
         let stores = self.stores.read().unwrap_or_else(PoisonError::into_inner);
+        let restarts = self.clock.restarts();
+        if self.restarts.load(Ordering::Acquire) != restarts {
+            stores.iter().for_each(Freshness::doubt);
+            self.restarts.store(restarts, Ordering::Release);
+        }
         stores.iter().filter(|s| !s.is_live()).map(|s| s.name().to_owned()).collect()
+    }
+
+    /// What a decision on a release does not know: stores that are not live, and what was let through and is in none yet.
+    fn unknown(&self, namespace: &str, name: &str) -> Vec<String> {
+        let mut unknown = self.store_problems();
+        unknown.extend(self.coming.about(namespace, name));
+        unknown
     }
 
     /// The time as decisions take it.
@@ -429,14 +448,14 @@ impl State {
     /// What a decision on a release reads now. Reads caches only.
     pub fn snapshot(&self, namespace: &str, name: &str) -> Snapshot {
         let mut snapshot = self.world().snapshot(namespace, name, self.gate_clock());
-        snapshot.not_ready.extend(self.store_problems());
+        snapshot.not_ready.extend(self.unknown(namespace, name));
         snapshot
     }
 
     /// The decision on a release now. The same one as before while nothing has changed, time and all stores can be
     /// trusted, and it has not run out: a gate is a function of its snapshot, so a second evaluation would say the same.
     pub fn decided(&self, namespace: &str, name: &str) -> Arc<Decided> {
-        let (clock, problems) = (self.gate_clock(), self.store_problems());
+        let (clock, problems) = (self.gate_clock(), self.unknown(namespace, name));
         let trusted = match &clock {
             GateClock::Trusted(now) if problems.is_empty() => Some(*now),
             _ => None,

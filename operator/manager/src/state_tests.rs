@@ -53,6 +53,44 @@ fn a_store_that_is_not_heard_of_is_in_the_decision_at_once() {
     assert!(before.snapshot.not_ready.is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_let_through_to_stop_a_release_makes_it_unknown_at_once_and_for_a_bounded_time() {
+    let state = state(true);
+    let before = state.decided("credit", "v1");
+    let reject = json!({
+        "apiVersion": "placet.dev/v1alpha1", "kind": "Approval",
+        "metadata": {"name": "no", "namespace": "credit", "uid": "u", "generation": 1},
+        "spec": {"decision": "Reject", "subject": {"kind": "ModelRelease", "name": "v1"}},
+    });
+    state.coming.admitted(&reject);
+    let held = state.decided("credit", "v1");
+    assert_eq!(held.snapshot.not_ready, ["approvals/no"]);
+    assert_eq!(state.snapshot("credit", "v1").not_ready, ["approvals/no"]);
+    assert!(held.decision.is_blind() && held.decision.cleared != Cleared::True);
+    assert!(state.decided("credit", "v2").snapshot.not_ready.is_empty());
+    assert!(state.world().approval("credit", "no").is_none(), "it does not count as existing");
+    tokio::time::advance(crate::coming::WAIT).await;
+    assert!(Arc::ptr_eq(&before, &state.decided("credit", "v1")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_suspension_nothing_is_decided_before_the_stores_were_listed_again() {
+    let state = approved(&[]).0;
+    let store = Freshness::new("approvals", Duration::from_secs(90));
+    store.mark_listed(tokio::time::Instant::now());
+    state.add_store(store.clone());
+    assert!(state.store_problems().is_empty());
+    // The wall clock went on, the monotonic clock did not, and the API server says so.
+    let wall = state.clock.now() + SignedDuration::from_mins(10);
+    let at = (wall, Duration::from_secs(1));
+    state.clock.record_date(wall, at, at);
+    assert_eq!(state.store_problems(), ["approvals"]);
+    assert_eq!(state.store_problems(), ["approvals"], "until it was listed");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    store.mark_listed(tokio::time::Instant::now());
+    assert!(state.store_problems().is_empty());
+}
+
 #[test]
 fn nothing_is_kept_that_time_or_a_stranger_could_make_wrong() {
     let untrusted = state(false);

@@ -86,6 +86,9 @@ pub fn start(
     }
     let shutdown = supervisor.shutdown(Phase::Work);
     supervisor.spawn(Phase::Work, "forgetting".to_owned(), forget_admitted(Arc::clone(state), shutdown));
+    let shutdown = supervisor.shutdown(Phase::Work);
+    let waiting = forget_coming(Arc::clone(state), Arc::clone(queue), shutdown);
+    supervisor.spawn(Phase::Work, "what never came".to_owned(), waiting);
     stores
 }
 
@@ -105,6 +108,29 @@ async fn forget_admitted(state: Arc<State>, shutdown: Shutdown) -> anyhow::Resul
         let owners = state.forget(state.now() - OLD);
         if owners > 0 {
             tracing::debug!(owners, "forgot what was admitted for owners that are gone");
+        }
+    }
+}
+
+/// How soon after its time what was let through and never came is given up.
+const NEVER_CAME: Duration = Duration::from_secs(5);
+
+/// Has releases decided again whose Reject was let through and never came to be.
+async fn forget_coming(state: Arc<State>, queue: Arc<Queue>, shutdown: Shutdown) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            () = shutdown.wait() => return Ok(()),
+            () = tokio::time::sleep(NEVER_CAME) => {}
+        }
+        for (namespace, release) in state.coming.forget() {
+            tracing::info!(namespace, release, "what was let through to stop a release never came to be");
+            queue.push(match release {
+                Some(release) => vec![Work::Release(namespace, release)],
+                None => {
+                    let all = state.world().releases_touched(Kind::AISystem, Some(&namespace));
+                    all.into_iter().map(|(namespace, name)| Work::Release(namespace, name)).collect()
+                }
+            });
         }
     }
 }
@@ -198,6 +224,8 @@ fn own_kind(
                 versions.insert(key.clone(), version);
                 touched.extend(affected(&state, kind, &key.0, &key.1));
             }
+            // Only now: in between it would be known to nobody.
+            state.coming.shown(kind, &key.0, &key.1, &object);
             remember(kind, &key, &mut object, &state, &raw);
             key
         };
@@ -220,6 +248,7 @@ fn own_kind(
                 );
                 versions.remove(&key);
                 forget(kind, &key, &state, &raw, &mut touched);
+                state.coming.shown(kind, &key.0, &key.1, &object);
             }
         }
         if !touched.is_empty() {
@@ -313,10 +342,8 @@ pub(crate) fn affected(state: &State, kind: Kind, namespace: &str, name: &str) -
     let shown: &[Kind] = match kind {
         Kind::ModelRelease => &[Kind::AISystem, Kind::Approval],
         // A policy says whether authors may approve, a signer who stands behind a signature.
-        Kind::AISystem | Kind::RiskAcceptance | Kind::ReleasePolicy | Kind::TrustedSigner => {
-            &[Kind::Approval]
-        }
-        Kind::ImpactAssessment => &[Kind::Approval, Kind::RiskAcceptance],
+        Kind::AISystem | Kind::RiskAcceptance | Kind::ReleasePolicy => &[Kind::Approval],
+        Kind::ImpactAssessment | Kind::TrustedSigner => &[Kind::Approval, Kind::RiskAcceptance],
         Kind::ApprovalRole => &[Kind::ReleasePolicy],
         _ => &[],
     };

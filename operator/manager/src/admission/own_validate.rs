@@ -71,8 +71,7 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
         return Answer::forbid(why);
     }
     if !unchanged && !decided {
-        let subject = object.pointer("/spec/subject").filter(|_| record.kind == Kind::Approval);
-        let subject = subject.and_then(|s| serde_json::from_value(s.clone()).ok());
+        let subject = own_subject::of_decision(record.kind, object.get("spec").unwrap_or(&Value::Null));
         let live = match subject {
             Some(subject) => own_subject::look(a, &request.namespace, &subject).await,
             None => Ok(Live::default()),
@@ -117,6 +116,9 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     people.extend(others.iter().map(|(field, user)| (*field, user.as_str())));
     match a.ledger.object_of(now, op, &record, &people, before.as_ref()).await {
         Ok(appended) => {
+            if stops {
+                a.state.coming.admitted(object);
+            }
             a.state.learn(names);
             super::signed::seen(a, &record, now);
             answer.audit.insert("record", appended.index.to_string());
@@ -157,7 +159,7 @@ fn judge(
     let namespace = record.namespace.as_deref().unwrap_or_default();
     match record.kind {
         Kind::Approval => approval(a, &world, namespace, spec, stamp, live),
-        Kind::RiskAcceptance => acceptance(a, &world, namespace, spec, stamp),
+        Kind::RiskAcceptance => acceptance(a, &world, namespace, spec, stamp, live),
         Kind::TrustedSigner => trusted_signer(&world, record, spec),
         Kind::TestReport => counts(spec).map(|()| Vec::new()),
         Kind::ReleasePolicy => {
@@ -222,7 +224,13 @@ fn decider(stamp: &StampText) -> &String {
     stamp.role.as_ref().and_then(|r| r.user.as_ref()).unwrap_or(&stamp.creator.user)
 }
 
-fn holds(a: &Admission, world: &World, stamp: &StampText) -> Result<(), String> {
+fn holds(a: &Admission, world: &World, stamp: &StampText, signed: bool) -> Result<(), String> {
+    // What was stamped is what is stored: another webhook may have changed neither the signature nor whose it is.
+    if signed != stamp.role.as_ref().is_some_and(|r| r.user.is_some()) {
+        return Err(
+            "spec.signed: the role was asked of somebody else than who signed it; apply it again".into()
+        );
+    }
     let role = stamp.role.as_ref().map(|r| r.name.as_str()).unwrap_or_default();
     let user = decider(stamp);
     if *user == *a.operator_user {
@@ -263,13 +271,7 @@ fn approval(
             spec.role
         ));
     }
-    // What was stamped is what is stored: another webhook may have changed neither the signature nor whose it is.
-    if spec.signed.is_some() != stamp.role.as_ref().is_some_and(|r| r.user.is_some()) {
-        return Err(
-            "spec.signed: the role was asked of somebody else than who signed it; apply it again".into()
-        );
-    }
-    holds(a, world, stamp)?;
+    holds(a, world, stamp, spec.signed.is_some())?;
     let subject = &spec.subject;
     crate::guard::counts_here(world, namespace, subject)?;
     let what = format!("{} {}", subject.kind.as_str(), subject.name);
@@ -349,9 +351,22 @@ fn acceptance(
     namespace: &str,
     spec: &Value,
     stamp: &StampText,
+    live: &Live,
 ) -> Result<Vec<String>, String> {
-    holds(a, world, stamp)?;
+    let signed = spec.get("signed").is_some_and(|signed| !signed.is_null());
+    holds(a, world, stamp, signed)?;
     let name = spec.pointer("/assessment/name").and_then(Value::as_str).unwrap_or_default();
+    if signed && live.uid.is_none() {
+        // As with approvals: a robot dry-runs all of a directory before it applies any of it.
+        return Ok(vec![format!(
+            "there is no ImpactAssessment {name} yet: this counts once there is one, with the risks that were signed"
+        )]);
+    }
+    if signed && live.uid != stamp.subject_uid {
+        return Err(format!(
+            "spec.assessment: {name} was created again just now; look at it, then accept again"
+        ));
+    }
     let Some(assessment) = world.assessment(namespace, name) else {
         return Err(format!(
             "spec.assessment.name: wanted an ImpactAssessment in namespace {namespace}, found no {name}"

@@ -157,6 +157,8 @@ struct State {
     floor: Option<Timestamp>,
     last: Option<Comparison>,
     anchor: Option<Anchor>,
+    /// How often time went on without the monotonic clock.
+    restarts: u64,
 }
 
 #[derive(Debug)]
@@ -179,7 +181,7 @@ impl Clock {
 
     /// A clock over any source.
     pub fn new(source: Arc<dyn TimeSource>) -> Self {
-        let state = Mutex::new(State { floor: None, last: None, anchor: None });
+        let state = Mutex::new(State { floor: None, last: None, anchor: None, restarts: 0 });
         Self { inner: Arc::new(Inner { source, state }) }
     }
 
@@ -227,6 +229,12 @@ impl Clock {
         self.lock().last.map(|last| last.skew)
     }
 
+    /// How often the API server confirmed that more than [`MAX_SKEW`] passed which the monotonic clock did not count, as
+    /// while a machine is suspended. What is as old as that clock says was older then.
+    pub fn restarts(&self) -> u64 {
+        self.lock().restarts
+    }
+
     /// The layer for the Kubernetes client that feeds this clock.
     pub fn date_layer(&self) -> DateLayer {
         DateLayer { clock: self.clone() }
@@ -252,6 +260,11 @@ impl Clock {
         }
         state.last = Some(Comparison { date, at, skew, agrees });
         if agrees {
+            // The machine was suspended: the monotonic clock stood still, and nobody was heard meanwhile.
+            let slept = state
+                .anchor
+                .is_some_and(|before| middle.duration_since(carry(before.wall, before.at, at)) > MAX_SKEW);
+            state.restarts += u64::from(slept);
             state.anchor = Some(Anchor { wall: middle, at });
         }
     }

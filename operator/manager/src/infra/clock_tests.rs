@@ -216,3 +216,27 @@ async fn the_test_clock_needs_leave_and_follows_its_file() {
     test.read().await;
     assert_eq!(ahead(&clock), 0);
 }
+
+#[test]
+fn time_that_passed_without_the_monotonic_clock_is_counted_once_it_is_confirmed() {
+    let (source, clock) = Manual::clock();
+    source.answer(&clock, 0);
+    source.pass(600);
+    source.answer(&clock, 0);
+    source.set(20);
+    source.answer(&clock, 0);
+    assert_eq!(clock.restarts(), 0, "within what is allowed");
+    // Suspended for ten minutes.
+    source.set(600);
+    assert_eq!((why(&clock), clock.restarts()), (Some(Distrust::Jumped { seconds: 600 }), 0));
+    source.answer(&clock, 0);
+    assert_eq!((why(&clock), clock.restarts()), (None, 1));
+    source.answer(&clock, 0);
+    assert_eq!(clock.restarts(), 1);
+    // Somebody sets the clock, and back: the API server never said so.
+    source.set(3600);
+    source.answer(&clock, -3600);
+    source.set(-3600);
+    source.answer(&clock, 0);
+    assert_eq!((why(&clock), clock.restarts()), (None, 1));
+}

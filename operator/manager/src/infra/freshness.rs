@@ -29,6 +29,8 @@ pub enum StoreState {
         /// How long nothing was heard.
         quiet: Duration,
     },
+    /// Nobody knows how long nothing was heard; a list is needed.
+    Doubted,
     /// The API server does not know the kind: its CRD is not installed.
     Missing,
 }
@@ -39,6 +41,7 @@ impl fmt::Display for StoreState {
             Self::NotYetListed => f.write_str("not yet listed"),
             Self::Live => f.write_str("live"),
             Self::Stale { quiet } => write!(f, "stale: no event or bookmark for {} s", quiet.as_secs()),
+            Self::Doubted => f.write_str("to be listed again: time passed that was not counted"),
             Self::Missing => f.write_str("missing: the API server does not know this kind, install its CRD"),
         }
     }
@@ -52,6 +55,9 @@ struct Inner {
     /// Milliseconds from `origin` to the last sign of life, plus one; zero means never listed.
     heard: AtomicU64,
     missing: AtomicBool,
+    /// Milliseconds from `origin` to when it was doubted, plus one; zero means not.
+    doubted: AtomicU64,
+    doubts: watch::Sender<()>,
     problem: Mutex<Option<String>>,
     listed: watch::Sender<bool>,
 }
@@ -71,6 +77,8 @@ impl Freshness {
             stale_after,
             heard: AtomicU64::new(0),
             missing: AtomicBool::new(false),
+            doubted: AtomicU64::new(0),
+            doubts: watch::channel(()).0,
             problem: Mutex::new(None),
             listed: watch::channel(false).0,
         };
@@ -89,6 +97,7 @@ impl Freshness {
         }
         match self.quiet() {
             None => StoreState::NotYetListed,
+            Some(_) if self.is_doubted() => StoreState::Doubted,
             Some(quiet) if quiet > self.inner.stale_after => StoreState::Stale { quiet },
             Some(_) => StoreState::Live,
         }
@@ -122,14 +131,35 @@ impl Freshness {
         self.inner.stale_after
     }
 
+    /// From now on only a list that is asked for later makes the store live: what was heard may be older than it seems.
+    pub(crate) fn doubt(&self) {
+        self.inner.doubted.store(self.since_origin(Instant::now()) + 1, Ordering::Release);
+        self.inner.doubts.send_replace(());
+    }
+
+    /// Whether a list is needed.
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.inner.doubted.load(Ordering::Acquire) != 0
+    }
+
+    /// Hears of doubts from now on.
+    pub(crate) fn doubts(&self) -> watch::Receiver<()> {
+        self.inner.doubts.subscribe()
+    }
+
     /// A complete list that was asked for at `asked` is in the store.
     pub(crate) fn mark_listed(&self, asked: Instant) {
         self.hear(asked);
+        let doubted = self.inner.doubted.load(Ordering::Acquire);
+        if doubted != 0 && self.since_origin(asked) + 1 >= doubted {
+            // Unless it was doubted again meanwhile.
+            let _ = self.inner.doubted.compare_exchange(doubted, 0, Ordering::AcqRel, Ordering::Acquire);
+        }
         self.inner.missing.store(false, Ordering::Release);
         self.inner.listed.send_replace(true);
     }
 
-    /// An event was applied to the store, or a bookmark came.
+    /// An event was applied to the store, or a bookmark came that is newer than what was heard before.
     pub(crate) fn mark_heard(&self) {
         self.hear(Instant::now());
     }
@@ -145,10 +175,14 @@ impl Freshness {
     }
 
     fn hear(&self, at: Instant) {
-        let since = at.saturating_duration_since(self.inner.origin).as_millis();
-        let since = u64::try_from(since).unwrap_or(u64::MAX - 1);
-        self.inner.heard.fetch_max(since + 1, Ordering::AcqRel);
+        self.inner.heard.fetch_max(self.since_origin(at) + 1, Ordering::AcqRel);
         *self.lock() = None;
+    }
+
+    /// In milliseconds.
+    fn since_origin(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.inner.origin).as_millis();
+        u64::try_from(since).unwrap_or(u64::MAX - 1)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
@@ -181,6 +215,21 @@ mod tests {
         tokio::time::advance(Duration::from_secs(91)).await;
         fresh.mark_listed(asked);
         assert!(matches!(fresh.state(), StoreState::Stale { .. }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_list_asked_for_later_ends_a_doubt() {
+        let fresh = Freshness::new("pods", STALE_AFTER);
+        let before = Instant::now();
+        fresh.mark_listed(before);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        fresh.doubt();
+        assert_eq!(fresh.state(), StoreState::Doubted);
+        fresh.mark_heard();
+        fresh.mark_listed(before);
+        assert!(!fresh.is_live());
+        fresh.mark_listed(Instant::now());
+        assert!(fresh.is_live());
     }
 
     #[tokio::test(start_paused = true)]

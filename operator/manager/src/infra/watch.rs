@@ -5,8 +5,10 @@
 //!   ([`super::watch_read`]), and keeps of each object what the store asks for while the page is read;
 //! - watches from there with bookmarks, keeps every field of every object (raw JSON), and resumes after a broken
 //!   connection where it stopped;
-//! - starts again with a list when the API server has forgotten that point (410 Gone), or when the store has become
+//! - starts again with a list when the API server has forgotten that point (410 Gone), or when the store is about to become
 //!   stale, because a list proves freshness at once;
+//! - believes a bookmark only if its version is newer than what was heard before: an API server that hears nothing of etcd
+//!   any more goes on sending old ones;
 //! - takes a kind that does not exist (a CRD that is not installed yet) for a state, not for an error.
 //!
 //! Events are handed to a synchronous sink before [`Freshness`] is told, so that a store that is called live holds
@@ -23,7 +25,7 @@ use kube::discovery::ApiResource;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::backoff::{Backoff, jitter};
@@ -252,7 +254,7 @@ where
     /// How long the next watch may last so that its bookmark comes before the store is stale; `None` when a list is
     /// needed.
     fn watch_seconds(&self) -> Option<u64> {
-        let quiet = self.freshness.quiet()?;
+        let quiet = self.freshness.quiet().filter(|_| !self.freshness.is_doubted())?;
         let left = self.config.stale_after.checked_sub(quiet)?.as_secs() * 2 / 3;
         // Half of the limit is the longest gap that an ordinary watch's first bookmark, after 60 s, leaves room for.
         if quiet * 3 <= self.config.stale_after {
@@ -266,7 +268,7 @@ where
     async fn settle(&mut self, end: End) {
         let kind = &self.config.resource.plural;
         let state = self.freshness.state();
-        let silent = matches!(state, StoreState::Stale { .. });
+        let silent = matches!(state, StoreState::Stale { .. } | StoreState::Doubted);
         if silent && !self.told_stale {
             warn!(%kind, %state, "nothing is decided by this store before it is heard of again");
         }
@@ -438,9 +440,13 @@ where
         };
         // API servers from 1.37 on compress each event by itself, of which our client reads the first.
         request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let response = match timeout(ANSWER, self.send(request)).await {
+        let mut doubts = self.freshness.doubts();
+        // Nobody who cannot say anything in time keeps a list from being asked for before the store is stale.
+        let left = self.config.stale_after.saturating_sub(self.freshness.quiet().unwrap_or_default());
+        let patience = (left * 2 / 3).clamp(Duration::from_secs(SHORTEST_WATCH), ANSWER);
+        let response = match timeout(patience, self.send(request)).await {
             Err(_) => {
-                return (from, End::Failed(format!("no answer to a watch within {} s", ANSWER.as_secs())));
+                return (from, End::Failed(format!("no answer to a watch within {} s", patience.as_secs())));
             }
             Ok(Err(end)) => return (from, end),
             Ok(Ok(response)) => response,
@@ -450,9 +456,13 @@ where
         // Leaves time to open another before the store is stale.
         let silence = self.config.stale_after * 7 / 9;
         let mut reached = from;
-        let mut heard = false;
+        let (mut heard, mut moved) = (false, begun);
         loop {
-            let said = match timeout(silence, lines.next(|line| self.said(line))).await {
+            let next = tokio::select! {
+                _ = doubts.changed() => return (reached, End::Quiet(moved.elapsed())),
+                next = timeout_at(moved + silence, lines.next(|line| self.said(line))) => next,
+            };
+            let said = match next {
                 Err(_) => return (reached, End::Quiet(silence)),
                 Ok(Ok(None)) if heard || begun.elapsed() >= TOO_SHORT => return (reached, End::Done),
                 Ok(Ok(None)) => {
@@ -461,19 +471,23 @@ where
                 Ok(Err(problem)) => return (reached, End::Failed(problem)),
                 Ok(Ok(Some(said))) => said,
             };
-            match said {
+            let version = match said {
                 Said::Event { version, event } => {
-                    if !version.is_empty() {
-                        reached = version;
-                    }
                     (self.sink)(event);
+                    version
                 }
-                Said::Bookmark(version) => reached = version,
+                Said::Bookmark(version) => version,
                 Said::End(end) => return (reached, end),
-            }
+            };
             heard = true;
-            self.freshness.mark_heard();
             self.backoff.reset();
+            // An API server that is cut off from etcd, or whose etcd is cut off from the others, goes on sending bookmarks:
+            // only one that is newer than the last says that nothing else happened.
+            if is_newer(&version, &reached) {
+                reached = version;
+                moved = Instant::now();
+                self.freshness.mark_heard();
+            }
         }
     }
 
@@ -521,6 +535,15 @@ where
         {
             metadata.remove("managedFields");
         }
+    }
+}
+
+/// Whether a resourceVersion is later than another of the same kind. They are numbers that grow (KEP-5504); of an API server
+/// for which they are not, each that is another one counts.
+fn is_newer(version: &str, than: &str) -> bool {
+    match (version.parse::<u64>(), than.parse::<u64>()) {
+        (Ok(version), Ok(than)) => version > than,
+        _ => !version.is_empty() && version != than,
     }
 }
 

@@ -234,10 +234,10 @@ async fn a_stale_store_is_listed_again() {
     drop(feed);
     bench.then(fake_api::failure(503, "ServiceUnavailable"));
     bench.then(fake_api::failure(503, "ServiceUnavailable"));
-    tokio::time::sleep(Duration::from_secs(28)).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(bench.freshness.problem().unwrap().contains("503"), "{:?}", bench.freshness.problem());
     // Nothing answers for long; the store is stale, and the attempt under way gives up after a minute.
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    tokio::time::sleep(Duration::from_secs(28)).await;
     assert!(!bench.freshness.is_live());
     let (_feed, watch) = fake_api::stream();
     bench.then(page("30", "", &[object("a", "29")]));
@@ -246,6 +246,61 @@ async fn a_stale_store_is_listed_again() {
     assert!(bench.freshness.is_live());
     assert_eq!(bench.events.lock().unwrap().last(), Some(&Event::Restarted(vec![object("a", "29")].into())));
     assert_eq!(bench.freshness.problem(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bookmarks_that_bring_nothing_newer_do_not_keep_a_store_live() {
+    let (feed, answers) = listed();
+    let bench = start(releases(), answers);
+    bench.settle().await;
+    feed.send(event("ADDED", &object("a", "6"))).unwrap();
+    // An API server that is cut off from etcd repeats the version that it knows; its lists fail.
+    for _ in 0..14 {
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        let _ = feed.send(bookmark("6"));
+    }
+    let targets = bench.targets();
+    assert!(targets.len() > 2, "asked again before the store is stale: {targets:?}");
+    assert!(bench.freshness.is_live(), "{:?}", bench.freshness.state());
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    assert!(matches!(bench.freshness.state(), StoreState::Stale { .. }), "{:?}", bench.freshness.state());
+}
+
+#[tokio::test(start_paused = true)]
+async fn frozen_watches_are_replaced_by_a_list_before_the_store_is_stale() {
+    let (_frozen, answers) = listed();
+    let bench = start(releases(), answers);
+    bench.settle().await;
+    tokio::time::sleep(Duration::from_secs(71)).await;
+    assert!(bench.targets()[2].contains("watch=true"), "{:?}", bench.targets());
+    // The second watch is frozen before its first byte; nothing waits for it longer than there is time.
+    tokio::time::sleep(Duration::from_secs(14)).await;
+    let targets = bench.targets();
+    assert!(targets.last().unwrap().contains("limit=500"), "{targets:?}");
+    assert!(bench.freshness.is_live(), "{:?}", bench.freshness.state());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_doubted_is_listed_at_once() {
+    let (feed, answers) = listed();
+    let bench = start(releases(), answers);
+    bench.settle().await;
+    bench.then(page("9", "", &[object("a", "8")]));
+    bench.then(fake_api::stream().1);
+    bench.freshness.doubt();
+    // What was read before does not count, whenever it is looked at.
+    feed.send(event("ADDED", &object("old", "6"))).unwrap();
+    assert!(!bench.freshness.is_live());
+    bench.settle().await;
+    assert!(bench.targets()[2].contains("limit=500"), "{:?}", bench.targets());
+    assert!(bench.freshness.is_live());
+    assert_eq!(bench.events.lock().unwrap().last(), Some(&Event::Restarted(vec![object("a", "8")].into())));
+}
+
+#[test]
+fn versions_are_numbers_that_grow() {
+    assert!(is_newer("10", "9") && !is_newer("9", "10") && !is_newer("9", "9"));
+    assert!(is_newer("b", "a") && !is_newer("a", "a") && !is_newer("", "9"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,173 @@
+//! What this process let through as a webhook and its watches have not shown yet, of what can only stop something: Rejects
+//! and withdrawals.
+//!
+//! The stores lag behind what was admitted, by milliseconds as a rule and by up to 90 s when a watch is frozen. Until they
+//! show it, releases that it may be about are Unknown. It does not count as existing: another admission plugin, or the API
+//! server itself, may still refuse the request. So the wait ends by itself, when a store that is live must have heard of it.
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Duration;
+
+use placet_api::Kind;
+use placet_gate::object::place_of;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::infra::freshness::STALE_AFTER;
+
+/// The API server gives a request up after this time; until then what we let through may come to be.
+const REQUEST: Duration = Duration::from_secs(60);
+
+/// How long is waited: whatever came to be within [`REQUEST`] is in each store that is live then.
+pub const WAIT: Duration = REQUEST.saturating_add(STALE_AFTER);
+
+/// So many are named to one decision; it is Unknown for one as for a thousand.
+const NAMED: usize = 16;
+
+#[derive(Debug)]
+struct Waiting {
+    uid: String,
+    generation: i64,
+    /// The release that it stops; none: any of its namespace may be concerned.
+    release: Option<String>,
+    until: Instant,
+}
+
+/// Releases that something was about: a namespace, and one of it or all.
+pub type About = (String, Option<String>);
+
+/// What is waited for, by namespace, kind and name.
+#[derive(Debug, Default)]
+pub struct Coming(RwLock<BTreeMap<(String, Kind, String), Waiting>>);
+
+impl Coming {
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<(String, Kind, String), Waiting>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A version of an object that stops something was recorded, and is about to be let through.
+    pub fn admitted(&self, object: &Value) {
+        let Ok((kind, Some(namespace), name)) = place_of(object) else { return };
+        let subject = |field: &str| object.pointer(&format!("/spec/subject/{field}")).and_then(Value::as_str);
+        let release = match kind {
+            Kind::ModelRelease => Some(name.clone()),
+            _ if subject("kind") == Some(Kind::ModelRelease.as_str()) => subject("name").map(str::to_owned),
+            _ => None,
+        };
+        let (uid, generation) = version(object);
+        let waiting = Waiting { uid: uid.to_owned(), generation, release, until: Instant::now() + WAIT };
+        self.write().insert((namespace, kind, name), waiting);
+    }
+
+    /// A store holds this version of an object, or held it until it was deleted.
+    pub fn shown(&self, kind: Kind, namespace: &str, name: &str, object: &Value) {
+        if self.is_empty() {
+            return;
+        }
+        let key = (namespace.to_owned(), kind, name.to_owned());
+        let (uid, generation) = version(object);
+        let mut all = self.write();
+        if all.get(&key).is_some_and(|w| w.uid == uid && w.generation <= generation) {
+            all.remove(&key);
+        }
+    }
+
+    /// What a decision on a release does not know yet, as names of what is not ready.
+    pub fn about(&self, namespace: &str, release: &str) -> Vec<String> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if all.is_empty() {
+            return Vec::new();
+        }
+        let now = Instant::now();
+        all.range((namespace.to_owned(), Kind::ALL[0], String::new())..)
+            .take_while(|((ns, ..), _)| ns == namespace)
+            .filter(|(_, w)| w.until > now && w.release.as_deref().is_none_or(|r| r == release))
+            .take(NAMED)
+            .map(|((_, kind, name), _)| format!("{}/{name}", kind.plural()))
+            .collect()
+    }
+
+    /// Forgets what never came. Gives the releases that are to be decided again.
+    pub fn forget(&self) -> Vec<About> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let now = Instant::now();
+        let mut over = Vec::new();
+        self.write().retain(|(namespace, ..), waiting| {
+            let stays = waiting.until > now;
+            if !stays {
+                over.push((namespace.clone(), waiting.release.clone()));
+            }
+            stays
+        });
+        over
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
+/// Uid and generation: what the validating webhook is shown is what is stored.
+fn version(object: &Value) -> (&str, i64) {
+    let metadata = object.get("metadata");
+    let uid = metadata.and_then(|m| m.get("uid")?.as_str()).unwrap_or_default();
+    (uid, metadata.and_then(|m| m.get("generation")?.as_i64()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn reject(name: &str, kind: &str, about: &str) -> Value {
+        json!({"apiVersion": "placet.dev/v1alpha1", "kind": "Approval",
+               "metadata": {"name": name, "namespace": "credit", "uid": format!("uid-{name}"), "generation": 1},
+               "spec": {"decision": "Reject", "subject": {"kind": kind, "name": about}}})
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reject_is_waited_for_until_a_store_shows_it_or_it_cannot_come_any_more() {
+        let coming = Coming::default();
+        let no = reject("no", "ModelRelease", "v1");
+        coming.admitted(&no);
+        assert_eq!(coming.about("credit", "v1"), ["approvals/no"]);
+        assert!(coming.about("credit", "v2").is_empty() && coming.about("credi", "v1").is_empty());
+        // An earlier object of this name is not it.
+        let mut other = no.clone();
+        other["metadata"]["uid"] = "uid-before".into();
+        coming.shown(Kind::Approval, "credit", "no", &other);
+        assert_eq!(coming.about("credit", "v1"), ["approvals/no"]);
+        coming.shown(Kind::Approval, "credit", "no", &no);
+        assert!(coming.about("credit", "v1").is_empty() && coming.forget().is_empty());
+
+        coming.admitted(&reject("never", "ModelRelease", "v1"));
+        tokio::time::advance(WAIT - Duration::from_secs(1)).await;
+        assert_eq!(coming.about("credit", "v1"), ["approvals/never"]);
+        assert!(coming.forget().is_empty());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(coming.about("credit", "v1").is_empty());
+        assert_eq!(coming.forget(), [("credit".to_owned(), Some("v1".to_owned()))]);
+        assert!(coming.forget().is_empty());
+    }
+
+    #[test]
+    fn what_is_about_a_system_concerns_every_release_and_a_withdrawal_its_own() {
+        let coming = Coming::default();
+        coming.admitted(&reject("no", "AISystem", "scoring"));
+        let mut release = reject("v1", "", "");
+        release["kind"] = "ModelRelease".into();
+        release["metadata"]["generation"] = 2.into();
+        coming.admitted(&release);
+        assert_eq!(coming.about("credit", "v1").len(), 2);
+        assert_eq!(coming.about("credit", "v2"), ["approvals/no"]);
+        let mut before = release.clone();
+        before["metadata"]["generation"] = 1.into();
+        coming.shown(Kind::ModelRelease, "credit", "v1", &before);
+        assert_eq!(coming.about("credit", "v1").len(), 2, "not yet withdrawn there");
+        coming.shown(Kind::ModelRelease, "credit", "v1", &release);
+        assert_eq!(coming.about("credit", "v1"), ["approvals/no"]);
+    }
+}
