@@ -224,7 +224,8 @@ fn api_version() -> String {
     format!("{}/{}", keys::GROUP, keys::VERSION)
 }
 
-fn approval(namespace: &str, subject: (&str, &str, &str), digest: &str, role: &str, name: &str) -> Value {
+/// An Approve of a subject (kind, name, what it covers) by its digest.
+pub fn approval(namespace: &str, subject: (&str, &str, &str), digest: &str, role: &str, name: &str) -> Value {
     let (kind, about, covers) = subject;
     json!({
         "apiVersion": api_version(), "kind": "Approval", "metadata": {"name": name, "namespace": namespace},

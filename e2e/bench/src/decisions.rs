@@ -5,9 +5,11 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use jiff::Timestamp;
 use placet_gate::world::{Clock, Snapshot, World};
 use placet_gate::{Cleared, evaluate};
+use serde_json::json;
 
 use crate::report::{Aim, Report};
 use crate::samples::{self, Filler};
@@ -71,6 +73,37 @@ pub fn measure(report: &mut Report, slice: Duration) -> anyhow::Result<()> {
             black_box(world.snapshot(NAMESPACE, black_box(release), clock.clone()));
         });
         report.add(format!("e {name}, taking the snapshot"), micros, "us", None, &[]);
+    }
+    approvals(report, slice, &clock)
+}
+
+/// The cleared sample with more approvals than are asked for: what each of them costs a decision.
+fn approvals(report: &mut Report, slice: Duration, clock: &Clock) -> anyhow::Result<()> {
+    let mut one = None;
+    for count in [1_u32, 10, 100] {
+        let mut world = world(false)?;
+        let evidence = evaluate(&world.snapshot(NAMESPACE, samples::CLEARED, clock.clone())).evidence;
+        let evidence = evidence.context("the sample's evidence is known")?;
+        let reading = samples::reading();
+        let mut filler = Filler::new(&reading, samples::NOW.parse()?);
+        for n in 0..count {
+            let mut more =
+                samples::approval(NAMESPACE, ("ModelRelease", samples::CLEARED), &evidence, "model-owner");
+            more["metadata"] =
+                json!({"name": format!("more-{n}"), "namespace": NAMESPACE, "uid": format!("uid-more-{n}")});
+            more["spec"]["subject"]["covers"] = "Evidence".into();
+            filler.add(&mut world, &format!("person-{n}"), &more)?;
+        }
+        let snapshot = world.snapshot(NAMESPACE, samples::CLEARED, clock.clone());
+        anyhow::ensure!(
+            evaluate(&snapshot).cleared == Cleared::True,
+            "{count} approvals more are in the way"
+        );
+        let micros = micros_each(slice, || {
+            black_box(evaluate(black_box(&snapshot)));
+        });
+        let base = *one.get_or_insert(micros);
+        report.add(format!("e samples, {count} approvals more"), micros, "us", Some(base), &[]);
     }
     Ok(())
 }

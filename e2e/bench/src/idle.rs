@@ -1,7 +1,7 @@
-//! d: what the operator costs while nothing happens: its memory, and its requests to the API server by the audit log,
+//! d: what the operator costs while nothing happens: its memory, its processor time, and its requests to the API server by the audit log,
 //! with many governed workloads that run on simulated nodes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -56,10 +56,13 @@ pub async fn measure(
     })
     .await?;
     tokio::time::sleep(SETTLE).await;
+    let process = operator(installed.cluster.dir()).await?;
     let begin = tokio::fs::metadata(&audit).await?.len();
+    let before = processor_time(&process).await?;
     tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let used = processor_time(&process).await? - before;
     let requests = requests(&audit, begin).await?;
-    let memory = memory(installed.cluster.dir()).await?;
+    let memory = memory(&process).await?;
     let name = format!("d {workloads} workloads");
     report.add(format!("{name}, resident memory"), memory, "MiB", None, &[Aim::AtMost(40.0)]);
     let per_minute =
@@ -71,6 +74,8 @@ pub async fn measure(
         None,
         &[Aim::AtMost(0.0)],
     );
+    let share = used * 100.0 / f64::from(u32::try_from(seconds).unwrap_or(u32::MAX).max(1));
+    report.add(format!("{name}, idle processor time"), share, "% of a core", None, &[Aim::AtMost(1.0)]);
     report.add(format!("{name}, idle reads"), per_minute(requests.reads), "1/min", None, &[]);
     Ok(())
 }
@@ -127,8 +132,8 @@ async fn requests(audit: &Path, from: u64) -> anyhow::Result<Requests> {
     Ok(found)
 }
 
-/// Resident memory of the operator of this cluster, in MiB, from /proc.
-async fn memory(dir: &Path) -> anyhow::Result<f64> {
+/// Where /proc tells of the operator of this cluster.
+async fn operator(dir: &Path) -> anyhow::Result<PathBuf> {
     // With a slash: another cluster's directory may begin with the same text.
     let dir = format!("{}/", dir.to_string_lossy());
     let mut processes = tokio::fs::read_dir("/proc").await?;
@@ -149,10 +154,28 @@ async fn memory(dir: &Path) -> anyhow::Result<f64> {
         let environment = tokio::fs::read(path.join("environ")).await.is_ok_and(ours);
         let place = tokio::fs::read_link(path.join("cwd")).await.is_ok_and(|cwd| cwd.starts_with(&dir));
         if command.contains(&dir) || environment || place {
-            let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-            let kib = resident.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
-            return kib.map(|kib| kib / 1024.0).context("its status holds no VmRSS");
+            return Ok(path);
         }
     }
     anyhow::bail!("no process placet-operator of the cluster in {dir} was found")
+}
+
+/// Resident memory of a process, in MiB.
+async fn memory(process: &Path) -> anyhow::Result<f64> {
+    let status = tokio::fs::read_to_string(process.join("status")).await?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = resident.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
+    kib.map(|kib| kib / 1024.0).context("its status holds no VmRSS")
+}
+
+/// Seconds that a process has run on a processor, in user mode and in the kernel (proc_pid_stat(5), fields 14 and 15).
+async fn processor_time(process: &Path) -> anyhow::Result<f64> {
+    /// In which the kernel counts for programs, whatever it counts in itself.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = tokio::fs::read_to_string(process.join("stat")).await?;
+    // The name before them, in brackets, may hold spaces.
+    let (_, fields) = stat.rsplit_once(')').context("its stat names no program")?;
+    let ticks: Vec<f64> = fields.split_whitespace().skip(11).take(2).filter_map(|f| f.parse().ok()).collect();
+    anyhow::ensure!(ticks.len() == 2, "its stat holds no times: {stat}");
+    Ok(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
 }

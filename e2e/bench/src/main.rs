@@ -9,6 +9,7 @@
 //! | d | memory and idle requests with many governed workloads |
 //! | e | decisions of the gate |
 //! | f | durable appends to the evidence log, beside write and sync of the same bytes |
+//! | g | Approvals through a real API server, stamped by us, beside objects of the same schema and webhooks that decide nothing |
 //!
 //! The load generator counts latency from when a request was due, so that a server that stalls cannot hide it.
 
@@ -24,6 +25,7 @@ mod report;
 mod reviews;
 mod samples;
 mod server;
+mod stamping;
 mod stats;
 mod webhook;
 
@@ -50,6 +52,8 @@ enum Group {
     E,
     /// Evidence appends.
     F,
+    /// Approvals through the API server.
+    G,
 }
 
 /// Ratios against same-run baselines, as a table and as JSON.
@@ -70,6 +74,9 @@ struct Flags {
     /// b: pods that are created for each of the three.
     #[arg(long, default_value_t = 200)]
     pods: usize,
+    /// g: approvals of each of the two.
+    #[arg(long, default_value_t = 200)]
+    approvals: usize,
     /// d: governed workloads.
     #[arg(long, default_value_t = 1000)]
     workloads: usize,
@@ -110,7 +117,7 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
         appends::measure(&mut report, &flags.dir, slice)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    if wanted(Group::B) || wanted(Group::C) {
+    if [Group::B, Group::C, Group::G].into_iter().any(wanted) {
         runtime.block_on(async {
             let installed = cluster::Installed::start(2).await?;
             if wanted(Group::B) {
@@ -118,6 +125,9 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
             }
             if wanted(Group::C) {
                 release::measure(&mut report, &installed, flags.releases).await?;
+            }
+            if wanted(Group::G) {
+                stamping::measure(&mut report, &installed, flags.approvals).await?;
             }
             installed.end().await
         })?;

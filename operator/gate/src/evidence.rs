@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use placet_api::common::Level;
+use placet_api::modelrelease::DatasetUse;
+use placet_api::testreport::TestReportSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -33,7 +35,8 @@ pub struct Evidence {
     /// The current assessment, where there is exactly one that counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assessment: Option<Part>,
-    /// Reports on the release's artefacts, sorted. None: they were too many to be kept.
+    /// Reports on the release's artefacts that the policies ask for, on its evaluation datasets, sorted: those that are
+    /// judged. Whoever adds another one asks nobody to approve again. None: they were too many to be kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports: Option<Vec<Part>>,
     /// Digest of what the policies ask for.
@@ -69,7 +72,7 @@ impl Evidence {
     /// empty if they are not known.
     pub(crate) fn of(cx: &Context<'_>, class_basis: &str, requirements: &str) -> Option<Self> {
         let asked = cx.requirements?;
-        let (release, _) = cx.release?;
+        let (release, release_spec) = cx.release?;
         let (system, triggers) = cx.system?;
         let class = cx.class()?;
         if class_basis.is_empty() || requirements.is_empty() {
@@ -83,8 +86,14 @@ impl Evidence {
         } else {
             requirements.to_owned()
         };
-        let mut reports: Vec<Part> =
-            cx.snapshot.reports.iter().filter(|r| r.live).map(|r| Part::of(r)).collect();
+        let evaluation = release_spec.datasets.iter().flatten().filter(|d| d.use_ == DatasetUse::Evaluation);
+        let evaluation: BTreeSet<&str> = evaluation.map(|d| d.digest.as_str()).collect();
+        let judged = |report: &TestReportSpec| {
+            evaluation.contains(report.dataset.as_str())
+                && asked.tests.iter().any(|t| t.rule.type_ == report.type_)
+        };
+        let reports = cx.snapshot.reports.iter().filter(|r| r.live && r.spec.as_ref().is_ok_and(judged));
+        let mut reports: Vec<Part> = reports.map(|r| Part::of(r)).collect();
         reports.sort();
         let policies = asked.policies.iter();
         let policies = policies.map(|(name, digest)| Part { name: name.clone(), digest: digest.clone() });
