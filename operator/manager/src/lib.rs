@@ -38,4 +38,6 @@ mod basis_tests;
 #[cfg(test)]
 mod network_tests;
 #[cfg(test)]
+mod replica_tests;
+#[cfg(test)]
 mod testbed;

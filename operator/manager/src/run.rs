@@ -53,6 +53,7 @@ const STOP: Duration = Duration::from_secs(25);
 /// Why it could not start, or which task ended.
 pub async fn run(flags: Run) -> anyhow::Result<()> {
     telemetry::init_logs(&flags.place.log_level, flags.place.log_format.into())?;
+    one_replica(&flags.pod_name)?;
     let stop = stop_signals()?;
     let mut supervisor = Supervisor::new();
     let (clock, test_clock) = TestClock::choose(flags.test_clock_file.clone(), flags.allow_test_clock)?;
@@ -137,6 +138,17 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
     drop(ledger);
     close(log, clock.now()).await?;
     Ok(outcome?)
+}
+
+/// Refuses to be another replica: before a key is read or the log is touched.
+fn one_replica(pod: &str) -> anyhow::Result<()> {
+    let ordinal = pod.rsplit_once('-').and_then(|(_, ordinal)| ordinal.parse::<u64>().ok());
+    anyhow::ensure!(
+        ordinal.is_none_or(|ordinal| ordinal == 0),
+        "wanted to be the one replica of this version, found pod {pod}: another would need a log of its own that decisions \
+         read together with the first; scale the StatefulSet back to 1 (ARCHITECTURE.md, \"One replica\")"
+    );
+    Ok(())
 }
 
 /// What the name of the Secret with the receipt key ends in.
@@ -418,4 +430,18 @@ pub async fn remove(flags: Uninstall) -> anyhow::Result<()> {
     let clock = Clock::system();
     let client = client::connect(&clock).await?;
     uninstall::uninstall(&client, &flags.place.namespace, &flags.place.release, clock.now()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_replica;
+
+    #[test]
+    fn a_second_pod_of_the_set_is_refused() {
+        for first in ["placet-0", "gate-0", "placet", "placet-7d9c4-x2v9z"] {
+            assert!(one_replica(first).is_ok(), "{first}");
+        }
+        let refused = one_replica("placet-1").unwrap_err().to_string();
+        assert!(refused.contains("found pod placet-1") && refused.contains("back to 1"), "{refused}");
+    }
 }
