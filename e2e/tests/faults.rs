@@ -9,6 +9,8 @@ mod common;
 mod content;
 #[path = "faults/evidence.rs"]
 mod evidence;
+#[path = "faults/frozen.rs"]
+mod frozen;
 #[path = "faults/gone.rs"]
 mod gone;
 #[path = "faults/helm.rs"]
