@@ -1,9 +1,9 @@
-//! Approvals and releases that people signed and a robot applies: they count for whoever signed, for what they signed,
+//! Approvals, acceptances of risks and releases that people signed and a robot applies: they count for whoever signed, for what they signed,
 //! once, and as long as their key does. With the real `ssh-keygen` and a service account with a real token.
 
 use std::path::PathBuf;
 
-use placet_e2e::placet::{APPROVERS, Lending, RELEASE, in_seconds};
+use placet_e2e::placet::{APPROVERS, ASSESSMENT, Lending, RELEASE, SYSTEM, in_seconds, vouch};
 use placet_e2e::{Output, SOON, eventually};
 use serde_json::{Value, json};
 
@@ -128,6 +128,36 @@ impl<'a> Robot<'a> {
             self.lending.ns,
         ];
         let said = self.lending.cluster.run("placet", "erin", args, None).await.unwrap();
+        serde_json::from_str(&said.ok().unwrap()).unwrap()
+    }
+
+    /// What frank, executive, signs: the RiskAcceptance as it would stand in Git.
+    async fn by_frank(&self, key: &std::path::Path, cluster: &str) -> Value {
+        let (target, key, until) =
+            (format!("ia/{ASSESSMENT}"), key.display().to_string(), in_seconds(90 * 86_400));
+        let args = [
+            "accept-risk",
+            &target,
+            "R1",
+            "--role",
+            "executive",
+            "--until",
+            &until,
+            "--rationale",
+            "Officers decide",
+            "--condition",
+            "A monthly review",
+            "--sign-with",
+            &key,
+            "--cluster-name",
+            cluster,
+            "--yes",
+            "-o",
+            "json",
+            "-n",
+            self.lending.ns,
+        ];
+        let said = self.lending.cluster.run("placet", "frank", args, None).await.unwrap();
         serde_json::from_str(&said.ok().unwrap()).unwrap()
     }
 
@@ -276,6 +306,95 @@ async fn a_key_ends_for_what_the_log_had_not_seen_and_deleting_it_voids_all() {
     let object = format!("apv/{}", name_of(&approval));
     let why = "{.status.conditions[?(@.type=='Counts')].reason}";
     lending.cluster.becomes(lending.ns, &object, why, "SignatureDoesNotCount").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_risk_that_a_robot_applies_is_accepted_by_whoever_signed_exactly_that_and_once() {
+    let Some(lending) = lending("signed-risk", Some("deny")).await else { return };
+    lending.all_documents().await.unwrap();
+    let digest = lending.digest(&format!("aisystem/{SYSTEM}")).await.unwrap();
+    let settings = lending.approval("evaluation", "validator", "AISystem", SYSTEM, &digest);
+    lending.apply("vera", &settings.to_string()).await.unwrap().ok().unwrap();
+    lending.risk_digest("R1").await.unwrap();
+    let robot = Robot::new(lending).await;
+    let lending = &robot.lending;
+    let key = robot.key("frank").await;
+    let acceptance = robot.by_frank(&key, &robot.cluster_uid).await;
+    robot.refused(&acceptance, &["riskacceptance@placet.dev", "no TrustedSigner has its key"]).await;
+    // Trusted for another role, and without the group by which he holds this one.
+    robot.trusted("frank", "frank", "executives", "risk-officer", &key).await;
+    robot.refused(&acceptance, &["trusted for risk-officer, not for executive"]).await;
+    robot.trust("frank", &json!({"user": "frank", "roles": ["executive"]}), &key).await.ok().unwrap();
+    robot.refused(&acceptance, &["wanted a holder of the role executive, found frank"]).await;
+    robot.trusted("frank", "frank", "executives", "executive", &key).await;
+
+    // What is signed and what is said are the same, each field.
+    let other = format!("sha256:{}", "c0de".repeat(16));
+    for (at, value) in [
+        ("/metadata/name", json!("another-name")),
+        ("/spec/assessment/name", json!("another")),
+        ("/spec/risks/0/id", json!("R2")),
+        ("/spec/risks/0/digest", json!(other)),
+        ("/spec/role", json!("risk-officer")),
+        ("/spec/level", json!("Medium")),
+        ("/spec/rationale", json!("Nobody looks")),
+        ("/spec/conditions/0", json!("A yearly review")),
+        ("/spec/expiresAt", json!(in_seconds(365 * 86_400))),
+        ("/spec/signed/nonce", json!("00000000000000000000000000000000")),
+        ("/spec/signed/issuedAt", json!("2026-01-01T00:00:00Z")),
+    ] {
+        let mut changed = acceptance.clone();
+        *changed.pointer_mut(at).unwrap() = value.clone();
+        let said = robot.apply(&changed.to_string()).await;
+        refused_with(&said, &["what was signed is not what the object says", value.as_str().unwrap()]);
+    }
+    let elsewhere = robot.by_frank(&key, "another-cluster").await;
+    refused_with(&robot.apply(&elsewhere.to_string()).await, &["cluster: signed \"another-cluster\""]);
+    // An approval's envelope accepts nothing, and an envelope that is too long is not read.
+    let erin = robot.key("erin").await;
+    let approval = robot.by_erin(&erin).await;
+    for (envelope, wanted) in [
+        (approval["spec"]["signed"]["envelope"].as_str().unwrap().to_owned(), "wanted payloadType"),
+        (format!("{{{}", "x".repeat(16_384)), "wanted at most 16384 bytes"),
+    ] {
+        let mut broken = acceptance.clone();
+        broken["spec"]["signed"]["envelope"] = json!(envelope);
+        refused_with(&robot.apply(&broken.to_string()).await, &[wanted]);
+    }
+
+    robot.applied(&acceptance).await;
+    let (ns, object) = (lending.ns, format!("ra/{}", name_of(&acceptance)));
+    lending.cluster.becomes(ns, &object, "{.status.by}", "frank").await.unwrap();
+    let counts = "{.status.conditions[?(@.type=='Counts')].status}";
+    lending.cluster.becomes(ns, &object, counts, "True").await.unwrap();
+    let stamp =
+        lending.cluster.field(ns, &object, "{.metadata.annotations.placet\\.dev/stamp}").await.unwrap();
+    holds(&stamp, &["system:serviceaccount:signed-risk:robot", "\"user\":\"frank\""]);
+    lending.approvals(&[]).await.unwrap();
+    lending.cleared("True").await.unwrap();
+
+    // Deleting the TrustedSigner voids it, and says so to whoever asks; another one brings nothing back.
+    let signer = format!("trustedsigner/{}", robot.name("frank"));
+    lending.kubectl("root-admin", &["delete", &signer]).await.unwrap().ok().unwrap();
+    lending.cleared("False").await.unwrap();
+    lending.cluster.becomes(ns, &object, counts, "False").await.unwrap();
+    let why = ["why", &format!("mr/{RELEASE}"), "-n", ns, "-o", "json"];
+    let said = lending.cluster.run("placet", "dana", why, None).await.unwrap();
+    assert_eq!(said.code, 1, "{said:?}");
+    holds(&said.stdout, &["no TrustedSigner has its key", "placet accept-risk", "executive"]);
+    robot.trusted("frank", "frank", "executives", "executive", &key).await;
+    lending.findings_say(&["is younger than the signature"]).await.unwrap();
+    let again = robot.by_frank(&key, &robot.cluster_uid).await;
+    robot.applied(&again).await;
+    lending.cleared("True").await.unwrap();
+
+    // Once: not for another assessment that bears the name.
+    for gone in ["modelrelease", "riskacceptance", "impactassessment"] {
+        lending.kubectl("root-admin", &["delete", gone, "--all"]).await.unwrap().ok().unwrap();
+    }
+    lending.documents(&["assessment"]).await.unwrap();
+    lending.risk_digest("R1").await.unwrap();
+    robot.refused(&again, &["earlier object of the same name", "counts once"]).await;
 }
 
 #[tokio::test]

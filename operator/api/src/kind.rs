@@ -155,7 +155,7 @@ impl Kind {
             Kind::AISystem => &["owner.contact"],
             Kind::ModelRelease => &["developers.*"],
             Kind::Approval => &["comment", "signed.envelope"],
-            Kind::RiskAcceptance => &["rationale", "conditions.*"],
+            Kind::RiskAcceptance => &["rationale", "conditions.*", "signed.envelope"],
             Kind::ReleasePolicy => {
                 &["separationOfDuties.aliases.*.names.*", "separationOfDuties.serviceAccounts.*"]
             }

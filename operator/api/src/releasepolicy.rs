@@ -311,6 +311,10 @@ pub struct AcceptanceAuthority {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 3650))]
     pub max_days: Option<i32>,
+    /// What must prove who accepted a risk of this level, and who was heard on it. Left out: Stamp, whatever `approvals` asks
+    /// of the same role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
 }
 
 /// How many of the roles must accept a risk.
@@ -362,7 +366,7 @@ pub enum EmptyDigest {
     Fill,
 }
 
-/// What proves who approved. Each asks for more than the one before.
+/// What proves who approved or accepted. Each asks for more than the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Proof {
     /// The operator's stamp: the API server authenticated the sender as this user.
@@ -370,8 +374,8 @@ pub enum Proof {
     /// A stamp of a request that named the credential it was authenticated with, which a request by plain impersonation
     /// (`kubectl --as`) does not. It does not stop who may impersonate user extras as well.
     Credential,
-    /// The signature of a TrustedSigner over the approval itself: then nobody who can impersonate approves as somebody
-    /// else, a cluster-admin without the key included. An approval without one does not count, through kubectl either.
+    /// The signature of a TrustedSigner over the approval or the acceptance itself: then nobody who can impersonate decides
+    /// as somebody else, a cluster-admin without the key included. One without it does not count, through kubectl either.
     Signed,
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::common::{Condition, Level};
 use crate::scalar::{DateTime, Digest, Id, Line, Name, Paragraph};
+use crate::signed::Signed;
 
 /// A person's acceptance of residual risks that lie above the policy's appetite, for one assessment, at a level, until a
 /// date. Immutable; it is withdrawn by an Approval with decision Reject whose subject it is.
@@ -55,6 +56,10 @@ pub struct RiskAcceptanceSpec {
     pub conditions: Option<Vec<Line>>,
     /// When it ends.
     pub expires_at: DateTime,
+    /// Your signature over all of this, where a robot applies it: it counts for the user of the TrustedSigner whose key
+    /// signed, whoever applies it. Written by `placet accept-risk --sign-with KEY`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
 }
 
 /// An assessment by name.
@@ -83,7 +88,7 @@ pub struct RiskAcceptanceStatus {
     /// The generation that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Who accepted, from the request that created it.
+    /// Who accepted, from the request that created it, or from its signature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Line>,
     /// Ids of the accepted risks, joined by commas, as lists show them.

@@ -15,7 +15,8 @@ pub struct Signed {
     pub issued_at: DateTime,
     /// A number used once, so that no two signatures are alike.
     pub nonce: Nonce,
-    /// The envelope: DSSE 1.0 in JSON with one SSH signature in the namespace approval@placet.dev. What is signed repeats
-    /// this spec, the namespace and the cluster. Personal: it holds the comment and names the key.
+    /// The envelope: DSSE 1.0 in JSON with one SSH signature, in the SSH namespace approval@placet.dev (of a RiskAcceptance:
+    /// riskacceptance@placet.dev). What is signed repeats this spec, the namespace and the cluster. Personal: it holds what
+    /// you wrote and names the key.
     pub envelope: Envelope,
 }

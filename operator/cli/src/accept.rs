@@ -1,8 +1,9 @@
-//! `placet accept-risk`: show the levels of the named risks, bind the acceptance to the assessment's content.
+//! `placet accept-risk`: show the levels of the named risks, bind the acceptance to the risks' content.
 
 use anyhow::{Context as _, bail};
 use placet_api::Kind;
 use placet_api::common::Level;
+use placet_gate::signed::RiskAcceptancePayload;
 use serde_json::json;
 
 use crate::approve::{later, levels};
@@ -10,7 +11,7 @@ use crate::args::AcceptArgs;
 use crate::cluster::Cluster;
 use crate::made::{Made, Writing};
 use crate::text::Page;
-use crate::{sys, target, text};
+use crate::{signed, sys, target, text};
 
 /// Runs the command.
 pub fn run(cluster: &Cluster, args: &AcceptArgs) -> anyhow::Result<u8> {
@@ -76,13 +77,16 @@ pub fn run(cluster: &Cluster, args: &AcceptArgs) -> anyhow::Result<u8> {
     parts.push(&user);
     let made = Made { kind: Kind::RiskAcceptance, name: text::object_name(&parts), spec };
     let how = Writing { question: "Accept?", yes: args.yes, dry_run: args.dry_run, output: args.output };
+    if let Some(key) = &args.signing.sign_with {
+        return signed::write::<RiskAcceptancePayload>(cluster, (key, &args.signing), made, &how, now);
+    }
     made.write(cluster, &how, now)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::{LevelArg, WriteOutput};
+    use crate::args::{LevelArg, Signing, WriteOutput};
     use crate::testing::{Answers, cluster};
     use serde_json::Value;
 
@@ -95,6 +99,7 @@ mod tests {
             level: None,
             rationale: "Reviewed by a person".into(),
             conditions: vec![],
+            signing: Signing::default(),
             yes: true,
             dry_run: false,
             output: WriteOutput::Name,
@@ -135,6 +140,14 @@ mod tests {
             placet_gate::digest::risk("lending", "impact", &assessment()["spec"], "R1").unwrap().unwrap();
         assert_eq!(body["spec"]["assessment"], json!({"name": "impact"}));
         assert_eq!(body["spec"]["risks"], json!([{"id": "R1", "digest": digest}]));
+
+        // Signed, it is printed for Git and nothing is created.
+        let before = asked.lock().unwrap().len();
+        let signing =
+            Signing { sign_with: Some("/nonexistent/key".into()), cluster_name: Some("prod-eu".into()) };
+        let signed = run(&cluster, &AcceptArgs { signing, ..args(&["R1"]) }).unwrap_err().to_string();
+        assert!(signed.contains("/nonexistent/key: wanted a private key"), "{signed}");
+        assert!(asked.lock().unwrap()[before..].iter().all(|a| a.request != create));
 
         let e = |a: &AcceptArgs| run(&cluster, a).unwrap_err().to_string();
         assert!(e(&args(&["R9"])).contains("wanted one of its risks (R1, R2), found R9"));

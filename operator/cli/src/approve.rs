@@ -5,12 +5,12 @@ mod page;
 mod since;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use placet_api::Kind;
 use placet_api::keys::STAMP;
+use placet_gate::signed::ApprovalPayload;
 use serde_json::{Value, json};
 
 use crate::args::{ApproveArgs, Covers, WriteOutput};
@@ -109,39 +109,11 @@ pub fn run(cluster: &Cluster, args: &ApproveArgs, answers: Option<&[String]>) ->
     }
     let made = Made { kind: Kind::Approval, name: text::object_name(&parts), spec };
     let question = format!("{}{} it?", verb[..1].to_uppercase(), &verb[1..]);
-    if let Some(key) = &args.sign_with {
-        return sign(cluster, args, key, made, &question, now);
-    }
     let how = Writing { question: &question, yes: args.yes, dry_run: args.dry_run, output: args.output };
+    if let Some(key) = &args.signing.sign_with {
+        return signed::write::<ApprovalPayload>(cluster, (key, &args.signing), made, &how, now);
+    }
     made.write(cluster, &how, now)
-}
-
-/// Signs the decision and prints it, for Git.
-///
-/// # Errors
-/// It was not signed, or nobody said yes.
-pub fn sign(
-    cluster: &Cluster,
-    args: &ApproveArgs,
-    key: &Path,
-    made: Made,
-    question: &str,
-    now: Timestamp,
-) -> anyhow::Result<u8> {
-    let for_cluster = signed::cluster_name(cluster, args.cluster_name.as_deref())?;
-    sys::tell(&format!(
-        "It is signed for the cluster {for_cluster}, namespace {}, and counts for the user of the TrustedSigner that has \
-         your key.",
-        cluster.namespace
-    ));
-    sys::confirm(question, args.yes)?;
-    let spec = signed::approval(key, &for_cluster, &cluster.namespace, made.spec, now)?;
-    // Decisions are immutable: another signature is another object, so that Git never changes one.
-    let name = text::with_hash(&made.name, spec["signed"]["nonce"].as_str().unwrap_or_default());
-    let object = Made { kind: made.kind, name, spec }.whole(cluster);
-    let json = args.output == WriteOutput::Json;
-    sys::print(&if json { text::json(&object)? } else { yaml::document(&object) })?;
-    Ok(0)
 }
 
 /// Prints what there is to decide on.

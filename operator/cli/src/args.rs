@@ -139,6 +139,18 @@ pub struct ApproveCommand {
     pub deletion: bool,
 }
 
+#[derive(Debug, Default, Args)]
+pub struct Signing {
+    /// Sign it with this SSH key and print it, for Git: it counts for you whoever applies it. A private key, or a public one
+    /// whose private key is in ssh-agent
+    #[arg(long, value_name = "KEY", conflicts_with = "dry_run")]
+    pub sign_with: Option<PathBuf>,
+    /// With --sign-with: the cluster that you sign for, by the chart's value clusterName or the uid of kube-system [default:
+    /// that uid]
+    #[arg(long, value_name = "NAME", requires = "sign_with")]
+    pub cluster_name: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub struct ApproveArgs {
     /// mr/NAME, ais/NAME, ia/NAME, ra/NAME (which a policy wants a role to be heard on), or rp/NAME (a version of a policy
@@ -162,14 +174,8 @@ pub struct ApproveArgs {
     /// Print what there is to decide on, with its digest, and end: as text, YAML or JSON
     #[arg(long, conflicts_with_all = ["sign_with", "dry_run", "yes"])]
     pub show: bool,
-    /// Sign it with this SSH key and print it, for Git: it counts for you whoever applies it. A private key, or a public one
-    /// whose private key is in ssh-agent
-    #[arg(long, value_name = "KEY", conflicts_with = "dry_run")]
-    pub sign_with: Option<PathBuf>,
-    /// With --sign-with: the cluster that you sign for, by the chart's value clusterName or the uid of kube-system [default:
-    /// that uid]
-    #[arg(long, value_name = "NAME", requires = "sign_with")]
-    pub cluster_name: Option<String>,
+    #[command(flatten)]
+    pub signing: Signing,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
@@ -306,6 +312,8 @@ pub struct AcceptArgs {
     /// A condition of the acceptance; may be given several times
     #[arg(long = "condition", value_name = "TEXT")]
     pub conditions: Vec<String>,
+    #[command(flatten)]
+    pub signing: Signing,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,

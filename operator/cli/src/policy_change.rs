@@ -3,6 +3,7 @@
 use anyhow::{Context as _, bail};
 use placet_api::Kind;
 use placet_api::releasepolicy::ReleasePolicyStatus;
+use placet_gate::signed::ApprovalPayload;
 use placet_gate::visible;
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ use crate::cluster::Cluster;
 use crate::made::{Made, Writing};
 use crate::target::{self, Target};
 use crate::text::{self, Page};
-use crate::{approve, sys};
+use crate::{approve, signed, sys};
 
 /// Whether a target is a policy.
 pub fn concerns(target: &str) -> bool {
@@ -72,10 +73,10 @@ pub fn decide(
     parts.extend(deletion.then_some("deletion"));
     let made = Made { kind: Kind::Approval, name: text::object_name(&parts), spec };
     let question = format!("{}{} it?", verb[..1].to_uppercase(), &verb[1..]);
-    if let Some(key) = &args.sign_with {
-        return approve::sign(cluster, args, key, made, &question, now);
-    }
     let how = Writing { question: &question, yes: args.yes, dry_run: args.dry_run, output: args.output };
+    if let Some(key) = &args.signing.sign_with {
+        return signed::write::<ApprovalPayload>(cluster, (key, &args.signing), made, &how, now);
+    }
     made.write(cluster, &how, now)
 }
 
@@ -174,7 +175,7 @@ pub fn why(cluster: &Cluster, args: &WhyArgs) -> anyhow::Result<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::WriteOutput;
+    use crate::args::{Signing, WriteOutput};
     use crate::testing::{Answers, cluster};
 
     const SELF: &str = "POST /apis/authentication.k8s.io/v1/selfsubjectreviews";
@@ -201,8 +202,7 @@ mod tests {
             show: false,
             yes: true,
             dry_run: false,
-            sign_with: None,
-            cluster_name: None,
+            signing: Signing::default(),
             output: WriteOutput::Name,
         }
     }

@@ -1,4 +1,4 @@
-//! Objects that carry their author's signature, for approvals and releases that travel through Git: what is signed, and
+//! Objects that carry their author's signature, for decisions and releases that travel through Git: what is signed, and
 //! for which cluster. Signing itself is in [`crate::sign`].
 
 use std::path::Path;
@@ -6,15 +6,18 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use placet_api::Kind;
-use placet_api::approval::ApprovalSpec;
 use placet_api::keys::{AUTHOR_SIGNATURE, GROUP, RECEIPT, STAMP, VERSION};
 use placet_api::trustedsigner::TrustedSignerSpec;
-use placet_gate::signed::{ApprovalPayload, AuthorPayload, Payload, find_signer, verify_envelope};
+use placet_gate::signed::{
+    ApprovalPayload, AuthorPayload, Payload, Place, RiskAcceptancePayload, compare, find_signer, payload_of,
+    verify_envelope,
+};
 use serde_json::{Value, json};
 
-use crate::args::{Global, SignArgs};
+use crate::args::{Global, SignArgs, Signing, WriteOutput};
 use crate::cluster::Cluster;
 use crate::files::{self, Loaded};
+use crate::made::{Made, Writing};
 use crate::text::Page;
 use crate::{sign, sys, target, text, yaml};
 
@@ -33,41 +36,61 @@ pub fn cluster_name(cluster: &Cluster, given: Option<&str>) -> anyhow::Result<St
     Ok(uid.filter(|uid| !uid.is_empty()).context(wanted)?.to_owned())
 }
 
-/// Signs the spec of an Approval; gives it with `signed`.
+/// Signs a decision with a key, once somebody said yes, and prints it, for Git.
 ///
 /// # Errors
-/// The key does not sign, or what is signed would be too large.
-pub fn approval(
-    key: &Path,
-    cluster: &str,
-    namespace: &str,
-    mut spec: Value,
+/// Nobody said yes, the key does not sign, or what is signed would be too large.
+pub fn write<P: Payload>(
+    cluster: &Cluster,
+    (key, signing): (&Path, &Signing),
+    made: Made,
+    how: &Writing<'_>,
     now: Timestamp,
-) -> anyhow::Result<Value> {
-    let (issued_at, nonce) = (text::seconds(now), sign::nonce()?);
-    let mut payload = json!({
-        "cluster": cluster, "namespace": namespace, "issuedAt": issued_at, "nonce": nonce.as_str(),
-    });
-    for field in ["answers", "comment", "decision", "expiresAt", "role"] {
-        payload[field] = spec[field].clone();
-    }
-    for field in ["covers", "digest", "kind", "name"] {
-        payload[field] = spec["subject"][field].clone();
-    }
-    let payload = ApprovalPayload::from_bytes(payload.to_string().as_bytes())?;
-    let envelope = sign::sign(key, ApprovalPayload::TYPE, &payload.to_bytes()?)?;
-    spec["signed"] = json!({"issuedAt": issued_at, "nonce": nonce.as_str(), "envelope": envelope});
-    serde_json::from_value::<ApprovalSpec>(spec.clone()).context("the Approval")?;
-    Ok(spec)
+) -> anyhow::Result<u8> {
+    let for_cluster = cluster_name(cluster, signing.cluster_name.as_deref())?;
+    sys::tell(&format!(
+        "It is signed for the cluster {for_cluster}, namespace {}, and counts for the user of the TrustedSigner that has \
+         your key.",
+        cluster.namespace
+    ));
+    sys::confirm(how.question, how.yes)?;
+    let made = sealed::<P>(key, (&for_cluster, &cluster.namespace), made, now)?;
+    let object = made.whole(cluster);
+    let json = how.output == WriteOutput::Json;
+    sys::print(&if json { text::json(&object)? } else { yaml::document(&object) })?;
+    Ok(0)
 }
 
-/// The user for whom an Approval that carries a signature would count, by the TrustedSigner objects at hand.
+/// The decision with its signature, for a cluster and a namespace. Decisions are immutable: another signature is another
+/// object, under a name of its own, so that Git never changes one.
+fn sealed<P: Payload>(
+    key: &Path,
+    (cluster, namespace): (&str, &str),
+    made: Made,
+    now: Timestamp,
+) -> anyhow::Result<Made> {
+    let Made { kind, name, mut spec } = made;
+    let nonce = sign::nonce()?;
+    let name = text::with_hash(&name, &nonce);
+    spec["signed"] = json!({"issuedAt": text::seconds(now), "nonce": nonce.as_str()});
+    let place = Place { cluster, namespace, kind, name: &name };
+    let payload: P = payload_of(&spec, place)?;
+    compare(&payload, &spec, place)?;
+    spec["signed"]["envelope"] = sign::sign::<P>(key, &payload.to_bytes()?)?.into();
+    Ok(Made { kind, name, spec })
+}
+
+/// The user for whom a decision that carries a signature would count, by the TrustedSigner objects at hand.
 pub fn signer(object: &Loaded, all: &[Loaded]) -> Option<String> {
-    let envelope = match object.kind {
-        Kind::Approval => object.value.pointer("/spec/signed/envelope")?.as_str()?,
-        _ => return None,
-    };
-    let fingerprint = verify_envelope::<ApprovalPayload>(envelope.as_bytes()).ok()?.fingerprint;
+    fn fingerprint<P: Payload>(envelope: &str) -> Option<String> {
+        Some(verify_envelope::<P>(envelope.as_bytes()).ok()?.fingerprint)
+    }
+    let envelope = object.value.pointer("/spec/signed/envelope")?.as_str()?;
+    let fingerprint = match object.kind {
+        Kind::Approval => fingerprint::<ApprovalPayload>(envelope),
+        Kind::RiskAcceptance => fingerprint::<RiskAcceptancePayload>(envelope),
+        _ => None,
+    }?;
     let signers: Vec<(&str, TrustedSignerSpec)> = all
         .iter()
         .filter(|o| o.kind == Kind::TrustedSigner)
@@ -119,7 +142,7 @@ pub fn run(global: &Global, args: &SignArgs) -> anyhow::Result<u8> {
         "name": name, "namespace": namespace, "nonce": sign::nonce()?.as_str(),
     });
     let payload = AuthorPayload::from_bytes(payload.to_string().as_bytes())?;
-    let envelope = sign::sign(&args.sign_with, AuthorPayload::TYPE, &payload.to_bytes()?)?;
+    let envelope = sign::sign::<AuthorPayload>(&args.sign_with, &payload.to_bytes()?)?;
     let mut metadata = json!({"name": name, "namespace": namespace});
     if let Some(labels) = object.pointer("/metadata/labels") {
         metadata["labels"] = labels.clone();

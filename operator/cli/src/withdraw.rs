@@ -6,7 +6,7 @@ use placet_api::keys::{ENFORCE, GROUP, HOLD_GATE, RELEASE, WITHDRAWN_BECAUSE};
 use serde_json::{Value, json};
 
 use crate::approve::{self, creator};
-use crate::args::{ApproveArgs, Covers, NameOrJson, WithdrawArgs, WriteOutput};
+use crate::args::{ApproveArgs, Covers, NameOrJson, Signing, WithdrawArgs, WriteOutput};
 use crate::cluster::{Cluster, Refused, path_of};
 use crate::made::readable;
 use crate::text::Page;
@@ -232,8 +232,7 @@ fn acceptance(cluster: &Cluster, args: &WithdrawArgs, name: &str) -> anyhow::Res
         show: false,
         yes: args.yes,
         dry_run: args.dry_run,
-        sign_with: None,
-        cluster_name: None,
+        signing: Signing::default(),
         output: match args.output {
             NameOrJson::Name => WriteOutput::Name,
             NameOrJson::Json => WriteOutput::Json,

@@ -11,8 +11,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use placet_gate::signed::{
-    ApprovalPayload, EnvelopeError, KeyError, MAX_ENVELOPE, NAMESPACE, Payload as _, SignerKey, pae, seal,
-    unarmor, verify_envelope,
+    ApprovalPayload, EnvelopeError, KeyError, MAX_ENVELOPE, Payload, RiskAcceptancePayload, SignerKey, pae,
+    seal, unarmor, verify_envelope,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -25,6 +25,16 @@ fn payload() -> Vec<u8> {
         "role": "risk-officer",
     });
     ApprovalPayload::from_bytes(payload.to_string().as_bytes()).unwrap().to_bytes().unwrap()
+}
+
+fn acceptance() -> Vec<u8> {
+    let payload = json!({
+        "assessment": "impact", "cluster": "prod-eu", "conditions": null, "expiresAt": "2027-01-01T00:00:00Z",
+        "issuedAt": "2026-11-20T12:00:00Z", "kind": "RiskAcceptance", "level": "High", "name": "r1-frank",
+        "namespace": "lending", "nonce": sign::nonce().unwrap(), "rationale": "Reviewed by a person",
+        "risks": [{"digest": format!("sha256:{}", "c0de".repeat(16)), "id": "R1"}], "role": "executive",
+    });
+    RiskAcceptancePayload::from_bytes(payload.to_string().as_bytes()).unwrap().to_bytes().unwrap()
 }
 
 /// Runs a tool of OpenSSH with these bytes on its standard input.
@@ -122,7 +132,7 @@ fn every_type_of_key_that_counts_signs() {
     ] {
         let key = key(dir.path(), name, "", kind);
         let payload = payload();
-        let envelope = sign::sign(&key, ApprovalPayload::TYPE, &payload).unwrap();
+        let envelope = sign::sign::<ApprovalPayload>(&key, &payload).unwrap();
         let found = verify_envelope::<ApprovalPayload>(envelope.as_bytes()).unwrap();
         assert_eq!(found.payload.to_bytes().unwrap(), payload);
         let shown = String::from_utf8(keygen(dir.path(), &["-l", "-f", name], b"")).unwrap();
@@ -134,12 +144,16 @@ fn every_type_of_key_that_counts_signs() {
 
 #[test]
 fn what_is_signed_here_verifies_with_ssh_keygen_and_the_other_way_round() {
+    both_ways::<ApprovalPayload>(&payload(), &["git", "file", RiskAcceptancePayload::NAMESPACE]);
+    both_ways::<RiskAcceptancePayload>(&acceptance(), &["git", "file", ApprovalPayload::NAMESPACE]);
+}
+
+fn both_ways<P: Payload>(payload: &[u8], other_namespaces: &[&str]) {
     let dir = TempDir::new().unwrap();
     let key = key(dir.path(), "k", "", &["-t", "ecdsa"]);
-    let payload = payload();
-    let message = pae(ApprovalPayload::TYPE, &payload);
+    let message = pae(P::TYPE, payload);
     // Ours, verified by OpenSSH: the lines that the envelope leaves out are put back.
-    let envelope = sign::sign(&key, ApprovalPayload::TYPE, &payload).unwrap();
+    let envelope = sign::sign::<P>(&key, payload).unwrap();
     let envelope: Value = serde_json::from_str(&envelope).unwrap();
     let sig = envelope["signatures"][0]["sig"].as_str().unwrap();
     let lines: Vec<&str> = sig.as_bytes().chunks(70).map(|l| std::str::from_utf8(l).unwrap()).collect();
@@ -149,20 +163,23 @@ fn what_is_signed_here_verifies_with_ssh_keygen_and_the_other_way_round() {
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
     write("sig", &armored);
     write("allowed", &format!("erin {}", public(&key)));
-    let verify = ["-Y", "verify", "-f", "allowed", "-I", "erin", "-n", NAMESPACE, "-s", "sig"];
+    let verify = ["-Y", "verify", "-f", "allowed", "-I", "erin", "-n", P::NAMESPACE, "-s", "sig"];
     keygen(dir.path(), &verify, &message);
     // Theirs, made by hand, verified by us; with either hash.
     for hash in ["hashalg=sha256", "hashalg=sha512"] {
-        let theirs = keygen(dir.path(), &["-Y", "sign", "-n", NAMESPACE, "-O", hash, "-f", "k"], &message);
+        let theirs = keygen(dir.path(), &["-Y", "sign", "-n", P::NAMESPACE, "-O", hash, "-f", "k"], &message);
         let blob = unarmor(std::str::from_utf8(&theirs).unwrap()).unwrap();
-        let sealed = seal(ApprovalPayload::TYPE, &payload, &blob).unwrap();
-        assert!(verify_envelope::<ApprovalPayload>(sealed.as_bytes()).is_ok());
+        let sealed = seal::<P>(payload, &blob).unwrap();
+        assert!(verify_envelope::<P>(sealed.as_bytes()).is_ok());
     }
-    for namespace in ["git", "file"] {
+    for namespace in other_namespaces {
         let theirs = keygen(dir.path(), &["-Y", "sign", "-n", namespace, "-f", "k"], &message);
         let blob = unarmor(std::str::from_utf8(&theirs).unwrap()).unwrap();
-        let refused = seal(ApprovalPayload::TYPE, &payload, &blob);
-        assert_eq!(refused, Err(EnvelopeError::Namespace { found: namespace.into() }));
+        let refused = seal::<P>(payload, &blob);
+        assert_eq!(
+            refused,
+            Err(EnvelopeError::Namespace { wanted: P::NAMESPACE, found: (*namespace).into() })
+        );
     }
 }
 
@@ -170,7 +187,7 @@ fn what_is_signed_here_verifies_with_ssh_keygen_and_the_other_way_round() {
 fn keys_of_other_types_sign_but_do_not_count() {
     let dir = TempDir::new().unwrap();
     let refused = |key: &Path| {
-        let e = sign::sign(key, ApprovalPayload::TYPE, &payload()).unwrap_err();
+        let e = sign::sign::<ApprovalPayload>(key, &payload()).unwrap_err();
         match e.downcast_ref::<EnvelopeError>() {
             Some(EnvelopeError::Key(KeyError::Type(found))) => found.clone(),
             other => panic!("{e:#}: {other:?}"),
@@ -201,11 +218,13 @@ fn a_key_in_the_agent_signs_without_its_file() {
     let wanted = fingerprint(&key);
     std::fs::remove_file(&key).unwrap();
     let public = dir.path().join("k.pub");
-    let envelope =
-        sign::sign_by(agent.knows("ssh-keygen"), &public, ApprovalPayload::TYPE, &payload()).unwrap();
+    let envelope = sign::sign_by::<ApprovalPayload>(agent.knows("ssh-keygen"), &public, &payload()).unwrap();
     assert_eq!(verify_envelope::<ApprovalPayload>(envelope.as_bytes()).unwrap().fingerprint, wanted);
+    let envelope =
+        sign::sign_by::<RiskAcceptancePayload>(agent.knows("ssh-keygen"), &public, &acceptance()).unwrap();
+    assert_eq!(verify_envelope::<RiskAcceptancePayload>(envelope.as_bytes()).unwrap().fingerprint, wanted);
     // Without the agent, the public key alone signs nothing.
-    let e = sign::sign_by(alone(), &public, ApprovalPayload::TYPE, &payload()).unwrap_err().to_string();
+    let e = sign::sign_by::<ApprovalPayload>(alone(), &public, &payload()).unwrap_err().to_string();
     assert!(e.contains("No private key found") && e.contains("ssh-add"), "{e}");
 }
 
@@ -213,7 +232,7 @@ fn a_key_in_the_agent_signs_without_its_file() {
 fn what_cannot_sign_says_what_to_do() {
     let dir = TempDir::new().unwrap();
     let fails = |command: Command, key: &Path| {
-        format!("{:#}", sign::sign_by(command, key, ApprovalPayload::TYPE, &payload()).unwrap_err())
+        format!("{:#}", sign::sign_by::<ApprovalPayload>(command, key, &payload()).unwrap_err())
     };
     let good = key(dir.path(), "good", "", &["-t", "ed25519"]);
     let e = fails(Command::new(dir.path().join("no-such-program")), &good);
@@ -229,7 +248,7 @@ fn what_cannot_sign_says_what_to_do() {
     let e = fails(Command::new("true"), &good);
     assert!(e.contains("would not count"), "{e}");
     let large = vec![b'x'; MAX_ENVELOPE];
-    let e = sign::sign_by(Command::new("false"), &good, ApprovalPayload::TYPE, &large).unwrap_err();
+    let e = sign::sign_by::<ApprovalPayload>(Command::new("false"), &good, &large).unwrap_err();
     assert!(matches!(e.downcast_ref(), Some(EnvelopeError::TooLarge { .. })), "{e}");
 }
 

@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Ran, placet, tests};
-use placet_gate::signed::{ApprovalPayload, AuthorPayload, Payload, Place, compare_author, verify_envelope};
+use placet_gate::signed::{
+    ApprovalPayload, AuthorPayload, Payload, Place, RiskAcceptancePayload, compare_author, payload_of,
+    verify_envelope,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -37,7 +40,7 @@ fn signer(user: &str, role: &str, key: &Path) -> Value {
 
 fn sealed<P: Payload>(key: &Path, payload: &Value) -> String {
     let payload = P::from_bytes(payload.to_string().as_bytes()).unwrap();
-    sign::sign(key, P::TYPE, &payload.to_bytes().unwrap()).unwrap()
+    sign::sign::<P>(key, &payload.to_bytes().unwrap()).unwrap()
 }
 
 fn documents(file: &str) -> Vec<Value> {
@@ -45,7 +48,19 @@ fn documents(file: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(&text).unwrap()
 }
 
-/// The fixtures, where a robot applied the release that dana wrote and the approval that erin signed.
+/// Puts a signature into the spec of an object.
+fn put<P: Payload>(key: &Path, kind: placet_api::Kind, object: &mut Value) {
+    object["spec"]["signed"] =
+        json!({"issuedAt": "2026-11-20T11:00:00Z", "nonce": sign::nonce().unwrap().as_str()});
+    let name = object["metadata"]["name"].as_str().unwrap();
+    let place = Place { cluster: CLUSTER, namespace: "lending", kind, name };
+    let payload: P = payload_of(&object["spec"], place).unwrap();
+    let envelope = sign::sign::<P>(key, &payload.to_bytes().unwrap()).unwrap();
+    object["spec"]["signed"]["envelope"] = envelope.into();
+}
+
+/// The fixtures, where a robot applied the release that dana wrote, the approval that erin signed and frank's acceptance of
+/// a risk.
 struct Signed {
     dir: TempDir,
     release: Value,
@@ -56,18 +71,14 @@ struct Signed {
 impl Signed {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (erin, dana) = (key(dir.path(), "erin"), key(dir.path(), "dana"));
+        let [erin, dana, frank] = ["erin", "dana", "frank"].map(|who| key(dir.path(), who));
         let mut approvals = documents("approvals.yaml");
         let approval = approvals.iter_mut().find(|a| a["metadata"]["name"] == "risk-erin").unwrap();
+        put::<ApprovalPayload>(&erin, placet_api::Kind::Approval, approval);
         let (issued, nonce) = ("2026-11-20T11:00:00Z", sign::nonce().unwrap());
         let subject = approval["spec"]["subject"].clone();
-        let payload = json!({
-            "answers": null, "cluster": CLUSTER, "comment": null, "covers": "Content", "decision": "Approve",
-            "digest": subject["digest"], "expiresAt": null, "issuedAt": issued, "kind": "ModelRelease",
-            "name": "scoring-2", "namespace": "lending", "nonce": nonce, "role": "risk-officer",
-        });
-        let envelope = sealed::<ApprovalPayload>(&erin, &payload);
-        approval["spec"]["signed"] = json!({"issuedAt": issued, "nonce": nonce, "envelope": envelope});
+        let acceptance = approvals.iter_mut().find(|a| a["kind"] == "RiskAcceptance").unwrap();
+        put::<RiskAcceptancePayload>(&frank, placet_api::Kind::RiskAcceptance, acceptance);
         let mut release = documents("release.yaml").remove(0);
         let payload = json!({
             "cluster": CLUSTER, "digest": subject["digest"], "issuedAt": issued, "kind": "ModelRelease",
@@ -75,7 +86,11 @@ impl Signed {
         });
         release["metadata"]["annotations"] =
             json!({placet_api::keys::AUTHOR_SIGNATURE: sealed::<AuthorPayload>(&dana, &payload)});
-        let signers = vec![signer("erin", "risk-officer", &erin), signer("dana", "model-owner", &dana)];
+        let signers = vec![
+            signer("erin", "risk-officer", &erin),
+            signer("dana", "model-owner", &dana),
+            signer("frank", "executive", &frank),
+        ];
         Self { dir, release, approvals, signers }
     }
 
@@ -98,7 +113,7 @@ impl Signed {
             "apv/owner-bob=bob",
             "apv/risk-erin=system:serviceaccount:ci:robot",
             "apv/executive-frank=frank",
-            "ra/r1-frank=frank",
+            "ra/r1-frank=system:serviceaccount:ci:robot",
             "platform",
         ] {
             args.extend(["--as", author]);
@@ -151,6 +166,48 @@ fn what_robots_apply_is_judged_by_who_signed_it() {
 }
 
 #[test]
+fn a_risk_that_somebody_signed_for_is_judged_by_their_signature() {
+    let mut signed = Signed::new();
+    let here = ["--cluster-name", CLUSTER];
+    assert_eq!(signed.check(&here).code, 0);
+    let says = |signed: &Signed, wanted: &str| {
+        let ran = signed.check(&here);
+        let found = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(ran.code == 1 && found.contains(wanted), "wanted {wanted}: {found}\n{}", ran.err);
+    };
+    // One that erin, who is trusted for another role, signs in the place of frank.
+    let at = signed.approvals.iter().position(|a| a["kind"] == "RiskAcceptance").unwrap();
+    let good = signed.approvals[at].clone();
+    let kind = placet_api::Kind::RiskAcceptance;
+    put::<RiskAcceptancePayload>(&signed.dir.path().join("erin"), kind, &mut signed.approvals[at]);
+    says(&signed, "trusted for risk-officer, not for executive");
+    // What somebody changes afterwards; its envelope in an approval, and an approval's in it.
+    for (field, value) in [
+        ("level", json!("Medium")),
+        ("rationale", json!("typed afterwards")),
+        ("expiresAt", json!("2028-01-01T00:00:00Z")),
+        ("conditions", json!(["none"])),
+    ] {
+        signed.approvals[at] = good.clone();
+        signed.approvals[at]["spec"][field] = value;
+        says(&signed, "what was signed is not what it says");
+    }
+    signed.approvals[at] = good.clone();
+    signed.approvals[at]["metadata"]["name"] = "r1-another".into();
+    let ran =
+        signed.check(&[here.as_slice(), &["--as", "ra/r1-another=system:serviceaccount:ci:robot"]].concat());
+    assert!(ran.code == 1 && ran.out.contains("r1-another"), "{}", ran.out);
+    signed.approvals[at] = good.clone();
+    let approval = signed.approvals.iter().find(|a| a["metadata"]["name"] == "risk-erin").unwrap();
+    let envelope = approval["spec"]["signed"]["envelope"].clone();
+    signed.approvals[at]["spec"]["signed"]["envelope"] = envelope;
+    says(&signed, "its envelope does not verify");
+    signed.approvals[at] = good;
+    signed.signers.retain(|s| s["metadata"]["name"] != "frank");
+    says(&signed, "no TrustedSigner has its key");
+}
+
+#[test]
 fn a_release_is_signed_from_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let dana = key(dir.path(), "dana");
@@ -166,7 +223,7 @@ fn a_release_is_signed_from_its_file() {
     let verified = verify_envelope::<AuthorPayload>(envelope.as_bytes()).unwrap();
     let kind = placet_api::Kind::ModelRelease;
     let digest = placet_gate::digest::content(kind, Some("lending"), "scoring-2", &written["spec"]).unwrap();
-    let place = Place { cluster: CLUSTER, namespace: "lending" };
+    let place = Place { cluster: CLUSTER, namespace: "lending", kind, name: "scoring-2" };
     assert_eq!(compare_author(&verified.payload, "scoring-2", &digest, place), Ok(()));
 
     let several =

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use placet_api::common::{Class, Level};
 use placet_api::releasepolicy::{
-    AcceptanceAuthority, AcceptanceNeeds, ApprovalWhen, LabelOperator, LabelSelector, ReleasePolicySpec,
-    Replacements, SeparationOfDuties, TestRule, WhenIndeterminate, WildcardGrants,
+    AcceptanceAuthority, AcceptanceNeeds, ApprovalWhen, LabelOperator, LabelSelector, Proof,
+    ReleasePolicySpec, Replacements, SeparationOfDuties, TestRule, WhenIndeterminate, WildcardGrants,
 };
 use serde::Serialize;
 
@@ -91,6 +91,9 @@ pub struct Authority {
     pub consulted: BTreeSet<String>,
     /// Days that an acceptance stands at most.
     pub max_days: Option<i32>,
+    /// What must prove who accepted and who was heard; None: the operator's stamp.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
 }
 
 impl Authority {
@@ -100,12 +103,13 @@ impl Authority {
             every: said.needs == Some(AcceptanceNeeds::EveryRole),
             consulted: said.consulted.iter().flatten().map(ToString::to_string).collect(),
             max_days: said.max_days,
+            proof: said.proof.filter(|p| *p > Proof::Stamp),
         }
     }
 
     /// The roles alone, where nothing else is said: as earlier versions wrote it into digests.
     fn serialisable(&self) -> serde_json::Value {
-        if self.every || !self.consulted.is_empty() || self.max_days.is_some() {
+        if self.every || !self.consulted.is_empty() || self.max_days.is_some() || self.proof.is_some() {
             serde_json::json!(self)
         } else {
             serde_json::json!(self.roles)

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec};
 use placet_api::keys::AUTHOR_SIGNATURE;
-use placet_api::scalar::DateTime;
+use placet_api::releasepolicy::Proof;
+use placet_api::riskacceptance::RiskAcceptanceSpec;
+use placet_api::scalar::{DateTime, Name};
 use placet_api::trustedsigner::TrustedSignerSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,8 +18,8 @@ use serde_json::Value;
 use crate::object::{Object, Reading, Record, Standing};
 use crate::people::{PeopleKey, Person};
 use crate::signed::{
-    self, ApprovalPayload, AuthorPayload, EnvelopeError, KeyHistory, Mismatch, Payload, Place, SignerKey,
-    Verified, VoidReason,
+    self, ApprovalPayload, AuthorPayload, EnvelopeError, KeyHistory, Mismatch, Payload, Place,
+    RiskAcceptancePayload, SignerKey, Verified, VoidReason,
 };
 use crate::username::{self, DoubtfulName};
 
@@ -161,8 +163,8 @@ impl Void {
 }
 
 impl Reading {
-    /// The signature that an object carries: in the spec of an Approval, or as the annotation of a ModelRelease that names
-    /// its author. None if it carries none.
+    /// The signature that an object carries: in the spec of an Approval or a RiskAcceptance, or as the annotation of a
+    /// ModelRelease that names its author. None if it carries none.
     ///
     /// # Errors
     /// Why it does not hold.
@@ -174,15 +176,10 @@ impl Reading {
         object: &Value,
         digest: &str,
     ) -> Option<Result<Signature, SignatureError>> {
-        let namespace = namespace.unwrap_or_default();
+        let place = Place { cluster: &self.cluster, namespace: namespace.unwrap_or_default(), kind, name };
         match kind {
-            Kind::Approval => {
-                let spec = object.get("spec")?;
-                let envelope = spec.pointer("/signed/envelope")?.as_str().unwrap_or_default();
-                Some(self.held::<ApprovalPayload>(envelope, |payload, cluster| {
-                    signed::compare(payload, spec, Place { cluster, namespace })
-                }))
-            }
+            Kind::Approval => self.in_spec::<ApprovalPayload>(object, place),
+            Kind::RiskAcceptance => self.in_spec::<RiskAcceptancePayload>(object, place),
             Kind::ModelRelease => {
                 let envelope = object
                     .pointer("/metadata/annotations")?
@@ -190,11 +187,22 @@ impl Reading {
                     .as_str()
                     .unwrap_or_default();
                 Some(self.held::<AuthorPayload>(envelope, |payload, cluster| {
-                    signed::compare_author(payload, name, digest, Place { cluster, namespace })
+                    signed::compare_author(payload, name, digest, Place { cluster, ..place })
                 }))
             }
             _ => None,
         }
+    }
+
+    fn in_spec<P: Payload>(
+        &self,
+        object: &Value,
+        place: Place<'_>,
+    ) -> Option<Result<Signature, SignatureError>> {
+        let spec = object.get("spec")?;
+        let envelope = spec.pointer("/signed/envelope")?.as_str().unwrap_or_default();
+        let compare = |payload: &P, cluster: &str| signed::compare(payload, spec, Place { cluster, ..place });
+        Some(self.held(envelope, compare))
     }
 
     fn held<P: Payload>(
@@ -254,6 +262,54 @@ pub struct Trust<'a> {
     pub remembered: &'a Remembered,
 }
 
+/// What somebody decided, as far as it matters for whose decision it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Decided<'a> {
+    /// The role that they name.
+    pub role: &'a Name,
+    /// Whether the spec carries a signature.
+    pub signed: bool,
+    /// Whether it can only block.
+    pub rejects: bool,
+}
+
+impl<'a> From<&'a ApprovalSpec> for Decided<'a> {
+    fn from(spec: &'a ApprovalSpec) -> Self {
+        let rejects = spec.decision == ApprovalDecision::Reject;
+        Self { role: &spec.role, signed: spec.signed.is_some(), rejects }
+    }
+}
+
+impl<'a> From<&'a RiskAcceptanceSpec> for Decided<'a> {
+    fn from(spec: &'a RiskAcceptanceSpec) -> Self {
+        Self { role: &spec.role, signed: spec.signed.is_some(), rejects: false }
+    }
+}
+
+/// Whether what is asked for proves who decided; `what` they gave, in words, and the command that signs it.
+///
+/// # Errors
+/// Why it does not, in words.
+pub fn proven(
+    asked: Option<Proof>,
+    who: &Standing,
+    decided: Decided<'_>,
+    (what, command): (&str, &str),
+) -> Result<(), String> {
+    let (person, role) = (&who.creator, decided.role);
+    if asked >= Some(Proof::Credential) && !who.credential {
+        return Err(format!(
+            "{person}'s request named no credential, as one by impersonation (--as) does not"
+        ));
+    }
+    if asked >= Some(Proof::Signed) && !decided.signed {
+        return Err(format!(
+            "{person}'s {what} carries no signature, which the policy asks {role} for ({command} --sign-with KEY)"
+        ));
+    }
+    Ok(())
+}
+
 /// A TrustedSigner that stands behind a signature, and who it is.
 struct Behind<'a> {
     spec: &'a TrustedSignerSpec,
@@ -264,46 +320,45 @@ struct Behind<'a> {
 }
 
 impl<'a> Trust<'a> {
-    /// Who decided in an Approval that counts for it now: whoever its stamp names, or, where it is signed, the user of the
-    /// TrustedSigner whose key signed. A Reject stays in force whatever becomes of the key: revoking or deleting one clears
-    /// nothing.
+    /// Who decided in an Approval or a RiskAcceptance that counts for it now: whoever its stamp names, or, where it is
+    /// signed, the user of the TrustedSigner whose key signed. A Reject stays in force whatever becomes of the key: revoking
+    /// or deleting one clears nothing.
     ///
     /// # Errors
     /// Why nobody's decision is in it.
-    pub fn decider(
+    pub fn decider<'d>(
         &self,
-        approval: &Record,
-        spec: &ApprovalSpec,
+        object: &Record,
+        decided: impl Into<Decided<'d>>,
         standing: &Standing,
     ) -> Result<Standing, Void> {
-        if spec.signed.is_none() {
+        let Decided { role, signed, rejects } = decided.into();
+        if !signed {
             return Ok(standing.clone());
         }
         let mut decider = standing.clone();
-        if spec.decision == ApprovalDecision::Reject {
-            self.once(approval, standing)?;
+        if rejects {
+            self.once(object, standing)?;
             let who = standing.role_of.clone();
             decider.creator = who.ok_or_else(|| Void::new("the key that signed it was not known here"))?;
             decider.authors = vec![decider.creator.clone()];
             decider.service_account = false;
             return Ok(decider);
         }
-        let behind = self.behind(approval, standing)?;
-        self.once(approval, standing)?;
+        let behind = self.behind(object, standing)?;
+        self.once(object, standing)?;
         let Behind { spec: signer, person, doubtful_name, seen } = behind;
-        if !signer.roles.contains(&spec.role) {
+        if !signer.roles.contains(role) {
             let roles: Vec<&str> = signer.roles.iter().map(placet_api::scalar::Name::as_str).collect();
             return Err(Void::new(format!(
-                "the key of {person} is trusted for {}, not for {}",
-                roles.join(", "),
-                spec.role
+                "the key of {person} is trusted for {}, not for {role}",
+                roles.join(", ")
             ))
             .about([&person]));
         }
         if standing.role_of.as_ref() != Some(&person) {
             return Err(Void::new(format!(
-                "nobody asked whether {person}, whose key signed it, holds the role {}; apply it again",
-                spec.role
+                "nobody asked whether {person}, whose key signed it, holds the role {role}; apply it again"
             ))
             .about([&person]));
         }
@@ -360,6 +415,20 @@ impl<'a> Trust<'a> {
         Ok(())
     }
 
+    /// Why a key stands for nobody.
+    fn nobodys(&self, key: &str) -> Void {
+        let waits = self.of(Some(key)).find(|s| s.problem().is_none());
+        match waits.filter(|_| !self.remembered.deleted.contains_key(key)) {
+            Some(signer) => Void::new(format!(
+                "the TrustedSigner {} has not taken effect: placet why ts/{} says who approves it",
+                signer.name(),
+                signer.name()
+            ))
+            .about([signer.name()]),
+            None => Void::new(VoidReason::NotTrusted.to_string()),
+        }
+    }
+
     fn behind(&self, object: &Record, standing: &Standing) -> Result<Behind<'a>, Void> {
         let (key, envelope, issued_at) = match &object.signature {
             Some(Signature::Verified { key, envelope, issued_at }) => (key, envelope, issued_at),
@@ -369,7 +438,7 @@ impl<'a> Trust<'a> {
         let mut live: Vec<_> = self.of(Some(key)).filter(|s| s.live).collect();
         live.sort_by_key(|s| s.name());
         let signer = match live.as_slice() {
-            [] => return Err(Void::new(VoidReason::NotTrusted.to_string())),
+            [] => return Err(self.nobodys(key)),
             [one] => *one,
             several => {
                 let names: Vec<&str> = several.iter().take(5).map(|s| s.name()).collect();

@@ -538,6 +538,7 @@ impl World {
                 || last.as_ref() == Some(&f.id)
         });
         let signed = approvals.iter().map(|a| &a.record);
+        let signed = signed.chain(acceptances.iter().map(|a| &a.record));
         let signed = signed.chain(release.iter().chain(&former).map(|r| &r.record));
         let (signers, signatures) = self.trust(signed);
         let first_use = release.as_ref().and_then(|r| self.first_use.get(r.digest())).copied();

@@ -93,7 +93,8 @@ impl Memory {
                 self.read.extend(body.stored);
             }
             Payload::Object(body)
-                if body.stamped && (body.kind == "Approval" || body.kind == "ModelRelease") =>
+                if body.stamped
+                    && ["Approval", "RiskAcceptance", "ModelRelease"].contains(&body.kind.as_str()) =>
             {
                 self.signed.extend(body.stored.map(|stored| (record.time.wall, stored)));
             }

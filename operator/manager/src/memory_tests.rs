@@ -1,14 +1,14 @@
 //! What the log knows of signatures outlasts a restart.
 
 use placet_evidence::Operation;
-use placet_gate::signed::{ApprovalPayload, NAMESPACE, Payload as _, pae, seal};
+use placet_gate::signed::{ApprovalPayload, Payload, Place, RiskAcceptancePayload, pae, payload_of, seal};
 use serde_json::{Value, json};
 use ssh_key::encoding::Encode as _;
 use ssh_key::private::Ed25519Keypair;
 use ssh_key::{HashAlg, PrivateKey};
 
 use super::*;
-use crate::testbed::{Bed, NS, RELEASE, Site, approval, stamped};
+use crate::testbed::{Bed, NS, Site, approval, stamped};
 
 /// A key of tests only.
 fn key() -> PrivateKey {
@@ -17,19 +17,27 @@ fn key() -> PrivateKey {
 
 /// An Approval that bob's key signed, as somebody applied it.
 fn signed(name: &str, at: &str) -> Value {
-    let mut object = approval(name, "bob", "Approve", at);
-    let (issued, nonce) = ("2026-11-01T00:00:00Z", "00112233445566778899aabbccddeeff");
-    let spec = object["spec"].clone();
-    let payload = json!({
-        "answers": null, "cluster": "cluster", "comment": null, "covers": "Content", "decision": "Approve",
-        "digest": spec["subject"]["digest"], "expiresAt": null, "issuedAt": issued, "kind": "ModelRelease",
-        "name": RELEASE, "namespace": NS, "nonce": nonce, "role": spec["role"],
+    let spec = approval(name, "bob", "Approve", at)["spec"].clone();
+    sealed::<ApprovalPayload>(Kind::Approval, name, spec, at)
+}
+
+/// A RiskAcceptance that bob's key signed, as somebody applied it.
+fn signed_acceptance(name: &str, at: &str) -> Value {
+    let spec = json!({
+        "assessment": {"name": "impact"}, "risks": [{"id": "R1", "digest": format!("sha256:{}", "a".repeat(64))}],
+        "role": "model-owner", "level": "High", "rationale": "Told nobody", "conditions": ["Told nobody either"],
+        "expiresAt": "2027-01-01T00:00:00Z",
     });
-    let payload = payload.to_string().into_bytes();
-    let blob = key().sign(NAMESPACE, HashAlg::Sha512, &pae(ApprovalPayload::TYPE, &payload)).unwrap();
-    let envelope = seal(ApprovalPayload::TYPE, &payload, &blob.encode_vec().unwrap()).unwrap();
-    object["spec"]["signed"] = json!({"issuedAt": issued, "nonce": nonce, "envelope": envelope});
-    stamped(Kind::Approval, name, "bob", at, &object["spec"])
+    sealed::<RiskAcceptancePayload>(Kind::RiskAcceptance, name, spec, at)
+}
+
+fn sealed<P: Payload>(kind: Kind, name: &str, mut spec: Value, at: &str) -> Value {
+    spec["signed"] = json!({"issuedAt": "2026-11-01T00:00:00Z", "nonce": "00112233445566778899aabbccddeeff"});
+    let place = Place { cluster: "cluster", namespace: NS, kind, name };
+    let payload = payload_of::<P>(&spec, place).unwrap().to_bytes().unwrap();
+    let blob = key().sign(P::NAMESPACE, HashAlg::Sha512, &pae(P::TYPE, &payload)).unwrap();
+    spec["signed"]["envelope"] = seal::<P>(&payload, &blob.encode_vec().unwrap()).unwrap().into();
+    stamped(kind, name, "bob", at, &spec)
 }
 
 fn signer() -> Value {
@@ -81,9 +89,30 @@ async fn first_use_and_end_of_a_signature_are_read_back_from_the_log() {
 }
 
 #[tokio::test]
+async fn first_use_of_a_signed_acceptance_is_read_back_from_the_log() {
+    let site = Site::new();
+    let bed = site.start();
+    let record = read(&bed, &signed_acceptance("r1", "2026-11-04T09:00:00Z"));
+    let envelope = record.envelope().map(str::to_owned).unwrap();
+    let begun = bed.state.now();
+    let ledger = &bed.reconciler.ledger;
+    ledger.object(begun, Operation::Create, &record, Some("robot"), None).await.unwrap();
+    // Another object, signed over itself, is another envelope.
+    let other = read(&bed, &signed_acceptance("r2", "2026-11-04T09:00:00Z"));
+    assert_ne!(other.envelope(), Some(envelope.as_str()));
+    drop(bed);
+    let bed = site.start();
+    let seen = bed.state.world().seen(&envelope).cloned().unwrap();
+    assert_eq!((seen.name.as_str(), seen.namespace.as_str(), seen.at), ("r1", NS, begun));
+}
+
+#[tokio::test]
 async fn of_a_signer_and_a_signature_only_tokens_are_stored() {
     let bed = Site::new().start();
-    for (object, secret) in [(signed("a", "2026-11-04T09:00:00Z"), "signatures"), (signer(), "AAAA")] {
+    let at = "2026-11-04T09:00:00Z";
+    for (object, secret) in
+        [(signed("a", at), "signatures"), (signed_acceptance("r", at), "Told nobody"), (signer(), "AAAA")]
+    {
         let record = read(&bed, &object);
         let stored = serde_json::to_string(&record).unwrap();
         for secret in [secret, "bob", "SHA256:", "payload"] {
@@ -94,6 +123,10 @@ async fn of_a_signer_and_a_signature_only_tokens_are_stored() {
             Kind::TrustedSigner => {
                 serde_json::from_value::<placet_api::trustedsigner::TrustedSignerSpec>(record.spec.value())
                     .map(drop)
+            }
+            Kind::RiskAcceptance => {
+                let spec = record.spec.value();
+                serde_json::from_value::<placet_api::riskacceptance::RiskAcceptanceSpec>(spec).map(drop)
             }
             _ => serde_json::from_value::<placet_api::approval::ApprovalSpec>(record.spec.value()).map(drop),
         }

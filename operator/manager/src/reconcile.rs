@@ -471,7 +471,8 @@ impl Reconciler {
                         self.again(Work::Object(kind, namespace.to_owned(), name.to_owned()), next);
                     }
                 }
-                Some(status::acceptance(object, generation, &risks, (now, warn), &names))
+                let void = crate::subjects::void(&world, object);
+                Some(status::acceptance(object, generation, (&risks, void), (now, warn), &names))
             }
             Kind::ReleasePolicy => {
                 let object = world.policies().find(|p| p.name() == name)?;

@@ -15,7 +15,7 @@ use placet_api::Kind;
 use placet_api::approval::ApprovalDecision;
 use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_gate::object::{Record, Stamp, Standing};
-use placet_gate::signature::Trust;
+use placet_gate::signature::{Decided, Trust};
 use placet_gate::world::World;
 use tokio::time::Instant;
 
@@ -156,7 +156,11 @@ impl RoleKeeper {
             return wanted;
         }
         let names = Arc::clone(&self.state.names());
-        let mut ask = |record: &Record, standing: &Standing, role: &str| {
+        let mut ask = |record: &Record, decided: Decided<'_>, standing: &Standing| {
+            let (signers, remembered) = world.trust([record]);
+            let trust = Trust { signers: &signers, remembered: &remembered };
+            let Ok(standing) = trust.decider(record, decided, standing) else { return };
+            let role = decided.role.to_string();
             let Some(user) = names.get(standing.creator.token()) else { return };
             if standing.holds_role != Some(true) {
                 return;
@@ -165,7 +169,7 @@ impl RoleKeeper {
             let question = Question {
                 user: user.clone(),
                 groups: standing.groups.clone(),
-                role: role.to_owned(),
+                role,
                 namespace: namespace.clone(),
                 wildcard: standing.by_wildcard,
             };
@@ -177,16 +181,12 @@ impl RoleKeeper {
             if spec.decision != ApprovalDecision::Approve {
                 continue;
             }
-            let (signers, remembered) = world.trust([&approval.record]);
-            let trust = Trust { signers: &signers, remembered: &remembered };
-            if let Ok(decider) = trust.decider(&approval.record, spec, standing) {
-                ask(&approval.record, &decider, spec.role.as_str());
-            }
+            ask(&approval.record, spec.into(), standing);
         }
         for (namespace, name) in world.names(Kind::RiskAcceptance) {
             let Some(acceptance) = world.acceptance(&namespace, &name) else { continue };
             if let (Ok(spec), Some(standing)) = (&acceptance.spec, acceptance.standing()) {
-                ask(&acceptance.record, standing, spec.role.as_str());
+                ask(&acceptance.record, spec.into(), standing);
             }
         }
         wanted

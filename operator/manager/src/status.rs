@@ -349,11 +349,12 @@ pub fn approval(
     out
 }
 
-/// Status of a RiskAcceptance.
+/// Status of a RiskAcceptance, whose assessment has these digests of risks; `void` says why its own signature does not count,
+/// if so.
 pub fn acceptance(
     object: &Object<placet_api::riskacceptance::RiskAcceptanceSpec>,
     generation: Option<i64>,
-    risks: &BTreeMap<String, String>,
+    (risks, void): (&BTreeMap<String, String>, Option<String>),
     (now, warn): (jiff::Timestamp, i32),
     names: &Names,
 ) -> Value {
@@ -371,7 +372,7 @@ pub fn acceptance(
     let (status, reason, message) = match (problem(object), standing) {
         (Some((reason, message)), _) => ("False", reason, message),
         (None, Some(s)) if s.holds_role != Some(true) => {
-            ("False", reasons::ROLE_NOT_HELD, format!("{} did not hold the role when it was made", s.creator))
+            ("False", reasons::ROLE_NOT_HELD, format!("{} did not hold the role when it was made", s.who()))
         }
         _ if ended => ("False", reasons::ENDED, "its term has ended".to_owned()),
         _ if !changed.is_empty() => (
@@ -379,6 +380,7 @@ pub fn acceptance(
             reasons::CONTENT_CHANGED,
             format!("not, or no longer, risks of the digests that it names: {}", changed.join(", ")),
         ),
+        _ if void.is_some() => ("False", reasons::NOT_SIGNED, void.unwrap_or_default()),
         _ => ("True", reasons::IN_DATE, "in date".to_owned()),
     };
     let message = with_names(&message, names);
@@ -397,7 +399,7 @@ pub fn acceptance(
         ],
     });
     if let Some(standing) = standing {
-        out["by"] = line(&with_names(&standing.creator.to_string(), names)).into();
+        out["by"] = line(&with_names(&standing.who().to_string(), names)).into();
     }
     if let Ok(digest) = &object.record.digest {
         out["digest"] = digest.clone().into();

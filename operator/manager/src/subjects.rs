@@ -1,12 +1,12 @@
 //! What approvals are about: the digest that one must name now, and what is wrong with a policy.
 
 use placet_api::Kind;
-use placet_api::approval::{ApprovalSpec, Covers, Subject, SubjectKind};
+use placet_api::approval::{Covers, Subject, SubjectKind};
 use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_gate::gates::approvals;
 use placet_gate::object::{Object, Record};
 use placet_gate::people::Person;
-use placet_gate::signature::Trust;
+use placet_gate::signature::{Decided, Trust};
 use placet_gate::world::{Clock, World};
 use placet_gate::{evaluate, policy};
 
@@ -47,12 +47,16 @@ pub fn approved(world: &World, clock: &Clock, namespace: &str, subject: &Subject
     }
 }
 
-/// Why the signature of an approval does not count, if it carries one that does not; people stand in it as tokens.
-pub fn void(world: &World, approval: &Object<ApprovalSpec>) -> Option<String> {
-    let (spec, standing) = (approval.spec.as_ref().ok()?, approval.standing()?);
-    let (signers, remembered) = world.trust([&approval.record]);
+/// Why the signature of an approval or an acceptance does not count, if it carries one that does not; people stand in it as
+/// tokens.
+pub fn void<'o, S>(world: &World, object: &'o Object<S>) -> Option<String>
+where
+    Decided<'o>: From<&'o S>,
+{
+    let (spec, standing) = (object.spec.as_ref().ok()?, object.standing()?);
+    let (signers, remembered) = world.trust([&object.record]);
     let trust = Trust { signers: &signers, remembered: &remembered };
-    trust.decider(&approval.record, spec, standing).err().map(|void| void.text)
+    trust.decider(&object.record, spec, standing).err().map(|void| void.text)
 }
 
 /// Whether a Reject in this role blocks anything: of a release, if the policies that apply ask for the role's approval; of

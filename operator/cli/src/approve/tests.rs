@@ -1,4 +1,5 @@
 use super::*;
+use crate::args::Signing;
 use crate::testing::{Answers, cluster};
 
 const SELF: &str = "POST /apis/authentication.k8s.io/v1/selfsubjectreviews";
@@ -17,8 +18,7 @@ fn args(yes: bool) -> ApproveArgs {
         show: false,
         yes,
         dry_run: false,
-        sign_with: None,
-        cluster_name: None,
+        signing: Signing::default(),
         output: WriteOutput::Name,
     }
 }

@@ -9,15 +9,15 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 use placet_api::scalar::Nonce;
-use placet_gate::signed::{EnvelopeError, MAX_ENVELOPE, NAMESPACE, pae, seal, unarmor};
+use placet_gate::signed::{EnvelopeError, MAX_ENVELOPE, Payload, pae, seal, unarmor};
 
-/// Signs a payload and gives the envelope. `key` is a private key file, or a public key whose private part is in
+/// Signs the bytes of a payload, in the SSH namespace of its type, and gives the envelope. `key` is a private key file, or a public key whose private part is in
 /// ssh-agent.
 ///
 /// # Errors
 /// ssh-keygen is missing or did not sign, or its signature would not be accepted (the type of the key, the size).
-pub fn sign(key: &Path, payload_type: &str, payload: &[u8]) -> anyhow::Result<String> {
-    sign_by(Command::new("ssh-keygen"), key, payload_type, payload)
+pub fn sign<P: Payload>(key: &Path, payload: &[u8]) -> anyhow::Result<String> {
+    sign_by::<P>(Command::new("ssh-keygen"), key, payload)
 }
 
 /// A number used once: 16 bytes from the system's random source.
@@ -31,20 +31,15 @@ pub fn nonce() -> anyhow::Result<Nonce> {
 }
 
 /// [`sign`] with this command in the place of `ssh-keygen`.
-pub fn sign_by(
-    mut keygen: Command,
-    key: &Path,
-    payload_type: &str,
-    payload: &[u8],
-) -> anyhow::Result<String> {
-    let message = pae(payload_type, payload);
+pub fn sign_by<P: Payload>(mut keygen: Command, key: &Path, payload: &[u8]) -> anyhow::Result<String> {
+    let message = pae(P::TYPE, payload);
     // Before anybody types a passphrase or touches a key. What is sent also fits into a pipe, so that writing never waits.
     if message.len() > MAX_ENVELOPE {
         return Err(EnvelopeError::TooLarge { found: message.len() }.into());
     }
     // Requests to touch a FIDO key go to a terminal on stderr, or else to a window.
     let terminal = std::io::stderr().is_terminal();
-    keygen.args(["-q", "-Y", "sign", "-n", NAMESPACE, "-f"]).arg(key);
+    keygen.args(["-q", "-Y", "sign", "-n", P::NAMESPACE, "-f"]).arg(key);
     keygen.stdin(Stdio::piped()).stdout(Stdio::piped());
     keygen.stderr(if terminal { Stdio::inherit() } else { Stdio::piped() });
     let mut child = keygen.spawn().map_err(|e| match e.kind() {
@@ -68,6 +63,6 @@ pub fn sign_by(
     }
     written.context("ssh-keygen did not read all that it was to sign")?;
     let armored = String::from_utf8(output.stdout).context("ssh-keygen: wanted a signature in text")?;
-    let sealed = unarmor(&armored).and_then(|blob| seal(payload_type, payload, &blob));
+    let sealed = unarmor(&armored).and_then(|blob| seal::<P>(payload, &blob));
     sealed.with_context(|| format!("{}: it signed, but its signature would not count", key.display()))
 }

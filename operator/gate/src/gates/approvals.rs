@@ -15,6 +15,7 @@ use crate::finding::{Gate, Reason};
 use crate::object::{Object, Standing};
 use crate::people::Person;
 use crate::policy::{Approvals, Requirements, covers_key};
+use crate::signature::proven;
 use crate::time;
 use crate::world::Snapshot;
 
@@ -102,6 +103,17 @@ pub fn tally(
     excluded: &[Person],
     term: Option<&Requirements>,
 ) -> Tally {
+    tally_proven(cx, wanted, excluded, term, None)
+}
+
+/// The same, of those that are proven in this way at least.
+pub fn tally_proven(
+    cx: &Context<'_>,
+    wanted: &Wanted<'_>,
+    excluded: &[Person],
+    term: Option<&Requirements>,
+    proof: Option<Proof>,
+) -> Tally {
     let mut out = Tally::default();
     let same = |p: &Person| cx.requirements.map_or_else(|| p.clone(), |r| r.same(p).clone());
     let excluded: BTreeSet<Person> = excluded.iter().map(same).collect();
@@ -126,14 +138,14 @@ pub fn tally(
                     rejects.push((approval, spec, standing.created_at));
                 }
             }
-            ApprovalDecision::Approve => match counts(cx, approval, spec, wanted, &excluded, term) {
+            ApprovalDecision::Approve => match counts(cx, approval, spec, wanted, &excluded, (term, proof)) {
                 Ok(Some((person, at))) => {
                     answers.push(Answer { spec, at, whole: true });
                     out.counted.insert(same(&person));
                 }
                 Ok(None) if spec.answers.is_some() && wanted.is_now(digest) => {
                     let own = Wanted { covers: spec.subject.covers, digest, ..*wanted };
-                    let counted = counts(cx, approval, spec, &own, &excluded, term).ok().flatten();
+                    let counted = counts(cx, approval, spec, &own, &excluded, (term, proof)).ok().flatten();
                     answers.extend(counted.map(|(_, at)| Answer { spec, at, whole: false }));
                 }
                 Ok(None) => {}
@@ -224,7 +236,7 @@ fn counts(
     spec: &ApprovalSpec,
     wanted: &Wanted<'_>,
     excluded: &BTreeSet<Person>,
-    term: Option<&Requirements>,
+    (term, proof): (Option<&Requirements>, Option<Proof>),
 ) -> Result<Option<(Person, Timestamp)>, WhyNot> {
     let name = approval.name();
     let about = || {
@@ -292,18 +304,9 @@ fn counts(
         if let Some(group) = standing.groups.iter().find(|g| rule.not_in_groups.contains(*g)) {
             return Err(why(format!("{who} is in the group {group}, which does not count as {}", spec.role)));
         }
-        if rule.proof >= Some(Proof::Credential) && !standing.credential {
-            return Err(why(format!(
-                "{who}'s request named no credential, as one by impersonation (--as) does not"
-            )));
-        }
     }
-    if rule.is_some_and(|r| r.proof >= Some(Proof::Signed)) && spec.signed.is_none() {
-        return Err(why(format!(
-            "{who}'s approval carries no signature, which the policy asks {} for (placet approve --sign-with KEY)",
-            spec.role
-        )));
-    }
+    let proof = rule.and_then(|r| r.proof).max(proof);
+    proven(proof, standing, spec.into(), ("approval", "placet approve")).map_err(why)?;
     if excluded.contains(cx.requirements.map_or(who, |r| r.same(who))) {
         return Err(why(format!("{who} is an author and does not count")));
     }

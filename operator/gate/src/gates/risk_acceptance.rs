@@ -6,15 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use placet_api::approval::{ApprovalDecision, Covers, SubjectKind};
 use placet_api::common::Level;
 use placet_api::impactassessment::ImpactAssessmentSpec;
+use placet_api::releasepolicy::Proof;
 use placet_api::riskacceptance::RiskAcceptanceSpec;
 
 use super::approvals::{self, Wanted, authors, eligible, entitled};
-use super::{Context, Outcome};
+use super::{Context, Outcome, early};
 use crate::finding::{Gate, Reason};
-use crate::object::Object;
+use crate::object::{Object, Standing};
 use crate::people::Person;
 use crate::policy::Authority;
 use crate::risk::Score;
+use crate::signature::proven;
 use crate::time;
 
 const GATE: Gate = Gate::RiskAcceptance;
@@ -111,6 +113,19 @@ struct WhyNot {
     ended: bool,
 }
 
+/// Why one does not.
+struct No {
+    text: String,
+    about: Vec<String>,
+    ended: bool,
+}
+
+impl From<String> for No {
+    fn from(text: String) -> Self {
+        Self { text, about: Vec::new(), ended: false }
+    }
+}
+
 impl Risk<'_> {
     /// Whether acceptances satisfy what one policy asks for; if not, the findings.
     fn accepted(&self, cx: &Context<'_>, authority: &Authority, out: &mut Outcome) {
@@ -133,8 +148,9 @@ impl Risk<'_> {
                 found,
                 who,
                 cx.command(&format!(
-                    "placet accept-risk ia/{} {id} --role {role} --until DATE",
-                    self.assessment.name()
+                    "placet accept-risk ia/{} {id} --role {role} --until DATE{}",
+                    self.assessment.name(),
+                    signing(authority.proof)
                 )),
             )
             .about(
@@ -144,7 +160,7 @@ impl Risk<'_> {
         }
         let mut heard = true;
         for role in &authority.consulted {
-            heard &= self.consulted(cx, role, &accepted, out);
+            heard &= self.consulted(cx, (role, authority.proof), &accepted, out);
         }
         if heard {
             for one in &accepted {
@@ -167,13 +183,14 @@ impl Risk<'_> {
                 Ok((by, until)) => {
                     accepted.push(Accepted { object: acceptance, role: spec.role.as_str(), by, until });
                 }
-                Err((ended, text)) => {
-                    why.ended |= ended;
-                    why.texts.push(format!("{}: {text}", acceptance.name()));
+                Err(no) => {
+                    why.ended |= no.ended;
+                    why.texts.push(format!("{}: {}", acceptance.name(), no.text));
                     why.about.push(acceptance.name().to_owned());
-                    why.about.extend(acceptance.standing().map(|s| s.creator.to_string()));
+                    why.about.extend(acceptance.standing().map(|s| s.who().to_string()));
                     why.about.extend(rejected(cx, acceptance));
-                    if ended {
+                    why.about.extend(no.about);
+                    if no.ended {
                         why.about.push(spec.expires_at.to_string());
                     }
                 }
@@ -182,7 +199,7 @@ impl Risk<'_> {
         (accepted, why)
     }
 
-    /// Who accepted and until when, or whether it ended and why it does not count.
+    /// Who accepted and until when, or why it does not count.
     fn counts(
         &self,
         cx: &Context<'_>,
@@ -190,12 +207,12 @@ impl Risk<'_> {
         acceptance: &Object<RiskAcceptanceSpec>,
         spec: &RiskAcceptanceSpec,
         digest: &str,
-    ) -> Result<(Person, String), (bool, String)> {
+    ) -> Result<(Person, String), No> {
         let level = self.score.residual;
-        let no = |why: String| (false, why);
+        let no = No::from;
+        let ended = |text: String| No { ended: true, ..No::from(text) };
         let problem = || acceptance.problem().map_or_else(String::new, |p| format!("does not count: {p}"));
         let standing = acceptance.standing().ok_or_else(|| no(problem()))?;
-        let who = &standing.creator;
         if self.assessment.risk_digests().get(&self.score.id).is_none_or(|now| now != digest) {
             return Err(no(
                 "is for another content of the risk: its text, harms or controls changed since".into()
@@ -204,7 +221,17 @@ impl Risk<'_> {
         if !authority.roles.contains(spec.role.as_str()) {
             return Err(no(format!("{} may not accept {level}", spec.role)));
         }
+        if spec.signed.is_some() {
+            self.of_this_one(cx, standing)?;
+        }
+        let standing = &cx
+            .snapshot
+            .trust()
+            .decider(&acceptance.record, spec, standing)
+            .map_err(|void| No { about: void.about, ..No::from(format!("does not count: {}", void.text)) })?;
+        let who = &standing.creator;
         entitled(cx, standing, spec.role.as_str()).and_then(|()| eligible(cx, standing)).map_err(no)?;
+        proven(authority.proof, standing, spec.into(), ("acceptance", "placet accept-risk")).map_err(no)?;
         if spec.level < level {
             return Err(no(format!("accepts {} only", spec.level)));
         }
@@ -223,19 +250,54 @@ impl Risk<'_> {
         let until = time::date_time(&spec.expires_at)
             .ok_or_else(|| no(format!("there is no day {}", spec.expires_at)))?;
         if cx.now.reached(until) {
-            return Err((true, format!("ended {}", spec.expires_at)));
+            return Err(ended(format!("ended {}", spec.expires_at)));
         }
         if let Some(days) = authority.max_days {
             let ends = time::days_after(standing.created_at, days);
             if cx.now.reached(ends) {
-                return Err((true, format!("ended after {days} days, the most that a policy lets it stand")));
+                return Err(ended(format!("ended after {days} days, the most that a policy lets it stand")));
             }
         }
         Ok((cx.requirements.map_or(who, |r| r.same(who)).clone(), spec.expires_at.to_string()))
     }
 
+    /// A signature is used for one assessment, and not for what bears its name later.
+    fn of_this_one(&self, cx: &Context<'_>, standing: &Standing) -> Result<(), No> {
+        let name = self.assessment.name();
+        let uid = &self.assessment.record.uid;
+        let of_another = match &standing.subject_uid {
+            Some(signed_for) => signed_for != uid,
+            // It was applied before there was an assessment.
+            None => early::was_of_another(
+                cx,
+                &Wanted {
+                    kind: SubjectKind::ImpactAssessment,
+                    name,
+                    uid,
+                    covers: Covers::Content,
+                    digest: self.assessment.digest(),
+                    also: &[],
+                    role: None,
+                },
+                standing.created_at,
+            ),
+        };
+        if of_another {
+            let text = format!("was for an earlier {name}, which was deleted since: sign again");
+            let about = [name.to_owned()].into_iter().chain(standing.subject_uid.clone()).collect();
+            return Err(No { about, ..No::from(text) });
+        }
+        Ok(())
+    }
+
     /// Whether a role was heard on one of the acceptances, by somebody who accepted none of them.
-    fn consulted(&self, cx: &Context<'_>, role: &str, accepted: &[Accepted<'_>], out: &mut Outcome) -> bool {
+    fn consulted(
+        &self,
+        cx: &Context<'_>,
+        (role, proof): (&str, Option<Proof>),
+        accepted: &[Accepted<'_>],
+        out: &mut Outcome,
+    ) -> bool {
         let acceptors: Vec<Person> = accepted.iter().map(|a| a.by.clone()).collect();
         let tally = |one: &Accepted<'_>| {
             let wanted = Wanted {
@@ -247,7 +309,7 @@ impl Risk<'_> {
                 also: &[],
                 role: Some(role),
             };
-            approvals::tally(cx, &wanted, &acceptors, None)
+            approvals::tally_proven(cx, &wanted, &acceptors, None, proof)
         };
         let tallies: Vec<_> = accepted.iter().map(tally).collect();
         if tallies.iter().any(|t| !t.counted.is_empty()) {
@@ -266,11 +328,16 @@ impl Risk<'_> {
             format!("{role} heard on the acceptance of {id}, by somebody who did not accept it"),
             found,
             role,
-            cx.command(&format!("placet approve ra/{name} --role {role}")),
+            cx.command(&format!("placet approve ra/{name} --role {role}{}", signing(proof))),
         )
         .about([name.to_owned()].into_iter().chain(about));
         false
     }
+}
+
+/// What a command needs where a signature is asked for.
+fn signing(proof: Option<Proof>) -> &'static str {
+    if proof == Some(Proof::Signed) { " --sign-with KEY" } else { "" }
 }
 
 /// Roles for which no person of their own is left, by the largest assignment of people to roles.
@@ -310,22 +377,23 @@ fn approved_as(cx: &Context<'_>, who: impl Fn(&Person) -> bool) -> Option<String
             && spec.subject.kind == SubjectKind::ModelRelease
             && spec.subject.name.as_str() == release.name()
             && roles.contains(spec.role.as_str());
-        (about && who(&a.standing()?.creator)).then(|| spec.role.to_string())
+        (about && who(a.standing()?.who())).then(|| spec.role.to_string())
     })
 }
 
 /// The name of a Reject whose subject an acceptance is, by somebody who holds the role that it names.
 fn rejected(cx: &Context<'_>, acceptance: &Object<RiskAcceptanceSpec>) -> Option<String> {
+    let trust = cx.snapshot.trust();
     cx.snapshot
         .approvals
         .iter()
         .find(|a| {
-            a.spec.as_ref().is_ok_and(|s| {
-                s.decision == ApprovalDecision::Reject
-                    && s.subject.kind == SubjectKind::RiskAcceptance
-                    && s.subject.name.as_str() == acceptance.name()
-                    && s.subject.digest.as_str() == acceptance.digest()
-            }) && a.standing().is_some_and(|s| entitled(cx, s, "").is_ok())
+            let (Ok(spec), Some(standing)) = (&a.spec, a.standing()) else { return false };
+            spec.decision == ApprovalDecision::Reject
+                && spec.subject.kind == SubjectKind::RiskAcceptance
+                && spec.subject.name.as_str() == acceptance.name()
+                && spec.subject.digest.as_str() == acceptance.digest()
+                && trust.decider(&a.record, spec, standing).is_ok_and(|s| entitled(cx, &s, "").is_ok())
         })
         .map(|a| a.name().to_owned())
 }

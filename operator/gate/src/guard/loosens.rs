@@ -300,7 +300,7 @@ impl Found {
         self.loses("acceptanceAuthority", &levels(before), &levels(after));
         for old in before {
             let Some(new) = after.iter().find(|a| a.level == old.level) else { continue };
-            let AcceptanceAuthority { level, roles, needs, consulted, max_days } = old;
+            let AcceptanceAuthority { level, roles, needs, consulted, max_days, proof } = old;
             let field = format!("acceptanceAuthority[{level}]");
             let every = |needs: &Option<AcceptanceNeeds>| *needs == Some(AcceptanceNeeds::EveryRole);
             if every(needs) {
@@ -314,6 +314,13 @@ impl Found {
             let heard = |roles: &Option<Vec<_>>| set(roles.as_deref().unwrap_or_default());
             self.loses(&format!("{field}.consulted"), &heard(consulted), &heard(&new.consulted));
             self.at_most(&format!("{field}.maxDays"), *max_days, new.max_days);
+            self.proven(&field, *proof, new.proof);
+        }
+    }
+
+    fn proven(&mut self, field: &str, before: Option<Proof>, after: Option<Proof>) {
+        if after.unwrap_or(Proof::Stamp) < before.unwrap_or(Proof::Stamp) {
+            self.say(format!("{field}.proof: asks for less"));
         }
     }
 
@@ -340,10 +347,7 @@ impl Found {
             }
             let groups = |g: &Option<Vec<_>>| set(g.as_deref().unwrap_or_default());
             self.loses(&format!("{field}.notInGroups"), &groups(not_in_groups), &groups(&new.not_in_groups));
-            let proven = |p: &Option<Proof>| p.unwrap_or(Proof::Stamp);
-            if proven(&new.proof) < proven(proof) {
-                self.say(format!("{field}.proof: asks for less"));
-            }
+            self.proven(&field, *proof, new.proof);
             if *empty_digest != Some(EmptyDigest::Fill) && new.empty_digest == Some(EmptyDigest::Fill) {
                 self.add(&format!("{field}.emptyDigest"), "Refuse", "Fill");
             }

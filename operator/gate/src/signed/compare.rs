@@ -6,7 +6,7 @@ use placet_api::Kind;
 use serde_json::{Value, json};
 
 use super::envelope::cut;
-use super::payload::{AuthorPayload, Payload};
+use super::payload::{AuthorPayload, Payload, PayloadError};
 
 /// Most differences that are named.
 const MAX_NAMED: usize = 16;
@@ -22,6 +22,10 @@ pub struct Place<'a> {
     pub cluster: &'a str,
     /// Namespace of the object that carries the signature.
     pub namespace: &'a str,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: &'a str,
 }
 
 /// What was signed is not what the object says.
@@ -93,6 +97,10 @@ pub fn compare<P: Payload>(payload: &P, spec: &Value, place: Place<'_>) -> Resul
     };
     check("cluster", &payload.cluster().into(), &place.cluster.into());
     check("namespace", &payload.namespace().into(), &place.namespace.into());
+    if let Some((kind, name)) = payload.carrier() {
+        check("kind", &kind.as_str().into(), &place.kind.as_str().into());
+        check("name", &name.into(), &place.name.into());
+    }
     // A payload is a struct of texts and lists, which always has a JSON form; without one, every field differs.
     let signed = serde_json::to_value(payload).unwrap_or_default();
     for (field, pointer) in P::FIELDS {
@@ -108,6 +116,22 @@ pub fn compare<P: Payload>(payload: &P, spec: &Value, place: Place<'_>) -> Resul
     unsigned(spec, "", P::FIELDS, &mut differences);
     differences.truncate(MAX_NAMED);
     if differences.is_empty() { Ok(()) } else { Err(Mismatch { differences }) }
+}
+
+/// The payload that repeats a spec and its place: what a person signs, who says when and with which nonce in
+/// `spec.signed`. Whether the spec says more than a signature of this type covers, [`compare`] tells.
+///
+/// # Errors
+/// The spec says something that cannot be signed.
+pub fn payload_of<P: Payload>(spec: &Value, place: Place<'_>) -> Result<P, PayloadError> {
+    // Where a spec says kind and name, they are those of what it is about.
+    let mut payload = json!({
+        "cluster": place.cluster, "namespace": place.namespace, "kind": place.kind.as_str(), "name": place.name,
+    });
+    for (field, pointer) in P::FIELDS {
+        payload[*field] = spec.pointer(pointer).cloned().unwrap_or_default();
+    }
+    P::from_bytes(payload.to_string().as_bytes())
 }
 
 /// Compares an author's payload with the release that it is about: its name and content digest.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::payload::{Payload, PayloadError};
-use super::sshsig::{self, KeyError, NAMESPACE, SignerKey};
+use super::sshsig::{self, KeyError, SignerKey};
 use super::strict::{self, Object};
 
 /// Largest envelope, in bytes: the longest comment, four bytes a character and in base64, fits.
@@ -60,14 +60,14 @@ pub enum EnvelopeError {
     },
     /// Not an SSH signature.
     #[error(
-        "the signature: wanted what ssh-keygen -Y sign -n {NAMESPACE} makes, without its first and last line and its line breaks; found that {0}"
+        "the signature: wanted what ssh-keygen -Y sign makes, without its first and last line and its line breaks; found that {0}"
     )]
     NotSsh(String),
     /// In another SSH namespace.
-    #[error(
-        "the signature: wanted the SSH namespace {NAMESPACE}, found {found}; sign again with -n {NAMESPACE}"
-    )]
+    #[error("the signature: wanted the SSH namespace {wanted}, found {found}; sign again with -n {wanted}")]
     Namespace {
+        /// The namespace of what is signed here.
+        wanted: &'static str,
         /// The namespace that it was made in.
         found: String,
     },
@@ -148,11 +148,11 @@ pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// The signature does not hold, or the envelope would be too large.
-pub fn seal(payload_type: &str, payload: &[u8], sshsig: &[u8]) -> Result<String, EnvelopeError> {
-    let key = sshsig::verify(sshsig, &pae(payload_type, payload))?;
+pub fn seal<P: Payload>(payload: &[u8], sshsig: &[u8]) -> Result<String, EnvelopeError> {
+    let key = sshsig::verify(sshsig, &pae(P::TYPE, payload), P::NAMESPACE)?;
     let envelope = Envelope {
         payload: BASE64.encode(payload),
-        payload_type: payload_type.to_owned(),
+        payload_type: P::TYPE.to_owned(),
         signatures: vec![Signature { keyid: key.fingerprint(), sig: BASE64.encode(sshsig) }],
     };
     let text = serde_json::to_string(&envelope).map_err(|e| EnvelopeError::Malformed(e.to_string()))?;
@@ -181,7 +181,7 @@ pub fn verify_envelope<P: Payload>(envelope: &[u8]) -> Result<Verified<P>, Envel
     let payload = decode("payload", &envelope.payload)?;
     let blob = decode("sig", &signature.sig)?;
     let message = pae(&envelope.payload_type, &payload);
-    let key = sshsig::verify(&blob, &message)?;
+    let key = sshsig::verify(&blob, &message, P::NAMESPACE)?;
     let fingerprint = key.fingerprint();
     if !signature.keyid.is_empty() && signature.keyid != fingerprint {
         return Err(EnvelopeError::KeyId { wanted: fingerprint, found: cut(&signature.keyid) });

@@ -4,8 +4,8 @@
 //! DSSE leaves one: base64 is the standard alphabet with padding, there is exactly one signature, and a field that is not
 //! DSSE's is refused rather than ignored, since nothing in it would be signed. `sig` is the base64 of an SSHSIG blob,
 //! which is what stands between the first and the last line of the file that `ssh-keygen -Y sign` writes, without its
-//! line breaks. What is signed is the pre-authentication encoding of DSSE ([`pae`]), in the SSH namespace
-//! [`NAMESPACE`].
+//! line breaks. What is signed is the pre-authentication encoding of DSSE ([`pae`]), in the SSH
+//! namespace of the payload's type ([`Payload::NAMESPACE`]), so that no signature can be taken for one of another kind.
 //!
 //! A signature is read in four steps, each of them pure: [`verify_envelope`] says which key signed which payload,
 //! [`compare`] that the payload is what the object says, [`find_signer`] whose key it is, and [`standing`] whether the
@@ -18,11 +18,11 @@ mod signer;
 mod sshsig;
 mod strict;
 
-pub use compare::{Difference, Mismatch, Place, compare, compare_author};
+pub use compare::{Difference, Mismatch, Place, compare, compare_author, payload_of};
 pub use envelope::{EnvelopeError, MAX_ENVELOPE, Verified, pae, seal, verify_envelope};
 pub use payload::{
-    ApprovalPayload, Assessment, AuthorPayload, MAX_AHEAD, Payload, PayloadError, Risk,
-    RiskAcceptancePayload, issued_ahead,
+    ApprovalPayload, AuthorPayload, MAX_AHEAD, Payload, PayloadError, Risk, RiskAcceptancePayload,
+    issued_ahead,
 };
 pub use signer::{KeyHistory, SignerProblem, Standing, VoidReason, cut, find_signer, standing};
-pub use sshsig::{KeyError, NAMESPACE, SignerKey, unarmor};
+pub use sshsig::{KeyError, SignerKey, unarmor};

@@ -4,6 +4,7 @@
 //! decision gives the same bytes everywhere; they are verified over the bytes that arrive, never over a form written anew.
 
 use jiff::{SignedDuration, Timestamp};
+use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, Covers, SubjectKind};
 use placet_api::common::Level;
 use placet_api::scalar::{DateTime, Digest, Id, Line, Name, Nonce, Paragraph, Title};
@@ -20,6 +21,8 @@ pub const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(5);
 pub trait Payload: Serialize + DeserializeOwned + sealed::Sealed {
     /// DSSE's payload type.
     const TYPE: &'static str;
+    /// The SSH namespace that it is signed in.
+    const NAMESPACE: &'static str;
     /// Fields of the payload and where their counterparts stand in the spec (JSON pointers).
     #[doc(hidden)]
     const FIELDS: &'static [(&'static str, &'static str)];
@@ -27,6 +30,10 @@ pub trait Payload: Serialize + DeserializeOwned + sealed::Sealed {
     fn cluster(&self) -> &str;
     /// The namespace of the object that carries it.
     fn namespace(&self) -> &str;
+    /// Kind and name of the object that carries it, of types that say them: others name the object by these.
+    fn carrier(&self) -> Option<(Kind, &str)> {
+        None
+    }
     /// When it was signed, as the signer says.
     fn issued_at(&self) -> &DateTime;
     /// When it ends by itself.
@@ -145,6 +152,7 @@ pub struct ApprovalPayload {
 
 impl Payload for ApprovalPayload {
     const TYPE: &'static str = "application/vnd.placet.dev.approval.v1+json";
+    const NAMESPACE: &'static str = "approval@placet.dev";
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         ("answers", "/answers"),
         ("comment", "/comment"),
@@ -176,9 +184,8 @@ impl Payload for ApprovalPayload {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RiskAcceptancePayload {
-    /// `spec.assessment`.
-    #[serde(deserialize_with = "strict::object")]
-    pub assessment: Assessment,
+    /// `spec.assessment.name`.
+    pub assessment: Name,
     /// The cluster: its configured name, or the uid of its kube-system namespace.
     pub cluster: Title,
     /// `spec.conditions`.
@@ -188,8 +195,12 @@ pub struct RiskAcceptancePayload {
     pub expires_at: DateTime,
     /// `spec.signed.issuedAt`.
     pub issued_at: DateTime,
+    /// Kind of the object: a RiskAcceptance.
+    pub kind: Kind,
     /// `spec.level`.
     pub level: Level,
+    /// Name of the RiskAcceptance, by which a consultation or a Reject names it.
+    pub name: Name,
     /// Namespace of the RiskAcceptance.
     pub namespace: Name,
     /// `spec.signed.nonce`.
@@ -201,17 +212,6 @@ pub struct RiskAcceptancePayload {
     pub risks: Vec<Risk>,
     /// `spec.role`.
     pub role: Name,
-}
-
-/// The assessment whose risks are accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Assessment {
-    /// Digest of its whole content, where the acceptance is bound to it.
-    #[serde(deserialize_with = "strict::required")]
-    pub digest: Option<Digest>,
-    /// Its name.
-    pub name: Name,
 }
 
 /// One accepted risk.
@@ -226,8 +226,9 @@ pub struct Risk {
 
 impl Payload for RiskAcceptancePayload {
     const TYPE: &'static str = "application/vnd.placet.dev.riskacceptance.v1+json";
+    const NAMESPACE: &'static str = "riskacceptance@placet.dev";
     const FIELDS: &'static [(&'static str, &'static str)] = &[
-        ("assessment", "/assessment"),
+        ("assessment", "/assessment/name"),
         ("conditions", "/conditions"),
         ("expiresAt", "/expiresAt"),
         ("issuedAt", "/signed/issuedAt"),
@@ -245,6 +246,9 @@ impl Payload for RiskAcceptancePayload {
     }
     fn issued_at(&self) -> &DateTime {
         &self.issued_at
+    }
+    fn carrier(&self) -> Option<(Kind, &str)> {
+        Some((self.kind, &self.name))
     }
     fn expires_at(&self) -> Option<&DateTime> {
         Some(&self.expires_at)
@@ -273,6 +277,7 @@ pub struct AuthorPayload {
 
 impl Payload for AuthorPayload {
     const TYPE: &'static str = "application/vnd.placet.dev.author.v1+json";
+    const NAMESPACE: &'static str = "approval@placet.dev";
     const FIELDS: &'static [(&'static str, &'static str)] =
         &[("digest", "/digest"), ("kind", "/kind"), ("name", "/name")];
     fn cluster(&self) -> &str {

@@ -10,9 +10,6 @@ use ssh_key::{EcdsaCurve, HashAlg, PublicKey, SshSig};
 
 use super::envelope::{EnvelopeError, cut};
 
-/// The SSH namespace of our signatures. A signature made for another purpose (`git`, `file`) is in another one.
-pub const NAMESPACE: &str = "approval@placet.dev";
-
 /// FIDO: the bit that says that a person touched the key.
 const USER_PRESENT: u8 = 1;
 /// Length of what follows a FIDO signature: flags (1 byte) and counter (4 bytes).
@@ -87,18 +84,23 @@ pub fn unarmor(text: &str) -> Result<Vec<u8>, EnvelopeError> {
     signature.encode_vec().map_err(|e| EnvelopeError::NotSsh(e.to_string()))
 }
 
-/// Verifies an SSHSIG blob over a message, and says which key made it. Whose key it is, is another question.
-pub(super) fn verify(blob: &[u8], message: &[u8]) -> Result<SignerKey, EnvelopeError> {
+/// Verifies an SSHSIG blob over a message, and says which key made it. Whose key it is, is another question. A signature in
+/// another SSH namespace was made for another purpose (`git`, `file`, another kind of ours).
+pub(super) fn verify(
+    blob: &[u8],
+    message: &[u8],
+    namespace: &'static str,
+) -> Result<SignerKey, EnvelopeError> {
     let signature = parse(blob)?;
-    if signature.namespace() != NAMESPACE {
-        return Err(EnvelopeError::Namespace { found: cut(signature.namespace()) });
+    if signature.namespace() != namespace {
+        return Err(EnvelopeError::Namespace { wanted: namespace, found: cut(signature.namespace()) });
     }
     let key = SignerKey::new(signature.public_key().clone())?;
     let wrong = || EnvelopeError::WrongSignature { fingerprint: key.fingerprint() };
     if signature.algorithm() != key.0.algorithm() {
         return Err(wrong());
     }
-    key.0.verify(NAMESPACE, message, &signature).map_err(|_| wrong())?;
+    key.0.verify(namespace, message, &signature).map_err(|_| wrong())?;
     if matches!(key.0.key_data(), KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_)) {
         let bytes = signature.signature_bytes();
         let flags = bytes.len().checked_sub(FIDO_TRAILER).and_then(|at| bytes.get(at));

@@ -17,12 +17,13 @@ use placet_gate::evidence::Evidence;
 use placet_gate::object::{Reading, Record, Stamp};
 use placet_gate::people::PeopleKey;
 use placet_gate::signature::Seen;
-use placet_gate::signed::{ApprovalPayload, AuthorPayload, Payload as _, pae};
+use placet_gate::signed::{
+    ApprovalPayload, AuthorPayload, Payload, Place, RiskAcceptancePayload, payload_of,
+};
 use placet_gate::stamp::{Edit, Identity, ReceiptKeys, RoleAnswer, StampProblem, StampText};
 use placet_gate::world::{Clock, World};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use ssh_key::HashAlg;
 
 #[path = "../signed/common.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
@@ -69,7 +70,7 @@ pub struct Given {
     pub spec: Value,
 }
 
-/// Who signed an Approval, or a ModelRelease as its author.
+/// Who signed an Approval or a RiskAcceptance, or a ModelRelease as its author.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SignedBy {
@@ -84,6 +85,8 @@ pub struct SignedBy {
     /// Whether the signature is of other bytes.
     #[serde(default)]
     pub broken: bool,
+    /// The SSH namespace that it was signed in, where that is not the one of the kind.
+    pub in_namespace: Option<String>,
     pub seen: Option<SeenAs>,
 }
 
@@ -172,44 +175,33 @@ impl Run {
     fn sign(&self, given: &Given, by: &SignedBy, object: &mut Value) {
         let issued_at = by.issued_at.clone().unwrap_or_else(|| "2026-11-03T12:00:00Z".into());
         let nonce = "00112233445566778899aabbccddeeff";
-        let mut payload = json!({
-            "cluster": self.reading.cluster, "namespace": self.namespace, "nonce": nonce, "issuedAt": issued_at,
-        });
-        let author = given.kind == "ModelRelease";
-        let type_ = if author {
+        if given.kind == "ModelRelease" {
             let digest = self.reading.read(object).unwrap().0.digest.unwrap();
-            merge(&mut payload, &json!({"kind": "ModelRelease", "name": given.name, "digest": digest}));
-            AuthorPayload::TYPE
-        } else {
-            object["spec"]["signed"] = json!({"issuedAt": issued_at, "nonce": nonce});
-            let spec = &object["spec"];
-            for field in ["answers", "comment", "expiresAt", "role", "decision"] {
-                payload[field] = spec[field].clone();
-            }
-            for field in ["kind", "name", "covers", "digest"] {
-                payload[field] = spec["subject"][field].clone();
-            }
-            ApprovalPayload::TYPE
-        };
-        merge(&mut payload, &by.but);
-        let bytes = serde_json::to_vec(&payload).unwrap();
-        let key = signing::key(by.key);
-        let message = if by.broken { b"other bytes".to_vec() } else { pae(type_, &bytes) };
-        let sig = signing::sshsig(&key, placet_gate::signed::NAMESPACE, &message);
-        let text = |bytes: &[u8]| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
-        let envelope = json!({
-            "payload": text(&bytes), "payloadType": type_,
-            "signatures": [{"keyid": key.fingerprint(HashAlg::Sha256).to_string(), "sig": text(&sig)}],
-        });
-        if author {
+            let payload = json!({
+                "cluster": self.reading.cluster, "namespace": self.namespace, "nonce": nonce, "issuedAt": issued_at,
+                "kind": "ModelRelease", "name": given.name, "digest": digest,
+            });
             object["metadata"]["annotations"] =
-                json!({placet_api::keys::AUTHOR_SIGNATURE: envelope.to_string()});
-        } else {
-            object["spec"]["signed"]["envelope"] = envelope.to_string().into();
+                json!({placet_api::keys::AUTHOR_SIGNATURE: sealed::<AuthorPayload>(by, payload)});
+            return;
         }
+        object["spec"]["signed"] = json!({"issuedAt": issued_at, "nonce": nonce});
+        let envelope = match given.kind.as_str() {
+            "Approval" => self.in_spec::<ApprovalPayload>(Kind::Approval, given, by, object),
+            _ => self.in_spec::<RiskAcceptancePayload>(Kind::RiskAcceptance, given, by, object),
+        };
+        object["spec"]["signed"]["envelope"] = envelope.into();
     }
 
-    pub fn record(&self, given: &Given) -> Record {
+    fn in_spec<P: Payload>(&self, kind: Kind, given: &Given, by: &SignedBy, object: &Value) -> String {
+        let (cluster, namespace) = (&self.reading.cluster, &self.namespace);
+        let place = Place { cluster, namespace, kind, name: &given.name };
+        let payload: P = payload_of(&object["spec"], place).unwrap();
+        sealed::<P>(by, serde_json::to_value(payload).unwrap())
+    }
+
+    /// The object with its key and its signature.
+    fn whole(&self, given: &Given) -> Value {
         let mut object = self.json(given);
         if let Some(number) = given.spec["key"].as_str().and_then(|k| k.strip_prefix("key ")) {
             let key = signing::key(number.parse().unwrap());
@@ -218,6 +210,11 @@ impl Run {
         if let Some(by) = &given.signed {
             self.sign(given, by, &mut object);
         }
+        object
+    }
+
+    pub fn record(&self, given: &Given) -> Record {
+        let object = self.whole(given);
         let holds = matches!(given.kind.as_str(), "Approval" | "RiskAcceptance");
         if let Some(by) = &given.by {
             let at = given.at.unwrap_or(self.now - SignedDuration::from_hours(24 * 30));
@@ -267,6 +264,18 @@ impl Run {
     }
 }
 
+/// The envelope around a payload, as its signer made it or failed to.
+fn sealed<P: Payload>(by: &SignedBy, mut payload: Value) -> String {
+    merge(&mut payload, &by.but);
+    let bytes = serde_json::to_vec(&payload).unwrap();
+    let (key, namespace) = (signing::key(by.key), by.in_namespace.as_deref().unwrap_or(P::NAMESPACE));
+    let mut envelope = signing::envelope::<P>(&key, namespace, &bytes);
+    if by.broken {
+        envelope["payload"] = signing::envelope::<P>(&key, namespace, b"other bytes")["payload"].take();
+    }
+    envelope.to_string()
+}
+
 pub fn merge(target: &mut Value, patch: &Value) {
     match (target, patch) {
         (_, Value::Null) => {}
@@ -307,7 +316,7 @@ pub fn resolve(run: &Run, title: &str, objects: &mut [Given], base: &[Given]) {
                 if open.iter().any(|o| given.spec.to_string().contains(o)) {
                     return None;
                 }
-                return run.reading.read(&run.json(&given)).unwrap().0.digest.ok();
+                return run.reading.read(&run.whole(&given)).unwrap().0.digest.ok();
             }
             if let Some((id, what)) =
                 text.strip_prefix("risk ").and_then(|t| t.split_once(" of ImpactAssessment/"))

@@ -4,7 +4,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use placet_gate::signed::{ApprovalPayload, NAMESPACE, Payload as _, pae};
+use placet_api::Kind;
+use placet_gate::signed::{ApprovalPayload, Payload, Place, pae};
 use serde_json::{Value, json};
 use ssh_key::encoding::Encode as _;
 use ssh_key::private::Ed25519Keypair;
@@ -20,6 +21,10 @@ pub fn sshsig(key: &PrivateKey, namespace: &str, message: &[u8]) -> Vec<u8> {
     key.sign(namespace, HashAlg::Sha512, message).unwrap().encode_vec().unwrap()
 }
 
+/// Where the objects of these tests are.
+pub const PLACE: Place<'_> =
+    Place { cluster: "prod-eu", namespace: "lending", kind: Kind::Approval, name: "a-1" };
+
 /// A payload that is in order.
 pub fn approval() -> Value {
     json!({
@@ -30,13 +35,29 @@ pub fn approval() -> Value {
     })
 }
 
-/// An envelope around any bytes, whose signature holds.
+/// The same of a RiskAcceptance.
+pub fn acceptance() -> Value {
+    let digest = |n: u8| format!("sha256:{}", n.to_string().repeat(64));
+    json!({
+        "assessment": "impact-2026", "cluster": "prod-eu", "conditions": ["a", "b"],
+        "expiresAt": "2027-01-01T00:00:00Z", "issuedAt": "2026-11-20T12:00:00Z", "kind": "RiskAcceptance",
+        "level": "High", "name": "r1-frank", "namespace": "lending", "nonce": "00112233445566778899aabbccddeeff",
+        "rationale": "A person reviews refusals",
+        "risks": [{"digest": digest(1), "id": "R1"}, {"digest": digest(2), "id": "R2"}], "role": "executive",
+    })
+}
+
+/// An envelope around any bytes, whose signature by the key 7 holds.
 pub fn envelope_of(payload: &[u8]) -> Value {
-    let key = key(7);
-    let blob = sshsig(&key, NAMESPACE, &pae(ApprovalPayload::TYPE, payload));
+    envelope::<ApprovalPayload>(&key(7), ApprovalPayload::NAMESPACE, payload)
+}
+
+/// An envelope of a type around any bytes, signed by a key in an SSH namespace.
+pub fn envelope<P: Payload>(key: &PrivateKey, namespace: &str, payload: &[u8]) -> Value {
+    let blob = sshsig(key, namespace, &pae(P::TYPE, payload));
     json!({
         "payload": STANDARD.encode(payload),
-        "payloadType": ApprovalPayload::TYPE,
+        "payloadType": P::TYPE,
         "signatures": [{"keyid": key.fingerprint(HashAlg::Sha256).to_string(), "sig": STANDARD.encode(blob)}],
     })
 }

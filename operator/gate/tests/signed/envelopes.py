@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 NAMESPACE = "approval@placet.dev"
+RISK_NAMESPACE = "riskacceptance@placet.dev"
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 DIGEST = "sha256:" + "c0de" * 16
 
@@ -36,9 +37,10 @@ APPROVAL = (
 RISKS = (
     "application/vnd.placet.dev.riskacceptance.v1+json",
     {
-        "assessment": {"digest": None, "name": "credit-2026"}, "cluster": "prod-eu",
+        "assessment": "credit-2026", "cluster": "prod-eu",
         "conditions": ["Monthly review of refusals by group"], "expiresAt": "2027-03-31T00:00:00Z",
-        "issuedAt": "2026-11-20T12:00:00Z", "level": "High", "namespace": "lending",
+        "issuedAt": "2026-11-20T12:00:00Z", "kind": "RiskAcceptance", "level": "High", "name": "r1-r2-frank",
+        "namespace": "lending",
         "nonce": "ffeeddccbbaa99887766554433221100", "rationale": "A person reviews each refusal",
         "risks": [{"digest": DIGEST, "id": "R1"}, {"digest": "sha256:" + "0" * 64, "id": "R2"}], "role": "executive",
     },
@@ -134,7 +136,11 @@ def main():
         for hash_name in ["sha512", "sha256"]:
             case(f"ed25519, {hash_name}", signer.public("ed25519"), APPROVAL,
                  lambda message, h=hash_name: signer.sign(ed25519_key, message, hash_name=h))
-        case("a risk acceptance", signer.public("ed25519"), RISKS, lambda m: signer.sign(ed25519_key, m))
+        case("a risk acceptance", signer.public("ed25519"), RISKS,
+             lambda m: signer.sign(ed25519_key, m, namespace=RISK_NAMESPACE))
+        for namespace in ["git", "file", NAMESPACE]:
+            case(f"a risk acceptance, namespace {namespace}", signer.public("ed25519"), RISKS,
+                 lambda m, n=namespace: signer.sign(ed25519_key, m, namespace=n), refused=f"found {namespace};")
         case("an author", signer.public("ed25519"), AUTHOR, lambda m: signer.sign(ed25519_key, m))
         for bits in ["256", "384", "521"]:
             name = signer.key(f"p{bits}", "-t", "ecdsa", "-b", bits)

@@ -98,8 +98,7 @@ async fn stamped(a: &Admission, request: &Request, object: &Value) -> Answer {
         stamp.uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
     }
     if decides && !is_restored {
-        let signer = if kind == Kind::Approval { super::signed::signer(a, object, now) } else { Ok(None) };
-        let signer = match signer {
+        let signer = match super::signed::signer(a, object, now) {
             Ok(signer) => signer,
             Err(why) => return Answer::forbid(why),
         };
@@ -107,10 +106,7 @@ async fn stamped(a: &Admission, request: &Request, object: &Value) -> Answer {
             return answer;
         }
     }
-    if kind == Kind::Approval
-        && !is_restored
-        && let Some(subject) = spec.get("subject").and_then(|s| serde_json::from_value(s.clone()).ok())
-    {
+    if let Some(subject) = own_subject::of_decision(kind, spec).filter(|_| !is_restored) {
         match own_subject::look(a, namespace.as_deref().unwrap_or_default(), &subject).await {
             Ok(live) => {
                 stamp.subject_uid = live.uid;

@@ -37,6 +37,25 @@ pub struct Live {
     pub evidence: Option<Evidence>,
 }
 
+/// What a decision is stamped for: the subject of an Approval, and of a signed RiskAcceptance the assessment, so that its
+/// signature is used for that one.
+pub fn of_decision(kind: Kind, spec: &Value) -> Option<Subject> {
+    let subject = match kind {
+        Kind::Approval => spec.get("subject")?.clone(),
+        Kind::RiskAcceptance if spec.get("signed").is_some_and(|signed| !signed.is_null()) => json!({
+            "kind": Kind::ImpactAssessment.as_str(), "name": spec.pointer("/assessment/name")?, "covers": "Content",
+            "digest": any_digest(),
+        }),
+        _ => return None,
+    };
+    serde_json::from_value(subject).ok()
+}
+
+/// Where any digest will do to read the rest.
+fn any_digest() -> String {
+    format!("sha256:{}", "0".repeat(64))
+}
+
 /// Asks for the subject of an approval.
 ///
 /// # Errors
@@ -161,9 +180,8 @@ pub async fn fill(a: &Admission, request: &Request) -> Result<Option<String>, An
         return Ok(None);
     }
     let namespace = request.namespace.as_str();
-    // Any digest will do to read the rest of it.
     let mut whole = Value::Object(subject.clone());
-    whole["digest"] = json!(format!("sha256:{}", "0".repeat(64)));
+    whole["digest"] = json!(any_digest());
     let Ok(asked) = serde_json::from_value::<Subject>(whole) else { return Ok(None) };
     let role = spec.get("role").and_then(Value::as_str).unwrap_or_default();
     may_fill(a, request, namespace, &asked, role).map_err(|why| refusal(namespace, &asked, role, &why))?;

@@ -3,11 +3,14 @@
 
 use jiff::Timestamp;
 use placet_api::Kind;
-use placet_api::approval::{ApprovalDecision, ApprovalSpec};
+use placet_api::approval::ApprovalSpec;
+use placet_api::keys::AUTHOR_SIGNATURE;
+use placet_api::riskacceptance::RiskAcceptanceSpec;
 use placet_gate::object::{Record, Standing};
 use placet_gate::people::{Person, with_names};
-use placet_gate::signature::{Seen, Trust};
-use placet_gate::signed::NAMESPACE;
+use placet_gate::signature::{Decided, Seen, Trust};
+use placet_gate::signed::{ApprovalPayload, AuthorPayload, Payload as _, RiskAcceptancePayload};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Admission;
@@ -16,7 +19,7 @@ use super::review::UserInfo;
 /// In everybody's groups.
 const EVERYBODY: &str = "system:authenticated";
 
-/// The user for whom the signature of an Approval counts; None if it carries none.
+/// The user for whom the signature of an Approval or a RiskAcceptance counts; None if it carries none.
 ///
 /// # Errors
 /// Why it does not count: what was wanted and found, and how it is mended.
@@ -26,22 +29,30 @@ pub fn signer(a: &Admission, object: &Value, now: Timestamp) -> Result<Option<Us
         return Ok(None);
     }
     let record = verified(a, object)?;
-    let spec: ApprovalSpec = serde_json::from_value(spec.clone()).map_err(|e| format!("spec: {e}"))?;
+    let subject = super::own_subject::of_decision(record.kind, spec);
+    let (approval, acceptance);
+    let decided: Decided<'_> = if record.kind == Kind::Approval {
+        approval = parsed::<ApprovalSpec>(spec)?;
+        (&approval).into()
+    } else {
+        acceptance = parsed::<RiskAcceptanceSpec>(spec)?;
+        (&acceptance).into()
+    };
     let world = a.state.world();
     let (signers, remembered) = world.trust([&record]);
     let trust = Trust { signers: &signers, remembered: &remembered };
     // Nobody is asked yet whether they hold the role: as if the person whose key it is did.
     let mut standing = nobody(now);
-    standing.subject_uid =
-        crate::subjects::uid(&world, record.namespace.as_deref().unwrap_or_default(), &spec.subject);
+    let namespace = record.namespace.as_deref().unwrap_or_default();
+    standing.subject_uid = subject.and_then(|subject| crate::subjects::uid(&world, namespace, &subject));
     drop(world);
     let live = signers.iter().find(|s| s.live).and_then(|s| s.spec.as_ref().ok());
     let person = live.map(|s| Person::from_token(&s.user));
     standing.role_of.clone_from(&person);
     // Whatever keeps an approval from counting keeps a Reject from being new.
-    let asked = ApprovalSpec { decision: ApprovalDecision::Approve, ..spec };
+    let asked = Decided { rejects: false, ..decided };
     let decider =
-        trust.decider(&record, &asked, &standing).map_err(|void| refusal(a, "spec.signed", &void.text))?;
+        trust.decider(&record, asked, &standing).map_err(|void| refusal(a, record.kind, &void.text))?;
     let user = a.state.names().get(decider.creator.token()).cloned();
     let user = user.ok_or("spec.signed: the user of the key is not known yet; try again")?;
     let mut groups = decider.groups;
@@ -54,7 +65,7 @@ pub fn signer(a: &Admission, object: &Value, now: Timestamp) -> Result<Option<Us
 /// # Errors
 /// Why it does not count.
 pub fn author(a: &Admission, object: &Value, now: Timestamp) -> Result<(), String> {
-    let key = placet_api::keys::AUTHOR_SIGNATURE;
+    let key = AUTHOR_SIGNATURE;
     if object.pointer("/metadata/annotations").and_then(|all| all.get(key)).is_none() {
         return Ok(());
     }
@@ -62,7 +73,7 @@ pub fn author(a: &Admission, object: &Value, now: Timestamp) -> Result<(), Strin
     let (signers, remembered) = a.state.world().trust([&record]);
     let trust = Trust { signers: &signers, remembered: &remembered };
     match trust.author(&record, &nobody(now)) {
-        Some(Err(void)) => Err(refusal(a, key, &void.text)),
+        Some(Err(void)) => Err(refusal(a, record.kind, &void.text)),
         _ => Ok(()),
     }
 }
@@ -102,7 +113,7 @@ fn verified(a: &Admission, object: &Value) -> Result<Record, String> {
     match held {
         Some(Err(error)) => Err(format!(
             "{}: {error} (in this cluster, {}, and namespace {})",
-            if record.kind == Kind::Approval { "spec.signed" } else { placet_api::keys::AUTHOR_SIGNATURE },
+            place_of(record.kind).0,
             reading.cluster_name.as_deref().unwrap_or(&reading.cluster),
             record.namespace.as_deref().unwrap_or_default(),
         )),
@@ -110,9 +121,23 @@ fn verified(a: &Admission, object: &Value) -> Result<Record, String> {
     }
 }
 
-fn refusal(a: &Admission, what: &str, why: &str) -> String {
+fn parsed<S: DeserializeOwned>(spec: &Value) -> Result<S, String> {
+    serde_json::from_value(spec.clone()).map_err(|e| format!("spec: {e}"))
+}
+
+/// Where objects of a kind carry their signature, and in which SSH namespace it is made.
+fn place_of(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::ModelRelease => (AUTHOR_SIGNATURE, AuthorPayload::NAMESPACE),
+        Kind::RiskAcceptance => ("spec.signed", RiskAcceptancePayload::NAMESPACE),
+        _ => ("spec.signed", ApprovalPayload::NAMESPACE),
+    }
+}
+
+fn refusal(a: &Admission, kind: Kind, why: &str) -> String {
+    let (what, namespace) = place_of(kind);
     format!(
-        "{what}: wanted a signature in {NAMESPACE} that counts here, by the key of a TrustedSigner, found one that does not: \
+        "{what}: wanted a signature in {namespace} that counts here, by the key of a TrustedSigner, found one that does not: \
          {}; see kubectl get trustedsigners, or decide through kubectl as yourself",
         with_names(why, &a.state.names())
     )
