@@ -226,6 +226,12 @@ fn malformed_signatures_are_refused_by_name() {
     );
 }
 
+/// Why an envelope does not count with the payload type of another kind.
+fn moved<P: Payload + std::fmt::Debug>(mut envelope: Value) -> EnvelopeError {
+    envelope["payloadType"] = P::TYPE.into();
+    verify_envelope::<P>(envelope.to_string().as_bytes()).unwrap_err()
+}
+
 #[test]
 fn a_signature_over_something_else_is_refused() {
     let mut other = approval();
@@ -237,10 +243,6 @@ fn a_signature_over_something_else_is_refused() {
     );
     // The same signature under the type of another kind: the type is part of what is signed, and other kinds are signed
     // in another SSH namespace.
-    fn moved<P: Payload + std::fmt::Debug>(mut envelope: Value) -> EnvelopeError {
-        envelope["payloadType"] = P::TYPE.into();
-        verify_envelope::<P>(envelope.to_string().as_bytes()).unwrap_err()
-    }
     let accepted = envelope::<RiskAcceptancePayload>(
         &key(7),
         RiskAcceptancePayload::NAMESPACE,
