@@ -23,7 +23,7 @@ impl<'a> Robot<'a> {
         let uid = ["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"];
         let cluster_uid = cluster.kubectl("admin", uid).await.unwrap().ok().unwrap();
         lending.kubectl("root-admin", &["create", "serviceaccount", "robot"]).await.unwrap().ok().unwrap();
-        for role in ["placet-data-scientist", "placet-reviewer"] {
+        for role in ["placet-data-scientist", "placet-reviewer", "placet-gitops"] {
             let (role_flag, account) =
                 (format!("--clusterrole={role}"), format!("--serviceaccount={ns}:robot"));
             let bind = ["create", "rolebinding", role, &role_flag, &account];

@@ -329,10 +329,10 @@ impl<'a> Trust<'a> {
     pub fn decider<'d>(
         &self,
         object: &Record,
-        decided: impl Into<Decided<'d>>,
+        what: impl Into<Decided<'d>>,
         standing: &Standing,
     ) -> Result<Standing, Void> {
-        let Decided { role, signed, rejects } = decided.into();
+        let Decided { role, signed, rejects } = what.into();
         if !signed {
             return Ok(standing.clone());
         }

@@ -300,10 +300,10 @@ fn counts(
             r.approvals.iter().find(|((role, _), _)| role == spec.role.as_str()).map(|(_, rule)| rule)
         })
     });
-    if let Some(rule) = rule {
-        if let Some(group) = standing.groups.iter().find(|g| rule.not_in_groups.contains(*g)) {
-            return Err(why(format!("{who} is in the group {group}, which does not count as {}", spec.role)));
-        }
+    if let Some(rule) = rule
+        && let Some(group) = standing.groups.iter().find(|g| rule.not_in_groups.contains(*g))
+    {
+        return Err(why(format!("{who} is in the group {group}, which does not count as {}", spec.role)));
     }
     let proof = rule.and_then(|r| r.proof).max(proof);
     proven(proof, standing, spec.into(), ("approval", "placet approve")).map_err(why)?;
