@@ -31,7 +31,7 @@ pub fn signer(a: &Admission, object: &Value, now: Timestamp) -> Result<Option<Us
     let record = verified(a, object)?;
     let subject = super::own_subject::of_decision(record.kind, spec);
     let (approval, acceptance);
-    let decided: Decided<'_> = if record.kind == Kind::Approval {
+    let what: Decided<'_> = if record.kind == Kind::Approval {
         approval = parsed::<ApprovalSpec>(spec)?;
         (&approval).into()
     } else {
@@ -50,7 +50,7 @@ pub fn signer(a: &Admission, object: &Value, now: Timestamp) -> Result<Option<Us
     let person = live.map(|s| Person::from_token(&s.user));
     standing.role_of.clone_from(&person);
     // Whatever keeps an approval from counting keeps a Reject from being new.
-    let asked = Decided { rejects: false, ..decided };
+    let asked = Decided { rejects: false, ..what };
     let decider =
         trust.decider(&record, asked, &standing).map_err(|void| refusal(a, record.kind, &void.text))?;
     let user = a.state.names().get(decider.creator.token()).cloned();
