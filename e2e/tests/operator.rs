@@ -40,6 +40,8 @@ mod refusals;
 mod replacements;
 #[path = "operator/restore.rs"]
 mod restore;
+#[path = "operator/rewriting.rs"]
+mod rewriting;
 #[path = "operator/role_loss.rs"]
 mod role_loss;
 #[path = "operator/second.rs"]

@@ -1,6 +1,6 @@
 //! Deleting never clears.
 
-use placet_e2e::placet::{ASSESSMENT, RELEASE};
+use placet_e2e::placet::{ASSESSMENT, Lending, RELEASE};
 use serde_json::json;
 
 use super::common::refused_with;
@@ -79,4 +79,32 @@ async fn a_failed_report_is_not_forgotten() {
     lending.cleared("False").await.unwrap();
     let refusal = lending.apply("dana", &lending.manifest("deployment-v2").unwrap()).await.unwrap();
     refused_with(&refusal, &["second-bias"]);
+}
+
+#[tokio::test]
+async fn a_namespace_that_goes_and_comes_again_forgets_no_reject_and_no_failed_report() {
+    let Some(lending) = lending("gone-and-back", Some("deny")).await else { return };
+    lending.clear().await.unwrap();
+    let digest = lending.digest(&format!("mr/{RELEASE}")).await.unwrap();
+    let mut reject = lending.approval("stop", "risk-officer", "ModelRelease", RELEASE, &digest);
+    reject["spec"]["decision"] = json!("Reject");
+    lending.apply("erin", &reject.to_string()).await.unwrap().ok().unwrap();
+    let failed = lending.manifest("report-bias-v2").unwrap();
+    let failed = failed
+        .replace("credit-eligibility-2.0.0-bias", "second-bias")
+        .replace("tp: 553, fp: 1410, fn: 37, tn: 3421", "tp: 20, fp: 10, fn: 570, tn: 4821");
+    lending.apply("dana", &failed).await.unwrap().ok().unwrap();
+    lending.findings_say(&["stop rejects this content", "second-bias"]).await.unwrap();
+
+    // The namespace controller asks nobody.
+    let delete = ["delete", "namespace", lending.ns, "--wait=true", "--timeout=60s"];
+    lending.cluster.kubectl("root-admin", delete).await.unwrap().ok().unwrap();
+    let lending = Lending::open(lending.cluster, lending.ns, Some("deny")).await.unwrap();
+    lending.all_documents().await.unwrap();
+    lending.settings_and_risk().await.unwrap();
+    lending.approvals(&[]).await.unwrap();
+    lending.findings_say(&["stop rejects this content", "second-bias"]).await.unwrap();
+    lending.cleared("False").await.unwrap();
+    let refusal = lending.apply("dana", &lending.manifest("deployment-v2").unwrap()).await.unwrap();
+    refused_with(&refusal, &["stop rejects this content", "second-bias"]);
 }

@@ -153,6 +153,11 @@ async fn an_approval_needs_the_role_and_the_digest_and_cannot_be_changed() {
     lending.kubectl("root-admin", &bind).await.unwrap().ok().unwrap();
     let refusal = lending.apply("mallory", &approval.to_string()).await.unwrap();
     refused_with(&refusal, &["wanted a holder of the role validator, found mallory"]);
+    // Nor does the role itself, bound there only.
+    let bind = ["create", "rolebinding", "here", "--clusterrole=placet-approve-validator", "--user=mallory"];
+    lending.kubectl("root-admin", &bind).await.unwrap().ok().unwrap();
+    let refusal = lending.apply("mallory", &approval.to_string()).await.unwrap();
+    refused_with(&refusal, &["wanted a holder of the role validator, found mallory"]);
     // A role that is none.
     let approval = lending.approval("no-such-role", "emperor", "ModelRelease", RELEASE, &digest);
     refused_with(
@@ -178,6 +183,13 @@ async fn an_approval_needs_the_role_and_the_digest_and_cannot_be_changed() {
     refused_with(
         &lending.apply("bob", &approval.to_string()).await.unwrap(),
         &["found no ModelRelease no-such-release"],
+    );
+    // Of what is in another namespace only.
+    let Some(elsewhere) = super::lending("approving-there", None).await else { return };
+    let approval = elsewhere.approval("elsewhere", "model-owner", "ModelRelease", RELEASE, &digest);
+    refused_with(
+        &elsewhere.apply("bob", &approval.to_string()).await.unwrap(),
+        &["wanted an object in namespace approving-there", &format!("found no ModelRelease {RELEASE}")],
     );
     // With a field that this version does not know.
     let mut approval = lending.approval("unknown", "model-owner", "ModelRelease", RELEASE, &digest);
@@ -275,6 +287,10 @@ async fn what_was_withdrawn_stays_withdrawn() {
         let refusal = lending.kubectl("root-admin", &unset.each_ref().map(String::as_str)).await.unwrap();
         refused_with(&refusal, &["what was withdrawn stays withdrawn"]);
     }
+    // Approved once more, it is withdrawn all the same.
+    lending.approve_as("once-more", "bob", "model-owner", None).await.unwrap();
+    lending.findings_say(&["withdrawn"]).await.unwrap();
+    lending.cleared("False").await.unwrap();
     // Made anew, with the same content: it is known.
     lending.kubectl("root-admin", &["delete", &release]).await.unwrap().ok().unwrap();
     lending.documents(&["release-v2"]).await.unwrap();
