@@ -7,7 +7,7 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, open, openat, stat, statat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, openat, stat, statat};
 use rustix::io::Errno;
 
 use crate::vfs::Listed;
@@ -105,7 +105,7 @@ fn kind_at(dir: impl AsFd, name: &str) -> Result<Kind, Errno> {
 /// whoever asks, and may be one.
 fn directory(root: &Path, dir: &str) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut at = open(root, flags, Mode::empty())?;
+    let mut at = rustix::fs::open(root, flags, Mode::empty())?;
     let mut so_far = String::new();
     for name in dir.split('/').filter(|name| !name.is_empty()) {
         if !so_far.is_empty() {
@@ -121,12 +121,12 @@ fn directory(root: &Path, dir: &str) -> io::Result<OwnedFd> {
     Ok(at)
 }
 
-/// The file at `path` below `root`, if it has at most `most` bytes.
+/// Opens the file at `path` below `root`, if it has at most `most` bytes, and says how many it has.
 ///
 /// # Errors
 /// `NotFound`; an [`Unfit`] inside the error where something else is there than a regular file of such a size; or it
-/// cannot be read.
-pub fn read(root: &Path, path: &str, most: u64) -> io::Result<Vec<u8>> {
+/// cannot be opened.
+pub fn open(root: &Path, path: &str, most: u64) -> io::Result<(File, u64)> {
     let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
     let dir = directory(root, dir)?;
     let fits = |found: Kind| match found {
@@ -144,8 +144,17 @@ pub fn read(root: &Path, path: &str, most: u64) -> io::Result<Vec<u8>> {
     if size > most {
         return Err(Unfit::too_large(path, most, Some(size)).into());
     }
+    Ok((file.into(), size))
+}
+
+/// The bytes of the file at `path` below `root`, if it has at most `most`.
+///
+/// # Errors
+/// As for [`open`]; or it cannot be read.
+pub fn read(root: &Path, path: &str, most: u64) -> io::Result<Vec<u8>> {
+    let (file, size) = open(root, path, most)?;
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    File::from(file).take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         return Err(Unfit::too_large(path, most, None).into());
     }

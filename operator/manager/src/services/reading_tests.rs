@@ -192,16 +192,38 @@ async fn no_path_leads_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_directory_and_a_file_too_large_are_refused() {
+async fn what_is_no_file_of_a_log_is_refused() {
     let bench = bench();
-    let tile = bench.volume.path().join("tile/0/001");
-    std::fs::create_dir(&tile).unwrap();
-    assert_eq!(bench.read("/evidence/tile/0/001").await.status, 404);
+    let at = |path: &str| bench.volume.path().join(path);
+    std::fs::create_dir(at("tile/0/001")).unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("003"), b"secret").unwrap();
+    std::os::unix::fs::symlink(outside.path().join("003"), at("tile/0/003")).unwrap();
+    std::os::unix::fs::symlink(outside.path(), at("tile/1")).unwrap();
+    // A pipe without a writer: opening it would wait for ever.
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        at("tile/0/004"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    for (path, found) in [
+        ("tile/0/001", "found a directory"),
+        ("tile/0/003", "found a symbolic link"),
+        ("tile/1/003", "tile/1: wanted a directory, found a symbolic link"),
+        ("tile/0/004", "found a named pipe"),
+    ] {
+        let answer = bench.read(&format!("/evidence/{path}")).await;
+        assert_eq!(answer.status, 500, "{path}");
+        assert!(answer.error().contains(found), "{path}: {}", answer.error());
+    }
     let large = File::create(bench.volume.path().join("tile/0/002")).unwrap();
     large.set_len(MAX_FILE + 1).unwrap();
     let answer = bench.read("/evidence/tile/0/002").await;
     assert_eq!(answer.status, 500);
-    assert!(answer.error().contains("wanted at most"), "{}", answer.error());
+    assert!(answer.error().contains("of at most"), "{}", answer.error());
 }
 
 #[test]
