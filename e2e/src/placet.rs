@@ -44,6 +44,31 @@ pub const APPROVERS: &[(&str, &str)] = &[
     ("frank", "executive"),
 ];
 
+/// Waits until a `TrustedSigner` is in force, and has whoever is asked approve it.
+///
+/// # Errors
+/// When it does not come into force.
+pub async fn vouch(cluster: &Cluster, signer: &str) -> Result<()> {
+    let object = format!("trustedsigner/{signer}");
+    let path = "{.metadata.generation}/{.status.observedGeneration}/\
+                {.status.conditions[?(@.type=='InForce')].status}/{.status.waiting.roles[*]}";
+    eventually(&format!("{object} to be in force"), SOON, async || {
+        let told = cluster.field("", &object, path).await?;
+        let parts: Vec<&str> = told.split('/').collect();
+        let [now, judged, in_force, roles] = parts.as_slice() else { return Err(told) };
+        if now == judged && *in_force == "True" {
+            return Ok(());
+        }
+        if let Some((who, role)) = APPROVERS.iter().find(|(_, role)| roles.split(' ').any(|r| r == *role)) {
+            let target = format!("ts/{signer}");
+            let said = cluster.run("placet", who, ["approve", &target, "--role", role, "--yes"], None).await;
+            said.and_then(Output::ok).map_err(|e| format!("{told}: {e}"))?;
+        }
+        Err(told)
+    })
+    .await
+}
+
 /// The repository that this crate was built from: charts, packs and samples lie there.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()

@@ -141,3 +141,66 @@ async fn a_class_that_was_lowered_is_told_until_somebody_approves_it() {
     .await
     .unwrap();
 }
+
+#[tokio::test]
+async fn a_new_signer_waits_for_a_second_person_and_says_so() {
+    let Some(lending) = lending("guarded-key", Some("deny")).await else { return };
+    lending.all_documents().await.unwrap();
+    // An installation in use: some release was cleared.
+    lending.settings_and_risk().await.unwrap();
+    lending.approvals(&[]).await.unwrap();
+    lending.cleared("True").await.unwrap();
+    let dir = lending.cluster.dir().join("guarded-key");
+    tokio::fs::create_dir_all(&dir).await.unwrap();
+    let key = dir.join("key").display().to_string();
+    let args = ["-q", "-t", "ed25519", "-N", "", "-C", "made for a test", "-f", &key];
+    lending.cluster.run("ssh-keygen", "mallory", args, None).await.unwrap().ok().unwrap();
+    let public = tokio::fs::read_to_string(format!("{key}.pub")).await.unwrap();
+    let signer = json!({
+        "apiVersion": "placet.dev/v1alpha1", "kind": "TrustedSigner", "metadata": {"name": "guarded-key"},
+        "spec": {"key": public.trim(), "user": "erin", "groups": ["risk-officers"], "roles": ["risk-officer"]},
+    });
+    let path = "{.status.conditions[?(@.type=='InForce')].status}";
+    eventually("the key of a person to wait", SOON, async || {
+        lending.apply("root-admin", &signer.to_string()).await.map_err(|e| e.to_string())?;
+        let found = lending.cluster.field("", "trustedsigner/guarded-key", path).await?;
+        if found == "False" { Ok(()) } else { Err(found) }
+    })
+    .await
+    .unwrap();
+    let why = placet(&lending, "erin", &["why", "ts/guarded-key"]).await;
+    assert_eq!(why.code, 1, "{why:?}");
+    holds(&why.stdout, &["erin could sign as risk-officer", "placet approve ts/guarded-key"]);
+    eventually("an event that says so", SOON, async || {
+        let said = lending.kubectl("root-admin", &["describe", "trustedsigner", "guarded-key"]).await;
+        let said = said.map_err(|e| e.to_string())?.stdout;
+        if said.contains("WaitsForApproval") && said.contains("Warning") { Ok(()) } else { Err(said) }
+    })
+    .await
+    .unwrap();
+    // What the key signs counts for nobody.
+    let release = format!("mr/{}", placet_e2e::placet::RELEASE);
+    let approve = [
+        "approve",
+        &release,
+        "--role",
+        "risk-officer",
+        "--sign-with",
+        &key,
+        "--yes",
+        "-o",
+        "json",
+        "-n",
+        lending.ns,
+    ];
+    let word = placet(&lending, "erin", &approve).await;
+    refused_with(
+        &lending.apply("root-admin", &word.stdout).await.unwrap(),
+        &["the TrustedSigner guarded-key has not taken effect"],
+    );
+    let waits = placet(&lending, "bob", &["pending", "-n", lending.ns]).await;
+    holds(&waits.stdout, &["placet approve ts/guarded-key --role model-owner"]);
+    placet_e2e::placet::vouch(lending.cluster, "guarded-key").await.unwrap();
+    let deleted = lending.kubectl("root-admin", &["delete", "trustedsigner", "guarded-key"]).await.unwrap();
+    assert_eq!(deleted.code, 0, "deleting one lets nothing in: {deleted:?}");
+}

@@ -95,7 +95,11 @@ impl<'a> Robot<'a> {
             "apiVersion": "placet.dev/v1alpha1", "kind": "TrustedSigner",
             "metadata": {"name": self.name(name)}, "spec": spec,
         });
-        self.lending.apply("root-admin", &object.to_string()).await.unwrap()
+        let said = self.lending.apply("root-admin", &object.to_string()).await.unwrap();
+        if said.code == 0 {
+            vouch(self.lending.cluster, &self.name(name)).await.unwrap();
+        }
+        said
     }
 
     fn name(&self, name: &str) -> String {

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::Condition;
+use crate::kind::Kind;
 use crate::scalar::{DateTime, Digest, Line, Name, Paragraph};
 use crate::signed::Signed;
 
@@ -68,7 +69,7 @@ pub struct ApprovalSpec {
 pub struct Subject {
     /// Kind of the object.
     pub kind: SubjectKind,
-    /// Its name, in this namespace; a policy has none.
+    /// Its name, in this namespace; policies, roles and signers have none.
     pub name: Name,
     /// What the digest covers.
     pub covers: Covers,
@@ -89,6 +90,11 @@ pub enum SubjectKind {
     RiskAcceptance,
     /// A version of a policy that loosens the one in force, or its deletion. Counts in the operator's namespace only.
     ReleasePolicy,
+    /// A version of a role that loosens the one in force. Counts in the operator's namespace only.
+    ApprovalRole,
+    /// A key that is to stand for a person, or a version of it that loosens the one in force. Counts in the operator's
+    /// namespace only.
+    TrustedSigner,
 }
 
 impl SubjectKind {
@@ -100,6 +106,21 @@ impl SubjectKind {
             SubjectKind::ImpactAssessment => "ImpactAssessment",
             SubjectKind::RiskAcceptance => "RiskAcceptance",
             SubjectKind::ReleasePolicy => "ReleasePolicy",
+            SubjectKind::ApprovalRole => "ApprovalRole",
+            SubjectKind::TrustedSigner => "TrustedSigner",
+        }
+    }
+
+    /// The kind.
+    pub fn kind(self) -> Kind {
+        match self {
+            SubjectKind::ModelRelease => Kind::ModelRelease,
+            SubjectKind::AISystem => Kind::AISystem,
+            SubjectKind::ImpactAssessment => Kind::ImpactAssessment,
+            SubjectKind::RiskAcceptance => Kind::RiskAcceptance,
+            SubjectKind::ReleasePolicy => Kind::ReleasePolicy,
+            SubjectKind::ApprovalRole => Kind::ApprovalRole,
+            SubjectKind::TrustedSigner => Kind::TrustedSigner,
         }
     }
 }

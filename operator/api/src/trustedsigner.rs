@@ -3,11 +3,13 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use crate::guard::GuardedStatus;
 use crate::scalar::{DateTime, Line, Name, SshPublicKey, Title};
 
 /// An SSH key whose signatures count for a user, so that approvals can travel through Git and be applied by a robot. The
 /// user needs the roles by RBAC as well. One key stands for one person: a key that two TrustedSigners name counts for
-/// nobody. Deleting a TrustedSigner voids all that its key signed; to end it for the future only, set spec.revoked.
+/// nobody. A new TrustedSigner, and a change that lets more in, takes effect once a second person has approved it (`placet
+/// approve ts/NAME`). Deleting a TrustedSigner voids all that its key signed; to end it for the future only, set spec.revoked.
 #[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "placet.dev",
@@ -16,12 +18,14 @@ use crate::scalar::{DateTime, Line, Name, SshPublicKey, Title};
     plural = "trustedsigners",
     shortname = "ts",
     category = "placet",
+    status = "GuardedStatus",
     derive = "PartialEq",
     validation = Rule::new("size(self.metadata.name) <= 63").message("metadata.name: at most 63 characters, since names become label values"),
     printcolumn = r#"{"name":"User","type":"string","jsonPath":".spec.user"}"#,
     printcolumn = r#"{"name":"Roles","type":"string","jsonPath":".spec.roles"}"#,
     printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".spec.expiresAt"}"#,
     printcolumn = r#"{"name":"Revoked","type":"string","jsonPath":".spec.revoked.at"}"#,
+    printcolumn = r#"{"name":"In-Force","type":"string","jsonPath":".status.conditions[?(@.type==\"InForce\")].status"}"#,
     printcolumn = r#"{"name":"Key","type":"string","jsonPath":".spec.key","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]

@@ -55,8 +55,10 @@ pub fn run(cluster: &Cluster, args: &PendingArgs) -> anyhow::Result<u8> {
     for release in &world.releases {
         look(&world, &user, release, args.role.as_deref(), &mut held, &mut found)?;
     }
-    for policy in or_note(cluster, Kind::ReleasePolicy, "", &mut notes)? {
-        look_at_policy(&user, &policy, args.role.as_deref(), &mut held, &mut found)?;
+    for kind in crate::policy_change::GUARDED {
+        for object in or_note(cluster, kind, "", &mut notes)? {
+            look_at_change(&user, (kind, &object), args.role.as_deref(), &mut held, &mut found)?;
+        }
     }
     found
         .waiting
@@ -288,10 +290,10 @@ fn look(
     Ok(())
 }
 
-/// A version of a policy that waits for an approval by one of some roles.
-fn look_at_policy(
+/// A version of a policy, a role or a signer that waits for an approval by one of some roles.
+fn look_at_change(
     user: &str,
-    policy: &Value,
+    (kind, policy): (Kind, &Value),
     only: Option<&str>,
     held: &mut Held<'_>,
     found: &mut Found,
@@ -308,19 +310,19 @@ fn look_at_policy(
         if holds == Holds::No {
             continue;
         }
-        let release = format!("rp/{name}");
+        let release = format!("{}/{name}", kind.short());
         if writers(policy).iter().any(|w| w == user) {
             let why = "you edited it, or once did: who made the change does not approve it".to_owned();
             found.left_out.push(LeftOut { namespace: namespace.clone(), release, role, why });
             continue;
         }
         found.waiting.push(Waiting {
-            gate: "policy".to_owned(),
+            gate: placet_gate::guard::said(kind).to_owned(),
             reason: "WaitsForApproval".to_owned(),
             item: String::new(),
             wanted: format!("the approval of {}", waiting["digest"].as_str().unwrap_or_default()),
             found: texts("loosens").join("; "),
-            command: format!("placet approve rp/{name} --role {role}"),
+            command: format!("placet approve {release} --role {role}"),
             by_wildcard: holds == Holds::ByWildcard,
             already_as: Vec::new(),
             namespace,

@@ -1,8 +1,9 @@
-//! Changes of policies that wait for a second person: shown, approved or rejected, and explained.
+//! Changes of policies, roles and signers that wait for a second person: shown, approved or rejected, and explained.
 
 use anyhow::{Context as _, bail};
 use placet_api::Kind;
-use placet_api::releasepolicy::ReleasePolicyStatus;
+use placet_api::guard::GuardedStatus;
+use placet_gate::guard as gate;
 use placet_gate::signed::ApprovalPayload;
 use placet_gate::visible;
 use serde_json::{Value, json};
@@ -14,37 +15,46 @@ use crate::target::{self, Target};
 use crate::text::{self, Page};
 use crate::{approve, signed, sys};
 
-/// Whether a target is a policy.
+/// Kinds that guard themselves.
+pub const GUARDED: [Kind; 3] = [Kind::ReleasePolicy, Kind::ApprovalRole, Kind::TrustedSigner];
+
+/// Whether a target is a policy, a role or a signer.
 pub fn concerns(target: &str) -> bool {
-    matches!(target::parse(target), Ok(Target::Ours(Kind::ReleasePolicy, _)))
+    matches!(target::parse(target), Ok(Target::Ours(kind, _)) if GUARDED.contains(&kind))
 }
 
-/// The cluster with the operator's namespace: approvals of policies count there alone.
+/// The cluster with the operator's namespace: approvals of cluster-scoped objects count there alone.
 pub fn cluster(global: &Global) -> anyhow::Result<Cluster> {
     let mut cluster = Cluster::connect(global)?;
     cluster.namespace.clone_from(&global.operator_namespace);
     Ok(cluster)
 }
 
-/// Approves (with the Rejects that it answers) or rejects a version of a policy, or its deletion.
+/// Approves (with the Rejects that it answers) or rejects a version of a policy, a role or a signer, or a policy's deletion.
 pub fn decide(
     cluster: &Cluster,
     args: &ApproveArgs,
     answers: Option<&[String]>,
     deletion: bool,
 ) -> anyhow::Result<u8> {
-    let (_, name) = target::ours(&args.target, &[Kind::ReleasePolicy])?;
+    let (kind, name) = target::ours(&args.target, &GUARDED)?;
+    let of = format!("{}/{name}", kind.short());
+    if deletion && kind != Kind::ReleasePolicy {
+        bail!(
+            "{of}: wanted --deletion of a policy; deleting a role or a signer lets nothing in and needs no approval"
+        );
+    }
     target::name_of(&args.role).context("--role")?;
     let now = sys::now();
     let expires = args.expires.as_deref().map(|t| approve::later("--expires", t, now)).transpose()?;
-    let object = cluster.get(Kind::ReleasePolicy, &name)?;
-    let digest = digest_of(&object, &name, deletion)?;
+    let object = cluster.get(kind, &name)?;
+    let digest = digest_of(&object, (kind, &name), deletion)?;
     if let Some(wanted) = args.digest.as_ref().filter(|d| **d != digest) {
-        bail!("--digest: rp/{name} has the digest {digest} now, not {wanted}");
+        bail!("--digest: {of} has the digest {digest} now, not {wanted}");
     }
     let user = cluster.whoami()?;
     let verb = if answers.is_some() { "approve" } else { "reject" };
-    let shown = page(&object, &name, &digest, deletion);
+    let shown = page(&object, (kind, &name), &digest, deletion);
     if args.show {
         sys::print(shown.text())?;
         return Ok(0);
@@ -54,7 +64,7 @@ pub fn decide(
     said.add(0, &format!("You, {user}, {verb} this as {}.", args.role));
     sys::tell(said.text());
     let mut spec = json!({
-        "subject": {"kind": Kind::ReleasePolicy.as_str(), "name": name, "covers": "Content", "digest": digest},
+        "subject": {"kind": kind.as_str(), "name": name, "covers": "Content", "digest": digest},
         "role": args.role,
         "decision": if answers.is_some() { "Approve" } else { "Reject" },
     });
@@ -71,6 +81,7 @@ pub fn decide(
     let mut parts = vec![name.as_str(), args.role.as_str(), user.as_str()];
     parts.extend((answers.is_none()).then_some("reject"));
     parts.extend(deletion.then_some("deletion"));
+    parts.extend((kind != Kind::ReleasePolicy).then_some(kind.short()));
     let made = Made { kind: Kind::Approval, name: text::object_name(&parts), spec };
     let question = format!("{}{} it?", verb[..1].to_uppercase(), &verb[1..]);
     let how = Writing { question: &question, yes: args.yes, dry_run: args.dry_run, output: args.output };
@@ -80,28 +91,31 @@ pub fn decide(
     made.write(cluster, &how, now)
 }
 
-/// The digest of a policy as it was read, or by which the deletion of the version in force is approved.
-fn digest_of(object: &Value, name: &str, deletion: bool) -> anyhow::Result<String> {
-    let spec = object.get("spec").with_context(|| format!("rp/{name}: wanted a spec, found none"))?;
+/// The digest of an object as it was read, or by which the deletion of the version of a policy in force is approved.
+fn digest_of(object: &Value, (kind, name): (Kind, &str), deletion: bool) -> anyhow::Result<String> {
+    let of = format!("{}/{name}", kind.short());
+    let spec = object.get("spec").with_context(|| format!("{of}: wanted a spec, found none"))?;
     if !deletion {
-        return Ok(placet_gate::digest::content(Kind::ReleasePolicy, None, name, spec)?);
+        return Ok(placet_gate::digest::content(kind, None, name, spec)?);
     }
     let in_force = status(object).in_force.with_context(|| {
-        format!("rp/{name}: wanted status.inForce, found none: no version of it decides, so that it can be deleted")
+        format!(
+            "{of}: wanted status.inForce, found none: no version of it decides, so that it can be deleted"
+        )
     })?;
-    Ok(placet_gate::digest::deletion(Kind::ReleasePolicy, name, in_force.as_str())?)
+    Ok(placet_gate::digest::deletion(kind, name, in_force.as_str())?)
 }
 
-fn status(object: &Value) -> ReleasePolicyStatus {
+/// What all of these kinds say in their status.
+fn status(object: &Value) -> GuardedStatus {
     let nothing = json!({});
     let status = object.get("status").unwrap_or(&nothing);
     serde_json::from_value(status.clone()).or_else(|_| serde_json::from_value(nothing.clone())).unwrap_or(
-        ReleasePolicyStatus {
+        GuardedStatus {
             observed_generation: None,
             digest: None,
             in_force: None,
             waiting: None,
-            applies_to: None,
             conditions: None,
         },
     )
@@ -116,20 +130,39 @@ fn in_force(object: &Value) -> Option<(String, String)> {
 }
 
 /// What is about to be decided on.
-fn page(object: &Value, name: &str, digest: &str, deletion: bool) -> Page {
+fn page(object: &Value, (kind, name): (Kind, &str), digest: &str, deletion: bool) -> Page {
     let mut out = Page::default();
-    out.add(0, &format!("ReleasePolicy {name}"));
+    out.add(0, &format!("{kind} {name}"));
     let writers = approve::writers(object);
     let by =
         if writers.is_empty() { "nobody known: it carries no stamp".to_owned() } else { writers.join(", ") };
     out.add(2, &format!("written by {by}"));
-    let applies = object.pointer("/status/appliesTo").and_then(Value::as_str).unwrap_or("?");
-    out.add(2, &format!("applies to {applies}"));
+    let text = |at: &str| object.pointer(at).and_then(Value::as_str).unwrap_or("?").to_owned();
+    let less = match kind {
+        Kind::TrustedSigner => {
+            let list = |at: &str| -> String {
+                let all = object.pointer(at).and_then(Value::as_array).into_iter().flatten();
+                all.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+            };
+            out.add(2, &format!("the key {}", text("/spec/key")));
+            out.add(2, &format!("of {}, for {}", text("/spec/user"), list("/spec/roles")));
+            out.add(2, &format!("in the groups: {}", list("/spec/groups")));
+            "lets more in"
+        }
+        Kind::ApprovalRole => {
+            out.add(2, &format!("{}: {}", text("/spec/title"), text("/spec/answersFor")));
+            "lets more in"
+        }
+        _ => {
+            out.add(2, &format!("applies to {}", text("/status/appliesTo")));
+            "asks for less"
+        }
+    };
     if deletion {
         out.add(2, "its deletion: what it asks for would be asked by nobody");
     } else if let Some(waiting) = status(object).waiting {
         for way in &waiting.loosens {
-            out.add(2, &format!("asks for less: {way}"));
+            out.add(2, &format!("{less}: {way}"));
         }
     } else {
         out.add(2, "nothing of it waits for an approval");
@@ -138,15 +171,16 @@ fn page(object: &Value, name: &str, digest: &str, deletion: bool) -> Page {
     out
 }
 
-/// Why a policy does not decide as it is, if so.
+/// Why a policy, a role or a signer does not decide as it is, if so.
 pub fn why(cluster: &Cluster, args: &WhyArgs) -> anyhow::Result<u8> {
-    let (_, name) = target::ours(&args.target, &[Kind::ReleasePolicy])?;
-    let object = cluster.get(Kind::ReleasePolicy, &name)?;
+    let (kind, name) = target::ours(&args.target, &GUARDED)?;
+    let object = cluster.get(kind, &name)?;
     let generation = object.pointer("/metadata/generation").and_then(Value::as_i64);
     let status = status(&object);
     if status.observed_generation.is_none() || status.observed_generation != generation {
         bail!(
-            "rp/{name}: wanted a status for this generation, found an older one or none; wait until it is judged"
+            "{}/{name}: wanted a status for this generation, found an older one or none; wait until it is judged",
+            kind.short()
         );
     }
     let (decides, message) =
@@ -155,13 +189,14 @@ pub fn why(cluster: &Cluster, args: &WhyArgs) -> anyhow::Result<u8> {
     let waiting = status.waiting.as_ref();
     sys::print(&match args.output {
         TableOrJson::Json => text::json(&json!({
-            "policy": name, "decides": decides, "message": message, "inForce": status.in_force, "waiting": waiting,
+            (gate::said(kind)): name, "decides": decides, "message": message, "inForce": status.in_force, "waiting": waiting,
         }))?,
         TableOrJson::Table => {
             let mut out =
                 format!("{name} {}\n", if decides { "is in force" } else { "is not in force as it is" });
+            let less = if kind == Kind::ReleasePolicy { "asks for less" } else { "lets more in" };
             for way in waiting.into_iter().flat_map(|w| &w.loosens) {
-                out.push_str(&visible::line(&format!("  asks for less: {way}")));
+                out.push_str(&visible::line(&format!("  {less}: {way}")));
                 out.push('\n');
             }
             out.push_str(&visible::line(&message));
@@ -238,7 +273,41 @@ mod tests {
         let (cluster, _) = cluster(Answers::default().with(POLICY, 200, &object()));
         let args = WhyArgs { target: "rp/high".into(), output: TableOrJson::Table };
         assert_eq!(why(&cluster, &args).unwrap(), 1);
-        let shown = page(&object(), "high", "sha256:x", false);
+        let shown = page(&object(), (Kind::ReleasePolicy, "high"), "sha256:x", false);
         assert!(shown.text().contains("asks for less: approvals[a].count: 2 before, 1 now"));
+    }
+
+    #[test]
+    fn who_approves_a_key_sees_it_and_whose_it_is() {
+        let digest = |c: char| format!("sha256:{}", c.to_string().repeat(64));
+        let signer = json!({"metadata": {"name": "erin", "generation": 1},
+            "spec": {"key": "ssh-ed25519 AAAA erin", "user": "erin", "roles": ["risk-officer"]},
+            "status": {"observedGeneration": 1, "waiting": {"digest": digest('2'), "roles": ["risk-officer"],
+                "loosens": ["user: erin could sign as risk-officer"]}}});
+        let shown = page(&signer, (Kind::TrustedSigner, "erin"), &digest('2'), false);
+        for line in [
+            "the key ssh-ed25519 AAAA erin",
+            "of erin, for risk-officer",
+            "lets more in: user: erin could sign as risk-officer",
+        ] {
+            assert!(shown.text().contains(line), "{line}: {}", shown.text());
+        }
+        let (cluster, asked) = cluster(
+            Answers::default()
+                .with(SELF, 201, &json!({"status": {"userInfo": {"username": "olga"}}}))
+                .with("GET /apis/placet.dev/v1alpha1/trustedsigners/erin", 200, &signer)
+                .with(CREATE, 201, &json!({})),
+        );
+        let args = ApproveArgs { target: "ts/erin".into(), ..args() };
+        assert_eq!(decide(&cluster, &args, Some(&[]), false).unwrap(), 0);
+        let content =
+            placet_gate::digest::content(Kind::TrustedSigner, None, "erin", &signer["spec"]).unwrap();
+        let asked = asked.lock().unwrap();
+        let made = &asked.iter().find(|a| a.request == CREATE).unwrap().body;
+        assert_eq!(made["spec"]["subject"]["kind"], "TrustedSigner");
+        assert_eq!(made["spec"]["subject"]["digest"], content.as_str());
+        drop(asked);
+        let said = decide(&cluster, &args, Some(&[]), true).unwrap_err().to_string();
+        assert!(said.contains("needs no approval"), "{said}");
     }
 }

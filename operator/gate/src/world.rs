@@ -3,6 +3,7 @@
 
 mod classes;
 mod former;
+mod guarded;
 mod in_force;
 mod signatures;
 mod snapshot;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use placet_api::Kind;
 use placet_api::aisystem::AISystemSpec;
-use placet_api::approval::{ApprovalDecision, ApprovalSpec, SubjectKind};
+use placet_api::approval::{ApprovalDecision, ApprovalSpec, Subject, SubjectKind};
 use placet_api::approvalrole::ApprovalRoleSpec;
 use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_api::modelrelease::ModelReleaseSpec;
@@ -78,7 +79,7 @@ pub struct World {
     /// What those of `bases` come to beside the live policies, by the address of the set: many releases share one.
     standing: Vec<(Arc<PolicySet>, Option<Arc<PolicySet>>)>,
     roles: Table<ApprovalRoleSpec>,
-    /// Names of the live ones of `roles`.
+    /// Names of the live ones of `roles` that decide.
     role_names: Arc<BTreeSet<String>>,
     signers: Table<TrustedSignerSpec>,
     /// What the log remembers of signatures.
@@ -249,7 +250,9 @@ impl World {
     }
 
     fn roles_changed(&mut self) {
-        self.role_names = Arc::new(self.roles.live.keys().map(|(_, name)| name.clone()).collect());
+        let names = self.roles.live.keys().map(|(_, name)| name);
+        let stand = names.filter(|name| self.role_in_force(name).is_some()).cloned().collect();
+        self.role_names = Arc::new(stand);
     }
 
     /// An object is gone. What forgetting could clear is remembered.
@@ -365,9 +368,9 @@ impl World {
         self.roles.live.get(&(String::new(), name.to_owned()))
     }
 
-    /// Whether a role exists.
+    /// Whether a role exists, and does not wait to be approved.
     pub fn has_role(&self, name: &str) -> bool {
-        self.roles.live.contains_key(&(String::new(), name.to_owned()))
+        self.role_names.contains(name)
     }
 
     /// A live TrustedSigner.
@@ -503,15 +506,11 @@ impl World {
                 Ok(spec) => {
                     // One about something else decides nothing here; with it in view, an approval of any release of the
                     // namespace would be a new input of all of them: a record and a status for each.
-                    let named = spec.subject.name.as_str();
-                    let about = match spec.subject.kind {
-                        SubjectKind::ModelRelease => named == name,
-                        SubjectKind::AISystem => system_name.as_deref() == Some(named),
-                        SubjectKind::ImpactAssessment => assessments.iter().any(|i| i.name() == named),
-                        SubjectKind::RiskAcceptance => acceptances.iter().any(|r| r.name() == named),
-                        // Which version of a policy decides is asked before.
-                        SubjectKind::ReleasePolicy => false,
-                    };
+                    let about =
+                        is_about(&spec.subject, (name, system_name.as_deref()), |kind, named| match kind {
+                            SubjectKind::ImpactAssessment => assessments.iter().any(|i| i.name() == named),
+                            _ => acceptances.iter().any(|r| r.name() == named),
+                        });
                     about && (a.live || spec.decision == ApprovalDecision::Reject)
                 }
                 Err(_) => a.live,
@@ -542,7 +541,6 @@ impl World {
         let signed = signed.chain(release.iter().chain(&former).map(|r| &r.record));
         let (signers, signatures) = self.trust(signed);
         let first_use = release.as_ref().and_then(|r| self.first_use.get(r.digest())).copied();
-        let had = self.had_above(namespace, release.as_deref(), system.as_deref());
         let named = release.as_ref().and_then(|r| r.spec.as_ref().ok());
         let named = named
             .into_iter()
@@ -551,6 +549,7 @@ impl World {
         let absent =
             named.filter(|n| !self.releases.live.contains_key(&(namespace.to_owned(), n.clone()))).collect();
         Snapshot {
+            had: self.had_above(namespace, release.as_deref(), system.as_deref()),
             clock,
             not_ready: self.not_ready.iter().cloned().collect(),
             namespace: namespace.to_owned(),
@@ -570,10 +569,25 @@ impl World {
             roles: Arc::clone(&self.role_names),
             signers,
             signatures,
-            had,
             absent,
             first_use,
         }
+    }
+}
+
+/// Whether an approval of this subject is one of a release or its system, or `of_these`: an assessment or an acceptance.
+fn is_about(
+    subject: &Subject,
+    (release, system): (&str, Option<&str>),
+    of_these: impl Fn(SubjectKind, &str) -> bool,
+) -> bool {
+    let named = subject.name.as_str();
+    match subject.kind {
+        SubjectKind::ModelRelease => named == release,
+        SubjectKind::AISystem => system == Some(named),
+        SubjectKind::ImpactAssessment | SubjectKind::RiskAcceptance => of_these(subject.kind, named),
+        // Which version of these decides is asked before.
+        SubjectKind::ReleasePolicy | SubjectKind::ApprovalRole | SubjectKind::TrustedSigner => false,
     }
 }
 

@@ -363,7 +363,7 @@ fn word(name: &str, by: &str, digest: &str, more: Value) -> Given {
 }
 
 fn change(world: &World) -> Option<Change> {
-    world.change("high", start(), None)
+    world.change(Kind::ReleasePolicy, "high", start(), None)
 }
 
 fn waits(world: &World) -> Vec<String> {
@@ -484,7 +484,7 @@ fn a_policy_that_is_gone_decides_until_its_deletion_is_approved() {
     let digest = world.deletion_digest("high").unwrap();
     world.apply(of(&word("a", "erin", &digest, json!({}))));
     assert_eq!(takes(&world), Because::Approved);
-    world.ended("high");
+    world.ended(Kind::ReleasePolicy, "high");
     assert!(decides(&world).is_empty());
     assert!(change(&world).is_none());
     // Whoever deletes it does not approve that.
@@ -492,7 +492,9 @@ fn a_policy_that_is_gone_decides_until_its_deletion_is_approved() {
     let digest = world.deletion_digest("high").unwrap();
     world.apply(of(&word("a", "erin", &digest, json!({}))));
     let people = PeopleKey::new(*b"cases");
-    let by = |user: &str| world.change("high", start(), Some(&people.person(user))).unwrap().ruling;
+    let by = |user: &str| {
+        world.change(Kind::ReleasePolicy, "high", start(), Some(&people.person(user))).unwrap().ruling
+    };
     assert!(matches!(by("erin"), Ruling::Waits(_)));
     assert_eq!(by("dana"), Ruling::Takes(Because::Approved));
 }
@@ -503,7 +505,7 @@ fn a_policy_where_none_applied_waits_and_one_that_adds_does_not() {
     let minimal = json!({"appliesTo": {"classes": ["Minimal"]}, "approvals": [{"role": "model-owner", "count": 1, "covers": "Content"}]});
     world.apply(of(&policy("minimal", "mallory", "2026-11-12T00:00:00Z", &minimal)));
     assert_eq!(decides(&world), [2]);
-    let waiting = world.waits("minimal", start()).unwrap();
+    let waiting = world.waits(Kind::ReleasePolicy, "minimal", start()).unwrap();
     assert!(waiting.loosens[0].contains("class Minimal"), "{waiting:?}");
     let Ruling::Waits(asked) = waiting.ruling else { panic!() };
     assert_eq!(asked.roles.into_iter().collect::<Vec<_>>(), ["risk-officer"], "those who guard the others");
@@ -547,7 +549,7 @@ fn while_an_installation_is_set_up_everything_takes_effect() {
     assert!(!world.being_set_up());
     // One that is new where no policy is left is the first again.
     world.remove(Kind::ReleasePolicy, None, "high");
-    world.ended("high");
+    world.ended(Kind::ReleasePolicy, "high");
     world.apply(of(&policy("high", "platform", "2026-01-01T00:00:00Z", &one())));
     assert_eq!(takes(&world), Because::First);
 }

@@ -31,7 +31,7 @@ pub async fn holds_role(
     role: &str,
     namespace: &str,
 ) -> anyhow::Result<(bool, bool)> {
-    let scope = state.world().role(role).and_then(|r| r.spec.as_ref().ok()?.scope);
+    let scope = state.world().role_in_force(role).and_then(|r| r.spec.as_ref().ok()?.scope);
     let namespace = (scope == Some(RoleScope::Namespace)).then(|| namespace.to_owned());
     let nobodys = nobodys_role(state)?;
     let ask =

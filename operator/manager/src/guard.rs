@@ -1,13 +1,14 @@
-//! Policies guard themselves: lets versions take effect, record first, and tells which one waits for whom.
+//! Policies, roles and signers guard themselves: lets versions take effect, record first, and tells which one waits for whom.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use placet_api::Kind;
-use placet_api::approval::{Subject, SubjectKind};
+use placet_api::approval::Subject;
 use placet_evidence::{
     Digest, NewRecord, Object as Stored, Payload, PolicyEffect, Record as LogRecord, Subject as About,
+    Verdict,
 };
-use placet_gate::guard::{Asked, Because, Change, Ruling};
+use placet_gate::guard::{self as gate, Asked, Because, Change, Ruling};
 use placet_gate::object::Record;
 use placet_gate::people::with_names;
 use placet_gate::render::Names;
@@ -20,6 +21,7 @@ use crate::admission::own_subject::Live;
 use crate::conditions::{condition, reasons, types};
 use crate::queue::Work;
 use crate::reconcile::Reconciler;
+use crate::services::events::EventType;
 
 /// Ways in which a change loosens that are told at most; the number of all is told.
 const MAX_WAYS: usize = 5;
@@ -31,15 +33,28 @@ const MAX_ROLES: usize = 64;
 /// Approvals that the record of an effect names at most.
 const MAX_APPROVALS: usize = 16;
 
-/// What the log says of policies in force.
+/// Kinds that guard themselves.
+pub const GUARDED: [Kind; 3] = [Kind::ReleasePolicy, Kind::ApprovalRole, Kind::TrustedSigner];
+/// Name in the record that says of a whole kind that from now on its changes wait.
+const ALL: &str = "*";
+/// Why that is.
+const SET_UP: &str = "SetUp";
+
+/// What the log says of policies, roles and signers in force.
 #[derive(Debug, Default)]
 pub struct GuardMemory {
-    /// Stored form of the version of each policy that took effect last; None: its deletion did.
-    in_force: BTreeMap<String, Option<Digest>>,
+    /// Stored form of the version of each that took effect last; None: its deletion did.
+    in_force: BTreeMap<(Kind, String), Option<Digest>>,
+    /// Stored forms of all versions of signers that ever took effect.
+    signers: BTreeSet<Digest>,
+    /// Kinds of which changes wait.
+    closed: BTreeSet<Kind>,
     /// Roles that there ever were.
     roles: BTreeSet<String>,
     /// Whether a release was judged.
     judged: bool,
+    /// Whether a release was cleared.
+    cleared: bool,
 }
 
 impl GuardMemory {
@@ -48,12 +63,23 @@ impl GuardMemory {
         let name = || record.subject.name.clone();
         match &record.payload {
             Payload::PolicyEffect(effect) => {
-                self.in_force.insert(name(), effect.stored);
+                let Some(kind) = Kind::parse(&record.subject.kind) else { return };
+                if name() == ALL {
+                    self.closed.insert(kind);
+                    return;
+                }
+                if kind == Kind::TrustedSigner {
+                    self.signers.extend(effect.stored);
+                }
+                self.in_force.insert((kind, name()), effect.stored);
             }
             Payload::PolicyChange(_) if record.subject.kind == Kind::ApprovalRole.as_str() => {
                 self.roles.insert(name());
             }
-            Payload::Decision(_) => self.judged = true,
+            Payload::Decision(decision) => {
+                self.judged = true;
+                self.cleared |= decision.verdict == Verdict::Met;
+            }
             _ => {}
         }
     }
@@ -70,9 +96,18 @@ impl GuardMemory {
         for role in &self.roles {
             world.had_role(role);
         }
+        for stored in &self.signers {
+            world.was_in_force(&serde_json::from_slice::<Record>(&read(stored)?)?);
+        }
         for stored in self.in_force.values().flatten() {
             let record: Record = serde_json::from_slice(&read(stored)?)?;
             world.took_effect(record);
+        }
+        for kind in &self.closed {
+            world.closes(*kind);
+        }
+        if self.cleared {
+            world.in_use();
         }
         Ok(())
     }
@@ -80,84 +115,141 @@ impl GuardMemory {
     /// Whether the installation is being set up: no release was judged, or nothing is known of policies in force, as in a log
     /// of an earlier version.
     pub fn is_open(&self) -> bool {
-        !self.judged || self.in_force.is_empty()
+        !self.judged || !self.in_force.keys().any(|(kind, _)| *kind == Kind::ReleasePolicy)
     }
 }
 
 impl Reconciler {
-    /// Lets deletions of policies take effect that nobody heard of, if they may.
+    /// Lets deletions take effect that nobody heard of, if they may, and has the log say once that a kind is set up.
     pub(crate) async fn settle_gone(&self) {
-        let gone = {
-            let world = self.state.world();
-            let mut names = world.unsettled_policies();
-            names.retain(|name| world.policies().all(|p| p.name() != name));
-            names
-        };
-        for name in gone {
-            if let Err(error) = self.settle_policy(&name).await {
-                tracing::warn!(%error, policy = name, "the deletion of a policy was not recorded; it will be tried again");
+        for kind in GUARDED {
+            let gone = {
+                let world = self.state.world();
+                let mut names = world.unsettled_of(kind);
+                names.retain(|name| subject(&world, kind, name).is_none_or(|(_, live)| !live));
+                names
+            };
+            for name in gone {
+                if let Err(error) = self.settle(kind, &name).await {
+                    tracing::warn!(%error, %kind, name, "a deletion was not recorded; it will be tried again");
+                }
+            }
+            let closes = self.state.world().may_close(kind);
+            if closes && let Err(error) = self.close(kind).await {
+                tracing::warn!(%error, %kind, "that it is set up was not recorded; it will be tried again");
             }
         }
     }
 
-    /// Lets the version of a policy that is there take effect, if it may. The record is durable before.
-    pub(crate) async fn settle_policy(&self, name: &str) -> anyhow::Result<()> {
+    /// From now on changes of a kind wait. The record is durable before.
+    async fn close(&self, kind: Kind) -> anyhow::Result<()> {
         let Clock::Trusted(now) = self.state.gate_clock() else { return Ok(()) };
-        let Some(change) = self.state.world().change(name, now, None) else { return Ok(()) };
+        let body = PolicyEffect {
+            before: None,
+            after: None,
+            stored: None,
+            loosens: false,
+            because: SET_UP.to_owned(),
+            approvals: Vec::new(),
+        };
+        let subject = About::new(kind.as_str(), None, ALL);
+        self.ledger.append(NewRecord::new(now, subject, Payload::PolicyEffect(body))).await?;
+        self.state.world_mut().closes(kind);
+        Ok(())
+    }
+
+    /// Lets the version that is there take effect, if it may. The record is durable before.
+    pub(crate) async fn settle(&self, kind: Kind, name: &str) -> anyhow::Result<()> {
+        let Clock::Trusted(now) = self.state.gate_clock() else { return Ok(()) };
+        let Some(change) = self.state.world().change(kind, name, now, None) else { return Ok(()) };
         let Ruling::Takes(because) = change.ruling else { return Ok(()) };
         let record = effect(&change, because, &self.state.world(), now);
         self.ledger.append(record).await?;
         {
             let mut world = self.state.world_mut();
-            match &change.after {
-                Some(after) => world.took_effect(after.record.clone()),
-                None => world.ended(name),
+            match change.after {
+                Some(after) => world.took_effect(after),
+                None => world.ended(kind, name),
             }
         }
         let world = self.state.world();
         let releases = world.names(Kind::ModelRelease).into_iter().map(|(ns, name)| Work::Release(ns, name));
-        let policies = world.names(Kind::ReleasePolicy).into_iter();
-        let policies = policies.map(|(ns, name)| Work::Object(Kind::ReleasePolicy, ns, name));
-        self.queue.push(releases.chain(policies));
-        tracing::info!(policy = name, because = because.as_str(), "a version of a policy took effect");
+        // Who has a say in one is said by the others; whose signature counts shows on approvals.
+        let shown = GUARDED.into_iter().chain([Kind::Approval]);
+        let shown = shown.flat_map(|kind| {
+            world.names(kind).into_iter().map(move |(ns, name)| Work::Object(kind, ns, name))
+        });
+        self.queue.push(releases.chain(shown));
+        tracing::info!(%kind, name, because = because.as_str(), "a version took effect");
         Ok(())
     }
 
-    /// A release was judged: from now on a change that loosens a policy waits.
-    pub(crate) fn set_up(&self) {
-        if self.state.world().being_set_up() {
+    /// A release was judged: from now on a change that loosens a policy waits, and once it was cleared, also one of a role or
+    /// a signer.
+    pub(crate) fn set_up(&self, cleared: bool) {
+        let (open, used) = {
+            let world = self.state.world();
+            (world.being_set_up(), world.is_in_use())
+        };
+        if open {
             self.state.world_mut().set_up();
+        }
+        if cleared && !used {
+            self.state.world_mut().in_use();
         }
     }
 
-    /// The policy that an approval is about, to be looked at.
-    pub(crate) fn approves_policy(&self, namespace: &str, name: &str) -> Option<Work> {
+    /// What an approval is about, to be looked at, where that guards itself.
+    pub(crate) fn approves_change(&self, namespace: &str, name: &str) -> Option<Work> {
         let world = self.state.world();
         let spec = world.approval(namespace, name)?.spec.as_ref().ok()?;
-        let about = spec.subject.kind == SubjectKind::ReleasePolicy;
-        about.then(|| Work::Object(Kind::ReleasePolicy, String::new(), spec.subject.name.to_string()))
+        let kind = spec.subject.kind.kind();
+        GUARDED.contains(&kind).then(|| Work::Object(kind, String::new(), spec.subject.name.to_string()))
+    }
+
+    /// Says on an object that its version begins to wait, or that it decides now, where its status changes from one to the
+    /// other.
+    pub(crate) fn say_waiting(&self, kind: Kind, object: &Value, status: &Value) {
+        let waiting = |status: &Value| status.pointer("/waiting/digest").cloned();
+        let before = waiting(object.get("status").unwrap_or(&Value::Null));
+        let now = waiting(status);
+        if before == now || !GUARDED.contains(&kind) {
+            return;
+        }
+        let text = |at: &str| object.pointer(at).and_then(Value::as_str).unwrap_or_default();
+        let conditions = status.get("conditions").and_then(Value::as_array);
+        let told = conditions.into_iter().flatten().find(|c| c["type"] == types::IN_FORCE);
+        let note = told.and_then(|c| c["message"].as_str()).unwrap_or_default();
+        let (type_, reason) = if now.is_some() {
+            (EventType::Warning, reasons::WAITS_FOR_APPROVAL)
+        } else {
+            (EventType::Normal, reasons::DECIDES)
+        };
+        let (name, uid) = (text("/metadata/name"), text("/metadata/uid"));
+        let regarding = crate::effects::reference("placet.dev/v1alpha1", kind.as_str(), "", name, uid);
+        self.events.emit(regarding, type_, reason, note);
     }
 }
 
 /// The record of an effect.
 fn effect(change: &Change, because: Because, world: &World, now: jiff::Timestamp) -> NewRecord {
-    let digest = |p: &placet_gate::guard::Policy| p.digest().parse::<Digest>().ok();
+    let digest = |p: &Record| p.digest.as_ref().ok()?.parse::<Digest>().ok();
     let stored = |record: &Record| Stored::new(serde_json::to_vec(record).unwrap_or_default());
-    let after = change.after.as_ref().map(|a| stored(&a.record));
+    let after = change.after.as_ref().map(stored);
     let named = match &change.after {
-        Some(after) => Some(after.digest().to_owned()),
+        Some(after) => after.digest.clone().ok(),
         None => world.deletion_digest(&change.name),
     };
     let approvals: Vec<Stored> = world
         .guarded_in()
         .filter(|_| because == Because::Approved)
         .into_iter()
-        .flat_map(|namespace| world.approvals_of_policy(namespace, &change.name))
+        .flat_map(|namespace| world.approvals_of(change.kind, namespace, &change.name))
         .filter(|a| a.spec.as_ref().is_ok_and(|s| Some(s.subject.digest.to_string()) == named))
         .take(MAX_APPROVALS)
         .map(|a| stored(&a.record))
         .collect();
-    let mut subject = About::new(Kind::ReleasePolicy.as_str(), None, &change.name);
+    let mut subject = About::new(change.kind.as_str(), None, &change.name);
     subject.digest = change.after.as_ref().or(change.before.as_ref()).and_then(digest);
     let body = PolicyEffect {
         before: change.before.as_ref().and_then(digest),
@@ -173,23 +265,33 @@ fn effect(change: &Change, because: Because, world: &World, now: jiff::Timestamp
     record
 }
 
-/// The policy that an approval of this name is about: the one that is there, or the version in force.
-pub fn subject<'a>(world: &'a World, name: &str) -> Option<&'a placet_gate::guard::Policy> {
-    world.policies().find(|p| p.name() == name).or_else(|| world.version_in_force(name))
+/// What guards itself: the version that is there, or of a policy the one in force; and whether it is there.
+pub fn subject<'a>(world: &'a World, kind: Kind, name: &str) -> Option<(&'a Record, bool)> {
+    let live = match kind {
+        Kind::ReleasePolicy => world.policies().find(|p| p.name() == name).map(|p| &p.record),
+        Kind::ApprovalRole => world.role(name).map(|r| &r.record),
+        Kind::TrustedSigner => world.signer(name).map(|s| &s.record),
+        _ => None,
+    };
+    let gone = || world.version_in_force(name).filter(|_| kind == Kind::ReleasePolicy).map(|p| &p.record);
+    live.map(|l| (l, true)).or_else(|| gone().map(|g| (g, false)))
 }
 
 /// Whether an approval is of the deletion of a policy: then what it is held against.
 pub fn deletion(world: &World, subject: &Subject) -> Option<Live> {
-    let name = subject.name.as_str();
-    let digest = world.deletion_digest(name).filter(|_| subject.kind == SubjectKind::ReleasePolicy)?;
-    let uid = self::subject(world, name).map(|p| p.record.uid.clone()).filter(|uid| !uid.is_empty());
+    let (kind, name) = (subject.kind.kind(), subject.name.as_str());
+    let digest = world.deletion_digest(name).filter(|_| kind == Kind::ReleasePolicy)?;
+    let uid = self::subject(world, kind, name).map(|(p, _)| p.uid.clone()).filter(|uid| !uid.is_empty());
     (digest == subject.digest.as_str()).then_some(Live { digest: Some(digest), uid, evidence: None })
 }
 
-/// The digest that an approval of a policy must name now.
+/// The digest that an approval of a policy, a role or a signer must name now.
 pub fn digest(world: &World, namespace: &str, subject: &Subject) -> Option<String> {
     counts_here(world, namespace, subject).ok()?;
-    let live = || world.policies().find(|p| p.name() == subject.name.as_str()).map(|p| p.digest().to_owned());
+    let live = || {
+        let (record, live) = self::subject(world, subject.kind.kind(), subject.name.as_str())?;
+        record.digest.clone().ok().filter(|_| live)
+    };
     deletion(world, subject).and_then(|d| d.digest).or_else(live)
 }
 
@@ -199,12 +301,14 @@ pub fn digest(world: &World, namespace: &str, subject: &Subject) -> Option<Strin
 /// This is another one.
 pub fn counts_here(world: &World, namespace: &str, subject: &Subject) -> Result<(), String> {
     let Some(here) = world.guarded_in() else { return Ok(()) };
-    if subject.kind != SubjectKind::ReleasePolicy || here == namespace {
+    let kind = subject.kind.kind();
+    if !GUARDED.contains(&kind) || here == namespace {
         return Ok(());
     }
     Err(format!(
-        "metadata.namespace: wanted {here}, where alone approvals of policies count, found {namespace}; \
-         placet approve rp/{} writes it there",
+        "metadata.namespace: wanted {here}, where alone approvals of policies, roles and signers count, found {namespace}; \
+         placet approve {}/{} writes it there",
+        kind.short(),
         subject.name
     ))
 }
@@ -213,7 +317,7 @@ pub fn counts_here(world: &World, namespace: &str, subject: &Subject) -> Result<
 pub fn keeps(a: &Admission, name: &str, user: &str) -> Option<String> {
     let person = a.state.reading.people.person(user);
     let world = a.state.world();
-    let change = world.change(name, a.state.now(), Some(&person))?;
+    let change = world.change(Kind::ReleasePolicy, name, a.state.now(), Some(&person))?;
     let Ruling::Waits(asked) = &change.ruling else { return None };
     let namespace = world.guarded_in().unwrap_or_default();
     let names = a.state.names().clone();
@@ -222,7 +326,7 @@ pub fn keeps(a: &Admission, name: &str, user: &str) -> Option<String> {
          {user}; found {}. Let them run: {} --deletion; then delete it again",
         asked.roles.iter().cloned().collect::<Vec<_>>().join(" or "),
         found(asked, &names),
-        command(name, asked, namespace),
+        command(Kind::ReleasePolicy, name, asked, namespace),
     ))
 }
 
@@ -233,25 +337,52 @@ fn found(asked: &Asked, names: &Names) -> String {
     with_names(&asked.why_not.join("; "), names)
 }
 
-fn command(name: &str, asked: &Asked, namespace: &str) -> String {
+fn command(kind: Kind, name: &str, asked: &Asked, namespace: &str) -> String {
     let role = asked.roles.iter().next().map(String::as_str).unwrap_or_default();
-    format!("placet approve rp/{name} --role {role} -n {namespace}")
+    format!("placet approve {}/{name} --role {role} -n {namespace}", kind.short())
 }
 
-/// Tells on a policy whether the version that is there decides.
+/// The status of a role or a signer, but for whether it is in force.
+pub fn status(object: &Record, generation: Option<i64>) -> Value {
+    let ready = condition(types::READY, "True", reasons::JUDGED, "judged at this generation", generation);
+    let mut out = json!({"observedGeneration": generation, "conditions": [ready]});
+    if let Ok(digest) = &object.digest {
+        out["digest"] = digest.clone().into();
+    }
+    out
+}
+
+/// The digest of the version that decides.
+fn in_force(world: &World, kind: Kind, name: &str) -> Option<String> {
+    match kind {
+        Kind::ReleasePolicy => {
+            world.in_force().iter().find(|p| p.name() == name).map(|p| p.digest().to_owned())
+        }
+        Kind::ApprovalRole => world.role_in_force(name).map(|r| r.digest().to_owned()),
+        Kind::TrustedSigner => world.signer_in_force(name).map(|s| s.digest().to_owned()),
+        _ => None,
+    }
+}
+
+/// Tells on a policy, a role or a signer whether the version that is there decides.
 pub fn tell(
     status: &mut Value,
     world: &World,
-    name: &str,
-    now: jiff::Timestamp,
-    generation: Option<i64>,
+    (kind, name): (Kind, &str),
+    (now, generation): (jiff::Timestamp, Option<i64>),
     names: &Names,
+    problem: Option<(&str, String)>,
 ) {
     let Some(namespace) = world.guarded_in() else { return };
-    if let Some(decides) = world.in_force().iter().find(|p| p.name() == name) {
-        status["inForce"] = decides.digest().into();
+    if let Some(decides) = in_force(world, kind, name) {
+        status["inForce"] = decides.into();
     }
-    let told = match world.waits(name, now) {
+    let waits = world.waits(kind, name, now);
+    let told = match waits {
+        None if problem.is_some() => {
+            let (reason, why) = problem.unwrap_or_default();
+            condition(types::IN_FORCE, "False", reason, &why, generation)
+        }
         None => condition(types::IN_FORCE, "True", reasons::DECIDES, "this version decides", generation),
         Some(change) => {
             let Ruling::Waits(asked) = &change.ruling else { return };
@@ -259,26 +390,29 @@ pub fn tell(
                 .loosens
                 .iter()
                 .take(MAX_LISTED)
-                .map(|w| crate::status::cut(&visible::line(w), MAX_LINE))
+                .map(|w| crate::status::cut(&visible::line(&with_names(w, names)), MAX_LINE))
                 .collect();
             let roles: Vec<&String> = asked.roles.iter().take(MAX_ROLES).collect();
-            status["waiting"] = json!({"digest": asked.digest, "roles": roles, "loosens": listed});
-            let ways: Vec<&str> = change.loosens.iter().take(MAX_WAYS).map(String::as_str).collect();
+            let ways: Vec<&str> = listed.iter().take(MAX_WAYS).map(String::as_str).collect();
             let more = change.loosens.len().saturating_sub(MAX_WAYS);
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            let decides = match &change.before {
-                Some(before) => format!("the version {} decides", before.digest()),
-                None => "the other policies decide".to_owned(),
+            let before = change.before.as_ref().and_then(|b| b.digest.as_ref().ok());
+            let decides = match (before.filter(|_| in_force(world, kind, name).is_some()), kind) {
+                (Some(before), _) => format!("the version {before} decides"),
+                (None, Kind::ReleasePolicy) => "the other policies decide".to_owned(),
+                (None, _) => format!("this {} does not count", gate::said(kind)),
             };
+            let less = if kind == Kind::ReleasePolicy { "asks for less" } else { "lets more in" };
             let message = format!(
-                "it asks for less ({}{more}): {decides} until this one, {}, is approved by a holder of {} who did not edit it; \
+                "it {less} ({}{more}): {decides} until this one, {}, is approved by a holder of {} who did not edit it; \
                  found {}: {}",
                 ways.join("; "),
                 asked.digest,
                 asked.roles.iter().cloned().collect::<Vec<_>>().join(" or "),
                 found(asked, names),
-                command(name, asked, namespace),
+                command(kind, name, asked, namespace),
             );
+            status["waiting"] = json!({"digest": asked.digest, "roles": roles, "loosens": listed});
             condition(types::IN_FORCE, "False", reasons::WAITS_FOR_APPROVAL, &message, generation)
         }
     };

@@ -56,8 +56,12 @@ fn yes(name: &str, by: &str, digest: &str) -> Value {
 }
 
 fn effects(bed: &Bed) -> Vec<PolicyEffect> {
+    effects_of(bed, Kind::ReleasePolicy)
+}
+
+fn effects_of(bed: &Bed, kind: Kind) -> Vec<PolicyEffect> {
     let all = bed.records().into_iter().filter_map(|r| match r.payload {
-        Payload::PolicyEffect(effect) => Some(effect),
+        Payload::PolicyEffect(effect) if r.subject.kind == kind.as_str() => Some(effect),
         _ => None,
     });
     all.collect()
@@ -245,4 +249,123 @@ async fn approvals_of_policies_count_in_one_namespace_alone() {
     assert_eq!(super::digest(&world, NS, &subject(&now)), Some(now.clone()));
     assert_eq!(super::digest(&world, NS, &subject(&deletion)), Some(deletion));
     assert!(super::counts_here(&world, "other", &subject(&now)).unwrap_err().contains("wanted lending"));
+}
+
+const KEYS: [&str; 2] = [
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHyxP9Sjws9AfEmW6FetaPhBwDM7kWkUGcnrumsp2TDt",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPfLcEdWxCFWKox214oeHW2Iwc6eBj7y0zXBBAzBnShX",
+];
+
+/// The key of a person, made by somebody.
+fn signer(name: &str, key: usize, by: &str, at: &str) -> Value {
+    let spec = json!({"key": KEYS[key], "user": name, "roles": ["model-owner"]});
+    stamped(Kind::TrustedSigner, name, by, at, &spec)
+}
+
+fn because(bed: &Bed, kind: Kind) -> Vec<String> {
+    effects_of(bed, kind).into_iter().map(|e| e.because).collect()
+}
+
+fn told(bed: &Bed, name: &str) -> (String, String) {
+    let condition = bed.condition(Kind::TrustedSigner, name, "InForce");
+    let text = |key: &str| condition[key].as_str().unwrap_or_default().to_owned();
+    (text("status"), text("message"))
+}
+
+/// An installation whose first release was cleared, with a key that it was set up with.
+async fn in_use(site: &Site) -> Bed {
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    bed.put(&signer("first", 0, "platform", "2026-10-01T00:00:00Z"));
+    bed.turns(2).await;
+    assert_eq!(because(&bed, Kind::TrustedSigner), ["First"]);
+    for object in world() {
+        bed.put(&object);
+    }
+    bed.turns(4).await;
+    assert_eq!(bed.cleared(), "True");
+    assert_eq!(because(&bed, Kind::TrustedSigner), ["First", "SetUp"]);
+    assert_eq!(because(&bed, Kind::ApprovalRole).last().unwrap(), "SetUp");
+    assert_eq!(told(&bed, "first").0, "True");
+    bed
+}
+
+#[tokio::test]
+async fn a_new_signer_waits_for_a_second_person_across_restarts_and_says_so() {
+    let site = site();
+    let bed = in_use(&site).await;
+    let new = signer("olga", 1, "mallory", "2026-11-19T00:00:00Z");
+    bed.put(&new);
+    bed.turns(2).await;
+    let (status, message) = told(&bed, "olga");
+    assert_eq!(status, "False");
+    let digest = content(&new);
+    for part in
+        ["olga could sign as model-owner", &digest, "placet approve ts/olga", "this signer does not count"]
+    {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert_eq!(bed.status(Kind::TrustedSigner, "olga")["waiting"]["digest"], digest.as_str());
+    let asked = bed.stop().await;
+    let events: Vec<&Value> =
+        asked.iter().map(|a| &a.body).filter(|b| b["reason"] == "WaitsForApproval").collect();
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["regarding"]["kind"], "TrustedSigner");
+    assert!(events[0]["note"].as_str().unwrap().contains("placet approve ts/olga"), "{}", events[0]);
+    for _ in 0..2 {
+        let bed = again(&site);
+        bed.turns(2).await;
+        assert_eq!(told(&bed, "olga").0, "False", "after a restart too");
+        assert!(bed.state.world().signer_in_force("olga").is_none());
+        assert!(bed.state.world().signer_in_force("first").is_some());
+    }
+    let bed = again(&site);
+    let role = bed.status(Kind::TrustedSigner, "olga")["waiting"]["roles"][0].as_str().unwrap().to_owned();
+    let spec = json!({
+        "subject": {"kind": "TrustedSigner", "name": "olga", "covers": "Content", "digest": digest},
+        "role": role, "decision": "Approve",
+    });
+    bed.put(&stamped(Kind::Approval, "second", "erin", "2026-11-19T12:00:00Z", &spec));
+    bed.turns(3).await;
+    assert_eq!(told(&bed, "olga").0, "True");
+    let effect = effects_of(&bed, Kind::TrustedSigner).pop().unwrap();
+    assert_eq!((effect.because.as_str(), effect.loosens, effect.approvals.len()), ("Approved", true, 1));
+    drop(bed);
+    // Deleting is nobody's to approve, behind the webhooks' back neither; and one that comes back is a new one.
+    site.fake.take_away(&path(Kind::TrustedSigner, "olga"));
+    let bed = again(&site);
+    bed.turns(2).await;
+    assert_eq!(because(&bed, Kind::TrustedSigner).last().unwrap(), "Tightens");
+    drop(bed);
+    let bed = again(&site);
+    bed.put(&signer("olga", 1, "mallory", "2026-11-20T00:00:00Z"));
+    bed.turns(2).await;
+    assert_eq!(told(&bed, "olga").0, "False");
+}
+
+#[tokio::test]
+async fn a_log_of_before_knows_the_signers_and_roles_that_are_there_and_no_further_ones() {
+    let mut site = site();
+    site.guarded = false;
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    for object in world() {
+        bed.put(&object);
+    }
+    bed.put(&signer("first", 0, "platform", "2026-10-01T00:00:00Z"));
+    bed.turns(3).await;
+    assert_eq!(bed.cleared(), "True");
+    drop(bed);
+    site.guarded = true;
+    let bed = again(&site);
+    bed.turns(3).await;
+    assert_eq!(because(&bed, Kind::TrustedSigner), ["First", "SetUp"]);
+    bed.put(&signer("olga", 1, "mallory", "2026-11-19T00:00:00Z"));
+    bed.turns(2).await;
+    assert_eq!(told(&bed, "olga").0, "False");
+    drop(bed);
+    let bed = again(&site);
+    bed.turns(2).await;
+    assert_eq!(because(&bed, Kind::TrustedSigner), ["First", "SetUp"], "nothing is recorded twice");
+    assert_eq!(bed.cleared(), "True");
 }

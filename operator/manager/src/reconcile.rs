@@ -315,7 +315,7 @@ impl Reconciler {
         let (recorded, before) = self.ledger.decision(&snapshot, &decision).await?;
         self.state.settle(&snapshot, &decision);
         self.state.note_class(&snapshot, &decision);
-        self.set_up();
+        self.set_up(decision.cleared == Cleared::True);
         let digest = snapshot.digest();
         self.ledger.seen().decided(&snapshot, &digest);
         // An admission may have recorded the decision before; what was told is what counts.
@@ -384,17 +384,20 @@ impl Reconciler {
     /// Status of another object of ours.
     async fn object(&self, kind: Kind, namespace: &str, name: &str) -> anyhow::Result<()> {
         if kind == Kind::Approval {
-            self.queue.push(self.approves_policy(namespace, name));
+            self.queue.push(self.approves_change(namespace, name));
+        }
+        if crate::guard::GUARDED.contains(&kind) {
+            self.settle(kind, name).await?;
         }
         if kind == Kind::ReleasePolicy {
-            self.settle_policy(name).await?;
             self.queue.push(self.held_without_release());
         }
         let Some(object) = self.raw(kind, namespace, name) else { return Ok(()) };
         let generation = generation(&object);
         let status = self.status_of(kind, namespace, name, generation);
         if let Some(status) = status {
-            effects::write_status(self, kind, &object, status).await?;
+            effects::write_status(self, kind, &object, status.clone()).await?;
+            self.say_waiting(kind, &object, &status);
         }
         Ok(())
     }
@@ -479,10 +482,20 @@ impl Reconciler {
                 let (missing, conflicts) = crate::subjects::policy_problems(&world, object);
                 let mut status =
                     status::policy(object, generation, &missing, &conflicts, &self.installation());
-                crate::guard::tell(&mut status, &world, name, now, generation, &names);
+                crate::guard::tell(&mut status, &world, (kind, name), (now, generation), &names, None);
                 Some(status)
             }
-            Kind::ModelRelease | Kind::ApprovalRole | Kind::TrustedSigner => None,
+            Kind::ApprovalRole | Kind::TrustedSigner => {
+                let problem = match kind {
+                    Kind::ApprovalRole => status::problem(world.role(name)?),
+                    _ => status::problem(world.signer(name)?),
+                };
+                let record = crate::subjects::record_of(&world, kind, namespace, name)?;
+                let mut status = crate::guard::status(record, generation);
+                crate::guard::tell(&mut status, &world, (kind, name), (now, generation), &names, problem);
+                Some(status)
+            }
+            Kind::ModelRelease => None,
         }
     }
 

@@ -164,7 +164,7 @@ fn verdict(verdict: GateVerdict) -> &'static str {
 }
 
 /// What keeps an object from counting, as a Ready condition; Ready stays True, since it was judged.
-fn problem<S>(object: &Object<S>) -> Option<(&'static str, String)> {
+pub(crate) fn problem<S>(object: &Object<S>) -> Option<(&'static str, String)> {
     object.problem().map(|p| match p {
         placet_gate::object::Problem::NotStamped(why) => (
             reasons::NOT_STAMPED,

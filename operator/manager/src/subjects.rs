@@ -24,7 +24,9 @@ fn current_digest(world: &World, namespace: &str, subject: &Subject) -> Option<S
         (SubjectKind::AISystem, _) => world.system(namespace, name)?.digest().to_owned(),
         (SubjectKind::ImpactAssessment, _) => world.assessment(namespace, name)?.digest().to_owned(),
         (SubjectKind::RiskAcceptance, _) => world.acceptance(namespace, name)?.digest().to_owned(),
-        (SubjectKind::ReleasePolicy, _) => crate::guard::digest(world, namespace, subject)?,
+        (SubjectKind::ReleasePolicy | SubjectKind::ApprovalRole | SubjectKind::TrustedSigner, _) => {
+            crate::guard::digest(world, namespace, subject)?
+        }
     };
     Some(digest).filter(|d| !d.is_empty())
 }
@@ -109,10 +111,12 @@ fn authors(world: &World, clock: &Clock, namespace: &str, subject: &Subject) -> 
             let standing = world.system(namespace, name).and_then(|s| s.standing());
             standing.map(|s| s.authors.clone()).unwrap_or_default()
         }
-        // Who edited a policy is told on the policy.
-        SubjectKind::ImpactAssessment | SubjectKind::RiskAcceptance | SubjectKind::ReleasePolicy => {
-            Vec::new()
-        }
+        // Who edited a policy, a role or a signer is told on it.
+        SubjectKind::ImpactAssessment
+        | SubjectKind::RiskAcceptance
+        | SubjectKind::ReleasePolicy
+        | SubjectKind::ApprovalRole
+        | SubjectKind::TrustedSigner => Vec::new(),
     }
 }
 
@@ -124,7 +128,9 @@ pub fn uid(world: &World, namespace: &str, subject: &Subject) -> Option<String> 
         SubjectKind::AISystem => &world.system(namespace, name)?.record.uid,
         SubjectKind::ImpactAssessment => &world.assessment(namespace, name)?.record.uid,
         SubjectKind::RiskAcceptance => &world.acceptance(namespace, name)?.record.uid,
-        SubjectKind::ReleasePolicy => &crate::guard::subject(world, name)?.record.uid,
+        SubjectKind::ReleasePolicy | SubjectKind::ApprovalRole | SubjectKind::TrustedSigner => {
+            &crate::guard::subject(world, subject.kind.kind(), name)?.0.uid
+        }
     };
     Some(uid.clone()).filter(|u| !u.is_empty())
 }

@@ -1,5 +1,6 @@
 //! `placet access`: who can approve in each role, and who could get round it, from RBAC.
 
+mod guard;
 mod questions;
 mod rbac;
 mod scan;
@@ -8,6 +9,8 @@ mod show;
 mod tests;
 
 use placet_api::Kind;
+use placet_api::guard::Loosening;
+use placet_api::releasepolicy::ReleasePolicySpec;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -59,12 +62,15 @@ pub fn run(cluster: &Cluster, args: &AccessArgs, namespace: Option<&str>) -> any
     };
     let (grants, dangling) = grants(&objects, &own);
     gathered.dangling = dangling;
-    let roles = roles(cluster, args.role.as_deref(), &mut gathered)?;
-    gathered.count_wildcards = count_wildcards(cluster, &mut gathered)?;
+    let all = roles(cluster, &mut gathered)?;
+    let found = or_note("ReleasePolicies", cluster.list(Kind::ReleasePolicy, ""), &mut gathered)?;
+    gathered.count_wildcards = count_wildcards(&found);
+    let policies = found.iter().filter_map(|p| guards(p, &all)).collect();
+    let roles = only(all, args.role.as_deref());
     gathered.beside = beside(cluster, &own, &mut gathered)?;
     let identity = (args.user.is_some() || !args.groups.is_empty())
         .then(|| Identity::new(args.user.as_deref(), &args.groups));
-    let report = scan(&Facts { roles, grants, own, namespace, identity });
+    let report = scan(&Facts { roles, policies, grants, own, namespace, identity });
     let said = match args.output {
         TableOrJson::Table => show::table(&report, &gathered, sys::width()),
         TableOrJson::Json => {
@@ -118,8 +124,8 @@ fn namespaced(
     Ok(out)
 }
 
-/// The approval roles; of one name, whether there is such a role or not.
-fn roles(cluster: &Cluster, only: Option<&str>, gathered: &mut Gathered) -> anyhow::Result<Vec<Role>> {
+/// The approval roles.
+fn roles(cluster: &Cluster, gathered: &mut Gathered) -> anyhow::Result<Vec<Role>> {
     let found = or_note("ApprovalRoles", cluster.list(Kind::ApprovalRole, ""), gathered)?;
     let mut roles: Vec<Role> = found
         .iter()
@@ -129,23 +135,42 @@ fn roles(cluster: &Cluster, only: Option<&str>, gathered: &mut Gathered) -> anyh
             Some(Role { name, exists: true, namespaced })
         })
         .collect();
-    if let Some(only) = only {
-        roles.retain(|r| r.name == only);
-        if roles.is_empty() {
-            roles.push(Role { name: only.to_owned(), exists: false, namespaced: false });
-        }
-    }
     roles.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(roles)
 }
 
-fn count_wildcards(cluster: &Cluster, gathered: &mut Gathered) -> anyhow::Result<Vec<String>> {
-    let policies = or_note("ReleasePolicies", cluster.list(Kind::ReleasePolicy, ""), gathered)?;
+/// Those of one name, whether there is such a role or not.
+fn only(mut roles: Vec<Role>, only: Option<&str>) -> Vec<Role> {
+    let Some(only) = only else { return roles };
+    roles.retain(|r| r.name == only);
+    if roles.is_empty() {
+        roles.push(Role { name: only.to_owned(), exists: false, namespaced: false });
+    }
+    roles
+}
+
+fn count_wildcards(policies: &[Value]) -> Vec<String> {
     let count = |p: &&Value| {
         p.pointer("/spec/separationOfDuties/wildcardGrants").and_then(Value::as_str) == Some("Count")
     };
     let name = |p: &Value| p.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned);
-    Ok(policies.iter().filter(count).filter_map(name).collect())
+    policies.iter().filter(count).filter_map(name).collect()
+}
+
+/// Who has a say in a policy.
+fn guards(policy: &Value, all: &[Role]) -> Option<guard::Policy> {
+    let name = policy.pointer("/metadata/name")?.as_str()?.to_owned();
+    let spec: ReleasePolicySpec = serde_json::from_value(policy.get("spec")?.clone()).ok()?;
+    let applies = spec.guard.as_ref().and_then(|g| g.loosening) == Some(Loosening::Apply);
+    let role = |name: String| {
+        let known = all.iter().find(|r| r.name == name).cloned();
+        known.unwrap_or(Role { name, exists: false, namespaced: false })
+    };
+    Some(guard::Policy {
+        name,
+        roles: placet_gate::guard::roles(&spec).into_iter().map(role).collect(),
+        applies,
+    })
 }
 
 /// Pods in the installation's namespace that are not of its `StatefulSet`.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use placet_api::keys::{GROUP, VERB_APPROVE};
 use serde::Serialize;
 
+use super::guard::{Guard, Policy, guard};
 use super::questions::{Hit, bypasses};
 use super::rbac::{Ask, Grant, Identity, Own, Subject};
 
@@ -24,6 +25,8 @@ pub struct Role {
 pub struct Facts<'a> {
     /// The roles to report on.
     pub roles: Vec<Role>,
+    /// The policies, and who has a say in them.
+    pub policies: Vec<Policy>,
     /// Every grant.
     pub grants: Vec<Grant>,
     /// The installation.
@@ -105,6 +108,8 @@ pub struct Report {
     pub everything: Vec<Holding>,
     /// The ways round.
     pub ways_round: Vec<WayRound>,
+    /// Who approves that something is loosened, and who could do without.
+    pub loosening: Guard,
 }
 
 impl Report {
@@ -178,7 +183,10 @@ pub fn scan(facts: &Facts<'_>) -> Report {
             WayRound { id: bypass.id, title: bypass.title, lets: bypass.lets, who: sorted(who.collect()) }
         })
         .collect();
-    Report { roles, everything: sorted(everything), ways_round }
+    let mut report =
+        Report { roles, everything: sorted(everything), ways_round, loosening: Guard::default() };
+    report.loosening = guard(&facts.policies, &report, |role| approvers(role, &grants, facts));
+    report
 }
 
 /// People's own grants first, then components, each by who.

@@ -103,6 +103,7 @@ pub fn table(report: &Report, gathered: &Gathered, width: usize) -> String {
         page.gap();
         page.line(0, &format!("nobody else could: {}", nobody.join("; ")));
     }
+    loosening(report, &mut page);
     components(report, &mut page);
     if !gathered.beside.is_empty() {
         page.gap();
@@ -112,6 +113,38 @@ pub fn table(report: &Report, gathered: &Gathered, width: usize) -> String {
         }
     }
     page.text
+}
+
+/// Who has a say when something is loosened, and who could do without.
+fn loosening(report: &Report, page: &mut Page) {
+    page.gap();
+    page.line(0, "WHO APPROVES THAT POLICIES, ROLES AND SIGNERS ARE LOOSENED");
+    if report.loosening.approvers.is_empty() {
+        page.line(2, "there is no policy: nobody is asked, and nothing is cleared");
+    }
+    for say in &report.loosening.approvers {
+        page.gap();
+        if say.roles.is_empty() {
+            page.line(0, &format!("policy {}: nobody is asked (guard.loosening: Apply)", say.policy));
+            continue;
+        }
+        let roles = say.roles.join(" or ");
+        page.line(0, &format!("policy {}: a holder of {roles}, other than who made the change", say.policy));
+        if say.who.is_empty() {
+            page.line(2, "nobody by name");
+        }
+        for holding in &say.who {
+            page.holding(2, holding);
+        }
+    }
+    page.gap();
+    page.line(0, "WHO COULD LOOSEN ALONE");
+    if report.loosening.alone.is_empty() {
+        page.line(2, "nobody by RBAC, once the first release was cleared");
+    }
+    for alone in &report.loosening.alone {
+        page.line(2, &format!("{}: {}", alone.subject, alone.by.join("; ")));
+    }
 }
 
 /// Wildcards cover every role, so that they are said once.

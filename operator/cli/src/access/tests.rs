@@ -60,7 +60,7 @@ fn report(grants: Vec<Grant>, namespaced: bool, namespace: Option<&str>, who: Op
     let roles = ["risk-officer", "executive"]
         .map(|name| Role { name: name.into(), exists: true, namespaced })
         .to_vec();
-    scan(&Facts { roles, grants, own: OWN, namespace, identity: who })
+    scan(&Facts { roles, policies: vec![], grants, own: OWN, namespace, identity: who })
 }
 
 /// Which ways round are open to somebody other than a component.
@@ -508,4 +508,63 @@ fn the_table_reads_and_names_do_not_forge_it() {
         assert!(text.contains(wanted), "{wanted:?} in\n{text}");
     }
     assert_eq!(text.lines().filter(|l| *l == "executive").count(), 1, "{text}");
+}
+
+#[test]
+fn who_approves_a_loosening_and_who_could_do_without() {
+    let edit = |kinds: &[&str]| rule(&["placet.dev"], kinds, &["update"], &[]);
+    let impersonate = rule(&[""], &["users"], &["impersonate"], &[]);
+    let objects = Objects {
+        cluster_roles: vec![
+            cluster_role("officers", &[approve(&["risk-officer"])]),
+            cluster_role("all", &[approve(&[])]),
+            cluster_role("editors", &[edit(&["releasepolicies"])]),
+            cluster_role("helpdesk", &[edit(&["trustedsigners"]), impersonate]),
+            cluster_role("root", &[rule(&["*"], &["*"], &["*"], &[])]),
+        ],
+        cluster_bindings: vec![
+            binding(None, "officers", &[user("erin"), user("zoe")]),
+            binding(None, "all", &[user("zoe")]),
+            binding(None, "editors", &[user("eve")]),
+            binding(None, "helpdesk", &[user("heidi")]),
+            binding(None, "root", &[user("root")]),
+        ],
+        ..Objects::default()
+    };
+    let policy = |name: &str, applies: bool| super::guard::Policy {
+        name: name.into(),
+        roles: vec![Role { name: "risk-officer".into(), exists: true, namespaced: false }],
+        applies,
+    };
+    let with = |policies: Vec<super::guard::Policy>| {
+        let grants = grants(&objects, &OWN).0;
+        scan(&Facts { roles: vec![], policies, grants, own: OWN, namespace: None, identity: None })
+    };
+    let alone = |report: &Report| -> Vec<(String, Vec<String>)> {
+        report.loosening.alone.iter().map(|a| (a.subject.to_string(), a.by.clone())).collect()
+    };
+    let report = with(vec![policy("high", false)]);
+    let says = &report.loosening.approvers[0];
+    assert_eq!(says.roles, ["risk-officer"]);
+    // zoe holds it by a wildcard as well, so that it does not count.
+    assert_eq!(says.who.iter().map(|h| h.subject.to_string()).collect::<Vec<_>>(), ["user erin"]);
+    let root = ("user root".to_owned(), vec!["may do everything".to_owned()]);
+    let heidi = (
+        "user heidi".to_owned(),
+        vec!["may edit policies, roles or signers, and could act as somebody else".to_owned()],
+    );
+    assert_eq!(alone(&report), [root.clone(), heidi.clone()]);
+    let report = with(vec![policy("high", false), policy("open", true)]);
+    assert!(report.loosening.approvers[1].roles.is_empty());
+    let eve = ("user eve".to_owned(), vec!["may edit policies, and open asks nobody".to_owned()]);
+    assert_eq!(alone(&report), [root, eve, heidi]);
+    let gathered = super::Gathered::default();
+    let text = super::show::table(&report, &gathered, 100);
+    for wanted in [
+        "\npolicy high: a holder of risk-officer, other than who made the change\n  user erin by",
+        "\npolicy open: nobody is asked (guard.loosening: Apply)\n",
+        "\nWHO COULD LOOSEN ALONE\n  user root: may do everything\n  user eve: may edit policies, and open asks nobody\n",
+    ] {
+        assert!(text.contains(wanted), "{wanted:?} in\n{text}");
+    }
 }

@@ -161,7 +161,7 @@ fn plain(selector: Option<&LabelSelector>) -> LabelSelector {
     selector
 }
 
-fn set<T: Ord + Clone>(list: &[T]) -> BTreeSet<T> {
+pub(super) fn set<T: Ord + Clone>(list: &[T]) -> BTreeSet<T> {
     list.iter().cloned().collect()
 }
 
@@ -174,19 +174,20 @@ fn warns(rule: &TestRule) -> bool {
 }
 
 /// What was found.
-struct Found(Vec<String>);
+#[derive(Default)]
+pub(super) struct Found(pub(super) Vec<String>);
 
 impl Found {
-    fn add(&mut self, field: &str, before: impl Display, after: impl Display) {
+    pub(super) fn add(&mut self, field: &str, before: impl Display, after: impl Display) {
         self.0.push(format!("{field}: {before} before, {after} now"));
     }
 
-    fn say(&mut self, text: String) {
+    pub(super) fn say(&mut self, text: String) {
         self.0.push(text);
     }
 
     /// A field of which no change is known to ask for more.
-    fn differs<T: PartialEq>(&mut self, field: &str, before: &T, after: &T) {
+    pub(super) fn differs<T: PartialEq>(&mut self, field: &str, before: &T, after: &T) {
         if before != after {
             self.0.push(format!("{field}: changed"));
         }

@@ -1,40 +1,46 @@
-//! Policies guard themselves: a change that loosens a policy is judged by the version that it replaces.
+//! Policies guard themselves: a change that loosens a policy is judged by the version that it replaces. A change of a role
+//! or of a signer that lets more in is judged by each policy in force that names a role of it.
 //!
 //! Pure: which version is in force is the log's memory ([`crate::world`]), and here is said in which ways another one
 //! loosens it, who has a say, and whether they have said it.
 
 mod loosens;
+mod others;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use placet_api::Kind;
-use placet_api::approval::{ApprovalDecision, ApprovalSpec, SubjectKind};
+use placet_api::approval::{ApprovalDecision, ApprovalSpec};
 use placet_api::guard::Loosening;
 use placet_api::releasepolicy::{Proof, ReleasePolicySpec, WildcardGrants};
+use placet_api::scalar::Name;
 
 use crate::digest::{self, DigestError};
-use crate::object::{Object, Standing};
+use crate::object::{Object, Record, Stamp, Standing};
 use crate::people::Person;
 use crate::policy;
 use crate::signature::Trust;
 use crate::time;
 
 pub use loosens::{adds, loosens};
+pub use others::Guarded;
 
 /// A policy as an object.
 pub type Policy = Arc<Object<ReleasePolicySpec>>;
 
-/// A change of a policy that has not taken effect.
+/// A change of a policy, a role or a signer that has not taken effect.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// Name of the policy.
+    /// Kind.
+    pub kind: Kind,
+    /// Name.
     pub name: String,
     /// The version in force; None if none was.
-    pub before: Option<Policy>,
+    pub before: Option<Record>,
     /// The version that is there; None if it was deleted.
-    pub after: Option<Policy>,
+    pub after: Option<Record>,
     /// In which ways it loosens.
     pub loosens: Vec<String>,
     /// What becomes of it.
@@ -53,15 +59,16 @@ pub enum Ruling {
 /// Why a change takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Because {
-    /// No release was judged before: the installation is being set up. Or no policy is in force at all.
+    /// The installation is being set up: no release was judged before or, for roles and signers, none was cleared. Or no
+    /// policy is in force at all.
     First,
     /// It loosens nothing.
     Tightens,
     /// Somebody entitled approved it.
     Approved,
-    /// The version in force says `guard.loosening: Apply`.
+    /// The version in force, or each policy that has a say, says `guard.loosening: Apply`.
     Unguarded,
-    /// The version in force can be approved by nobody: none of its roles ever existed.
+    /// Nobody could approve it: none of the roles that have a say ever existed.
     NobodyCould,
 }
 
@@ -106,15 +113,40 @@ pub fn roles(spec: &ReleasePolicySpec) -> BTreeSet<String> {
     }
 }
 
+/// Whether a policy's guard is off.
+fn unguarded(spec: &ReleasePolicySpec) -> bool {
+    spec.guard.as_ref().and_then(|g| g.loosening) == Some(Loosening::Apply)
+}
+
+/// Roles that a policy names anywhere.
+fn names(spec: &ReleasePolicySpec) -> BTreeSet<&str> {
+    let mut out: BTreeSet<&str> = spec.approvals.iter().map(|a| a.role.as_str()).collect();
+    let class = spec.classification.iter();
+    out.extend(class.flat_map(|c| [&c.approved_by].into_iter().chain(&c.lowered_by)).map(Name::as_str));
+    out.extend(spec.guard.iter().filter_map(|g| g.role.as_ref()).map(Name::as_str));
+    let authority = spec.acceptance_authority.iter().flatten();
+    let accept = authority.flat_map(|a| a.roles.iter().chain(a.consulted.iter().flatten()));
+    out.extend(accept.map(Name::as_str));
+    out
+}
+
+/// Policies that have a say in who approves in some roles: those that name one; if none does, all.
+pub fn concerned<'a>(
+    roles: &BTreeSet<String>,
+    policies: &[&'a ReleasePolicySpec],
+) -> Vec<&'a ReleasePolicySpec> {
+    let name_one = |p: &&&ReleasePolicySpec| names(p).iter().any(|r| roles.contains(*r));
+    let some: Vec<&ReleasePolicySpec> = policies.iter().filter(name_one).copied().collect();
+    if some.is_empty() { policies.to_vec() } else { some }
+}
+
 /// What rulings are made from beside the versions.
 #[derive(Debug)]
 pub struct Ground<'a> {
-    /// Whether the installation is being set up.
-    pub open: bool,
-    /// Policies in force, without the one that changes.
-    pub others: Vec<&'a ReleasePolicySpec>,
     /// Roles that exist, or once did.
     pub roles: &'a BTreeSet<String>,
+    /// Roles in which some key ever counted.
+    pub signed_in: &'a BTreeSet<String>,
     /// Approvals in the operator's namespace.
     pub approvals: Vec<&'a Arc<Object<ApprovalSpec>>>,
     /// What their signatures are held against.
@@ -123,6 +155,54 @@ pub struct Ground<'a> {
     pub now: Timestamp,
     /// Who deletes it, where that is known.
     pub deleter: Option<&'a Person>,
+}
+
+/// A change, and who has a say in it.
+#[derive(Debug)]
+pub struct Proposed<'a> {
+    /// Kind.
+    pub kind: Kind,
+    /// Name.
+    pub name: &'a str,
+    /// The version in force.
+    pub before: Option<&'a Record>,
+    /// The version that is there: stamped and understood.
+    pub after: Option<&'a Record>,
+    /// In which ways it loosens.
+    pub ways: &'a [String],
+    /// Whether the installation is being set up, or there is nothing to judge it by.
+    pub first: bool,
+    /// Since when an approval of it can have been given: a version that comes back is not approved by who approved it then.
+    pub since: Option<Timestamp>,
+    /// Policies that have a say. Of each list one policy's word is enough, and every list is asked.
+    pub judges: Vec<Vec<&'a ReleasePolicySpec>>,
+}
+
+impl<'a> Proposed<'a> {
+    /// A change of a policy: judged by the version in force; one that is new by any of the others.
+    pub fn policy(
+        name: &'a str,
+        (before, after): (Option<&'a Policy>, Option<&'a Policy>),
+        ways: &'a [String],
+        others: &[&'a ReleasePolicySpec],
+        open: bool,
+    ) -> Self {
+        let old = before.and_then(|p| p.spec.as_ref().ok());
+        // A policy that is new is approved by those who could approve a change of another.
+        let judges = vec![old.map_or_else(|| others.to_vec(), |old| vec![old])];
+        let first = open || (old.is_none() && others.is_empty());
+        let since = after.and_then(|p| Some(p.standing()?.changed_at));
+        let (before, after) = (before.map(|p| &p.record), after.map(|p| &p.record));
+        Self { kind: Kind::ReleasePolicy, name, before, after, ways, first, since, judges }
+    }
+
+    /// Whether nobody is asked, since who has a say said so.
+    fn unguarded(&self) -> bool {
+        let mut judges = self.judges.iter().flatten().peekable();
+        // A policy that is new is not let in by the others' carelessness.
+        let new_policy = self.kind == Kind::ReleasePolicy && self.before.is_none();
+        !new_policy && judges.peek().is_some() && judges.all(|p| unguarded(p))
+    }
 }
 
 /// In which ways a change loosens. The version in force, if there is one, is one that is understood.
@@ -139,62 +219,67 @@ pub fn ways(
     }
 }
 
-/// Rules on a change. `after` is one that counts: stamped and understood.
-pub fn rule(
-    name: &str,
-    before: Option<&Policy>,
-    after: Option<&Policy>,
-    on: &Ground<'_>,
-) -> (Vec<String>, Ruling) {
-    let spec = |p: Option<&Policy>| p.and_then(|p| p.spec.as_ref().ok().cloned());
-    let (old, new) = (spec(before), spec(after));
-    let ways = ways(old.as_ref(), new.as_ref(), &on.others);
-    if on.open || (old.is_none() && on.others.is_empty()) {
-        return (ways, Ruling::Takes(Because::First));
+/// Rules on a change.
+pub fn rule(change: &Proposed<'_>, on: &Ground<'_>) -> Ruling {
+    if change.first {
+        return Ruling::Takes(Because::First);
     }
-    if ways.is_empty() {
-        return (ways, Ruling::Takes(Because::Tightens));
+    if change.ways.is_empty() {
+        return Ruling::Takes(Because::Tightens);
     }
-    let applies =
-        |p: &ReleasePolicySpec| p.guard.as_ref().and_then(|g| g.loosening) == Some(Loosening::Apply);
-    if old.as_ref().is_some_and(applies) {
-        return (ways, Ruling::Takes(Because::Unguarded));
+    if change.unguarded() {
+        return Ruling::Takes(Because::Unguarded);
     }
-    // A policy that is new is approved by those who could approve a change of another.
-    let judges: Vec<&ReleasePolicySpec> = old.as_ref().map_or_else(|| on.others.clone(), |old| vec![old]);
-    let roles: BTreeSet<String> = judges.iter().flat_map(|p| self::roles(p)).collect();
-    if roles.is_disjoint(on.roles) {
-        return (ways, Ruling::Takes(Because::NobodyCould));
-    }
-    let digest = match (before, after) {
-        (_, Some(after)) => after.digest().to_owned(),
-        (Some(before), None) => deletion(Kind::ReleasePolicy, name, before.digest()).unwrap_or_default(),
+    let digest = match (change.before, change.after) {
+        (_, Some(after)) => digest_of(after).to_owned(),
+        (Some(before), None) => deletion(change.kind, change.name, digest_of(before)).unwrap_or_default(),
         (None, None) => String::new(),
     };
-    let since = before.and_then(|b| Some(b.standing()?.changed_at));
-    let asked = Asking {
-        name,
-        digest: &digest,
-        roles: &roles,
-        judges: &judges,
-        editors: editors(before, after, since, on.deleter),
-    };
-    match asked.approved(on) {
-        Ok(()) => (ways, Ruling::Takes(Because::Approved)),
-        Err(why_not) => (ways, Ruling::Waits(Asked { digest, roles, why_not })),
+    let editors = editors(change.before, change.after, on.deleter);
+    let everybody: BTreeSet<String> = change.judges.iter().flatten().flat_map(|p| self::roles(p)).collect();
+    let mut asked_somebody = false;
+    for judges in &change.judges {
+        let roles: BTreeSet<String> = judges.iter().flat_map(|p| self::roles(p)).collect();
+        let off = change.kind != Kind::ReleasePolicy && judges.iter().all(|p| unguarded(p));
+        if off || roles.is_disjoint(on.roles) {
+            continue;
+        }
+        asked_somebody = true;
+        let asking = Asking {
+            kind: change.kind,
+            name: change.name,
+            digest: &digest,
+            roles: &roles,
+            everybody: &everybody,
+            judges,
+            editors: &editors,
+            since: change.since,
+        };
+        if let Err(why_not) = asking.approved(on) {
+            return Ruling::Waits(Asked { digest, roles, why_not });
+        }
+    }
+    Ruling::Takes(if asked_somebody { Because::Approved } else { Because::NobodyCould })
+}
+
+/// The content digest of a version; empty if it has none.
+fn digest_of(version: &Record) -> &str {
+    version.digest.as_deref().unwrap_or_default()
+}
+
+fn standing_of(version: &Record) -> Option<&Standing> {
+    match &version.stamp {
+        Stamp::Valid(standing) => Some(standing),
+        Stamp::Invalid { .. } => None,
     }
 }
 
-/// Who changed a policy since the version in force: they do not approve the change.
-fn editors(
-    before: Option<&Policy>,
-    after: Option<&Policy>,
-    since: Option<Timestamp>,
-    deleter: Option<&Person>,
-) -> BTreeSet<Person> {
+/// Who changed an object since the version in force: they do not approve the change.
+fn editors(before: Option<&Record>, after: Option<&Record>, deleter: Option<&Person>) -> BTreeSet<Person> {
+    let since = before.and_then(|b| Some(standing_of(b)?.changed_at));
     let mut out: BTreeSet<Person> = deleter.into_iter().cloned().collect();
-    let Some(standing) = after.and_then(|a| a.standing()) else { return out };
-    let same_object = before.is_some_and(|b| after.is_some_and(|a| a.record.uid == b.record.uid));
+    let Some(standing) = after.and_then(standing_of) else { return out };
+    let same_object = before.is_some_and(|b| after.is_some_and(|a| a.uid == b.uid));
     match since.filter(|_| same_object && !standing.edits.is_empty()) {
         Some(since) => {
             out.extend(standing.edits.iter().filter(|(_, at)| *at > since).map(|(who, _)| who.clone()));
@@ -206,12 +291,16 @@ fn editors(
 
 /// What an approval of a change has to be.
 struct Asking<'a> {
+    kind: Kind,
     name: &'a str,
     digest: &'a str,
     roles: &'a BTreeSet<String>,
+    /// Roles that have a say elsewhere too: what is said in them is no mistake.
+    everybody: &'a BTreeSet<String>,
     /// Versions whose rules on people hold.
     judges: &'a [&'a ReleasePolicySpec],
-    editors: BTreeSet<Person>,
+    editors: &'a BTreeSet<Person>,
+    since: Option<Timestamp>,
 }
 
 impl Asking<'_> {
@@ -222,10 +311,14 @@ impl Asking<'_> {
         for approval in &on.approvals {
             let Ok(spec) = &approval.spec else { continue };
             let subject = &spec.subject;
-            let about = subject.kind == SubjectKind::ReleasePolicy
+            let about = subject.kind.kind() == self.kind
                 && subject.name.as_str() == self.name
                 && subject.digest.as_str() == self.digest;
             if !about || (!approval.live && spec.decision == ApprovalDecision::Approve) {
+                continue;
+            }
+            let role = spec.role.as_str();
+            if !self.roles.contains(role) && self.everybody.contains(role) {
                 continue;
             }
             let name = approval.name();
@@ -235,12 +328,11 @@ impl Asking<'_> {
                 }
                 (_, problem) => Err(problem.map(|p| p.to_string()).unwrap_or_default()),
             };
-            let decider =
-                decider.and_then(|decider| self.holds(&decider, spec.role.as_str()).map(|()| decider));
+            let decider = decider.and_then(|decider| self.holds(&decider, role).map(|()| decider));
             match (spec.decision, decider) {
                 (ApprovalDecision::Reject, Ok(_)) => rejects.push(name),
                 (ApprovalDecision::Reject, Err(_)) => {}
-                (ApprovalDecision::Approve, Ok(decider)) => match self.counts(spec, &decider, on.now) {
+                (ApprovalDecision::Approve, Ok(decider)) => match self.counts(spec, &decider, on) {
                     Ok(()) => {
                         approved = true;
                         answered.extend(spec.answers.iter().flatten().map(|n| n.as_str().to_owned()));
@@ -260,7 +352,7 @@ impl Asking<'_> {
     fn holds(&self, who: &Standing, role: &str) -> Result<(), String> {
         let person = &who.creator;
         if !self.roles.contains(role) {
-            return Err(format!("{role} has no say in this policy"));
+            return Err(format!("{role} has no say in this {}", said(self.kind)));
         }
         if who.holds_role != Some(true) {
             return Err(format!("{person} does not hold the role {role}"));
@@ -275,7 +367,7 @@ impl Asking<'_> {
     }
 
     /// Whether an approval by a holder of the role counts.
-    fn counts(&self, spec: &ApprovalSpec, who: &Standing, now: Timestamp) -> Result<(), String> {
+    fn counts(&self, spec: &ApprovalSpec, who: &Standing, on: &Ground<'_>) -> Result<(), String> {
         let person = &who.creator;
         if let Some(doubt) = who.doubtful_name {
             return Err(format!("the name of {person} {doubt}"));
@@ -298,7 +390,9 @@ impl Asking<'_> {
         if proof >= Some(Proof::Credential) && !who.credential {
             return Err(format!("{person}'s request named no credential"));
         }
-        if proof >= Some(Proof::Signed) && spec.signed.is_none() {
+        // The first key in a role cannot be vouched for by one.
+        let first_key = self.kind == Kind::TrustedSigner && !on.signed_in.contains(spec.role.as_str());
+        if proof >= Some(Proof::Signed) && spec.signed.is_none() && !first_key {
             return Err(format!("{person}'s approval carries no signature"));
         }
         let aliases = aliases(self.judges);
@@ -306,12 +400,24 @@ impl Asking<'_> {
         if self.editors.iter().any(|e| same(e) == same(person)) {
             return Err(format!("{person} made the change, and a second person is asked"));
         }
+        if self.since.is_some_and(|since| who.created_at < since) {
+            return Err("it was given before the change was made".to_owned());
+        }
         if let Some(expires) = &spec.expires_at
-            && time::date_time(expires).is_none_or(|ends| ends <= now)
+            && time::date_time(expires).is_none_or(|ends| ends <= on.now)
         {
             return Err(format!("it ended {expires}"));
         }
         Ok(())
+    }
+}
+
+/// A kind, in a word.
+pub fn said(kind: Kind) -> &'static str {
+    match kind {
+        Kind::ApprovalRole => "role",
+        Kind::TrustedSigner => "signer",
+        _ => "policy",
     }
 }
 

@@ -4,17 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use placet_api::approval::{ApprovalSpec, SubjectKind};
+use placet_api::Kind;
+use placet_api::approval::ApprovalSpec;
+use placet_api::approvalrole::ApprovalRoleSpec;
 use placet_api::releasepolicy::ReleasePolicySpec;
+use placet_api::trustedsigner::TrustedSignerSpec;
 
 use super::World;
-use crate::guard::{self, Change, Ground, Policy, Ruling};
+use super::guarded::Versions;
+use crate::guard::{self, Change, Ground, Policy, Proposed, Ruling};
 use crate::object::{Object, Record};
 use crate::people::Person;
 use crate::policy::PolicySet;
 use crate::signature::Trust;
 
-/// What the log says of policies. Empty where there is no log: then what is there is in force.
+/// What the log says of policies, roles and signers. Empty where there is no log: then what is there is in force.
 #[derive(Debug, Default)]
 pub(super) struct InForce {
     /// The namespace in which approvals of policies count, where changes are guarded at all.
@@ -24,15 +28,23 @@ pub(super) struct InForce {
     versions: BTreeMap<String, Policy>,
     /// Roles that exist, or once did.
     pub(super) roles: BTreeSet<String>,
+    /// Whether a release was ever cleared.
+    pub(super) cleared: bool,
+    pub(super) role_versions: Versions<ApprovalRoleSpec>,
+    pub(super) signers: Versions<TrustedSignerSpec>,
+    /// Roles in which some key ever counted.
+    pub(super) signed_in: BTreeSet<String>,
 }
 
 impl World {
     /// From now on a change that loosens a policy takes effect only when somebody entitled approved it in this namespace.
-    /// `open`: no release was judged yet, so that policies take effect as they come.
+    /// `open`: no release was judged yet, so that policies take effect as they come. Roles and signers do until
+    /// [`World::closes`].
     pub fn guard(&mut self, namespace: &str, open: bool) {
         self.in_force.namespace = Some(namespace.to_owned());
         self.in_force.open = open;
         self.policies_changed();
+        self.roles_changed();
     }
 
     /// Whether the installation is being set up.
@@ -55,18 +67,41 @@ impl World {
         self.in_force.namespace.as_deref()
     }
 
-    /// The log says that this version of a policy took effect.
+    /// The log says that this version of a policy, a role or a signer took effect.
     pub fn took_effect(&mut self, record: Record) {
         let name = record.name.clone();
-        self.policies.remember((String::new(), name.clone()), record.clone());
-        self.in_force.versions.insert(name, Arc::new(Object::new(record, false)));
-        self.policies_changed();
+        match record.kind {
+            Kind::ReleasePolicy => {
+                self.policies.remember((String::new(), name.clone()), record.clone());
+                self.in_force.versions.insert(name, Arc::new(Object::new(record, false)));
+                self.policies_changed();
+            }
+            Kind::ApprovalRole => {
+                self.in_force.role_versions.took_effect(record);
+                self.roles_changed();
+            }
+            Kind::TrustedSigner => {
+                self.was_in_force(&record);
+                self.in_force.signers.took_effect(record);
+            }
+            _ => {}
+        }
     }
 
-    /// The log says that the deletion of a policy took effect.
-    pub fn ended(&mut self, name: &str) {
-        self.in_force.versions.remove(name);
-        self.policies_changed();
+    /// The log says that the deletion of one took effect.
+    pub fn ended(&mut self, kind: Kind, name: &str) {
+        match kind {
+            Kind::ReleasePolicy => {
+                self.in_force.versions.remove(name);
+                self.policies_changed();
+            }
+            Kind::ApprovalRole => {
+                self.in_force.role_versions.ended(name);
+                self.roles_changed();
+            }
+            Kind::TrustedSigner => self.in_force.signers.ended(name),
+            _ => {}
+        }
     }
 
     /// The log says that there was such a role.
@@ -120,10 +155,31 @@ impl World {
         out.into_values().collect()
     }
 
-    /// What has not taken effect of a policy: the change from the version in force to the one that is there. `deleter`: who
-    /// asks for its deletion, which is then judged as if it were done.
-    pub fn change(&self, name: &str, now: Timestamp, deletion: Option<&Person>) -> Option<Change> {
-        let namespace = self.in_force.namespace.as_deref()?;
+    /// What has not taken effect of a policy, a role or a signer: the change from the version in force to the one that is
+    /// there. `deletion`: who asks for its deletion, which is then judged as if it were done.
+    pub fn change(
+        &self,
+        kind: Kind,
+        name: &str,
+        now: Timestamp,
+        deletion: Option<&Person>,
+    ) -> Option<Change> {
+        match kind {
+            Kind::ReleasePolicy => self.change_of_policy(name, now, deletion),
+            Kind::ApprovalRole => {
+                let live = self.role(name).filter(|_| deletion.is_none());
+                self.change_of(kind, name, &self.in_force.role_versions, live, now)
+            }
+            Kind::TrustedSigner => {
+                let live = self.signer(name).filter(|_| deletion.is_none());
+                self.change_of(kind, name, &self.in_force.signers, live, now)
+            }
+            _ => None,
+        }
+    }
+
+    fn change_of_policy(&self, name: &str, now: Timestamp, deletion: Option<&Person>) -> Option<Change> {
+        self.in_force.namespace.as_deref()?;
         let before = self.in_force.versions.get(name);
         let live = self.policies.live.get(&(String::new(), name.to_owned()));
         let after = live.filter(|_| deletion.is_none());
@@ -141,25 +197,41 @@ impl World {
             .filter(|p| p.name() != name)
             .filter_map(|p| p.spec.as_ref().ok())
             .collect();
-        let approvals: Vec<_> = self.approvals_of_policy(namespace, name).collect();
+        let spec = |p: Option<&'_ Policy>| p.and_then(|p| p.spec.as_ref().ok().cloned());
+        let ways = guard::ways(spec(before).as_ref(), spec(after).as_ref(), &others);
+        let proposed = Proposed::policy(name, (before, after), &ways, &others, self.in_force.open);
+        let ruling = self.ruling(&proposed, now, deletion)?;
+        let record = |p: Option<&Policy>| p.map(|p| p.record.clone());
+        let (before, after) = (record(before), record(after));
+        Some(Change {
+            kind: Kind::ReleasePolicy,
+            name: name.to_owned(),
+            before,
+            after,
+            loosens: ways,
+            ruling,
+        })
+    }
+
+    /// What becomes of a change.
+    pub(super) fn ruling(
+        &self,
+        change: &Proposed<'_>,
+        now: Timestamp,
+        deleter: Option<&Person>,
+    ) -> Option<Ruling> {
+        let namespace = self.in_force.namespace.as_deref()?;
+        let approvals: Vec<_> = self.approvals_of(change.kind, namespace, change.name).collect();
         let (signers, remembered) = self.trust(approvals.iter().map(|a| &a.record));
         let ground = Ground {
-            open: self.in_force.open,
-            others,
             roles: &self.in_force.roles,
+            signed_in: &self.in_force.signed_in,
             approvals,
             trust: Trust { signers: &signers, remembered: &remembered },
             now,
-            deleter: deletion,
+            deleter,
         };
-        let (loosens, ruling) = guard::rule(name, before, after, &ground);
-        Some(Change {
-            name: name.to_owned(),
-            before: before.cloned(),
-            after: after.cloned(),
-            loosens,
-            ruling,
-        })
+        Some(guard::rule(change, &ground))
     }
 
     /// The digest by which the deletion of a policy is approved; None if none is in force.
@@ -168,31 +240,39 @@ impl World {
         guard::deletion(placet_api::Kind::ReleasePolicy, name, version.digest()).ok()
     }
 
-    /// Approvals of versions of a policy in a namespace.
-    pub fn approvals_of_policy<'a>(
+    /// Approvals of versions of a policy, a role or a signer in a namespace.
+    pub fn approvals_of<'a>(
         &'a self,
+        kind: Kind,
         namespace: &'a str,
         name: &'a str,
     ) -> impl Iterator<Item = &'a Arc<Object<ApprovalSpec>>> {
         self.approvals.in_namespace(namespace).filter(move |a| {
             let subject = a.spec.as_ref().map(|s| &s.subject);
-            subject.is_ok_and(|s| s.kind == SubjectKind::ReleasePolicy && s.name.as_str() == name)
+            subject.is_ok_and(|s| s.kind.kind() == kind && s.name.as_str() == name)
         })
     }
 
-    /// Names of policies of which the version in force is not the one that is there.
-    pub fn unsettled_policies(&self) -> Vec<String> {
-        let live = self.policies.live.keys().map(|(_, name)| name);
-        let mut names: BTreeSet<&String> = live.chain(self.in_force.versions.keys()).collect();
-        names.retain(|name| {
-            let now = self.policies.live.get(&(String::new(), (*name).clone())).map(|p| p.digest());
-            self.in_force.versions.get(*name).map(|p| p.digest()) != now
-        });
-        names.into_iter().cloned().collect()
+    /// Names of the policies, roles or signers of which the version in force is not the one that is there.
+    pub fn unsettled_of(&self, kind: Kind) -> Vec<String> {
+        match kind {
+            Kind::ApprovalRole => self.in_force.role_versions.unsettled(&self.roles.live),
+            Kind::TrustedSigner => self.in_force.signers.unsettled(&self.signers.live),
+            Kind::ReleasePolicy => {
+                let live = self.policies.live.keys().map(|(_, name)| name);
+                let mut names: BTreeSet<&String> = live.chain(self.in_force.versions.keys()).collect();
+                names.retain(|name| {
+                    let now = self.policies.live.get(&(String::new(), (*name).clone())).map(|p| p.digest());
+                    self.in_force.versions.get(*name).map(|p| p.digest()) != now
+                });
+                names.into_iter().cloned().collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
-    /// Whether a change of this kind waits.
-    pub fn waits(&self, name: &str, now: Timestamp) -> Option<Change> {
-        self.change(name, now, None).filter(|c| matches!(c.ruling, Ruling::Waits(_)))
+    /// The change of this one, if it waits.
+    pub fn waits(&self, kind: Kind, name: &str, now: Timestamp) -> Option<Change> {
+        self.change(kind, name, now, None).filter(|c| matches!(c.ruling, Ruling::Waits(_)))
     }
 }

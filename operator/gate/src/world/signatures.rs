@@ -1,6 +1,6 @@
 //! What a world knows of signatures: those behind them, and what the log remembers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -26,7 +26,7 @@ impl World {
         self.signatures.deleted(key, at);
     }
 
-    /// Each TrustedSigner of the keys that signed these objects, and what the log remembers of their signatures.
+    /// Each TrustedSigner of the keys that signed these objects, live where it stands behind them, and what the log remembers of their signatures.
     pub fn trust<'a>(
         &self,
         records: impl IntoIterator<Item = &'a Record>,
@@ -44,8 +44,6 @@ impl World {
         for key in &keys {
             remembered.deleted.extend(self.signatures.deleted.get(*key).map(|at| ((*key).to_owned(), *at)));
         }
-        let all = self.signers.live.values().chain(self.signers.gone.values().flat_map(BTreeMap::values));
-        let signers = all.filter(|s| s.record.key().is_some_and(|k| keys.contains(k))).cloned().collect();
-        (signers, remembered)
+        (self.signers_of(&keys), remembered)
     }
 }

@@ -43,6 +43,9 @@ impl Snapshot {
         for policy in self.policies.iter().filter(|p| !p.live) {
             let _ = writeln!(text, "in force {}", policy.id);
         }
+        for signer in self.signers.iter().filter(|s| s.live) {
+            let _ = writeln!(text, "stands behind {}", signer.id);
+        }
         if let Some(at) = self.first_use {
             let _ = writeln!(text, "first use {at}");
         }

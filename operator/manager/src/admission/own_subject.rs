@@ -76,7 +76,7 @@ fn unanswered(subject: &Subject, why: &str) -> Answer {
 
 async fn live(a: &Admission, namespace: &str, subject: &Subject) -> anyhow::Result<Live> {
     let name = subject.name.as_str();
-    let kind = kind_of(subject.kind);
+    let kind = subject.kind.kind();
     if let Some(deleted) = crate::guard::deletion(&a.state.world(), subject) {
         return Ok(deleted);
     }
@@ -100,16 +100,6 @@ async fn live(a: &Admission, namespace: &str, subject: &Subject) -> anyhow::Resu
         _ => {}
     }
     Ok(out)
-}
-
-fn kind_of(kind: SubjectKind) -> Kind {
-    match kind {
-        SubjectKind::ModelRelease => Kind::ModelRelease,
-        SubjectKind::AISystem => Kind::AISystem,
-        SubjectKind::ImpactAssessment => Kind::ImpactAssessment,
-        SubjectKind::RiskAcceptance => Kind::RiskAcceptance,
-        SubjectKind::ReleasePolicy => Kind::ReleasePolicy,
-    }
 }
 
 /// An object as it is read; None if it is not there, or on its way out.
@@ -241,7 +231,7 @@ fn may_fill(
 }
 
 fn refusal(namespace: &str, subject: &Subject, role: &str, why: &str) -> Answer {
-    let kind = kind_of(subject.kind).short();
+    let kind = subject.kind.kind().short();
     let covers = match (subject.kind, subject.covers) {
         (SubjectKind::ModelRelease, _) | (_, Covers::Content) => String::new(),
         (_, covers) => format!(" --covers {covers}"),

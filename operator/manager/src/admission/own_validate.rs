@@ -265,6 +265,13 @@ fn approval(
     live: &Live,
 ) -> Result<Vec<String>, String> {
     let spec: ApprovalSpec = serde_json::from_value(spec.clone()).map_err(|e| format!("spec: {e}"))?;
+    if !world.has_role(&spec.role) && world.role(&spec.role).is_some() {
+        return Err(format!(
+            "spec.role: wanted an ApprovalRole that is in force, found {0}, which a second person has not approved yet: \
+             placet why approle/{0}",
+            spec.role
+        ));
+    }
     if !world.has_role(&spec.role) {
         return Err(format!(
             "spec.role: wanted an ApprovalRole that exists, found {}; see kubectl get approvalroles",
