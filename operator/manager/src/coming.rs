@@ -46,9 +46,9 @@ impl Coming {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A version of an object that stops something was recorded, and is about to be let through.
-    pub fn admitted(&self, object: &Value) {
-        let Ok((kind, Some(namespace), name)) = place_of(object) else { return };
+    /// A version of an object was recorded, and is about to be let through; it is waited for if it can only stop something.
+    pub fn admitted(&self, object: &Value, stops: bool) {
+        let (Ok((kind, Some(namespace), name)), true) = (place_of(object), stops) else { return };
         let subject = |field: &str| object.pointer(&format!("/spec/subject/{field}")).and_then(Value::as_str);
         let release = match kind {
             Kind::ModelRelease => Some(name.clone()),
@@ -132,7 +132,7 @@ mod tests {
     async fn a_reject_is_waited_for_until_a_store_shows_it_or_it_cannot_come_any_more() {
         let coming = Coming::default();
         let no = reject("no", "ModelRelease", "v1");
-        coming.admitted(&no);
+        coming.admitted(&no, true);
         assert_eq!(coming.about("credit", "v1"), ["approvals/no"]);
         assert!(coming.about("credit", "v2").is_empty() && coming.about("credi", "v1").is_empty());
         // An earlier object of this name is not it.
@@ -143,7 +143,7 @@ mod tests {
         coming.shown(Kind::Approval, "credit", "no", &no);
         assert!(coming.about("credit", "v1").is_empty() && coming.forget().is_empty());
 
-        coming.admitted(&reject("never", "ModelRelease", "v1"));
+        coming.admitted(&reject("never", "ModelRelease", "v1"), true);
         tokio::time::advance(WAIT - Duration::from_secs(1)).await;
         assert_eq!(coming.about("credit", "v1"), ["approvals/never"]);
         assert!(coming.forget().is_empty());
@@ -156,11 +156,11 @@ mod tests {
     #[test]
     fn what_is_about_a_system_concerns_every_release_and_a_withdrawal_its_own() {
         let coming = Coming::default();
-        coming.admitted(&reject("no", "AISystem", "scoring"));
+        coming.admitted(&reject("no", "AISystem", "scoring"), true);
         let mut release = reject("v1", "", "");
         release["kind"] = "ModelRelease".into();
         release["metadata"]["generation"] = 2.into();
-        coming.admitted(&release);
+        coming.admitted(&release, true);
         assert_eq!(coming.about("credit", "v1").len(), 2);
         assert_eq!(coming.about("credit", "v2"), ["approvals/no"]);
         let mut before = release.clone();

@@ -62,7 +62,7 @@ async fn what_was_let_through_to_stop_a_release_makes_it_unknown_at_once_and_for
         "metadata": {"name": "no", "namespace": "credit", "uid": "u", "generation": 1},
         "spec": {"decision": "Reject", "subject": {"kind": "ModelRelease", "name": "v1"}},
     });
-    state.coming.admitted(&reject);
+    state.coming.admitted(&reject, true);
     let held = state.decided("credit", "v1");
     assert_eq!(held.snapshot.not_ready, ["approvals/no"]);
     assert_eq!(state.snapshot("credit", "v1").not_ready, ["approvals/no"]);

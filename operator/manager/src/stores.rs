@@ -124,13 +124,13 @@ async fn forget_coming(state: Arc<State>, queue: Arc<Queue>, shutdown: Shutdown)
         }
         for (namespace, release) in state.coming.forget() {
             tracing::info!(namespace, release, "what was let through to stop a release never came to be");
-            queue.push(match release {
-                Some(release) => vec![Work::Release(namespace, release)],
-                None => {
-                    let all = state.world().releases_touched(Kind::AISystem, Some(&namespace));
-                    all.into_iter().map(|(namespace, name)| Work::Release(namespace, name)).collect()
-                }
-            });
+            let work: Vec<Work> = if let Some(release) = release {
+                vec![Work::Release(namespace, release)]
+            } else {
+                let all = state.world().releases_touched(Kind::AISystem, Some(&namespace));
+                all.into_iter().map(|(namespace, name)| Work::Release(namespace, name)).collect()
+            };
+            queue.push(work);
         }
     }
 }

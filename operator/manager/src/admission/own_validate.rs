@@ -116,9 +116,7 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     people.extend(others.iter().map(|(field, user)| (*field, user.as_str())));
     match a.ledger.object_of(now, op, &record, &people, before.as_ref()).await {
         Ok(appended) => {
-            if stops {
-                a.state.coming.admitted(object);
-            }
+            a.state.coming.admitted(object, stops);
             a.state.learn(names);
             super::signed::seen(a, &record, now);
             answer.audit.insert("record", appended.index.to_string());
