@@ -36,6 +36,8 @@ pub mod unseen;
 #[cfg(test)]
 mod basis_tests;
 #[cfg(test)]
+mod many_tests;
+#[cfg(test)]
 mod network_tests;
 #[cfg(test)]
 mod replica_tests;

@@ -152,6 +152,8 @@ pub(crate) struct Site {
     heads: Arc<MemoryHeads>,
     /// Whether policies guard themselves, by approvals in [`NS`].
     pub(crate) guarded: bool,
+    /// Bytes of a segment of the log; an object takes a quarter of that at most.
+    pub(crate) segment_bytes: u64,
     volume: tempfile::TempDir,
 }
 
@@ -164,6 +166,7 @@ impl Site {
             faults: Arc::default(),
             heads: Arc::default(),
             guarded: false,
+            segment_bytes: 1 << 20,
             volume: tempfile::tempdir().unwrap(),
         }
     }
@@ -179,7 +182,7 @@ impl Site {
         let now = (self.hands.wall(), self.hands.monotonic());
         clock.record_date(now.0, now, now);
         let mut config = Config::new(self.volume.path(), "placet.dev/test", CLUSTER);
-        (config.segment_bytes, config.reserve_bytes) = (1 << 20, 1);
+        (config.segment_bytes, config.reserve_bytes) = (self.segment_bytes, 1);
         let (mut memory, mut seen) = (Memory::default(), Seen::default());
         let deletions = Deletions::default();
         let disk = Arc::new(Disk(DirFs::new(self.volume.path()), Arc::clone(&self.faults)));

@@ -166,4 +166,7 @@ pub fn used_up(namespace: &str) -> Answer {
 }
 
 #[cfg(test)]
+#[path = "own_inputs_tests.rs"]
+mod own_inputs;
+#[cfg(test)]
 mod tests;
