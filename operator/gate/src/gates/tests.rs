@@ -200,10 +200,12 @@ fn relevant<'a>(
         .collect();
     // Whoever wrote or develops the release does not say which of its results are wrong.
     let authors = super::approvals::authors(cx.snapshot);
-    let superseded = |report: &Object<TestReportSpec>, type_: TestType| {
+    // What was found on one dataset is not shown to be wrong by another.
+    let superseded = |report: &Object<TestReportSpec>, about: &TestReportSpec| {
         all.iter().any(|(by, spec)| {
             by.name() != report.name()
-                && spec.type_ == type_
+                && spec.type_ == about.type_
+                && spec.dataset == about.dataset
                 && spec
                     .supersedes
                     .as_ref()
@@ -215,7 +217,7 @@ fn relevant<'a>(
                 })
         })
     };
-    all.iter().copied().filter(|(r, s)| !superseded(r, s.type_)).collect()
+    all.iter().copied().filter(|(r, s)| !superseded(r, s)).collect()
 }
 
 /// Whether a person made any of the reports that a report supersedes: then superseding does not count.
@@ -274,7 +276,10 @@ fn judge_dataset(
             "one result for an artefact, a dataset and a test",
             format!("{} differ", names.join(" and ")),
             "a person who made none of them",
-            cx.command("test again and apply a TestReport that names the wrong ones in spec.supersedes with a reason"),
+            cx.command(
+                "test again and apply a TestReport that names the wrong ones in spec.supersedes with a reason: kubectl apply -f \
+                 REPORT.yaml",
+            ),
         )
         .about(names.iter().copied());
         return (false, true);
@@ -347,10 +352,10 @@ fn outcome_fits(
             ),
             format!("{} says {:?}", report.name(), spec.positive_means.unwrap_or(wanted)),
             "a person who did not make it, or the system owner",
-            cx.command(
+            cx.command(&format!(
                 "if it was typed wrongly, apply a TestReport with the right one that names it in spec.supersedes; if the \
-                 system is described wrongly, set spec.evaluation.positiveMeans and have it approved",
-            ),
+                 system is described wrongly, set spec.evaluation.positiveMeans, and have it approved: kubectl edit ais/{system}"
+            )),
         )
         .about([report.name(), report.digest()]);
         return false;
@@ -418,7 +423,7 @@ fn stale(
         format!("{}; a result of at most {days} days", wanted_text(test)),
         format!("{} is of {}", report.name(), start.strftime("%Y-%m-%d")),
         "data scientist",
-        cx.command("test again and apply a new TestReport"),
+        cx.command("test again and apply a new TestReport: kubectl apply -f REPORT.yaml"),
     )
     .about([report.name().to_owned(), start.to_string(), days.to_string()]);
     true
