@@ -8,6 +8,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use placet_api::approvalrole::RoleScope;
 use placet_api::{Kind, keys};
+use placet_gate::world::World;
 
 use crate::admission::review::UserInfo;
 use crate::state::State;
@@ -18,9 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// Members of it may do everything, whatever RBAC says.
 const MASTERS: &str = "system:masters";
 
-/// Whether somebody holds an approval role: the verb `approve` on `approvalroles.placet.dev/<role>`, asked cluster-wide,
-/// so that a tenant's wildcard in their own namespace grants nothing, unless the role's scope is Namespace. And whether
-/// they hold it only as they would hold any other: the same is allowed for a name that no role bears.
+/// Where it is asked who holds a role, of a decision in this namespace: cluster-wide (None), so that a tenant's wildcard in
+/// their own namespace grants nothing, unless the role's scope is Namespace.
+pub fn asked_in(world: &World, role: &str, namespace: &str) -> Option<String> {
+    let scope = world.role_in_force(role).and_then(|r| r.spec.as_ref().ok()?.scope);
+    (scope == Some(RoleScope::Namespace)).then(|| namespace.to_owned())
+}
+
+/// Whether somebody holds an approval role: the verb `approve` on `approvalroles.placet.dev/<role>`, asked where
+/// [`asked_in`] says. And whether they hold it only as they would hold any other: the same is allowed for a name that no role bears.
 ///
 /// # Errors
 /// The API server did not answer.
@@ -29,10 +36,8 @@ pub async fn holds_role(
     state: &State,
     user: &UserInfo,
     role: &str,
-    namespace: &str,
+    namespace: Option<String>,
 ) -> anyhow::Result<(bool, bool)> {
-    let scope = state.world().role_in_force(role).and_then(|r| r.spec.as_ref().ok()?.scope);
-    let namespace = (scope == Some(RoleScope::Namespace)).then(|| namespace.to_owned());
     let nobodys = nobodys_role(state)?;
     let ask =
         |name| allowed(client, user, keys::VERB_APPROVE, "approvalroles", Some(name), namespace.clone());

@@ -130,11 +130,10 @@ impl Memory {
             Payload::HoldLifted(body) if body.decision.is_some() => {
                 if let (Some(release), Some(content)) = (&body.release, body.pod_content) {
                     self.used(&body.namespace, release, record.time.wall);
-                    if let Some(owner) = &body.owner_uid {
-                        let pod = (release.clone(), content.to_string());
-                        let admitted = self.admitted.entry(owner.clone()).or_default();
-                        admitted.admit(Some(pod), body.replicas.unwrap_or(1), record.time.wall);
-                    }
+                    let owner = body.owner_uid.as_ref().unwrap_or(&body.uid);
+                    let pod = (release.clone(), content.to_string());
+                    let admitted = self.admitted.entry(owner.clone()).or_default();
+                    admitted.admit(Some(pod), body.replicas.unwrap_or(1), record.time.wall);
                 }
             }
             _ => {}

@@ -51,7 +51,8 @@ struct Question {
     user: String,
     groups: Vec<String>,
     role: String,
-    namespace: String,
+    /// Where it is asked; None: cluster-wide.
+    namespace: Option<String>,
     /// Whether they held it by a wildcard only.
     wildcard: bool,
 }
@@ -169,8 +170,8 @@ impl RoleKeeper {
             let question = Question {
                 user: user.clone(),
                 groups: standing.groups.clone(),
+                namespace: access::asked_in(&world, &role, &namespace),
                 role,
-                namespace: namespace.clone(),
                 wildcard: standing.by_wildcard,
             };
             wanted.entry(question).or_default().push((record.kind, namespace, record.name.clone()));
@@ -226,7 +227,7 @@ async fn ask(state: &State, client: &Client, question: &Question) -> anyhow::Res
     let groups = question.groups.iter().cloned().chain([EVERYBODY.to_owned()]).collect();
     let user = UserInfo { username: question.user.clone(), groups: Some(groups), ..UserInfo::default() };
     let (holds, by_wildcard) =
-        access::holds_role(client, state, &user, &question.role, &question.namespace).await?;
+        access::holds_role(client, state, &user, &question.role, question.namespace.clone()).await?;
     Ok(holds && (!by_wildcard || question.wildcard))
 }
 

@@ -60,6 +60,8 @@ async fn who_has_lost_the_role_counts_no_more_until_they_hold_it_again() {
     let now: Holders = Arc::new(Mutex::new(Some(holders(&BOTH))));
     let (mut keeper, asked) = keeper(&bed, &now);
     assert_eq!(keeper.round().await, EVERY);
+    // Of a role of the cluster once, in however many namespaces somebody approved.
+    assert!(keeper.wanted().keys().all(|question| question.namespace.is_none()));
     bed.turns(2).await;
     assert_eq!(bed.cleared(), "True");
     let groups = asked.lock().unwrap()[0].body["spec"]["groups"].clone();

@@ -113,16 +113,21 @@ pub struct Workloads {
 }
 
 impl Workloads {
-    /// Pods of an owner that exist and are not ending, and those among them that are held.
+    /// Pods of an owner that exist and are not ending, and those among them that are held. A pod that was admitted by itself
+    /// takes its own place.
     pub fn live_pods(&self, namespace: &str, owner: &str) -> (i64, i64) {
-        let of_owner = self.of(namespace).filter(|p| p.live && p.owner.as_deref() == Some(owner));
+        let of_owner =
+            self.of(namespace).filter(|p| p.live && (p.owner.as_deref() == Some(owner) || p.uid == owner));
         of_owner.fold((0, 0), |(live, held), pod| (live + 1, held + i64::from(pod.held)))
     }
 
     /// Pods of a release that run and that nobody controls for whom something was admitted. A pod whose labels are changed is
-    /// let go by its owner, which makes another in its place: it goes on counting as that owner's.
+    /// let go by its owner, which makes another in its place: it goes on counting as that owner's. One that was admitted by
+    /// itself never had an owner, and takes nobody's place.
     pub fn strays(&self, namespace: &str, release: &str) -> i64 {
-        let known = |pod: &Pod| pod.owner.as_ref().is_some_and(|owner| self.admitted.contains_key(owner));
+        let known = |pod: &Pod| {
+            pod.owner.iter().chain([&pod.uid]).any(|admitted| self.admitted.contains_key(admitted))
+        };
         let of_release = self.of(namespace).filter(|p| p.release.as_deref() == Some(release));
         let strays = of_release.filter(|p| p.live && !p.held && !known(p)).count();
         i64::try_from(strays).unwrap_or(i64::MAX)
@@ -157,7 +162,8 @@ impl Workloads {
     /// owner yet. To be called with all stores live only. How many were forgotten.
     pub fn forget(&mut self, since: Timestamp) -> usize {
         let before = self.admitted.len();
-        let with_pods: HashSet<&str> = self.pods.values().filter_map(|p| p.owner.as_deref()).collect();
+        let with_pods: HashSet<&str> =
+            self.pods.values().flat_map(|p| p.owner.iter().chain([&p.uid])).map(String::as_str).collect();
         let parents = &self.parents;
         self.admitted.retain(|uid, admitted| {
             admitted.last >= since || parents.knows(uid) || with_pods.contains(uid.as_str())

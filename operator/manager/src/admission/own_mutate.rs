@@ -150,7 +150,9 @@ async fn record(
     stamp: &StampText,
     now: jiff::Timestamp,
 ) -> Result<u64, Answer> {
-    if !blocks(spec, request.old())
+    let user = &request.user_info.username;
+    let exempt = own_reject::exempt(a, request, stamp).map_err(Answer::forbid)?;
+    if !(exempt && a.state.coming.may_stamp(user))
         && a.ledger.effective(place.namespace.unwrap_or_default(), now) == Repeat::Exhausted
     {
         return Err(super::used_up(place.namespace.unwrap_or_default()));
@@ -249,9 +251,9 @@ async fn role(
 ) -> Result<(), Answer> {
     let name = spec.get("role").and_then(Value::as_str).unwrap_or_default();
     let user = signer.unwrap_or(&request.user_info);
-    let (allowed, wildcard) = crate::access::holds_role(&a.client, &a.state, user, name, &request.namespace)
-        .await
-        .map_err(|error| {
+    let asked_in = crate::access::asked_in(&a.state.world(), name, &request.namespace);
+    let (allowed, wildcard) =
+        crate::access::holds_role(&a.client, &a.state, user, name, asked_in).await.map_err(|error| {
             Answer::deny(
                 503,
                 "ServiceUnavailable",

@@ -257,9 +257,9 @@ fn admitted(a: &Admission, subject: &Subject, outcome: &Outcome, now: jiff::Time
     {
         a.state.world_mut().used(&decided.decision.content, now);
     }
-    let owner =
-        if subject.is_pod() { subject.owner.as_ref().map(|o| o.uid.clone()) } else { subject.uid.clone() };
-    if let Some(owner) = owner {
+    let owner = subject.owner.as_ref().filter(|_| subject.is_pod()).map(|o| o.uid.clone());
+    // A pod without an owner is remembered by itself.
+    if let Some(owner) = owner.or_else(|| subject.uid.clone()) {
         let pod = subject.is_pod().then(|| (release.clone(), subject.pod_content.clone()));
         a.state.admit(&owner, pod, subject.replicas, now);
     }

@@ -218,6 +218,34 @@ async fn a_pod_that_its_owner_let_go_goes_on_taking_its_place() {
 }
 
 #[tokio::test]
+async fn a_pod_that_never_had_an_owner_takes_the_place_of_none_and_lends_its_own_once() {
+    let site = Site::new();
+    let bed = started(&site);
+    bed.turns(1).await;
+    let mut bare = pod("bare", false);
+    bare["metadata"]["ownerReferences"] = Value::Null;
+    bare["metadata"]["uid"] = "uid-of-bare".into();
+    assert!(passes(&bed, &replica_set(2), None).await);
+    assert!(passes(&bed, &bare, None).await);
+    for name in ["a", "b"] {
+        assert!(passes(&bed, &pod(name, false), None).await);
+    }
+    let mut bed = bed;
+    bed.hands.pass(SignedDuration::from_hours(24 * 200));
+    for _ in 0..2 {
+        pods(&bed, &[bare.clone(), pod("a", false)]);
+        assert!(passes(&bed, &pod("c", false), None).await, "a drain of the second, beside a bare one");
+        // Made to belong to the bare one.
+        let mut child = pod("child", false);
+        child["metadata"]["ownerReferences"] = owned_by("Pod", "uid-of-bare");
+        assert!(!passes(&bed, &child, None).await, "another in the place of one that runs");
+        bed.state.forget(bed.state.now());
+        assert!(passes(&bed, &pod("c", false), None).await, "the bare one is not forgotten while it runs");
+        bed = again(&site, bed).await;
+    }
+}
+
+#[tokio::test]
 async fn a_daemon_set_that_lets_pods_go_gets_no_others_for_them() {
     let site = Site::new();
     let bed = started(&site);
