@@ -53,6 +53,11 @@ pub struct StampText {
 }
 
 impl StampText {
+    /// User who decides in the object: whoever signed it, or else whoever created it.
+    pub fn decider(&self) -> &str {
+        self.role.as_ref().and_then(|r| r.user.as_ref()).unwrap_or(&self.creator.user)
+    }
+
     /// Of an object that somebody created, and nothing else is known of yet.
     pub fn new(creator: Identity, created_at: Timestamp) -> Self {
         Self {

@@ -5,6 +5,7 @@ mod classes;
 mod former;
 mod guarded;
 mod in_force;
+mod rejects;
 mod signatures;
 mod snapshot;
 mod table;

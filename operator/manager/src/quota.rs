@@ -9,7 +9,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use placet_api::Kind;
+use placet_api::{Kind, keys};
 use serde_json::Value;
 
 use crate::infra::room::Rooms;
@@ -35,6 +35,21 @@ impl Default for Limits {
 const AHEAD: SignedDuration = SignedDuration::from_secs(60);
 /// What setting `withdrawn` may add to an object: the field, and the editor in its stamp.
 const WITHDRAWAL: u64 = 4 << 10;
+
+/// Bytes that a Reject may have to be kept out by no quota and no budget, its stamp and receipt left out: the longest comment,
+/// a signature, and the copy of both that `kubectl apply` keeps. A larger one counts like anything else.
+pub const REJECT: u64 = 32 << 10;
+
+/// A version of an object that somebody writes.
+#[derive(Debug, Clone, Copy)]
+pub struct Version<'a> {
+    /// As it is to be stored.
+    pub object: &'a Value,
+    /// What it replaces.
+    pub old: Option<&'a Value>,
+    /// Whether it passes if it can only stop something.
+    pub exempt: bool,
+}
 
 /// Kind and name.
 type Key = (Kind, String);
@@ -143,7 +158,7 @@ impl Quota {
         kind: Kind,
         namespace: &str,
         name: &str,
-        (object, old): (&Value, Option<&Value>),
+        Version { object, old, exempt }: Version<'_>,
         now: Timestamp,
         dry: bool,
     ) -> Result<(), String> {
@@ -160,12 +175,14 @@ impl Quota {
         let total = total.saturating_sub(known.unwrap_or(0)) + bytes.max(known.unwrap_or(0));
         let objects = objects + u64::from(known.is_none());
         let grows = old.is_none() || bytes > before;
-        let passes = !grows || only_stops(kind, object, old, bytes.saturating_sub(before));
+        let passes = !grows || exempt && only_stops(kind, object, old, bytes.saturating_sub(before));
         if !passes && (total > self.limits.bytes || objects > self.limits.objects) {
             if held.seen.is_empty() && held.ahead.is_empty() {
                 all.remove(namespace);
             }
-            return Err(self.refusal(namespace, total, objects));
+            let mut why = self.refusal(namespace, total, objects);
+            why.extend(too_large(object));
+            return Err(why);
         }
         if !dry && known.is_none_or(|known| known < bytes) {
             held.ahead.insert(key, (bytes, now));
@@ -188,8 +205,8 @@ impl Quota {
         Err(format!(
             "namespace {namespace}: wanted at most {most} bytes of objects of placet.dev that were deleted or replaced, \
              which are remembered for good, found {bytes}; ask the platform team to raise the chart's value \
-             quota.namespaceBytes ({REMEMBERED} times that may be remembered), or go on in another namespace. Rejects, \
-             withdrawing and deleting are never refused for it"
+             quota.namespaceBytes ({REMEMBERED} times that may be remembered), or go on in another namespace. A Reject of \
+             at most {REJECT} bytes, withdrawing and deleting are never refused for it"
         ))
     }
 
@@ -213,7 +230,7 @@ impl Quota {
         format!(
             "namespace {namespace}: wanted {wanted}, found {found} with this one; withdraw releases that are no longer \
              used and delete what is old (what is deleted makes room at once), or ask the platform team to raise the \
-             chart's value {value}. Rejects, withdrawing and deleting are never refused for it"
+             chart's value {value}. A Reject of at most {REJECT} bytes, withdrawing and deleting are never refused for it"
         )
     }
 }
@@ -223,10 +240,38 @@ impl Quota {
 fn only_stops(kind: Kind, object: &Value, old: Option<&Value>, growth: u64) -> bool {
     let withdrawn = |o: &Value| o.pointer("/spec/withdrawn").and_then(Value::as_bool) == Some(true);
     match (kind, old) {
-        (Kind::Approval, None) => object.pointer("/spec/decision").and_then(Value::as_str) == Some("Reject"),
+        (Kind::Approval, None) => is_reject(object) && is_small(object),
         (Kind::ModelRelease, Some(old)) => withdrawn(object) && !withdrawn(old) && growth <= WITHDRAWAL,
         _ => false,
     }
+}
+
+fn is_reject(object: &Value) -> bool {
+    object.pointer("/spec/decision").and_then(Value::as_str) == Some("Reject")
+}
+
+/// Whether an object is no larger than what a Reject takes.
+pub fn is_small(object: &Value) -> bool {
+    written(object) <= REJECT
+}
+
+/// Of a Reject that is too large to be exempt, that this is why it counts.
+pub fn too_large(object: &Value) -> Option<String> {
+    let found = written(object);
+    (is_reject(object) && found > REJECT).then(|| {
+        format!(
+            "; it counts, since it is too large: wanted a Reject of at most {REJECT} bytes, found {found}; leave out labels and \
+             annotations"
+        )
+    })
+}
+
+/// Bytes of an object without what the webhook writes.
+fn written(object: &Value) -> u64 {
+    let ours = object.pointer("/metadata/annotations").and_then(Value::as_object).into_iter().flatten();
+    let ours = ours.filter(|(key, _)| [keys::STAMP, keys::RECEIPT].contains(&key.as_str()));
+    let ours: u64 = ours.map(|(_, value)| length(value)).sum();
+    size(object).saturating_sub(ours)
 }
 
 /// Bytes of an object: JSON of its spec and of its metadata without `managedFields`. The status is ours.

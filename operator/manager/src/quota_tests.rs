@@ -17,8 +17,13 @@ fn object(name: &str, bytes: usize) -> Value {
     json!({"metadata": {"name": name, "namespace": "a", "managedFields": [{"manager": "m"}]}, "spec": {"x": "y".repeat(bytes)}})
 }
 
+/// A version that nothing else keeps from being exempt.
+fn version<'a>(object: &'a Value, old: Option<&'a Value>) -> Version<'a> {
+    Version { object, old, exempt: true }
+}
+
 fn create(quota: &Quota, name: &str, bytes: usize, now: Timestamp) -> Result<(), String> {
-    quota.admit(Kind::TestReport, "a", name, (&object(name, bytes), None), now, false)
+    quota.admit(Kind::TestReport, "a", name, version(&object(name, bytes), None), now, false)
 }
 
 #[test]
@@ -50,7 +55,7 @@ fn a_burst_ahead_of_the_stores_is_bounded_and_deleting_makes_room() {
         assert!(why.contains(said), "{why}");
     }
     assert_eq!(
-        quota.admit(Kind::TestReport, "b", "more", (&object("more", 900), None), at(1), false),
+        quota.admit(Kind::TestReport, "b", "more", version(&object("more", 900), None), at(1), false),
         Ok(())
     );
     quota.gone(Kind::TestReport, "a", "r-3");
@@ -61,7 +66,7 @@ fn a_burst_ahead_of_the_stores_is_bounded_and_deleting_makes_room() {
 #[test]
 fn what_never_came_to_be_counts_for_a_minute_and_a_dry_run_not_at_all() {
     let quota = Quota::new(Limits { bytes: 1 << 20, objects: 1 });
-    let dry = |now| quota.admit(Kind::TestReport, "a", "dry", (&object("dry", 1), None), now, true);
+    let dry = |now| quota.admit(Kind::TestReport, "a", "dry", version(&object("dry", 1), None), now, true);
     assert_eq!(dry(at(0)), Ok(()));
     assert_eq!(create(&quota, "refused-by-another-webhook", 1, at(0)), Ok(()));
     assert!(dry(at(0)).unwrap_err().contains("at most 1 objects"));
@@ -76,7 +81,7 @@ fn an_older_version_that_is_seen_late_does_not_make_room() {
     let quota = Quota::new(Limits { bytes: 10_000, objects: 100 });
     let (small, large) = (object("r", 100), object("r", 9000));
     quota.seen(Kind::TestReport, "a", "r", &small);
-    assert_eq!(quota.admit(Kind::TestReport, "a", "r", (&large, Some(&small)), at(0), false), Ok(()));
+    assert_eq!(quota.admit(Kind::TestReport, "a", "r", version(&large, Some(&small)), at(0), false), Ok(()));
     quota.seen(Kind::TestReport, "a", "r", &small);
     assert_eq!(quota.total("a", at(1)), (size(&large), 1));
     assert!(create(&quota, "other", 2000, at(1)).is_err());
@@ -89,12 +94,13 @@ fn in_a_full_namespace_only_what_grows_is_refused() {
     let quota = Quota::new(Limits { bytes: 1000, objects: 100 });
     let whole = object("r", 5000);
     quota.seen(Kind::AISystem, "a", "r", &whole);
-    let update = |new: &Value| quota.admit(Kind::AISystem, "a", "r", (new, Some(&whole)), at(0), false);
+    let update =
+        |new: &Value| quota.admit(Kind::AISystem, "a", "r", version(new, Some(&whole)), at(0), false);
     assert_eq!(update(&whole), Ok(()));
     assert_eq!(update(&object("r", 4000)), Ok(()), "still too large, and smaller");
     assert!(update(&object("r", 5001)).is_err());
     let role = object("role", 5000);
-    assert_eq!(quota.admit(Kind::ApprovalRole, "", "role", (&role, None), at(0), false), Ok(()));
+    assert_eq!(quota.admit(Kind::ApprovalRole, "", "role", version(&role, None), at(0), false), Ok(()));
     assert_eq!(quota.total("", at(0)), (0, 0));
 }
 
@@ -104,13 +110,36 @@ fn rejects_and_withdrawals_are_never_kept_out_and_no_other_way_in() {
     let (kind, before) = (Kind::ModelRelease, model_release());
     let mut withdrawn = before.clone();
     withdrawn["spec"]["withdrawn"] = true.into();
-    let admit = |kind, new: &Value, old| quota.admit(kind, NS, "x", (new, old), at(0), true);
+    let admit = |kind, new: &Value, old| quota.admit(kind, NS, "x", version(new, old), at(0), true);
     assert_eq!(admit(Kind::Approval, &approval("no", "bob", "Reject", AT), None), Ok(()));
     assert!(admit(Kind::Approval, &approval("yes", "bob", "Approve", AT), None).is_err());
     assert!(admit(kind, &withdrawn, None).is_err(), "it was never there");
     assert_eq!(admit(kind, &withdrawn, Some(&before)), Ok(()));
     withdrawn["metadata"]["annotations"]["fill"] = "x".repeat(5000).into();
     assert!(admit(kind, &withdrawn, Some(&before)).is_err());
+}
+
+#[test]
+fn a_reject_is_exempt_up_to_a_size_that_the_stamp_does_not_use_up() {
+    let quota = Quota::new(Limits { bytes: 1, objects: 1 });
+    let admit = |object: &Value, exempt| {
+        quota.admit(Kind::Approval, NS, "no", Version { object, old: None, exempt }, at(0), true)
+    };
+    let mut reject = approval("no", "bob", "Reject", AT);
+    let before = size(&reject);
+    reject["metadata"]["annotations"][keys::STAMP] = "x".repeat(300 << 10).into();
+    assert!(size(&reject) > before + REJECT);
+    assert_eq!(admit(&reject, true), Ok(()), "groups in a stamp are not what its giver writes");
+    assert!(admit(&reject, false).is_err(), "one that adds nothing");
+    reject["metadata"]["annotations"]["fill"] = "x".into();
+    let room = usize::try_from(REJECT - written(&reject)).unwrap();
+    reject["metadata"]["annotations"]["fill"] = "x".repeat(room + 1).into();
+    assert_eq!((written(&reject), admit(&reject, true)), (REJECT, Ok(())));
+    reject["metadata"]["annotations"]["fill"] = "x".repeat(room + 2).into();
+    let why = admit(&reject, true).unwrap_err();
+    assert!(why.contains("wanted a Reject of at most 32768 bytes, found 32769; leave out labels"), "{why}");
+    let why = quota.remembering(NS, 1 << 40).unwrap_err();
+    assert!(why.contains("A Reject of at most 32768 bytes"), "{why}");
 }
 
 /// Has the validating webhook judge a request.

@@ -8,7 +8,11 @@ use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
 use placet_api::common::Level;
 use placet_api::releasepolicy::{ApprovalWhen, Proof};
 
+use super::counted::{Cause, WhyNot};
+use super::rejects::Answer;
 use super::{Context, Outcome, early};
+
+pub use super::counted::Tally;
 use crate::digest::changed_fields;
 use crate::evidence::{self, Changes};
 use crate::finding::{Gate, Reason};
@@ -44,55 +48,6 @@ impl Wanted<'_> {
     /// Whether a digest is one of the subject as it is now.
     fn is_now(&self, digest: &str) -> bool {
         digest == self.digest || self.also.contains(&digest)
-    }
-}
-
-/// What was counted.
-#[derive(Debug, Default)]
-pub struct Tally {
-    /// People who approved.
-    pub counted: BTreeSet<Person>,
-    /// Names of Rejects by holders of the role.
-    pub rejects: Vec<String>,
-    /// Why approvals that name this subject do not count.
-    pub why_not: Vec<WhyNot>,
-}
-
-/// Why an approval does not count.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WhyNot {
-    /// What kept it from counting.
-    pub cause: Cause,
-    /// In words.
-    pub text: String,
-    /// What the words name: the approval, who gave it, when it ended.
-    pub about: Vec<String>,
-}
-
-/// What keeps an approval from counting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// The content changed since.
-    Changed,
-    /// Its term has ended.
-    Ended,
-    /// Anything else.
-    Other,
-}
-
-impl Tally {
-    /// What the words about approvals that do not count name.
-    pub fn about(&self) -> impl Iterator<Item = &String> {
-        self.why_not.iter().flat_map(|w| &w.about)
-    }
-
-    /// What was found, in words.
-    pub fn found_or(&self, nothing: &str) -> String {
-        if self.why_not.is_empty() {
-            nothing.to_owned()
-        } else {
-            self.why_not.iter().map(|w| w.text.as_str()).collect::<Vec<_>>().join("; ")
-        }
     }
 }
 
@@ -160,25 +115,6 @@ pub fn tally_proven(
     out.rejects.sort();
     out.rejects.dedup();
     out
-}
-
-/// An approval that counts and that may answer Rejects.
-struct Answer<'a> {
-    spec: &'a ApprovalSpec,
-    at: Timestamp,
-    /// Whether it is what was wanted, and not only another part of the subject.
-    whole: bool,
-}
-
-impl Answer<'_> {
-    /// Whether it answers a Reject of this name: given later (a name that bears another Reject by now is not answered by an
-    /// approval of before), in the same role, and for the same part of the subject or for all that the role is asked for.
-    fn lifts(&self, name: &str, reject: &ApprovalSpec, at: Timestamp) -> bool {
-        self.at > at
-            && self.spec.answers.iter().flatten().any(|answered| answered.as_str() == name)
-            && self.spec.role == reject.role
-            && (self.whole || self.spec.subject.digest == reject.subject.digest)
-    }
 }
 
 /// Whether somebody held the role that they decided in, or why that does not count.
@@ -440,23 +376,24 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>, after: Option<&str>) -
     }
     let assigned = assign(&by_role, requirements.one_role_per_person);
     for (i, (role, rule, tally)) in by_role.iter().enumerate() {
-        for reject in &tally.rejects {
+        if let Some((found, about)) = tally.rejected("this content") {
             out.not_met(
                 GATE,
                 Reason::Rejected,
                 *role,
                 format!("no Reject by {role}"),
-                format!("{reject} rejects this content"),
+                found,
                 format!("data scientist, or a holder of {role} who answers the Reject"),
                 format!(
                     "mend what was criticised and release it as a new ModelRelease, or {}",
                     cx.command(&format!(
-                        "placet approve mr/{} --role {role} --answers {reject}",
-                        release.name()
+                        "placet approve mr/{} --role {role}{}",
+                        release.name(),
+                        tally.answering()
                     ))
                 ),
             )
-            .about([reject]);
+            .about(about);
         }
         let have = assigned[i];
         let need = usize::try_from(rule.count).unwrap_or(usize::MAX);
@@ -467,10 +404,7 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>, after: Option<&str>) -
         if tally.counted.len() > have {
             found.push_str(", since a person counts in one role only");
         }
-        for why in &tally.why_not {
-            found.push_str("; ");
-            found.push_str(&why.text);
-        }
+        tally.explain(&mut found);
         let caused = |cause: Cause| tally.why_not.iter().filter(|w| w.cause == cause).count();
         // Expired only if those whose term ended would have been enough: otherwise something else is missing too.
         let reason = if caused(Cause::Changed) > 0 {
@@ -493,7 +427,9 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>, after: Option<&str>) -
             *role,
             cx.command(&format!("placet approve mr/{} --role {role}", release.name())),
         )
-        .about([rule.covers.to_string(), have.to_string(), need.to_string()].iter().chain(tally.about()));
+        .about(
+            [rule.covers.to_string(), have.to_string(), need.to_string()].into_iter().chain(tally.about()),
+        );
     }
     out
 }

@@ -59,10 +59,7 @@ pub fn evaluate(cx: &Context<'_>, class: Class, out: &mut Outcome) {
             continue;
         }
         let mut text = found.clone();
-        for why in &tally.why_not {
-            text.push_str("; ");
-            text.push_str(&why.text);
-        }
+        tally.explain(&mut text);
         out.not_met(
             GATE,
             Reason::ClassLowered,
@@ -75,6 +72,6 @@ pub fn evaluate(cx: &Context<'_>, class: Class, out: &mut Outcome) {
             role.clone(),
             cx.command(&format!("placet approve ais/{} --role {role} --covers Classification", system.name())),
         )
-        .about(about().chain([known.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()]).chain(tally.about().cloned()));
+        .about(about().chain([known.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()]).chain(tally.about()));
     }
 }

@@ -112,17 +112,18 @@ fn rejected(cx: &Context<'_>, out: &mut Outcome) {
         role: None,
     };
     let authors = system.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
-    for reject in &approvals::tally(cx, &wanted, authors, None).rejects {
+    let tally = approvals::tally(cx, &wanted, authors, None);
+    if let Some((found, about)) = tally.rejected("the system as it is") {
         out.not_met(
             GATE,
             Reason::Rejected,
             system.name(),
             format!("{} without a Reject", system.name()),
-            format!("{reject} rejects the system as it is"),
+            found,
             "system owner",
             cx.command(&format!("mend what was criticised: kubectl edit ais/{}", system.name())),
         )
-        .about([reject]);
+        .about(about);
     }
 }
 

@@ -10,7 +10,7 @@ use placet_api::releasepolicy::Proof;
 use placet_api::riskacceptance::RiskAcceptanceSpec;
 
 use super::approvals::{self, Wanted, authors, eligible, entitled};
-use super::{Context, Outcome, early};
+use super::{Context, Outcome, counted, early};
 use crate::finding::{Gate, Reason};
 use crate::object::{Object, Standing};
 use crate::people::Person;
@@ -316,11 +316,8 @@ impl Risk<'_> {
             return true;
         }
         let (id, name) = (&self.score.id, accepted.first().map(|a| a.object.name()).unwrap_or_default());
-        let said: Vec<String> =
-            tallies.iter().flat_map(|t| t.why_not.iter().map(|w| w.text.clone())).collect();
-        let found =
-            if said.is_empty() { format!("nobody of {role} approved {name}") } else { said.join("; ") };
-        let about: Vec<String> = tallies.iter().flat_map(|t| t.about().cloned()).collect();
+        let why_not: Vec<counted::WhyNot> = tallies.into_iter().flat_map(|t| t.why_not).collect();
+        let found = counted::words(&why_not).unwrap_or_else(|| format!("nobody of {role} approved {name}"));
         out.not_met(
             GATE,
             Reason::ConsultationMissing,
@@ -330,7 +327,7 @@ impl Risk<'_> {
             role,
             cx.command(&format!("placet approve ra/{name} --role {role}{}", signing(proof))),
         )
-        .about([name.to_owned()].into_iter().chain(about));
+        .about([name.to_owned()].into_iter().chain(counted::about(&why_not)));
         false
     }
 }

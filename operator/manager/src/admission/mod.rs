@@ -7,6 +7,7 @@
 mod body;
 pub mod namespaces;
 pub mod own_mutate;
+pub mod own_reject;
 pub mod own_restore;
 pub mod own_subject;
 pub mod own_validate;

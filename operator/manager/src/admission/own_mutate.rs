@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::own_restore::{self, Carried};
 use super::review::{Answer, Request, UserInfo};
-use super::{Admission, own_subject};
+use super::{Admission, own_reject, own_subject};
 use crate::ledger::Repeat;
 
 /// Stamps the object of a CREATE or UPDATE, and fills in the digest of an Approval that names none, where that may be.
@@ -117,7 +117,7 @@ async fn stamped(a: &Admission, request: &Request, object: &Value) -> Answer {
     }
     // A dry run gets the identity without a signature and a record: nothing that a dry run returns can ever count.
     if !request.dry() {
-        match record(a, request, place, spec, &stamp, now).await {
+        match record(a, request, place, object, &stamp, now).await {
             Ok(index) => stamp.record = Some(index),
             Err(answer) => return answer,
         }
@@ -146,13 +146,12 @@ async fn record(
     a: &Admission,
     request: &Request,
     place: Place<'_>,
-    spec: &Value,
+    object: &Value,
     stamp: &StampText,
     now: jiff::Timestamp,
 ) -> Result<u64, Answer> {
-    let user = &request.user_info.username;
-    let exempt = own_reject::exempt(a, request, stamp).map_err(Answer::forbid)?;
-    if !(exempt && a.state.coming.may_stamp(user))
+    let exempt = own_reject::exempt(a, (object, request.old()), stamp).map_err(Answer::forbid)?;
+    if !(exempt && a.state.coming.may_stamp(&request.user_info.username))
         && a.ledger.effective(place.namespace.unwrap_or_default(), now) == Repeat::Exhausted
     {
         return Err(super::used_up(place.namespace.unwrap_or_default()));

@@ -17,9 +17,10 @@ use serde_json::Value;
 
 use super::Admission;
 use super::own_mutate::{annotation, blocks};
-use super::own_restore;
 use super::own_subject::{self, Live};
 use super::review::{Answer, Request};
+use super::{own_reject, own_restore};
+use crate::quota::Version;
 
 /// Judges a CREATE, UPDATE or DELETE of one of our kinds.
 pub async fn answer(a: &Admission, request: &Request) -> Answer {
@@ -85,17 +86,21 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
             Err(why) => return Answer::forbid(why),
         }
     }
-    let versions = (object, request.old());
     let namespace = record.namespace.as_deref().unwrap_or_default();
     let stops = blocks(&record.spec.value(), request.old());
-    if !unchanged && record.kind.namespaced() && !stops {
+    let exempt = match own_reject::exempt(a, (object, request.old()), &stamp) {
+        Ok(exempt) => exempt,
+        Err(why) => return Answer::forbid(why),
+    };
+    if !unchanged && record.kind.namespaced() && !exempt {
         let remembered = a.state.world().remembered_bytes(namespace);
         if let Err(why) = a.state.quota.remembering(namespace, remembered) {
             return Answer::forbid(why);
         }
     }
+    let version = Version { object, old: request.old(), exempt };
     if let Err(why) =
-        a.state.quota.admit(record.kind, namespace, &record.name, versions, a.state.now(), request.dry())
+        a.state.quota.admit(record.kind, namespace, &record.name, version, a.state.now(), request.dry())
     {
         return Answer::forbid(why);
     }
@@ -108,7 +113,7 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     let op = if request.operation == "CREATE" { Operation::Create } else { Operation::Update };
     let user = request.user_info.username.as_str();
     let now = a.state.now();
-    if !stops && !a.ledger.may_write(&record, now) {
+    if !exempt && !a.ledger.may_write(&record, now) {
         return super::used_up(namespace);
     }
     let others = own_restore::others(a, &record, &stamp, user);
@@ -217,11 +222,6 @@ fn dates(kind: Kind, spec: &Value, at: Timestamp) -> Result<(), String> {
     }
 }
 
-/// Who decides: whoever signed it, or else whoever sends it.
-fn decider(stamp: &StampText) -> &String {
-    stamp.role.as_ref().and_then(|r| r.user.as_ref()).unwrap_or(&stamp.creator.user)
-}
-
 fn holds(a: &Admission, world: &World, stamp: &StampText, signed: bool) -> Result<(), String> {
     // What was stamped is what is stored: another webhook may have changed neither the signature nor whose it is.
     if signed != stamp.role.as_ref().is_some_and(|r| r.user.is_some()) {
@@ -230,7 +230,7 @@ fn holds(a: &Admission, world: &World, stamp: &StampText, signed: bool) -> Resul
         );
     }
     let role = stamp.role.as_ref().map(|r| r.name.as_str()).unwrap_or_default();
-    let user = decider(stamp);
+    let user = stamp.decider();
     if *user == *a.operator_user {
         return Err(format!("{user} is the operator's own account, which decides nothing in a role"));
     }
@@ -340,7 +340,7 @@ fn approval(
     }
     let mut warnings = Vec::new();
     if subject.kind == SubjectKind::ModelRelease && spec.decision == ApprovalDecision::Approve {
-        let user = decider(stamp);
+        let user = stamp.decider();
         let person = a.state.reading.people.person(user);
         let snapshot = world.snapshot(namespace, &subject.name, a.state.gate_clock());
         if authors(&snapshot).contains(&person) {

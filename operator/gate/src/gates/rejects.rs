@@ -1,0 +1,91 @@
+//! Which Rejects stand, and whether a new one would add anything.
+
+use jiff::Timestamp;
+use placet_api::approval::{ApprovalDecision, ApprovalSpec, SubjectKind};
+
+use crate::object::Object;
+use crate::people::Person;
+use crate::signature::Trust;
+
+/// An approval that counts and that may answer Rejects.
+#[derive(Debug)]
+pub(super) struct Answer<'a> {
+    pub(super) spec: &'a ApprovalSpec,
+    pub(super) at: Timestamp,
+    /// Whether it is what was wanted, and not only another part of the subject.
+    pub(super) whole: bool,
+}
+
+impl Answer<'_> {
+    /// Whether it answers a Reject of this name: given later (a name that bears another Reject by now is not answered by an
+    /// approval of before), in the same role, and for the same part of the subject or for all that the role is asked for.
+    pub(super) fn lifts(&self, name: &str, reject: &ApprovalSpec, at: Timestamp) -> bool {
+        self.at > at
+            && self.spec.answers.iter().flatten().any(|answered| answered.as_str() == name)
+            && self.spec.role == reject.role
+            && (self.whole || self.spec.subject.digest == reject.subject.digest)
+    }
+}
+
+/// Whoever rejects something.
+#[derive(Debug, Clone, Copy)]
+pub struct Rejecting<'a> {
+    /// Who it is: of a signed Reject, whoever signed it.
+    pub by: &'a Person,
+    /// Whether they hold the role by a wildcard only.
+    pub by_wildcard: bool,
+    /// What they say.
+    pub spec: &'a ApprovalSpec,
+}
+
+/// The Reject by the same person in the same role of the same digest that stands already, so that this one would add
+/// nothing. It may have been deleted, which changes nothing.
+///
+/// What may answer it is any Approve by a holder of the role, whatever else a policy asks of those whose approval counts: a
+/// Reject is wanted rather once too often than once too little.
+pub fn stands_already<'o>(
+    new: Rejecting<'_>,
+    approvals: impl IntoIterator<Item = &'o Object<ApprovalSpec>>,
+    trust: Trust<'_>,
+) -> Option<&'o Object<ApprovalSpec>> {
+    let (mut rejects, mut answers) = (Vec::new(), Vec::new());
+    for approval in approvals {
+        let (Ok(spec), Some(standing)) = (&approval.spec, approval.standing()) else { continue };
+        let same = spec.role == new.spec.role && is_of(spec, new.spec);
+        if !same || standing.holds_role != Some(true) {
+            continue;
+        }
+        let Ok(decider) = trust.decider(&approval.record, spec, standing) else { continue };
+        match spec.decision {
+            ApprovalDecision::Reject => {
+                let counts_as_much = new.by_wildcard || !decider.by_wildcard;
+                if counts_as_much
+                    && decider.creator == *new.by
+                    && spec.subject.digest == new.spec.subject.digest
+                {
+                    rejects.push((approval, spec, decider.created_at));
+                }
+            }
+            // Answers to Rejects of what guards itself are not asked when they were given.
+            ApprovalDecision::Approve if approval.live => {
+                let at = if guards_itself(spec) { Timestamp::MAX } else { decider.created_at };
+                answers.push(Answer { spec, at, whole: true });
+            }
+            ApprovalDecision::Approve => {}
+        }
+    }
+    rejects.retain(|(reject, spec, at)| !answers.iter().any(|a| a.lifts(reject.name(), spec, *at)));
+    // One that is there is easier to look at than one that is gone.
+    rejects.sort_by_key(|(reject, _, at)| (!reject.live, *at));
+    rejects.first().map(|(reject, ..)| *reject)
+}
+
+/// Whether both are about one subject, whatever part of it.
+pub fn is_of(one: &ApprovalSpec, other: &ApprovalSpec) -> bool {
+    one.subject.kind == other.subject.kind && one.subject.name == other.subject.name
+}
+
+fn guards_itself(spec: &ApprovalSpec) -> bool {
+    let kind = spec.subject.kind;
+    matches!(kind, SubjectKind::ReleasePolicy | SubjectKind::ApprovalRole | SubjectKind::TrustedSigner)
+}
