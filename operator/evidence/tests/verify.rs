@@ -144,15 +144,34 @@ fn times_are_told_as_what_a_clock_said() {
                     proves the order of its records, not their times";
     assert!(told(0).contains(&format!("{sentence}\n")), "{}", told(0));
     assert!(
-        told(1).contains(&format!("{sentence} (1 gives an earlier time than one before it)\n")),
+        told(1).contains(&format!("{sentence} (1 gives a time more than 60 s earlier than one before it)\n")),
         "{}",
         told(1)
     );
     assert!(
-        told(7).contains(&format!("{sentence} (7 give an earlier time than one before them)\n")),
+        told(7)
+            .contains(&format!("{sentence} (7 give a time more than 60 s earlier than one before them)\n")),
         "{}",
         told(7)
     );
+}
+
+#[test]
+fn times_count_as_backward_only_where_a_busy_moment_does_not_explain_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), &Arc::new(MemoryHeads::default())).unwrap();
+    // Seconds beside the newest time before: up to 60 earlier is how records of one moment cross.
+    for (n, seconds) in (0..).zip([0, -1, -59, -60, 10, -49, -51, -3600, 0]) {
+        let wall = now() + jiff::SignedDuration::from_secs(seconds);
+        log.append(NewRecord { wall, ..admission(n) }).wait().unwrap();
+    }
+    log.close(now(), "shutdown").unwrap();
+    let report = check(dir.path(), &with_key());
+    assert_eq!(report.outcome, Outcome::Authenticated, "{report}");
+    // -51 and -3600, which are more than 60 s before 10.
+    assert_eq!(report.summary.backward_times, 2, "{report}");
+    let newest = now() + jiff::SignedDuration::from_secs(10);
+    assert_eq!(report.summary.newest, Some(newest));
 }
 
 #[test]

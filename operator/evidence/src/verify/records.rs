@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::io;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::Findings;
@@ -14,6 +14,10 @@ use crate::note::Checkpoint;
 use crate::record::{Decision, GapReason, Payload, Record, commit};
 use crate::source::{Source, object_path, openings_path, read_object, read_openings};
 use crate::tile::TILE_WIDTH;
+
+/// How much earlier than a record before it a record may be, before it is counted: longer than anything waits for its
+/// place in the log, shorter than what a clock that was turned back shows.
+pub const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(60);
 
 /// A gap that a record tells of.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -48,7 +52,8 @@ pub struct Summary {
     pub gaps: Vec<GapSeen>,
     /// Refusals that were answered without a record of their own, as heartbeats and records count them.
     pub repeated_refusals: u64,
-    /// Records whose wall time lies before that of a record before them.
+    /// Records whose wall time lies more than [`CLOCK_SLACK`] before that of a record before them. A record's time is
+    /// taken before its place in the log is, so that neighbours of one busy moment may cross: that is no anomaly.
     pub backward_times: u64,
     /// Objects that records cite.
     pub objects: u64,
@@ -63,10 +68,11 @@ impl fmt::Display for Summary {
         let kinds: Vec<String> = self.kinds.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
         write!(f, "  records: {}", if kinds.is_empty() { "none".into() } else { kinds.join(", ") })?;
         if let (Some(oldest), Some(newest)) = (self.oldest, self.newest) {
+            let slack = CLOCK_SLACK.as_secs();
             let backward = match self.backward_times {
                 0 => String::new(),
-                1 => " (1 gives an earlier time than one before it)".to_owned(),
-                n => format!(" ({n} give an earlier time than one before them)"),
+                1 => format!(" (1 gives a time more than {slack} s earlier than one before it)"),
+                n => format!(" ({n} give a time more than {slack} s earlier than one before them)"),
             };
             write!(
                 f,
@@ -255,7 +261,8 @@ impl Walk {
         *summary.kinds.entry(record.payload.kind().as_str()).or_default() += 1;
         let wall = record.time.wall;
         summary.oldest = Some(summary.oldest.map_or(wall, |t| t.min(wall)));
-        summary.backward_times += u64::from(summary.newest.is_some_and(|newest| wall < newest));
+        let earlier = summary.newest.map(|newest| newest.duration_since(wall));
+        summary.backward_times += u64::from(earlier.is_some_and(|by| by > CLOCK_SLACK));
         summary.newest = summary.newest.max(Some(wall));
         summary.commitments += record.personal.len() as u64;
         let mut rests_on = |decision: Option<u64>| {
