@@ -50,17 +50,18 @@ fn rejected(cx: &Context<'_>, assessment: &Object<ImpactAssessmentSpec>, out: &m
         role: None,
     };
     let authors = assessment.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
-    for reject in &approvals::tally(cx, &wanted, authors, None).rejects {
+    let tally = approvals::tally(cx, &wanted, authors, None);
+    if let Some((found, about)) = tally.rejected("the assessment as it is") {
         out.not_met(
             GATE,
             Reason::Rejected,
             assessment.name(),
             format!("{} without a Reject", assessment.name()),
-            format!("{reject} rejects the assessment as it is"),
+            found,
             "system owner",
             cx.command(&format!("mend what was criticised: kubectl edit ia/{}", assessment.name())),
         )
-        .about([reject]);
+        .about(about);
     }
 }
 

@@ -76,7 +76,7 @@ impl Tally {
 
     /// The Rejects that are named, as a command answers them.
     pub fn answering(&self) -> String {
-        split(&self.rejects).0.iter().map(|name| format!(" --answers {name}")).collect()
+        split(&self.rejects).0.iter().flat_map(|name| [" --answers ", name.as_str()]).collect()
     }
 }
 
