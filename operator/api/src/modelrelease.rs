@@ -207,6 +207,10 @@ pub struct ModelReleaseStatus {
     #[schemars(length(max = 24))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["gate".into()]))]
     pub gates: Option<Vec<GateStatus>>,
+    /// What keeps nothing from being cleared and should be seen by whoever decides; at most 10 are listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 10))]
+    pub notes: Option<Vec<Line>>,
     /// Until when the clearance stands if nothing changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<DateTime>,

@@ -130,7 +130,7 @@ mod tests {
                 201,
                 &json!({"status": {"userInfo": {"username": "frank"}}}),
             )
-            .with(create, 201, &json!({}));
+            .with(create, 201, &crate::testing::received());
         let (cluster, asked) = cluster(answers);
         assert_eq!(run(&cluster, &args(&["R1"])).unwrap(), 0);
         let body = asked.lock().unwrap().last().unwrap().body.clone();

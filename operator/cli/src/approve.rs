@@ -127,11 +127,9 @@ fn show(
 ) -> anyhow::Result<u8> {
     let mut out = json!({"subject": about, "role": args.role, "createdBy": creator(object)});
     if let Some(around) = around {
-        let found = page::found(object);
-        let found =
-            found.iter().map(|(gate, reason, found)| json!({"gate": gate, "reason": reason, "found": found}));
         out["class"] = object.pointer("/status/class").cloned().unwrap_or_default();
-        out["findings"] = found.collect();
+        out["findings"] = json!(page::found(object));
+        out["notes"] = json!(page::notes(object));
         out["residualRisks"] = json!(residual(around));
         out["since"] = json!(since);
     }

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use jiff::Timestamp;
 use placet_api::Kind;
-use placet_api::keys::{GROUP, VERSION};
+use placet_api::keys::{GROUP, RECEIPT, VERSION};
 use serde_json::{Value, json};
 
 use crate::args::WriteOutput;
@@ -16,6 +16,21 @@ pub fn readable(mut object: Value) -> Value {
         metadata.remove("managedFields");
     }
     object
+}
+
+/// The receipt that an object carries.
+pub fn receipt(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/annotations")?.get(RECEIPT)?.as_str().filter(|receipt| !receipt.is_empty())
+}
+
+/// Says that what was stored carries no receipt, and how it is healed.
+pub fn tell_unstamped(kind: Kind, name: &str, namespace: &str) {
+    let (short, plural) = (kind.short(), kind.plural());
+    sys::tell(&format!(
+        "error: {short}/{name} was stored without a receipt, because no webhook of Placet stamped it: nobody is known to have \
+         written it, and it does not count. Install or repair Placet (kubectl get mutatingwebhookconfigurations \
+         placet-mutating), then:\n  kubectl get {plural} {name} -n {namespace} -o yaml | kubectl apply --server-side -f -"
+    ));
 }
 
 /// How an object is written.
@@ -82,13 +97,17 @@ impl Made {
         ];
         for name in &names {
             match cluster.create(self.kind, &self.object(cluster, name)) {
-                Ok(made) if output == WriteOutput::Json => {
-                    sys::print(&text::json(&readable(made))?)?;
-                    return Ok(0);
-                }
-                Ok(_) => {
-                    sys::print(&format!("{}.{GROUP}/{name} created\n", self.kind.as_str().to_lowercase()))?;
-                    return Ok(0);
+                Ok(made) => {
+                    let stamped = receipt(&made).is_some();
+                    let what = if stamped { "created" } else { "created without a receipt" };
+                    sys::print(&match output {
+                        WriteOutput::Json => text::json(&readable(made))?,
+                        _ => format!("{}.{GROUP}/{name} {what}\n", self.kind.as_str().to_lowercase()),
+                    })?;
+                    if !stamped {
+                        tell_unstamped(self.kind, name, &cluster.namespace);
+                    }
+                    return Ok(u8::from(!stamped));
                 }
                 Err(e) if e.downcast_ref::<Refused>().is_some_and(|r| r.reason == "AlreadyExists") => {
                     sys::tell(&format!("note: {} {name} exists already; taking another name", self.kind));

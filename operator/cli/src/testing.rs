@@ -11,6 +11,11 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 
+/// What comes back of an object that a webhook stamped.
+pub fn received() -> Value {
+    serde_json::json!({"metadata": {"annotations": {placet_api::keys::RECEIPT: "v1.receipt"}}})
+}
+
 /// What is answered to which request; anything else is a 404.
 #[derive(Debug, Default, Clone)]
 pub struct Answers(BTreeMap<String, (u16, Vec<u8>)>, Vec<String>);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::approve::{self, creator};
 use crate::args::{ApproveArgs, Covers, NameOrJson, Signing, WithdrawArgs, WriteOutput};
 use crate::cluster::{Cluster, Refused, path_of};
-use crate::made::readable;
+use crate::made::{readable, receipt, tell_unstamped};
 use crate::text::Page;
 use crate::{sys, target, text};
 
@@ -86,6 +86,12 @@ fn release(cluster: &Cluster, args: &WithdrawArgs, name: &str) -> anyhow::Result
     let mut current = object.clone();
     for _ in 0..TRIES {
         match cluster.merge(&path, &change(&current)) {
+            // A write that a webhook saw has a receipt of its own: the one of before is of what was before.
+            Ok(now) if receipt(&now).is_none() || receipt(&now) == receipt(&current) => {
+                print(args.output, name, "withdrawn without a receipt", now)?;
+                tell_unstamped(Kind::ModelRelease, name, &cluster.namespace);
+                return Ok(1);
+            }
             Ok(now) => return print(args.output, name, "withdrawn", now),
             // A status was written meanwhile, or it is another object by now.
             Err(e) if e.downcast_ref::<Refused>().is_some_and(|r| r.code == 409) => {
@@ -338,6 +344,28 @@ mod tests {
         json!({"metadata": {"name": "m-2", "uid": "u-1", "resourceVersion": "7"}, "spec": {"system": "scoring"}})
     }
 
+    fn received(receipt: &str) -> Value {
+        let mut object = a_release();
+        object["metadata"]["annotations"] = json!({placet_api::keys::RECEIPT: receipt});
+        object
+    }
+
+    #[test]
+    fn what_no_webhook_saw_is_not_withdrawn_in_silence() {
+        let code = |before: &Value, after: &Value| {
+            let answers = Answers::default()
+                .with(&format!("GET {PATH}/modelreleases/m-2"), 200, before)
+                .with(&format!("PATCH {PATH}/modelreleases/m-2"), 200, after);
+            run(&cluster(answers).0, &args("mr/m-2")).unwrap()
+        };
+        assert_eq!(code(&a_release(), &a_release()), 1);
+        // The receipt that it had is of what it was.
+        assert_eq!(code(&received("v1.1"), &received("v1.1")), 1);
+        assert_eq!(code(&received("v1.1"), &a_release()), 1);
+        assert_eq!(code(&received("v1.1"), &received("v1.2")), 0);
+        assert_eq!(code(&a_release(), &received("v1.2")), 0);
+    }
+
     fn an_approval(decision: &str) -> Value {
         json!({"metadata": {"name": "a-1", "uid": "u-2", "resourceVersion": "8"}, "spec": {"decision": decision,
             "role": "validator", "subject": {"kind": "ModelRelease", "name": "m-2", "covers": "Content", "digest": "sha256:1"}}})
@@ -358,7 +386,7 @@ mod tests {
         let none = json!({"items": []});
         let mut answers = Answers::default()
             .with(&format!("GET {PATH}/modelreleases/m-2"), 200, &a_release())
-            .with(&format!("PATCH {PATH}/modelreleases/m-2"), 200, &a_release());
+            .with(&format!("PATCH {PATH}/modelreleases/m-2"), 200, &received("v1.2"));
         for (kind, api, plural) in WORKLOADS {
             let path = format!("GET {api}/namespaces/lending/{plural}");
             answers = match kind {
@@ -423,7 +451,7 @@ mod tests {
                 &json!({"status": {"userInfo": {"username": "frank"}}}),
             )
             .with(&format!("GET {PATH}/riskacceptances/r-1"), 200, &object)
-            .with(&format!("POST {PATH}/approvals"), 201, &json!({}));
+            .with(&format!("POST {PATH}/approvals"), 201, &received("v1.1"));
         let (cluster, asked) = cluster(answers);
         assert_eq!(run(&cluster, &args("ra/r-1")).unwrap(), 0);
         let asked = asked.lock().unwrap();

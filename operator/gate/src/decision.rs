@@ -100,6 +100,11 @@ impl Decision {
         self.gates.iter().flat_map(|g| &g.findings)
     }
 
+    /// What the gates warn of: it keeps nothing from being cleared, and whoever decides should see it.
+    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+        self.gates.iter().flat_map(|g| &g.notes).filter_map(|note| note.strip_prefix("warning: "))
+    }
+
     /// Whether it says nothing about the release, since the clock or what the operator hears cannot be trusted now.
     pub fn is_blind(&self) -> bool {
         self.findings().any(|f| matches!(f.reason, Reason::ClockUntrusted | Reason::StoreNotReady))

@@ -42,6 +42,19 @@ pub fn open_gates(decision: &Decision) -> String {
     decision.open().filter(|g| !g.findings.is_empty()).map(|g| g.gate.as_str()).collect::<Vec<_>>().join(",")
 }
 
+/// The last line of what is said of a pod whose release is cleared: then the release's own answer has nothing against
+/// it, and what is in the way is said of the pod.
+pub fn why_pod_line(namespace: &str, pod: &str) -> String {
+    let (namespace, pod) = (visible::line(namespace), visible::line(pod));
+    format!("what keeps it, for as long as it is held: placet why pod/{pod} -n {namespace}")
+}
+
+/// The same of what is no pod that waits: asked again, the answer says it again.
+pub fn again_line(namespace: &str) -> String {
+    let namespace = visible::line(namespace);
+    format!("the same again, without writing anything: kubectl apply --dry-run=server -f FILE -n {namespace}")
+}
+
 /// The last line of every refusal: the command that shows the rest.
 pub fn why_line(namespace: &str, release: &str) -> String {
     let (namespace, release) = (visible::line(namespace), visible::line(release));
@@ -169,21 +182,34 @@ pub fn warnings(namespace: &str, release: &str, decision: &Decision, names: &Nam
     fit_warnings(&all, names)
 }
 
-/// Joins names, keeps each on one line and cuts lines to what the API server passes on: 256 characters each, 4,096 in
-/// all. The last line stays.
+/// What the API server passes on of all warnings together, in characters (bytes here, which are no fewer). Beyond, it
+/// cuts each of them.
+const MOST_OF_WARNINGS: usize = 4096;
+/// What it then passes on of each.
+const MOST_OF_WARNING: usize = 256;
+
+/// Joins names and keeps each on one line. What the API server passes on whole stays whole; of more than that, lines are
+/// cut to 256 characters each and 4,096 in all, with a mark at each cut and the number of those that are left out. The
+/// last line stays.
 pub fn fit_warnings(lines: &[String], names: &Names) -> Vec<String> {
-    let Some((last, lines)) = lines.split_last() else { return Vec::new() };
-    let cut = |line: &str| -> String { visible::line(&named(line, names)).chars().take(256).collect() };
-    let last = cut(last);
-    let mut room = 4096_usize.saturating_sub(last.len());
+    let whole: Vec<String> =
+        lines.iter().map(|line| visible::line(&named(line, names)).into_owned()).collect();
+    if whole.iter().map(String::len).sum::<usize>() <= MOST_OF_WARNINGS {
+        return whole;
+    }
+    let Some((last, lines)) = whole.split_last() else { return Vec::new() };
+    let last = visible::cut(last, MOST_OF_WARNING).into_owned();
+    let more = |count: usize| format!("… and {count} more");
+    let mut room = MOST_OF_WARNINGS.saturating_sub(last.len() + more(lines.len()).len());
     let mut out = Vec::new();
-    for line in lines {
-        let line = cut(line);
+    for (i, line) in lines.iter().enumerate() {
+        let line = visible::cut(line, MOST_OF_WARNING);
         if line.len() > room {
+            out.push(more(lines.len() - i));
             break;
         }
         room -= line.len();
-        out.push(line);
+        out.push(line.into_owned());
     }
     out.push(last);
     out
@@ -194,18 +220,37 @@ pub fn event_note(namespace: &str, release: &str, decision: &Decision, names: &N
     note(&warnings(namespace, release, decision, names))
 }
 
-/// Lines as the text of an event: as many of the first as fit in 1,000 bytes with the last one.
+/// Bytes of an event's text, at most: the API server takes 1,024.
+const MOST_OF_NOTE: usize = 1000;
+/// Bytes below which what is left of a line says nothing.
+const LEAST_OF_LINE: usize = 80;
+
+/// Lines as the text of an event: as many of the first as fit in 1,000 bytes with the last one, the one that does not fit
+/// cut with a mark.
 pub fn note(lines: &[String]) -> String {
     let Some((last, lines)) = lines.split_last() else { return String::new() };
+    let last = if last.len() > MOST_OF_NOTE { visible::cut(last, MOST_OF_NOTE / 4) } else { last.into() };
     let mut text = String::new();
+    // Room for the mark of what is left out, too.
+    let mut room = (MOST_OF_NOTE - last.len()).saturating_sub("…\n".len());
     for line in lines {
-        if text.len() + line.len() + last.len() + 2 > 1000 {
-            break;
+        if line.len() < room {
+            text.push_str(line);
+            text.push('\n');
+            room -= line.len() + 1;
+            continue;
         }
-        text.push_str(line);
+        let fits = line.floor_char_boundary(room.saturating_sub(1));
+        let cut = if room < LEAST_OF_LINE {
+            "…".into()
+        } else {
+            visible::cut(line, line[..fits].chars().count())
+        };
+        text.push_str(&cut);
         text.push('\n');
+        break;
     }
-    text.push_str(last);
+    text.push_str(&last);
     text
 }
 
@@ -243,6 +288,38 @@ mod tests {
                 gate(Gate::Approvals, Reason::ApprovalMissing),
             ],
             ..evaluate(&World::new().snapshot("lending", "scoring-2", now))
+        }
+    }
+
+    #[test]
+    fn warnings_are_whole_where_there_is_room_and_every_cut_is_seen() {
+        let image = format!("registry.example/app@sha256:{}", "d".repeat(64));
+        let line =
+            |i: usize| format!("workload: {i} {} is named by a tag; set it to {image}", "long ".repeat(40));
+        let fit = |count: usize| {
+            let mut lines: Vec<String> = (0..count).map(line).collect();
+            lines.push("last".to_owned());
+            fit_warnings(&lines, &Names::new())
+        };
+        // The digest is at the end of 300 characters and is left whole.
+        assert_eq!(fit(10)[9], line(9));
+        assert!(line(9).chars().count() > 256);
+        let cut = fit(40);
+        assert!(cut.iter().map(String::len).sum::<usize>() <= 4096, "{cut:?}");
+        assert!(cut[0].ends_with("set it to …"), "{}", cut[0]);
+        let [.., more, last] = cut.as_slice() else { panic!("{cut:?}") };
+        assert_eq!(
+            (more.as_str(), last.as_str()),
+            (format!("… and {} more", 40 - (cut.len() - 2)).as_str(), "last")
+        );
+        // Events have less room.
+        let event = note(&fit(10));
+        assert!(event.len() <= 1000 && event.ends_with("…\nlast"), "{event}");
+        assert_eq!(event.lines().nth(1), Some(line(1).as_str()));
+        for length in 0..1100 {
+            let event = note(&["ü".repeat(length), "x".repeat(length), "y".into(), "last".into()]);
+            assert!(event.len() <= 1000 && event.ends_with("\nlast"), "{length}: {event}");
+            assert_eq!(event.contains('…'), 3 * length > 988, "{length}: {event}");
         }
     }
 

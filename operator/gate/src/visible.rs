@@ -83,10 +83,55 @@ pub fn value(value: &Value) -> Value {
     }
 }
 
+/// Digits of a digest and what comes before them: `sha256:`.
+const DIGEST: usize = 7 + 64;
+
+/// A text of at most `most` characters; one that is cut ends with a mark, and it is not cut within a digest but before
+/// the word that the digest stands in: somebody may copy it.
+pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    let Some((end, last)) = text.char_indices().nth(most.saturating_sub(1)) else {
+        return Cow::Borrowed(text);
+    };
+    if end + last.len_utf8() >= text.len() {
+        return Cow::Borrowed(text);
+    }
+    let word = text[..end].rfind(char::is_whitespace).map_or(0, |at| at + 1);
+    let after = text[end..].find(char::is_whitespace).map_or(text.len(), |at| end + at);
+    let mut digests = text[word..after].match_indices("sha256:").map(|(at, _)| word + at);
+    // The name before a digest goes with it, unless it is so long that little else would stay.
+    let end = match digests.find(|at| at + DIGEST > end) {
+        Some(_) if word > 0 && end - word <= 4 * DIGEST => word,
+        Some(at) => at.min(end),
+        None => end,
+    };
+    Cow::Owned(format!("{}…", &text[..end]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_cut_is_seen_and_leaves_digests_whole() {
+        assert_eq!(cut("abcdef", 6), "abcdef");
+        assert_eq!(cut("abcdef", 5), "abcd…");
+        assert_eq!(cut("üüü", 2), "ü…");
+        assert_eq!(cut("", 0), "");
+        let image = format!("registry.example/app@sha256:{}", "d".repeat(64));
+        let text = format!("set it to {image} or ask");
+        assert_eq!(cut(&text, text.len()), text);
+        // Within the image, from its first letter to its last.
+        for most in 11..=102 {
+            assert_eq!(cut(&text, most), "set it to …", "{most}");
+        }
+        assert_eq!(cut(&text, 103), format!("set it to {image}…"));
+        // Without a word before it, what precedes the digest stays.
+        assert_eq!(cut(&image, 60), "registry.example/app@…");
+        let long = format!("a {}{image}", "x".repeat(2000));
+        assert_eq!(cut(&long, 2060), format!("a {}registry.example/app@…", "x".repeat(2000)));
+        assert!(cut(&long, 1000).ends_with("xx…") && cut(&long, 1000).chars().count() == 1000);
+    }
 
     /// Each of these makes a terminal show something else than the text says.
     const FORGING: [char; 22] = [

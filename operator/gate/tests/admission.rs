@@ -288,9 +288,15 @@ fn sound(subject: &Subject, answer: &Answer) -> Vec<String> {
     }
     if refused {
         let last = answer.message.lines().last().unwrap_or_default();
-        let wanted =
-            if subject.release.is_some() { "placet why mr/" } else { "set placet.dev/release: NAME in" };
-        if !last.contains(wanted) {
+        // Of a workload whose release is cleared, the release's answer would say nothing.
+        let wanted = match (&subject.release, answer.message.contains(" is cleared, but ")) {
+            (Some(_), false) => "placet why mr/",
+            (Some(_), true) => "kubectl apply --dry-run=server",
+            (None, _) => "where no model runs",
+        };
+        let how = usize::from(subject.release.is_none());
+        if !last.contains(wanted) || answer.message.matches("set placet.dev/release: NAME in").count() != how
+        {
             wrong.push(format!("the last line is {last:?}"));
         }
         if answer.reasons.is_empty() {
@@ -439,6 +445,58 @@ fn a_denial_has_a_bound_and_ends_with_the_command() {
         assert_eq!(whole + more.map_or(0, |n| n.parse::<usize>().unwrap()), findings, "{text}");
         assert!(whole >= 1);
     }
+}
+
+/// A workload with a cleared release, which itself runs an image that nobody listed.
+fn at_fault_itself(workload: &str, mode: &str) -> Answer {
+    let text = format!(r#"{{title: at fault itself, workload: {workload}, mode: {mode}, expect: {{}}}}"#);
+    let mut case = case(&text);
+    let image = format!("registry.example/evil@sha256:{}", "e".repeat(64));
+    let pod = json!({"containers": [{"name": "app", "image": image}]});
+    case.with = Some(match workload {
+        "pod" => json!({"spec": pod}),
+        _ => json!({"spec": {"template": {"spec": pod}}}),
+    });
+    judged(&base(), &case, None).unwrap().1
+}
+
+#[test]
+fn what_is_at_fault_itself_is_not_sent_to_its_release() {
+    let names = BTreeMap::new();
+    let again = "kubectl apply --dry-run=server -f FILE -n credit";
+    let last = |lines: Vec<String>| lines.last().unwrap().clone();
+    let held = last(at_fault_itself("pod", "hold").warnings_for(&names));
+    assert!(held.contains("placet why pod/") && held.ends_with(" -n credit"), "{held}");
+    for (workload, mode) in [("pod", "warn"), ("deployment", "warn"), ("deployment", "hold")] {
+        let lines = at_fault_itself(workload, mode).warnings_for(&names);
+        assert!(lines.last().unwrap().ends_with(again), "{lines:?}");
+        assert!(!lines.concat().contains("placet why mr/"), "{lines:?}");
+        // What is to be copied is whole.
+        assert!(
+            lines.concat().contains(&format!("@sha256:{} is in neither list", "e".repeat(64))),
+            "{lines:?}"
+        );
+    }
+    for workload in ["pod", "deployment"] {
+        let text = at_fault_itself(workload, "deny").message_for(None, &names);
+        assert!(text.ends_with(again) && !text.contains("placet why mr/"), "{text}");
+    }
+}
+
+#[test]
+fn how_a_release_is_named_is_said_once() {
+    let without = |mode: &str| {
+        let text = format!(
+            r#"{{title: bare, workload: proxy, mode: {mode}, expect: {{}},
+                with: {{spec: {{containers: [{{name: c, image: "nginx@sha256:OTHER"}}]}}}}}}"#
+        );
+        judged(&base(), &case(&text), None).unwrap().1
+    };
+    let text = without("deny").message_for(None, &BTreeMap::new());
+    assert_eq!(text.matches("set placet.dev/release: NAME in ").count(), 1, "{text}");
+    assert!(text.lines().last().unwrap().starts_with("where no model runs, ask the platform team"), "{text}");
+    let lines = without("warn").warnings_for(&BTreeMap::new());
+    assert_eq!(lines.concat().matches("set placet.dev/release: NAME in ").count(), 1, "{lines:?}");
 }
 
 #[test]

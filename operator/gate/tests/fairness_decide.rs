@@ -383,7 +383,7 @@ fn fewer_than_two_groups_both_rates_zero_and_empty_denominators_are_indeterminat
     test.criteria[0].eligibility.min_rows = 0;
     let empty = judge(&[sex("a", 500, 1000), sex("b", 500, 1000), sex("c", 0, 0)], &test);
     assert_eq!(empty.verdict, Verdict::Indeterminate);
-    assert_eq!(empty.ineligible[0].reason, IneligibleReason::Empty);
+    assert_eq!(empty.ineligible[0].reason, IneligibleReason::Empty { wanted: 1 });
 
     // a test that asks nothing shows nothing
     for test in [test_of(&[], four_fifths().criteria), test_of(&[&["sex"]], Vec::new())] {

@@ -22,6 +22,8 @@ const MAX_FINDINGS: usize = 20;
 const MAX_POLICIES: usize = 32;
 /// Risks that a status lists.
 const MAX_RISKS: usize = 64;
+/// Warnings that a status lists.
+const MAX_NOTES: usize = 10;
 /// Roles that a status lists.
 const MAX_APPROVERS: usize = 64;
 
@@ -118,6 +120,11 @@ pub fn release(
     if !approvers.is_empty() {
         out["approvers"] = approvers.into();
     }
+    let notes: Vec<String> =
+        decision.warnings().take(MAX_NOTES).map(|n| line(&with_names(n, names))).collect();
+    if !notes.is_empty() {
+        out["notes"] = notes.into();
+    }
     if let Some(class) = decision.class {
         out["class"] = class.to_string().into();
     }
@@ -144,10 +151,7 @@ fn finding(f: &placet_gate::finding::Finding, names: &Names) -> Value {
 
 /// A text of at most `max` characters, as a schema counts them; one that is cut ends with a mark.
 pub(crate) fn cut(text: &str, max: usize) -> String {
-    match text.char_indices().nth(max.saturating_sub(1)) {
-        Some((at, last)) if at + last.len_utf8() < text.len() => format!("{}…", &text[..at]),
-        _ => text.to_owned(),
-    }
+    visible::cut(text, max).into_owned()
 }
 
 /// What a line of a status has room for: people choose their names, and what is chosen has no bound.

@@ -4,6 +4,7 @@ use placet_api::Kind;
 use placet_api::common::Level;
 use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_gate::risk;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::around::Around;
@@ -81,25 +82,54 @@ pub fn describe(namespace: &str, object: &Value, kind: Kind, name: &str, around:
     out
 }
 
-/// What the last decision found, other than that approvals are missing; Rejects of others are shown.
+/// What the last decision found, other than that approvals are missing, and what it warns of; Rejects of others are shown.
 fn findings(object: &Value, out: &mut Page) {
-    for (gate, reason, found) in found(object) {
-        out.add(2, &format!("finding, {gate} ({reason}): {found}"));
+    for Found { gate, reason, item, found, wanted } in found(object) {
+        let item = if item.is_empty() { String::new() } else { format!(", {item}") };
+        out.add(2, &format!("finding, {gate}{item} ({reason}): {found}"));
+        if !wanted.is_empty() {
+            out.add(4, &format!("wanted: {wanted}"));
+        }
+    }
+    for note in notes(object) {
+        out.add(2, &format!("note: {note}"));
     }
 }
 
-/// The same as (gate, reason, found).
-pub fn found(object: &Value) -> Vec<(String, String, String)> {
+/// A finding as it is shown; what it does not say is empty.
+#[derive(Debug, Serialize)]
+pub struct Found<'a> {
+    gate: &'a str,
+    reason: &'a str,
+    item: &'a str,
+    found: &'a str,
+    wanted: &'a str,
+}
+
+/// The findings of the last decision, without approvals that are only missing.
+pub fn found(object: &Value) -> Vec<Found<'_>> {
     let mut out = Vec::new();
     let gates = object.pointer("/status/gates").and_then(Value::as_array);
     for gate in gates.into_iter().flatten() {
         let shown = |f: &&Value| gate["gate"] != "approvals" || f["reason"] == "Rejected";
         for finding in gate["findings"].as_array().into_iter().flatten().filter(shown) {
-            let text = |v: &Value| v.as_str().unwrap_or("?").to_owned();
-            out.push((text(&gate["gate"]), text(&finding["reason"]), text(&finding["found"])));
+            let text = |key: &str| finding[key].as_str().unwrap_or_default();
+            out.push(Found {
+                gate: gate["gate"].as_str().unwrap_or("?"),
+                reason: text("reason"),
+                item: text("item"),
+                found: text("found"),
+                wanted: text("wanted"),
+            });
         }
     }
     out
+}
+
+/// What the last decision warns of.
+pub fn notes(object: &Value) -> Vec<&str> {
+    let notes = object.pointer("/status/notes").and_then(Value::as_array);
+    notes.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// Residual risks of the assessments of a system.

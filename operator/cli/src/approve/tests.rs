@@ -1,6 +1,6 @@
 use super::*;
 use crate::args::Signing;
-use crate::testing::{Answers, cluster};
+use crate::testing::{Answers, cluster, received};
 
 const SELF: &str = "POST /apis/authentication.k8s.io/v1/selfsubjectreviews";
 const RELEASE: &str = "GET /apis/placet.dev/v1alpha1/namespaces/lending/modelreleases/m-2";
@@ -37,7 +37,7 @@ fn answers() -> Answers {
 
 #[test]
 fn the_digest_is_that_of_the_raw_object_that_was_shown() {
-    let (cluster, asked) = cluster(answers().with(CREATE, 201, &json!({})));
+    let (cluster, asked) = cluster(answers().with(CREATE, 201, &received()));
     assert_eq!(run(&cluster, &args(true), Some(&[])).unwrap(), 0);
     let asked = asked.lock().unwrap();
     let wanted =
@@ -82,7 +82,7 @@ fn what_the_release_says_cannot_forge_what_is_approved() {
 
 #[test]
 fn nothing_is_written_without_a_yes() {
-    let (cluster, asked) = cluster(answers().with(CREATE, 201, &json!({})));
+    let (cluster, asked) = cluster(answers().with(CREATE, 201, &received()));
     // Where tests run there may be a terminal; its answer would not be ours.
     if !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
         let e = run(&cluster, &args(false), Some(&[])).unwrap_err().to_string();
@@ -102,6 +102,46 @@ fn what_admission_says_is_shown_whole() {
         &json!({"kind": "Status", "reason": "Forbidden", "message": said}),
     ));
     assert_eq!(run(&cluster, &args(true), Some(&[])).unwrap_err().to_string(), said);
+}
+
+#[test]
+fn what_no_webhook_stamped_is_no_success() {
+    let empty = json!({"metadata": {"annotations": {placet_api::keys::RECEIPT: ""}}});
+    for stored in [json!({}), json!({"metadata": {"annotations": {"note": "x"}}}), empty] {
+        for output in [WriteOutput::Name, WriteOutput::Json] {
+            let (cluster, _) = cluster(answers().with(CREATE, 201, &stored));
+            assert_eq!(
+                run(&cluster, &ApproveArgs { output, ..args(true) }, Some(&[])).unwrap(),
+                1,
+                "{stored}"
+            );
+        }
+    }
+    // What is not written needs none.
+    let (cluster, _) = cluster(answers());
+    let dry = ApproveArgs { dry_run: true, ..args(false) };
+    assert_eq!(run(&cluster, &dry, Some(&[])).unwrap(), 0);
+}
+
+#[test]
+fn findings_and_notes_say_what_they_are_about() {
+    let mut object = release();
+    object["status"] = json!({"class": "High", "observedGeneration": 1, "notes": ["spec.previous names x"], "gates": [
+        {"gate": "tests", "findings": [
+            {"reason": "TestMissing", "item": "Bias weights", "found": "there is none", "wanted": "a Bias report"}]},
+        {"gate": "approvals", "findings": [{"reason": "ApprovalMissing", "item": "validator", "found": "0 of 1"}]}]});
+    let page = page::describe("lending", &object, Kind::ModelRelease, "m-2", None);
+    let lines: Vec<&str> = page.text().lines().map(str::trim).collect();
+    let at = lines.iter().position(|l| l.starts_with("finding")).unwrap();
+    assert_eq!(
+        lines[at..],
+        [
+            "finding, tests, Bias weights (TestMissing): there is none",
+            "wanted: a Bias report",
+            "note: spec.previous names x"
+        ],
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -133,7 +173,7 @@ fn a_reject_is_answered_by_its_name_and_only_if_it_is_about_this() {
         answers().with("GET /apis/placet.dev/v1alpha1/namespaces/lending/approvals/no-1", 200, &object).with(
             CREATE,
             201,
-            &json!({}),
+            &received(),
         )
     };
     let ask = |answers: Answers| {
@@ -146,7 +186,7 @@ fn a_reject_is_answered_by_its_name_and_only_if_it_is_about_this() {
     let (said, body) = ask(reject(&|_| {}));
     assert_eq!((said.unwrap(), &body.unwrap()["spec"]["answers"]), (0, &json!(["no-1"])));
     // Deleted Rejects are remembered and answered, too.
-    let (said, body) = ask(answers().with(CREATE, 201, &json!({})));
+    let (said, body) = ask(answers().with(CREATE, 201, &received()));
     assert_eq!((said.unwrap(), &body.unwrap()["spec"]["answers"]), (0, &json!(["no-1"])));
     for (at, value) in [
         ("/spec/decision", "Approve"),
@@ -253,7 +293,7 @@ fn judged() -> (Value, Answers) {
         .with(&list("testreports"), 200, &json!({"items": [report, other]}))
         .with(&list("modelreleases"), 200, &json!({"items": [object, before, uncleared]}))
         .with(&list("approvals"), 200, &json!({"items": [approval]}))
-        .with(CREATE, 201, &json!({}));
+        .with(CREATE, 201, &received());
     (object, answers)
 }
 

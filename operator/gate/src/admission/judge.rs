@@ -268,7 +268,7 @@ fn not_listed(
         Reason::ImageNotListed,
         image.item(),
         format!("an image of release {release}, or a platform image"),
-        format!("{} is neither", image.image()),
+        format!("{} is in neither list: no artefact of the release has its digest, and no policy lists it", image.image()),
         AUTHOR,
         format!(
             "{instead}; or, if it holds no model, ask the {PLATFORM} for it in platformImages (kubectl explain \

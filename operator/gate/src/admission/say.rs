@@ -12,6 +12,7 @@ use crate::decision::{Cleared, Decision, Lapse};
 use crate::finding::{Finding, Gate, GateOutcome, Reason};
 use crate::gates::Outcome;
 use crate::render::{self, COLUMN, Names, Words};
+use crate::visible;
 
 /// Findings that a denial shows, at most. Nobody reads more at once; the command in its last line shows the rest.
 const MOST_SHOWN: usize = 64;
@@ -32,16 +33,38 @@ pub(super) fn name_a_release(kind: Workload, namespace: &str) -> String {
     format!("set {RELEASE}: NAME in {places} (kubectl get mr -n {namespace})")
 }
 
-/// The last line of a refusal.
-fn last_line(request: &Request<'_>, subject: &Subject) -> String {
-    match &subject.release {
-        Some(release) => render::why_line(request.namespace, release),
-        None => format!(
-            "{}; or, where no model runs, ask the {PLATFORM} for the image in platformImages: kubectl explain \
-             releasepolicy.spec.platformImages",
-            name_a_release(subject.kind, request.namespace)
-        ),
+/// The last line of an answer; `labelled` if it says before how a release is named.
+fn last_line(
+    effect: Effect,
+    request: &Request<'_>,
+    subject: &Subject,
+    facts: &Facts<'_>,
+    labelled: bool,
+) -> String {
+    let Some(release) = &subject.release else {
+        let ask = format!(
+            "where no model runs, ask the {PLATFORM} for the image in platformImages: kubectl explain \
+             releasepolicy.spec.platformImages"
+        );
+        return if labelled {
+            ask
+        } else {
+            format!("{}; or, {ask}", name_a_release(subject.kind, request.namespace))
+        };
+    };
+    // What is in the way is then the workload itself, of which the release's answer knows nothing.
+    if facts.decision.is_none_or(|decision| decision.cleared != Cleared::True) {
+        render::why_line(request.namespace, release)
+    } else if effect == Effect::Hold && subject.is_pod() && is_name(&subject.name) {
+        render::why_pod_line(request.namespace, &subject.name)
+    } else {
+        render::again_line(request.namespace)
     }
+}
+
+/// Whether a name is one: a pod that is being created may have none yet.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))
 }
 
 /// One line on everything that is missing.
@@ -136,7 +159,7 @@ pub(super) fn answer(
         lines.extend(remark.into_iter().chain(note));
         lines.extend(render::lines(own.iter()));
         lines.extend(words.iter().flat_map(|w| w.lines.iter().cloned()));
-        lines.push(last_line(request, subject));
+        lines.push(last_line(effect, request, subject, facts, false));
         lines
     };
     let (mut warnings, mut denied) = (Vec::new(), Vec::new());
@@ -149,7 +172,8 @@ pub(super) fn answer(
             for line in remark.iter().chain(&note) {
                 let _ = write!(message, "\n{line}");
             }
-            let _ = write!(message, "\n{}", last_line(request, subject));
+            let labelled = findings.iter().any(|f| f.reason == Reason::NoRelease);
+            let _ = write!(message, "\n{}", last_line(effect, request, subject, facts, labelled));
             denied = lines(remark, note);
         }
         Effect::Allow | Effect::Hold | Effect::Warn => warnings = lines(remark, note),
@@ -194,18 +218,10 @@ pub(super) fn replaced(subject: &Subject, facts: &Facts<'_>) -> Answer {
     answer
 }
 
-/// A line that is cut where it is too long, with a mark.
-fn cut(line: &str) -> Cow<'_, str> {
-    match line.char_indices().nth(MOST_OF_LINE - 1) {
-        Some((at, last)) if at + last.len_utf8() < line.len() => Cow::Owned(format!("{}…", &line[..at])),
-        _ => Cow::Borrowed(line),
-    }
-}
-
 /// A denial that terminals, events and audit logs have room for: whole findings, as many as are shown; then how many
 /// more there are, remarks, and the last line.
 fn bounded(text: &str) -> String {
-    let lines: Vec<Cow<'_, str>> = text.lines().map(cut).collect();
+    let lines: Vec<Cow<'_, str>> = text.lines().map(|line| visible::cut(line, MOST_OF_LINE)).collect();
     let [first, middle @ .., last] = lines.as_slice() else { return lines.concat() };
     // What is not moved in is no finding: remarks on the whole.
     let (findings, remarks): (Vec<_>, Vec<_>) = middle.iter().partition(|line| line.starts_with("  "));

@@ -331,7 +331,8 @@ fn too_small(
     let counts = group.counts;
     let least = if single { eligibility.min_rows } else { eligibility.min_intersection_rows };
     if counts.n() == 0 {
-        Some(IneligibleReason::Empty)
+        // Of no rows at all there is nothing to compare, whatever the policy's least number is.
+        Some(IneligibleReason::Empty { wanted: least.max(1) })
     } else if counts.n() < least {
         Some(IneligibleReason::TooFewRows { wanted: least, found: counts.n() })
     } else if metric.needs_positives() && counts.positives() < eligibility.min_positives {

@@ -57,7 +57,7 @@ const HALVINGS: u32 = 12;
 /// What an ineligible group lacks to be compared.
 pub(super) fn for_ineligible(group: &Ineligible) -> Needed {
     let (more, unit) = match group.reason {
-        IneligibleReason::Empty => (1, NeededUnit::Rows),
+        IneligibleReason::Empty { wanted } => (wanted, NeededUnit::Rows),
         IneligibleReason::TooFewRows { wanted, found } => (wanted.saturating_sub(found), NeededUnit::Rows),
         IneligibleReason::TooFewPositives { wanted, found } => {
             (wanted.saturating_sub(found), NeededUnit::ActualPositives)

@@ -97,7 +97,10 @@ impl Comparison {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum IneligibleReason {
     /// No rows at all.
-    Empty,
+    Empty {
+        /// Least rows.
+        wanted: u64,
+    },
     /// Fewer rows than asked for.
     TooFewRows {
         /// Least rows.

@@ -1,14 +1,16 @@
 //! What a report comes to for a test: recomputed from what was counted, never read from the report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 use placet_api::releasepolicy::Compare as PolicyCompare;
 use placet_api::testreport::{PositiveMeans as ApiPositiveMeans, TestReportSpec, TestType};
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_security::skeleton;
 
 use crate::fairness::{
-    self, BiasTest, Compare, Counts, Criterion, Eligibility, Extended, Group, Limit, Measured, Metric,
-    PositiveMeans, Table, Verdict,
+    self, BiasTest, Compare, Counts, Criterion, Eligibility, Extended, Group, Ineligible, IneligibleReason,
+    Limit, Measured, Metric, PositiveMeans, Table, Towards, Verdict,
 };
 use crate::object::Object;
 use crate::policy::Test;
@@ -47,7 +49,7 @@ pub(super) fn verdict(
     if let Some((_, judged)) = kept().iter().find(|((t, s), _)| t == test && s == sets) {
         return Arc::clone(judged);
     }
-    let judged = Arc::new(judge_report(test, report, spec, sets));
+    let judged = Arc::new(judge_report(test, spec, sets));
     let mut kept = kept();
     if kept.len() >= MAX_VERDICTS {
         kept.clear();
@@ -56,12 +58,7 @@ pub(super) fn verdict(
     judged
 }
 
-fn judge_report(
-    test: &Test,
-    report: &Object<TestReportSpec>,
-    spec: &TestReportSpec,
-    sets: &[Vec<String>],
-) -> Judged {
+fn judge_report(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>]) -> Judged {
     let invalid =
         |text: String| Judged { verdict: Verdict::Indeterminate, text, more: None, notes: Vec::new() };
     if let Some(min) = test.rule.min_rows
@@ -75,7 +72,7 @@ fn judge_report(
     } else {
         single(test, spec, confidence)
     };
-    result.unwrap_or_else(|text| invalid(format!("{}: {text}", report.name())))
+    result.unwrap_or_else(invalid)
 }
 
 /// The groups of a report as the statistics read them.
@@ -90,15 +87,46 @@ fn groups(spec: &TestReportSpec) -> Result<Vec<Group>, String> {
         .collect()
 }
 
-/// Refuses values of an attribute that differ in case or white space only: one group under two names hides another.
+/// The value of rows whose attribute is not known.
+const MISSING: &str = "(missing)";
+
+/// Whether a character takes no room: soft hyphen, joiners and marks of direction, word joiners, byte-order mark.
+fn unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// What people see of a value: without case, white space, characters that are not seen and punctuation around it, and with
+/// each letter as the one that it is confused with (UTS #39, section 4).
+fn plain(value: &str) -> String {
+    let folded: String = value.nfkc().collect::<String>().to_lowercase();
+    let seen: String = skeleton(&folded).filter(|c| !c.is_control() && !unseen(*c)).collect();
+    let words: Vec<&str> = seen.split_whitespace().collect();
+    words.join(" ").trim_matches(['(', ')', '[', ']', '.', ',', ';', ':', '\'', '"', '_', '-']).to_owned()
+}
+
+/// Refuses values of an attribute that are taken for one another: one group under two names hides another.
 fn look_alikes(groups: &[Group]) -> Result<(), String> {
     let mut seen: BTreeMap<(&str, String), &str> = BTreeMap::new();
     for (attribute, value) in groups.iter().flat_map(|g| &g.attributes) {
-        let plain = value.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-        let first = *seen.entry((attribute, plain)).or_insert(value);
+        let first = *seen.entry((attribute, plain(value))).or_insert(value);
         if first != value {
             return Err(format!(
                 "{attribute}: wanted one name for each value, found {first:?} and {value:?}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses an attribute of which only one value is known: rows of unknown value are no group that is compared with.
+fn two_known(groups: &[Group], sets: &[Vec<String>]) -> Result<(), String> {
+    for attribute in sets.iter().flatten() {
+        let values: BTreeSet<&str> =
+            groups.iter().filter_map(|g| g.attributes.get(attribute)).map(String::as_str).collect();
+        if values.contains(MISSING) && values.len() < 3 {
+            return Err(format!(
+                "{attribute}: wanted two groups beside {MISSING}, found {}",
+                values.into_iter().filter(|v| *v != MISSING).collect::<Vec<_>>().join("")
             ));
         }
     }
@@ -117,6 +145,7 @@ fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>], confidence: f6
     };
     let groups = groups(spec)?;
     look_alikes(&groups)?;
+    two_known(&groups, sets)?;
     let total = spec.rows.and_then(|r| u64::try_from(r).ok()).ok_or("wanted rows, found none")?;
     let table = Table::new(&groups, means, Some(total)).map_err(|e| e.to_string())?;
     let threshold = match metric.scale() {
@@ -154,18 +183,20 @@ fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>], confidence: f6
         BiasTest { attribute_sets: sets.to_vec(), criteria: vec![criterion], accepted_groups: Vec::new() };
     let result = fairness::decide(&table, &question).map_err(|e| e.to_string())?;
     let percent = fairness::round9(confidence * 100.0);
-    let shown = if let Some(worst) = result.worst.map(|i| &result.comparisons[i]) {
+    let mut shown = if let Some(worst) = result.worst.map(|i| &result.comparisons[i]) {
         let value = worst.estimate.map_or("undefined".to_owned(), extended);
         let interval = worst.interval.map_or("no interval".to_owned(), |i| {
             format!("{percent} %: {:.2} to {}", i.lower, extended(i.upper))
         });
         format!("{} {} / {} is {value} ({interval})", metric.words(), worst.a.label, worst.b.label)
     } else {
-        format!("{}: {}", metric.words(), held_by(&result))
+        format!("{}: fewer than two groups to compare", metric.words())
     };
-    let more = result.needed.first().map(|n| {
-        format!("{} more {} of {} would decide at the observed rates", n.more, unit(n.unit, n.more), n.group)
-    });
+    // What was compared may look like a pass: whoever is missing from it is said first.
+    if let Some(small) = too_small(&result).filter(|_| result.verdict == Verdict::Indeterminate) {
+        shown = format!("{small}; {shown}");
+    }
+    let more = result.needed.first().map(needed);
     let notes = result
         .values
         .iter()
@@ -278,18 +309,54 @@ fn measured(spec: &TestReportSpec, name: &str, confidence: f64) -> Result<Measur
     })
 }
 
-/// Why nothing was compared.
-fn held_by(result: &fairness::BiasResult) -> String {
-    let small: Vec<String> =
-        result.ineligible.iter().map(|g| format!("{} has too few rows ({})", g.group, g.rows)).collect();
-    if small.is_empty() { "fewer than two groups to compare".to_owned() } else { small.join("; ") }
+/// Groups named in one text at most; beyond, they are counted.
+const MOST_GROUPS: usize = 4;
+
+/// The groups that hold the test because they are too small to be compared.
+fn too_small(result: &fairness::BiasResult) -> Option<String> {
+    let held: Vec<&Ineligible> = result.ineligible.iter().filter(|g| g.holds).collect();
+    let named: Vec<String> = held
+        .iter()
+        .take(MOST_GROUPS)
+        .map(|g| {
+            let what = match g.reason {
+                IneligibleReason::Empty { wanted } => format!("no row, wanted {wanted}"),
+                IneligibleReason::TooFewRows { wanted, found } => format!("{found} of {wanted} rows"),
+                IneligibleReason::TooFewPositives { wanted, found } => {
+                    format!("{found} of {wanted} actual positives")
+                }
+                IneligibleReason::TooFewNegatives { wanted, found } => {
+                    format!("{found} of {wanted} actual negatives")
+                }
+            };
+            format!("{} is too small to be compared ({what})", g.group)
+        })
+        .collect();
+    let more = match held.len().saturating_sub(MOST_GROUPS) {
+        0 => String::new(),
+        more => format!(" and {more} more groups are"),
+    };
+    (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
+}
+
+/// How much more data would help, in words.
+fn needed(n: &fairness::Needed) -> String {
+    let what = format!("{} more {} of {}", n.more, unit(n.unit, n.more), n.group);
+    match n.towards {
+        Towards::Eligible => {
+            format!("{what} {} needed before it can be compared", if n.more == 1 { "is" } else { "are" })
+        }
+        Towards::Pass | Towards::Fail => format!("{what} would decide at the observed rates"),
+    }
 }
 
 fn unit(unit: fairness::NeededUnit, count: u64) -> &'static str {
     match (unit, count) {
         (fairness::NeededUnit::Rows, 1) => "row",
         (fairness::NeededUnit::Rows, _) => "rows",
+        (fairness::NeededUnit::ActualPositives, 1) => "actual positive",
         (fairness::NeededUnit::ActualPositives, _) => "actual positives",
+        (fairness::NeededUnit::ActualNegatives, 1) => "actual negative",
         (fairness::NeededUnit::ActualNegatives, _) => "actual negatives",
     }
 }
