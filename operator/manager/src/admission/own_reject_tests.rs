@@ -136,12 +136,15 @@ async fn in_a_full_namespace_a_small_reject_passes_and_a_large_one_or_a_repeated
     large["metadata"]["annotations"] = json!({"fill": "x".repeat(usize::try_from(REJECT).unwrap())});
     let refused = created(&desk, "bert", &large).await.unwrap_err();
     assert!(refused.contains("too large: wanted a Reject of at most 32768 bytes, found 3"), "{refused}");
-    assert!(!refused.contains("Rejects, withdrawing"), "{refused}");
     let stored = created(&desk, "bert", &reject("no")).await.unwrap();
     shown(&bed, &stored);
     bed.miss(Kind::Approval, "no");
     let refused = created(&desk, "bert", &reject("no")).await.unwrap_err();
-    assert!(refused.contains(&format!("namespace {NS}: wanted at most 1 bytes")), "{refused}");
+    assert!(refused.contains("which are remembered for good, found"), "{refused}");
+    large["metadata"]["name"] = "no-dora".into();
+    let refused = created(&desk, "dora", &large).await.unwrap_err();
+    assert!(refused.contains("remembered for good") && refused.contains("leave out labels"), "{refused}");
+    created(&desk, "dora", &reject("no-dora")).await.unwrap();
 }
 
 #[tokio::test]

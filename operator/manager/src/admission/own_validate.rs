@@ -20,7 +20,7 @@ use super::own_mutate::{annotation, blocks};
 use super::own_subject::{self, Live};
 use super::review::{Answer, Request};
 use super::{own_reject, own_restore};
-use crate::quota::Version;
+use crate::quota::{self, Version};
 
 /// Judges a CREATE, UPDATE or DELETE of one of our kinds.
 pub async fn answer(a: &Admission, request: &Request) -> Answer {
@@ -92,16 +92,7 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
         Ok(exempt) => exempt,
         Err(why) => return Answer::forbid(why),
     };
-    if !unchanged && record.kind.namespaced() && !exempt {
-        let remembered = a.state.world().remembered_bytes(namespace);
-        if let Err(why) = a.state.quota.remembering(namespace, remembered) {
-            return Answer::forbid(why);
-        }
-    }
-    let version = Version { object, old: request.old(), exempt };
-    if let Err(why) =
-        a.state.quota.admit(record.kind, namespace, &record.name, version, a.state.now(), request.dry())
-    {
+    if let Err(why) = room(a, request, &record, (unchanged, exempt)) {
         return Answer::forbid(why);
     }
     if request.dry()
@@ -129,6 +120,24 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
         }
         Err(error) => super::unwritable(&error),
     }
+}
+
+/// Whether a namespace has room for a version, or what was found, wanted, and how to mend it.
+fn room(
+    a: &Admission,
+    request: &Request,
+    record: &Record,
+    (unchanged, exempt): (bool, bool),
+) -> Result<(), String> {
+    let (object, old) = (&request.object, request.old());
+    let namespace = record.namespace.as_deref().unwrap_or_default();
+    if !unchanged && record.kind.namespaced() && !exempt {
+        let remembered = a.state.world().remembered_bytes(namespace);
+        let held = a.state.quota.remembering(namespace, remembered);
+        held.map_err(|why| why + &quota::too_large(object).unwrap_or_default())?;
+    }
+    let version = Version { object, old, exempt };
+    a.state.quota.admit(record.kind, namespace, &record.name, version, a.state.now(), request.dry())
 }
 
 /// Owners that an object names and its old version does not, in words.
