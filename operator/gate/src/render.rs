@@ -240,7 +240,7 @@ pub fn note(lines: &[String]) -> String {
             room -= line.len() + 1;
             continue;
         }
-        let fits = line.floor_char_boundary(room.saturating_sub(1));
+        let fits = (0..room).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
         let cut = if room < LEAST_OF_LINE {
             "…".into()
         } else {
