@@ -185,8 +185,8 @@ impl Reconciler {
     }
 
     /// A release was judged: from now on a change that loosens a policy waits, and once it was cleared, also one of a role or
-    /// a signer.
-    pub(crate) fn set_up(&self, cleared: bool) {
+    /// a signer. The log says so before anybody is told that it was cleared.
+    pub(crate) async fn set_up(&self, cleared: bool) {
         let (open, used) = {
             let world = self.state.world();
             (world.being_set_up(), world.is_in_use())
@@ -196,6 +196,7 @@ impl Reconciler {
         }
         if cleared && !used {
             self.state.world_mut().in_use();
+            self.settle_gone().await;
         }
     }
 

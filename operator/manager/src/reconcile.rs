@@ -315,7 +315,7 @@ impl Reconciler {
         let (recorded, before) = self.ledger.decision(&snapshot, &decision).await?;
         self.state.settle(&snapshot, &decision);
         self.state.note_class(&snapshot, &decision);
-        self.set_up(decision.cleared == Cleared::True);
+        self.set_up(decision.cleared == Cleared::True).await;
         let digest = snapshot.digest();
         self.ledger.seen().decided(&snapshot, &digest);
         // An admission may have recorded the decision before; what was told is what counts.
