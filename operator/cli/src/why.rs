@@ -266,7 +266,7 @@ impl Answer {
 
     /// What is warned of and keeps nothing from being cleared.
     fn notes(&self) -> impl Iterator<Item = &str> {
-        self.status.notes.iter().flatten().map(|note| note.as_str())
+        self.status.notes.iter().flatten().map(placet_api::scalar::Line::as_str)
     }
 
     /// Findings by who can act, in the order in which they first appear.

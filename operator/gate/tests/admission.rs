@@ -449,7 +449,7 @@ fn a_denial_has_a_bound_and_ends_with_the_command() {
 
 /// A workload with a cleared release, which itself runs an image that nobody listed.
 fn at_fault_itself(workload: &str, mode: &str) -> Answer {
-    let text = format!(r#"{{title: at fault itself, workload: {workload}, mode: {mode}, expect: {{}}}}"#);
+    let text = format!("{{title: at fault itself, workload: {workload}, mode: {mode}, expect: {{}}}}");
     let mut case = case(&text);
     let image = format!("registry.example/evil@sha256:{}", "e".repeat(64));
     let pod = json!({"containers": [{"name": "app", "image": image}]});

@@ -84,7 +84,7 @@ pub fn describe(namespace: &str, object: &Value, kind: Kind, name: &str, around:
 
 /// What the last decision found, other than that approvals are missing, and what it warns of; Rejects of others are shown.
 fn findings(object: &Value, out: &mut Page) {
-    for Found { gate, reason, item, found, wanted } in found(object) {
+    for Finding { gate, reason, item, found, wanted } in found(object) {
         let item = if item.is_empty() { String::new() } else { format!(", {item}") };
         out.add(2, &format!("finding, {gate}{item} ({reason}): {found}"));
         if !wanted.is_empty() {
@@ -98,7 +98,7 @@ fn findings(object: &Value, out: &mut Page) {
 
 /// A finding as it is shown; what it does not say is empty.
 #[derive(Debug, Serialize)]
-pub struct Found<'a> {
+pub struct Finding<'a> {
     gate: &'a str,
     reason: &'a str,
     item: &'a str,
@@ -107,14 +107,14 @@ pub struct Found<'a> {
 }
 
 /// The findings of the last decision, without approvals that are only missing.
-pub fn found(object: &Value) -> Vec<Found<'_>> {
+pub fn found(object: &Value) -> Vec<Finding<'_>> {
     let mut out = Vec::new();
     let gates = object.pointer("/status/gates").and_then(Value::as_array);
     for gate in gates.into_iter().flatten() {
         let shown = |f: &&Value| gate["gate"] != "approvals" || f["reason"] == "Rejected";
         for finding in gate["findings"].as_array().into_iter().flatten().filter(shown) {
             let text = |key: &str| finding[key].as_str().unwrap_or_default();
-            out.push(Found {
+            out.push(Finding {
                 gate: gate["gate"].as_str().unwrap_or("?"),
                 reason: text("reason"),
                 item: text("item"),
