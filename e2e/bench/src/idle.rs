@@ -168,7 +168,7 @@ async fn memory(process: &Path) -> anyhow::Result<f64> {
     kib.map(|kib| kib / 1024.0).context("its status holds no VmRSS")
 }
 
-/// Seconds that a process has run on a processor, in user mode and in the kernel (proc_pid_stat(5), fields 14 and 15).
+/// Seconds that a process has run on a processor, in user mode and in the kernel (`proc_pid_stat(5)`, fields 14 and 15).
 async fn processor_time(process: &Path) -> anyhow::Result<f64> {
     /// In which the kernel counts for programs, whatever it counts in itself.
     const TICKS_PER_SECOND: f64 = 100.0;

@@ -214,7 +214,7 @@ mod tests {
         assert!(coming.about("credit", "v1").is_empty() && coming.forget().is_empty());
 
         coming.admitted(&reject("never", "ModelRelease", "v1"), true);
-        tokio::time::advance(WAIT - Duration::from_secs(1)).await;
+        tokio::time::advance(WAIT.saturating_sub(Duration::from_secs(1))).await;
         assert_eq!(coming.about("credit", "v1"), ["approvals/never"]);
         assert!(coming.forget().is_empty());
         tokio::time::advance(Duration::from_secs(1)).await;
