@@ -27,19 +27,19 @@ fn spec(decision: &str, change: &Value) -> Value {
     spec
 }
 
-fn given(name: &str, by: &str, hour: i64, spec: Value) -> Given {
+fn given(name: &str, by: &str, hour: i64, spec: &Value) -> Given {
     let text = json!({"by": by, "at": at(hour).to_string(), "kind": "Approval", "name": name, "spec": spec});
     serde_json::from_value(text).unwrap()
 }
 
 fn reject(name: &str, by: &str, hour: i64) -> Given {
-    given(name, by, hour, spec("Reject", &json!({})))
+    given(name, by, hour, &spec("Reject", &json!({})))
 }
 
 fn answer(name: &str, by: &str, hour: i64, change: &Value) -> Given {
     let mut spec = spec("Approve", &json!({"answers": ["no"]}));
     common::merge(&mut spec, change);
-    given(name, by, hour, spec)
+    given(name, by, hour, &spec)
 }
 
 /// Name of the Reject that stands already, where these are there and erin gives another one.
@@ -86,7 +86,7 @@ fn one_that_does_not_count_or_counts_less_is_none() {
     assert!(!stands(&[with(|no| no.by = None)]), "nobody's");
     assert!(!stands(&[with(|no| no.holds_role = Some(false))]));
     let wild = with(|no| no.wildcard = true);
-    assert!(!stands(&[wild.clone()]), "it counts in fewer policies than one by name");
+    assert!(!stands(std::slice::from_ref(&wild)), "it counts in fewer policies than one by name");
     assert!(stands_for("erin", &[wild], &json!({}), true).is_some());
     assert!(stands_for("erin", &[reject("no", "erin", 1)], &json!({}), true).is_some());
     assert!(stands(&[with(|no| no.role_lost = true)]), "a Reject stands when its giver has lost the role");
@@ -96,7 +96,7 @@ fn one_that_does_not_count_or_counts_less_is_none() {
 fn a_deleted_one_stands_and_a_live_one_is_named_before_it() {
     let mut gone = reject("gone", "erin", 1);
     gone.deleted = true;
-    assert!(stands(&[gone.clone()]));
+    assert!(stands(std::slice::from_ref(&gone)));
     let named = stands_for("erin", &[gone, reject("there", "erin", 2)], &json!({}), false);
     assert_eq!(named.as_deref(), Some("there"));
 }
@@ -142,6 +142,6 @@ fn a_signed_one_is_of_who_signed_it_and_stays_when_the_key_goes() {
         seen: None,
     };
     no.signed = Some(by);
-    assert!(stands(&[no.clone()]), "whoever stands behind the key by now");
+    assert!(stands(std::slice::from_ref(&no)), "whoever stands behind the key by now");
     assert_eq!(stands_for(robot, &[no], &json!({}), false), None, "the robot said nothing");
 }
