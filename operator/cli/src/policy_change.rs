@@ -211,7 +211,7 @@ pub fn why(cluster: &Cluster, args: &WhyArgs) -> anyhow::Result<u8> {
 mod tests {
     use super::*;
     use crate::args::{Signing, WriteOutput};
-    use crate::testing::{Answers, cluster};
+    use crate::testing::{Answers, cluster, received};
 
     const SELF: &str = "POST /apis/authentication.k8s.io/v1/selfsubjectreviews";
     const POLICY: &str = "GET /apis/placet.dev/v1alpha1/releasepolicies/high";
@@ -247,7 +247,7 @@ mod tests {
             Answers::default()
                 .with(SELF, 201, &json!({"status": {"userInfo": {"username": "erin"}}}))
                 .with(POLICY, 200, &object())
-                .with(CREATE, 201, &json!({})),
+                .with(CREATE, 201, &received()),
         );
         assert_eq!(decide(&cluster, &args(), Some(&[]), deletion).unwrap(), 0);
         let asked = asked.lock().unwrap();
@@ -296,7 +296,7 @@ mod tests {
             Answers::default()
                 .with(SELF, 201, &json!({"status": {"userInfo": {"username": "olga"}}}))
                 .with("GET /apis/placet.dev/v1alpha1/trustedsigners/erin", 200, &signer)
-                .with(CREATE, 201, &json!({})),
+                .with(CREATE, 201, &received()),
         );
         let args = ApproveArgs { target: "ts/erin".into(), ..args() };
         assert_eq!(decide(&cluster, &args, Some(&[]), false).unwrap(), 0);

@@ -86,8 +86,8 @@ fn release(cluster: &Cluster, args: &WithdrawArgs, name: &str) -> anyhow::Result
     let mut current = object.clone();
     for _ in 0..TRIES {
         match cluster.merge(&path, &change(&current)) {
-            // A write that a webhook saw has a receipt of its own: the one of before is of what was before.
-            Ok(now) if receipt(&now).is_none() || receipt(&now) == receipt(&current) => {
+            // The digest leaves `withdrawn` out, so that a receipt of before stays good.
+            Ok(now) if receipt(&now).is_none() => {
                 print(args.output, name, "withdrawn without a receipt", now)?;
                 tell_unstamped(Kind::ModelRelease, name, &cluster.namespace);
                 return Ok(1);
@@ -359,8 +359,7 @@ mod tests {
             run(&cluster(answers).0, &args("mr/m-2")).unwrap()
         };
         assert_eq!(code(&a_release(), &a_release()), 1);
-        // The receipt that it had is of what it was.
-        assert_eq!(code(&received("v1.1"), &received("v1.1")), 1);
+        assert_eq!(code(&received("v1.1"), &received("v1.1")), 0);
         assert_eq!(code(&received("v1.1"), &a_release()), 1);
         assert_eq!(code(&received("v1.1"), &received("v1.2")), 0);
         assert_eq!(code(&a_release(), &received("v1.2")), 0);
