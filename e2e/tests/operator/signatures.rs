@@ -113,32 +113,14 @@ impl<'a> Robot<'a> {
 
     /// What erin, risk officer, signs: the Approval as it would stand in Git.
     async fn signed(&self, key: &std::path::Path, cluster: &str) -> Value {
-        let (target, key) = (format!("mr/{RELEASE}"), key.display().to_string());
-        let args = [
-            "approve",
-            &target,
-            "--role",
-            "risk-officer",
-            "--comment",
-            "Read and understood",
-            "--sign-with",
-            &key,
-            "--cluster-name",
-            cluster,
-            "--yes",
-            "-o",
-            "json",
-            "-n",
-            self.lending.ns,
-        ];
-        let said = self.lending.cluster.run("placet", "erin", args, None).await.unwrap();
-        serde_json::from_str(&said.ok().unwrap()).unwrap()
+        let target = format!("mr/{RELEASE}");
+        let args = ["approve", &target, "--role", "risk-officer", "--comment", "Read and understood"];
+        self.signed_by("erin", &args, key, cluster).await
     }
 
     /// What frank, executive, signs: the RiskAcceptance as it would stand in Git.
     async fn by_frank(&self, key: &std::path::Path, cluster: &str) -> Value {
-        let (target, key, until) =
-            (format!("ia/{ASSESSMENT}"), key.display().to_string(), in_seconds(90 * 86_400));
+        let (target, until) = (format!("ia/{ASSESSMENT}"), in_seconds(90 * 86_400));
         let args = [
             "accept-risk",
             &target,
@@ -151,17 +133,17 @@ impl<'a> Robot<'a> {
             "Officers decide",
             "--condition",
             "A monthly review",
-            "--sign-with",
-            &key,
-            "--cluster-name",
-            cluster,
-            "--yes",
-            "-o",
-            "json",
-            "-n",
-            self.lending.ns,
         ];
-        let said = self.lending.cluster.run("placet", "frank", args, None).await.unwrap();
+        self.signed_by("frank", &args, key, cluster).await
+    }
+
+    /// What a command prints that signs with a key, for a cluster.
+    async fn signed_by(&self, who: &str, args: &[&str], key: &std::path::Path, cluster: &str) -> Value {
+        let key = key.display().to_string();
+        let sign =
+            ["--sign-with", &key, "--cluster-name", cluster, "--yes", "-o", "json", "-n", self.lending.ns];
+        let args = args.iter().chain(&sign);
+        let said = self.lending.cluster.run("placet", who, args, None).await.unwrap();
         serde_json::from_str(&said.ok().unwrap()).unwrap()
     }
 

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 /// Whether a terminal would obey or hide a character rather than show it.
-fn hidden(c: char) -> bool {
+pub(crate) fn hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'

@@ -19,8 +19,7 @@ use tower::ServiceExt as _;
 use crate::admission::router;
 use crate::infra::clock::TimeSource as _;
 use crate::infra::door::{Door, Knock};
-use crate::infra::fake_api::{self, failure, reply};
-use crate::testbed::{Bed, NS, RELEASE, SERVER, Site, content, model_release, path, world};
+use crate::testbed::{Bed, NS, RELEASE, SERVER, Site, content, model_release, world};
 
 /// The webhooks of an operator, over an API server that has the world and lets everybody hold each role that there is.
 struct Desk {
@@ -29,21 +28,7 @@ struct Desk {
 }
 
 fn desk(bed: &Bed) -> Desk {
-    let (client, _) = fake_api::client(|seen| async move {
-        if seen.method == "POST" {
-            let role = seen.body.pointer("/spec/resourceAttributes/name").and_then(Value::as_str);
-            let allowed = role.is_some_and(|r| !r.starts_with("no-role-"));
-            return reply(201, &json!({"spec": seen.body["spec"], "status": {"allowed": allowed}}));
-        }
-        let asked = seen.target.split('?').next().unwrap_or_default().to_owned();
-        let at = |o: &Value| {
-            path(Kind::parse(o["kind"].as_str().unwrap()).unwrap(), o["metadata"]["name"].as_str().unwrap())
-        };
-        world()
-            .into_iter()
-            .find(|o| at(o) == asked)
-            .map_or_else(|| failure(404, "NotFound"), |o| reply(200, &o))
-    });
+    let client = crate::testbed::api_of_the_world();
     Desk { router: router(bed.admission_over(client)), door: Door::new(&[]).unwrap() }
 }
 

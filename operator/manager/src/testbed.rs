@@ -574,3 +574,21 @@ pub(crate) fn world() -> Vec<Value> {
         approval("owner-bob", "bob", "Approve", "2026-11-04T09:00:00Z"),
     ]
 }
+
+/// An API server that has the world and lets everybody hold each role that there is.
+pub(crate) fn api_of_the_world() -> kube::Client {
+    let (client, _) = fake_api::client(|seen| async move {
+        if seen.method == "POST" {
+            let role = seen.body.pointer("/spec/resourceAttributes/name").and_then(Value::as_str);
+            let allowed = role.is_some_and(|r| !r.starts_with("no-role-"));
+            return fake_api::reply(201, &json!({"spec": seen.body["spec"], "status": {"allowed": allowed}}));
+        }
+        let asked = seen.target.split('?').next().unwrap_or_default().to_owned();
+        let at = |o: &Value| {
+            path(Kind::parse(o["kind"].as_str().unwrap()).unwrap(), o["metadata"]["name"].as_str().unwrap())
+        };
+        let found = world().into_iter().find(|o| at(o) == asked);
+        found.map_or_else(|| fake_api::failure(404, "NotFound"), |o| fake_api::reply(200, &o))
+    });
+    client
+}

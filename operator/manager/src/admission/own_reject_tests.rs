@@ -7,29 +7,15 @@ use serde_json::{Value, json};
 
 use crate::admission::review::{Answer, Request};
 use crate::admission::{Admission, own_mutate, own_validate};
-use crate::infra::fake_api::{self, failure, reply};
 use crate::ledger::Repeat;
 use crate::quota::{Limits, REJECT};
-use crate::testbed::{Bed, NS, RELEASE, Site, approval, path, unstamped, world};
+use crate::testbed::{Bed, NS, RELEASE, Site, approval, unstamped, world};
 
 const AT: &str = "2026-11-04T09:00:00Z";
 
 /// The webhooks, over an API server that has the world and lets everybody hold each role that there is.
 fn desk(bed: &Bed) -> Admission {
-    let (client, _) = fake_api::client(|seen| async move {
-        if seen.method == "POST" {
-            let role = seen.body.pointer("/spec/resourceAttributes/name").and_then(Value::as_str);
-            let allowed = role.is_some_and(|r| !r.starts_with("no-role-"));
-            return reply(201, &json!({"spec": seen.body["spec"], "status": {"allowed": allowed}}));
-        }
-        let asked = seen.target.split('?').next().unwrap_or_default().to_owned();
-        let at = |o: &Value| {
-            path(Kind::parse(o["kind"].as_str().unwrap()).unwrap(), o["metadata"]["name"].as_str().unwrap())
-        };
-        let found = world().into_iter().find(|o| at(o) == asked);
-        found.map_or_else(|| failure(404, "NotFound"), |o| reply(200, &o))
-    });
-    bed.admission_over(client)
+    bed.admission_over(crate::testbed::api_of_the_world())
 }
 
 fn heard(site: &Site, limits: Limits) -> (Bed, Admission) {

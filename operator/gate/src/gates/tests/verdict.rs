@@ -14,6 +14,7 @@ use crate::fairness::{
 };
 use crate::object::Object;
 use crate::policy::Test;
+use crate::visible::hidden;
 
 /// What one report comes to for one test.
 #[derive(Debug)]
@@ -90,16 +91,11 @@ fn groups(spec: &TestReportSpec) -> Result<Vec<Group>, String> {
 /// The value of rows whose attribute is not known.
 const MISSING: &str = "(missing)";
 
-/// Whether a character takes no room: soft hyphen, joiners and marks of direction, word joiners, byte-order mark.
-fn unseen(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
 /// What people see of a value: without case, white space, characters that are not seen and punctuation around it, and with
 /// each letter as the one that it is confused with (UTS #39, section 4).
 fn plain(value: &str) -> String {
     let folded: String = value.nfkc().collect::<String>().to_lowercase();
-    let seen: String = skeleton(&folded).filter(|c| !c.is_control() && !unseen(*c)).collect();
+    let seen: String = skeleton(&folded).filter(|c| !hidden(*c)).collect();
     let words: Vec<&str> = seen.split_whitespace().collect();
     words.join(" ").trim_matches(['(', ')', '[', ']', '.', ',', ';', ':', '\'', '"', '_', '-']).to_owned()
 }
