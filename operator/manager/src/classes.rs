@@ -87,3 +87,7 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "classes_tests.rs"]
+mod tests;
