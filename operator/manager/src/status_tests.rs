@@ -3,7 +3,7 @@
 use placet_api::Kind;
 
 use super::*;
-use crate::testbed::{Bed, NS, Site, approval, policy, stamped, world};
+use crate::testbed::{Bed, NS, RELEASE, Site, approval, model_release, policy, stamped, world};
 
 /// What in a value is longer than its schema allows.
 fn too_long(schema: &Value, value: &Value, path: &str, out: &mut Vec<String>) {
@@ -71,6 +71,46 @@ async fn a_user_name_of_900_characters_fits_into_every_status() {
         let by = bed.status(Kind::Approval, name)["by"].as_str().unwrap().to_owned();
         assert_eq!(by, format!("oidc:{}…", "ü".repeat(250)));
     }
+}
+
+#[tokio::test]
+async fn releases_that_are_named_and_not_there_are_warned_of_until_they_are() {
+    let site = Site::new();
+    let bed = site.start();
+    bed.namespace(Some("hold"));
+    for object in world().iter().filter(|o| o["kind"] != "ModelRelease") {
+        bed.put(object);
+    }
+    let mut spec = model_release()["spec"].clone();
+    spec["previous"] = "scoring-1".into();
+    spec["rollbackTarget"] = "scoring-0".into();
+    bed.put(&stamped(Kind::ModelRelease, RELEASE, "dana", "2026-11-01T09:00:00Z", &spec));
+    bed.turns(2).await;
+    let notes = |bed: &Bed| bed.status(Kind::ModelRelease, RELEASE)["notes"].clone();
+    let missing = |field: &str, name: &str| {
+        format!("spec.{field} names ModelRelease {name}, which is not in namespace {NS}")
+    };
+    assert_eq!(
+        notes(&bed),
+        json!([missing("previous", "scoring-1"), missing("rollbackTarget", "scoring-0")])
+    );
+    let (_, wrong) = judge(&bed);
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let kept = |bed: &Bed| bed.status(Kind::ModelRelease, RELEASE)["gates"][0]["verdict"].clone();
+    assert_eq!(kept(&bed), "Met", "a warning keeps nothing from being cleared");
+    // One is released, the other one only later.
+    for (name, left) in
+        [("scoring-1", vec![missing("rollbackTarget", "scoring-0")]), ("scoring-0", Vec::new())]
+    {
+        bed.put(&stamped(Kind::ModelRelease, name, "dana", "2026-11-01T08:00:00Z", &model_release()["spec"]));
+        bed.turns(2).await;
+        let wanted = if left.is_empty() { Value::Null } else { json!(left) };
+        assert_eq!(notes(&bed), wanted, "after {name}");
+    }
+    // And one that is deleted is missed again.
+    bed.delete(Kind::ModelRelease, "scoring-0");
+    bed.turns(2).await;
+    assert_eq!(notes(&bed), json!([missing("rollbackTarget", "scoring-0")]));
 }
 
 #[test]
