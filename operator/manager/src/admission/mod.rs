@@ -9,6 +9,7 @@ pub mod namespaces;
 pub mod own_mutate;
 pub mod own_reject;
 pub mod own_restore;
+pub mod own_role;
 pub mod own_subject;
 pub mod own_validate;
 pub mod review;

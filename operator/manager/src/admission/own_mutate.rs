@@ -10,8 +10,9 @@ use placet_gate::{digest, world};
 use serde_json::{Value, json};
 
 use super::own_restore::{self, Carried};
+use super::own_subject::Filled;
 use super::review::{Answer, Request, UserInfo};
-use super::{Admission, own_reject, own_subject};
+use super::{Admission, own_reject, own_role, own_subject};
 use crate::ledger::Repeat;
 
 /// Stamps the object of a CREATE or UPDATE, and fills in the digest of an Approval that names none, where that may be.
@@ -21,11 +22,11 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     }
     match own_subject::fill(a, request).await {
         Err(refused) => refused,
-        Ok(None) => stamped(a, request, &request.object).await,
-        Ok(Some(digest)) => {
+        Ok(None) => stamped(a, request, &request.object, None).await,
+        Ok(Some(Filled { digest, role })) => {
             let mut object = request.object.clone();
             object["spec"]["subject"]["digest"] = digest.clone().into();
-            let mut answer = stamped(a, request, &object).await;
+            let mut answer = stamped(a, request, &object, role).await;
             if answer.denied.is_none() {
                 answer.patch.push(json!({"op": "add", "path": "/spec/subject/digest", "value": digest}));
             }
@@ -34,7 +35,8 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     }
 }
 
-async fn stamped(a: &Admission, request: &Request, object: &Value) -> Answer {
+/// `asked`: what the API server said of the sender's role, where it was asked before.
+async fn stamped(a: &Admission, request: &Request, object: &Value, asked: Option<RoleAnswer>) -> Answer {
     if object.pointer("/metadata/generateName").and_then(Value::as_str).is_some_and(|g| !g.is_empty()) {
         return Answer::invalid(
             "metadata.generateName: wanted metadata.name, since the name is part of what is signed, found generateName; \
@@ -102,9 +104,13 @@ async fn stamped(a: &Admission, request: &Request, object: &Value) -> Answer {
             Ok(signer) => signer,
             Err(why) => return Answer::forbid(why),
         };
-        if let Err(answer) = role(a, request, signer.as_ref(), spec, &mut stamp, now).await {
-            return answer;
-        }
+        stamp.role = match asked.filter(|_| signer.is_none()) {
+            Some(answered) => Some(RoleAnswer { at: now, ..answered }),
+            None => match own_role::ask(a, request, signer.as_ref(), spec, now).await {
+                Ok(answered) => Some(answered),
+                Err(answer) => return answer,
+            },
+        };
     }
     if let Some(subject) = own_subject::of_decision(kind, spec).filter(|_| !is_restored) {
         match own_subject::look(a, namespace.as_deref().unwrap_or_default(), &subject).await {
@@ -236,39 +242,6 @@ fn edited(stamp: &mut StampText, by: Identity, at: jiff::Timestamp) -> Result<()
         ));
     }
     stamp.editors.push(Edit { by, at });
-    Ok(())
-}
-
-/// Asks whether the sender, or whoever signed it, holds the role that the object names.
-async fn role(
-    a: &Admission,
-    request: &Request,
-    signer: Option<&UserInfo>,
-    spec: &Value,
-    stamp: &mut StampText,
-    now: jiff::Timestamp,
-) -> Result<(), Answer> {
-    let name = spec.get("role").and_then(Value::as_str).unwrap_or_default();
-    let user = signer.unwrap_or(&request.user_info);
-    let asked_in = crate::access::asked_in(&a.state.world(), name, &request.namespace);
-    let (allowed, wildcard) =
-        crate::access::holds_role(&a.client, &a.state, user, name, asked_in).await.map_err(|error| {
-            Answer::deny(
-                503,
-                "ServiceUnavailable",
-                format!(
-                    "the API server did not say whether {} holds the role {name}: {error}; try again",
-                    user.username
-                ),
-            )
-        })?;
-    stamp.role = Some(RoleAnswer {
-        name: name.to_owned(),
-        user: signer.map(|s| s.username.clone()),
-        allowed,
-        wildcard,
-        at: now,
-    });
     Ok(())
 }
 

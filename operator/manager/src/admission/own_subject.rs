@@ -17,11 +17,12 @@ use placet_gate::evidence::Evidence;
 use placet_gate::gates::assessment;
 use placet_gate::object::{Object, Record, is_ending};
 use placet_gate::policy::covers_key;
+use placet_gate::stamp::RoleAnswer;
 use placet_gate::world::Snapshot;
 use serde_json::{Value, json};
 
-use super::Admission;
 use super::review::{Answer, Request};
+use super::{Admission, own_role};
 
 /// Webhooks for our own kinds wait 10 s at most, and the API server is asked about a role in up to 4 of them.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -155,11 +156,21 @@ async fn snapshot(a: &Admission, namespace: &str, name: &str, release: Record) -
     Ok(snapshot)
 }
 
-/// The digest that is filled into an Approval that names none; None if it names one.
+/// A digest that is filled in, and what was asked on the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filled {
+    /// The digest.
+    pub digest: String,
+    /// What the API server said of the sender's role; None if it was not asked, since nothing changes.
+    pub role: Option<RoleAnswer>,
+}
+
+/// The digest that is filled into an Approval that names none; None if it names one. Who does not hold the role hears of the
+/// role alone: neither whether there is such a release, nor its class, nor what a policy says.
 ///
 /// # Errors
 /// It is not for this sender, this subject or this policy: the answer has the command that writes it.
-pub async fn fill(a: &Admission, request: &Request) -> Result<Option<String>, Answer> {
+pub async fn fill(a: &Admission, request: &Request) -> Result<Option<Filled>, Answer> {
     let object = &request.object;
     let spec = object.get("spec").unwrap_or(&Value::Null);
     let Some(subject) = spec.get("subject").and_then(Value::as_object) else { return Ok(None) };
@@ -174,35 +185,30 @@ pub async fn fill(a: &Admission, request: &Request) -> Result<Option<String>, An
     whole["digest"] = json!(any_digest());
     let Ok(asked) = serde_json::from_value::<Subject>(whole) else { return Ok(None) };
     let role = spec.get("role").and_then(Value::as_str).unwrap_or_default();
-    may_fill(a, request, namespace, &asked, role).map_err(|why| refusal(namespace, &asked, role, &why))?;
+    let refused = |why: &str| refusal(namespace, &asked, role, why);
+    may_leave_out(request).map_err(|why| refused(&why))?;
     // The same as before: who applies it again changes nothing.
     let before = request.old().and_then(|old| old.pointer("/spec/subject")?.as_object());
     if let Some(before) = before.filter(|b| !empty(b)) {
-        return Ok(before.get("digest").and_then(Value::as_str).map(str::to_owned));
+        let digest = before.get("digest").and_then(Value::as_str);
+        return Ok(digest.map(|digest| Filled { digest: digest.to_owned(), role: None }));
     }
+    own_role::exists(&a.state.world(), role).map_err(Answer::forbid)?;
+    let answered = own_role::ask(a, request, None, spec, a.state.now()).await?;
+    let user = request.user_info.username.as_str();
+    own_role::may_decide(a, &a.state.world(), user, Some(&answered)).map_err(Answer::forbid)?;
+    fills(a, namespace, &asked, role).map_err(|why| refused(&why))?;
     let found = look(a, namespace, &asked).await?.digest;
     let found = found.filter(|d| Digest::new(d.clone()).is_ok());
-    let unknown = || {
-        refusal(
-            namespace,
-            &asked,
-            role,
-            "the digest of its subject is not known, or there is no such subject",
-        )
-    };
-    found.map(Some).ok_or_else(unknown)
+    let filled = found.map(|digest| Some(Filled { digest, role: Some(answered) }));
+    filled.ok_or_else(|| refused("the digest of its subject is not known, or there is no such subject"))
 }
 
 /// Accounts of programs, whose names the API server keeps from people.
 const PROGRAMS: [&str; 2] = ["system:serviceaccount:", "system:node:"];
 
-fn may_fill(
-    a: &Admission,
-    request: &Request,
-    namespace: &str,
-    subject: &Subject,
-    role: &str,
-) -> Result<(), String> {
+/// Whether a sender may leave a digest out, whatever it is of.
+fn may_leave_out(request: &Request) -> Result<(), String> {
     let user = &request.user_info.username;
     if PROGRAMS.iter().any(|p| user.starts_with(p)) {
         return Err(format!(
@@ -212,6 +218,11 @@ fn may_fill(
     if request.object.pointer("/spec/signed").is_some_and(|s| !s.is_null()) {
         return Err("a signature covers the digest".into());
     }
+    Ok(())
+}
+
+/// Whether the policies that apply to a subject say that its digest is filled in.
+fn fills(a: &Admission, namespace: &str, subject: &Subject, role: &str) -> Result<(), String> {
     if subject.kind != SubjectKind::ModelRelease {
         return Err("it is filled in for releases only".into());
     }

@@ -22,7 +22,10 @@ fn heard(bed: &Bed, policy: &Value) {
     }
 }
 
-/// What the webhooks answer by, over an API server that holds these, or fails; everybody holds each role that there is.
+/// Who holds no role.
+const NOBODY: &str = "mallory";
+
+/// What the webhooks answer by, over an API server that holds these, or fails; everybody else holds each role that there is.
 fn desk(bed: &Bed, there: Option<Vec<Value>>) -> Admission {
     let there = Arc::new(there);
     let (client, _) = fake_api::client(move |seen| {
@@ -30,7 +33,8 @@ fn desk(bed: &Bed, there: Option<Vec<Value>>) -> Admission {
         async move {
             if seen.method == "POST" {
                 let role = seen.body.pointer("/spec/resourceAttributes/name").and_then(Value::as_str);
-                let allowed = role.is_some_and(|r| !r.starts_with("no-role-"));
+                let user = seen.body.pointer("/spec/user").and_then(Value::as_str);
+                let allowed = role.is_some_and(|r| !r.starts_with("no-role-")) && user != Some(NOBODY);
                 return reply(201, &json!({"spec": seen.body["spec"], "status": {"allowed": allowed}}));
             }
             let Some(objects) = there.as_ref() else { return failure(500, "InternalError") };
@@ -140,6 +144,50 @@ async fn it_is_filled_in_for_nobody_else_and_nowhere_else_and_the_refusal_has_th
     bed.hear(&strict);
     let said = ask("bob", &|_| {}).await;
     assert!(said.contains("no policy says emptyDigest: Fill"), "{said}");
+}
+
+#[tokio::test]
+async fn who_does_not_hold_the_role_hears_of_the_role_alone() {
+    // Whether a policy fills the digest in or not, whether there is such a release or not, and whatever class it has.
+    let mut said = std::collections::BTreeSet::new();
+    for fills in [true, false] {
+        let site = Site::new();
+        let bed = site.start();
+        heard(&bed, &if fills { filling(&|_| {}) } else { policy(&[]) });
+        let desk = desk(&bed, Some(world()));
+        for (covers, name) in [("Content", RELEASE), ("Evidence", RELEASE), ("Content", "no-such-release")] {
+            let object = approval(&|o| {
+                o["spec"]["subject"]["covers"] = covers.into();
+                o["spec"]["subject"]["name"] = name.into();
+            });
+            for dry in [true, false] {
+                let mut asking = request(NOBODY, &object, &Value::Null);
+                asking.dry_run = Some(dry);
+                said.insert(refused(&own_mutate::answer(&desk, &asking).await).to_owned());
+            }
+        }
+        let other = approval(&|o| {
+            o["spec"]["subject"] = json!({"kind": "AISystem", "name": "scoring", "covers": "Content"});
+        });
+        said.insert(
+            refused(&own_mutate::answer(&desk, &request(NOBODY, &other, &Value::Null)).await).to_owned(),
+        );
+        // The operator's own account holds a role that somebody gave it, and decides nothing.
+        let operator = request("system:operator", &approval(&|_| {}), &Value::Null);
+        let desk = Admission { operator_user: "system:operator".into(), ..desk };
+        let answer = own_mutate::answer(&desk, &operator).await;
+        assert!(refused(&answer).contains("the operator's own account"), "{answer:?}");
+        // Of a role that there is not, that it is not there.
+        let answer = own_mutate::answer(
+            &desk,
+            &request(NOBODY, &approval(&|o| o["spec"]["role"] = "made-up".into()), &Value::Null),
+        )
+        .await;
+        assert!(refused(&answer).contains("wanted an ApprovalRole that exists, found made-up"), "{answer:?}");
+    }
+    let said: Vec<_> = said.into_iter().collect();
+    let [one] = said.as_slice() else { panic!("{said:#?}") };
+    assert!(one.starts_with("wanted a holder of the role model-owner, found mallory"), "{one}");
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@
 use jiff::{SignedDuration, Timestamp};
 use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
-use placet_api::releasepolicy::{ReleasePolicySpec, WildcardGrants};
 use placet_api::scalar::{DateTime, Moment, SshPublicKey};
 use placet_evidence::{ACTOR, Operation};
 use placet_gate::gates::approvals::authors;
@@ -19,7 +18,7 @@ use super::Admission;
 use super::own_mutate::{annotation, blocks};
 use super::own_subject::{self, Live};
 use super::review::{Answer, Request};
-use super::{own_reject, own_restore};
+use super::{own_reject, own_restore, own_role};
 use crate::quota::{self, Version};
 
 /// Judges a CREATE, UPDATE or DELETE of one of our kinds.
@@ -231,38 +230,6 @@ fn dates(kind: Kind, spec: &Value, at: Timestamp) -> Result<(), String> {
     }
 }
 
-fn holds(a: &Admission, world: &World, stamp: &StampText, signed: bool) -> Result<(), String> {
-    // What was stamped is what is stored: another webhook may have changed neither the signature nor whose it is.
-    if signed != stamp.role.as_ref().is_some_and(|r| r.user.is_some()) {
-        return Err(
-            "spec.signed: the role was asked of somebody else than who signed it; apply it again".into()
-        );
-    }
-    let role = stamp.role.as_ref().map(|r| r.name.as_str()).unwrap_or_default();
-    let user = stamp.decider();
-    if *user == *a.operator_user {
-        return Err(format!("{user} is the operator's own account, which decides nothing in a role"));
-    }
-    if let Some(answer) = stamp.role.as_ref().filter(|r| r.allowed) {
-        let counts = |p: &ReleasePolicySpec| {
-            let duties = p.separation_of_duties.as_ref();
-            duties.and_then(|d| d.wildcard_grants) == Some(WildcardGrants::Count)
-        };
-        if !answer.wildcard || world.in_force().iter().any(|p| p.spec.as_ref().is_ok_and(counts)) {
-            return Ok(());
-        }
-        return Err(format!(
-            "wanted somebody who was given the role {role} by name, found {user}, who holds every role by a wildcard or \
-             as a member of system:masters; have the platform team bind the role, or say wildcardGrants: Count in a policy"
-        ));
-    }
-    Err(format!(
-        "wanted a holder of the role {role}, found {user}, who may not approve approvalroles.placet.dev/{role}; \
-         ask the platform team to bind you to it, or let a holder decide: \
-         kubectl auth can-i -A approve approvalroles.placet.dev/{role}"
-    ))
-}
-
 fn approval(
     a: &Admission,
     world: &World,
@@ -272,20 +239,8 @@ fn approval(
     live: &Live,
 ) -> Result<Vec<String>, String> {
     let spec: ApprovalSpec = serde_json::from_value(spec.clone()).map_err(|e| format!("spec: {e}"))?;
-    if !world.has_role(&spec.role) && world.role(&spec.role).is_some() {
-        return Err(format!(
-            "spec.role: wanted an ApprovalRole that is in force, found {0}, which a second person has not approved yet: \
-             placet why approle/{0}",
-            spec.role
-        ));
-    }
-    if !world.has_role(&spec.role) {
-        return Err(format!(
-            "spec.role: wanted an ApprovalRole that exists, found {}; see kubectl get approvalroles",
-            spec.role
-        ));
-    }
-    holds(a, world, stamp, spec.signed.is_some())?;
+    own_role::exists(world, &spec.role)?;
+    own_role::stamped(a, world, stamp, spec.signed.is_some())?;
     let subject = &spec.subject;
     crate::guard::counts_here(world, namespace, subject)?;
     let what = format!("{} {}", subject.kind.as_str(), subject.name);
@@ -368,7 +323,7 @@ fn acceptance(
     live: &Live,
 ) -> Result<Vec<String>, String> {
     let signed = spec.get("signed").is_some_and(|signed| !signed.is_null());
-    holds(a, world, stamp, signed)?;
+    own_role::stamped(a, world, stamp, signed)?;
     let name = spec.pointer("/assessment/name").and_then(Value::as_str).unwrap_or_default();
     if signed && live.uid.is_none() {
         // As with approvals: a robot dry-runs all of a directory before it applies any of it.
