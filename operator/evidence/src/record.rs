@@ -3,11 +3,13 @@
 mod bounds;
 mod payload;
 mod personal;
+mod roles;
 mod stamps;
 
 pub use bounds::MOST_POLICIES;
 pub use payload::*;
-pub use personal::{ACTOR, CREATOR, Commitment, Opening, Personal, SIGNER, commit};
+pub use personal::{ACTOR, CREATOR, Commitment, HOLDER, Opening, Personal, SIGNER, commit};
+pub use roles::{MOST_WORDS, RoleStanding, Word};
 pub use stamps::{KeyDistrust, KeyRotate, Stamped};
 
 use std::collections::HashSet;

@@ -14,6 +14,7 @@ use placet_gate::world::World;
 use crate::classes::ClassMemory;
 use crate::guard::GuardMemory;
 use crate::ledger::Recorded;
+use crate::roles::RoleMemory;
 use crate::state::Admitted;
 
 /// What the log tells.
@@ -39,6 +40,8 @@ pub struct Memory {
     classes: ClassMemory,
     /// Which versions of policies took effect.
     pub guard: GuardMemory,
+    /// Who lost a role.
+    pub roles: RoleMemory,
     /// When pods of a release were first let go: (namespace, release, time).
     pub first_use: Vec<(String, String, jiff::Timestamp)>,
 }
@@ -59,6 +62,7 @@ impl Memory {
         let namespace = || record.subject.namespace.clone().unwrap_or_default();
         self.guard.visit(record);
         self.classes.visit(record);
+        self.roles.visit(record);
         match &record.payload {
             Payload::Decision(body) => {
                 match body.snapshot.as_slice() {

@@ -1,11 +1,12 @@
 //! Asks again whether those who approved and accepted risks still hold the role that they did it in, where a policy says
 //! that losing it voids. The answer becomes part of the object as it is read ([`State::read`]), and so of each decision's
-//! inputs. What was lost counts again once it is held again: a binding may be replaced by mistake, and mended.
+//! inputs. What was lost counts again once it is held again: a binding may be replaced by mistake, and mended. Each loss and
+//! each regain is a record of its own, durable before any decision hears of it, and read back at start, so that it is one.
 //!
 //! What is asked is whether the API server's rules allow it to the user, with the groups that they had when they gave their
 //! word. That somebody has left a group at the identity provider is not to be seen from here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,15 +15,19 @@ use kube::Client;
 use placet_api::Kind;
 use placet_api::approval::ApprovalDecision;
 use placet_api::releasepolicy::ReleasePolicySpec;
+use placet_evidence::{
+    AppendError, HOLDER, MOST_WORDS, NewRecord, Object as Stored, Payload, Record as LogRecord, RoleStanding,
+    Subject, Word,
+};
 use placet_gate::object::{Record, Stamp, Standing};
 use placet_gate::signature::{Decided, Trust};
-use placet_gate::world::World;
 use tokio::time::Instant;
 
 use crate::access;
 use crate::admission::review::UserInfo;
 use crate::infra::freshness::Freshness;
 use crate::infra::supervisor::Shutdown;
+use crate::ledger::{Ledger, Repeat};
 use crate::queue::Queue;
 use crate::state::State;
 use crate::stores;
@@ -70,6 +75,7 @@ pub struct RoleKeeper {
     state: Arc<State>,
     queue: Arc<Queue>,
     client: Client,
+    ledger: Arc<Ledger>,
     known: Freshness,
     held: BTreeMap<Question, Held>,
 }
@@ -82,12 +88,12 @@ impl std::fmt::Debug for RoleKeeper {
 
 impl RoleKeeper {
     /// Decisions wait until it has asked once.
-    pub fn new(state: Arc<State>, queue: Arc<Queue>, client: Client) -> Self {
+    pub fn new(state: Arc<State>, queue: Arc<Queue>, client: Client, ledger: Arc<Ledger>) -> Self {
         // Once it was asked, what was answered stays until something else is: an API server that does not answer is found by
         // the watches.
         let known = Freshness::new(NAME, Duration::MAX);
         state.add_store(known.clone());
-        Self { state, queue, client, known, held: BTreeMap::new() }
+        Self { state, queue, client, ledger, known, held: BTreeMap::new() }
     }
 
     /// Asks until `shutdown`.
@@ -138,15 +144,16 @@ impl RoleKeeper {
             held.extend(now.map(|now| (question, now)));
         }
         let doubtful = held.values().any(|h| *h == Held::Doubtful);
-        let lost = wanted.iter().filter(|(question, _)| held.get(question) == Some(&Held::No));
-        let lost: BTreeSet<Place> = lost.flat_map(|(_, places)| places.iter().cloned()).collect();
         self.held = held;
         if unanswered > 0 && !self.known.is_live() {
             return AGAIN;
         }
-        self.tell(&lost);
+        let told = self.tell(&wanted).await;
+        if !told && !self.known.is_live() {
+            return AGAIN;
+        }
         self.known.mark_listed(begun);
-        if doubtful { SURE } else { EVERY }
+        if doubtful || !told { SURE } else { EVERY }
     }
 
     /// What is to be asked, and about which objects: of everybody whose approval or acceptance counted when it was given.
@@ -193,33 +200,183 @@ impl RoleKeeper {
         wanted
     }
 
-    /// Lets decisions know what became of which object.
-    fn tell(&self, lost: &BTreeSet<Place>) {
-        let before = self.state.roles_lost(lost.clone());
-        for (kind, namespace, name) in before.symmetric_difference(lost) {
-            let is_lost = lost.contains(&(*kind, namespace.clone(), name.clone()));
-            tracing::info!(
-                kind = kind.as_str(),
-                namespace,
-                name,
-                is_lost,
-                "whether its giver has lost the role"
-            );
-            {
-                let mut world = self.state.world_mut();
-                let Some(mut record) = record_of(&world, *kind, namespace, name) else { continue };
-                if let Stamp::Valid(standing) = &mut record.stamp {
-                    standing.role_lost = is_lost;
+    /// Lets decisions know of what was lost and of what is held again, the record of it first. Whether all of it is told.
+    async fn tell(&self, wanted: &BTreeMap<Question, Vec<Place>>) -> bool {
+        let mut all = true;
+        for (told, words) in self.news(wanted) {
+            for words in words.chunks(MOST_WORDS) {
+                match self.record(&told, words).await {
+                    Ok(true) => self.take_effect(&told, words),
+                    // Whoever gives a role and takes it away again and again waits until there is room for what that writes.
+                    Ok(false) => {}
+                    Err(error) => {
+                        all = false;
+                        let role = told.role.as_str();
+                        tracing::warn!(role, %error, "what became of a role was not recorded; it will be tried again");
+                    }
                 }
-                world.apply(record);
             }
-            self.queue.push(stores::affected(&self.state, *kind, namespace, name));
         }
+        self.mend();
+        all
+    }
+
+    /// Has decisions know what was told while an object was being read anew, and was overwritten by that.
+    fn mend(&self) {
+        for ((kind, namespace, name), content) in self.state.roles_lost() {
+            let stale = |r: &Record| {
+                r.digest.as_ref() == Ok(&content)
+                    && matches!(&r.stamp, Stamp::Valid(standing) if !standing.role_lost)
+            };
+            let stale = {
+                let world = self.state.world();
+                crate::subjects::record_of(&world, kind, &namespace, &name).is_some_and(stale)
+            };
+            if stale {
+                self.know(kind, &namespace, &name, &content, true);
+            }
+        }
+    }
+
+    /// What decisions do not know yet, by who it is about.
+    fn news(&self, wanted: &BTreeMap<Question, Vec<Place>>) -> BTreeMap<Told, Vec<Word>> {
+        let (known, world) = (self.state.roles_lost(), self.state.world());
+        let mut news: BTreeMap<Told, Vec<Word>> = BTreeMap::new();
+        for (question, places) in wanted {
+            let lost = match self.held.get(question) {
+                Some(Held::Yes) => false,
+                Some(Held::No) => true,
+                Some(Held::Doubtful) | None => continue,
+            };
+            for place in places {
+                let (kind, namespace, name) = place;
+                let Some(record) = crate::subjects::record_of(&world, *kind, namespace, name) else {
+                    continue;
+                };
+                let Ok(content) = &record.digest else { continue };
+                if known.get(place).is_some_and(|of| of == content) == lost {
+                    continue;
+                }
+                let Some(word) = word(record, lost) else { continue };
+                let told = Told {
+                    lost,
+                    user: question.user.clone(),
+                    role: question.role.clone(),
+                    held_in: question.namespace.clone(),
+                    namespace: namespace.clone(),
+                };
+                news.entry(told).or_default().push(word);
+            }
+        }
+        news
+    }
+
+    /// Records what became of a role. Not, if it gives back what was lost and the namespace has used up its budget: what takes
+    /// away waits for nothing, and can follow only what gave.
+    async fn record(&self, told: &Told, words: &[Word]) -> Result<bool, AppendError> {
+        let now = self.state.now();
+        if self.ledger.effective(&told.namespace, now) == Repeat::Exhausted && !told.lost {
+            return Ok(false);
+        }
+        let body = RoleStanding {
+            lost: told.lost,
+            held_in: told.held_in.clone(),
+            namespace: told.namespace.clone(),
+            words: words.to_vec(),
+        };
+        let subject = Subject::new(Kind::ApprovalRole.as_str(), None, &told.role);
+        let record =
+            NewRecord::new(now, subject, Payload::RoleStanding(body)).with_personal(HOLDER, &told.user);
+        self.ledger.append(record).await.map(|_| true)
+    }
+
+    /// Decisions know from now on.
+    fn take_effect(&self, told: &Told, words: &[Word]) {
+        tracing::info!(role = told.role, lost = told.lost, words = words.len(), "what became of a role");
+        for word in words {
+            let Some(kind) = Kind::parse(&word.kind) else { continue };
+            let (namespace, name) = (told.namespace.as_str(), word.name.as_str());
+            let content = told.lost.then(|| word.content.to_string());
+            self.state.role_lost((kind, namespace.to_owned(), name.to_owned()), content);
+            self.know(kind, namespace, name, &word.content.to_string(), told.lost);
+        }
+    }
+
+    fn know(&self, kind: Kind, namespace: &str, name: &str, content: &str, lost: bool) {
+        {
+            let mut world = self.state.world_mut();
+            let record = crate::subjects::record_of(&world, kind, namespace, name).cloned();
+            let same = |r: &Record| r.digest.as_ref().is_ok_and(|d| d == content);
+            let Some(mut record) = record.filter(same) else { return };
+            if let Stamp::Valid(standing) = &mut record.stamp {
+                standing.role_lost = lost;
+            }
+            world.apply(record);
+        }
+        self.queue.push(stores::affected(&self.state, kind, namespace, name));
     }
 }
 
-fn record_of(world: &World, kind: Kind, namespace: &str, name: &str) -> Option<Record> {
-    crate::subjects::record_of(world, kind, namespace, name).cloned()
+/// What became of a role.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Told {
+    /// Lost roles first.
+    lost: bool,
+    user: String,
+    role: String,
+    held_in: Option<String>,
+    namespace: String,
+}
+
+/// What a record says of an object of which this becomes known.
+fn word(record: &Record, lost: bool) -> Option<Word> {
+    let content = record.digest.as_ref().ok()?.parse().ok()?;
+    let mut then = record.clone();
+    if let Stamp::Valid(standing) = &mut then.stamp {
+        standing.role_lost = lost;
+    }
+    let spec = record.spec.value();
+    let text = |at: &str| spec.pointer(at).and_then(serde_json::Value::as_str).map(str::to_owned);
+    let (about, about_name) = match record.kind {
+        Kind::Approval => (text("/subject/kind")?, text("/subject/name")?),
+        _ => (Kind::ImpactAssessment.to_string(), text("/assessment/name")?),
+    };
+    Some(Word {
+        kind: record.kind.to_string(),
+        name: record.name.clone(),
+        content,
+        about,
+        about_name,
+        version: Stored::new(serde_json::to_vec(&then).ok()?).digest(),
+    })
+}
+
+/// Roles that were lost and are not held again, as the log says: what was said in them counts no more after a restart, too,
+/// and is told once.
+#[derive(Debug, Default)]
+pub struct RoleMemory(BTreeMap<Place, String>);
+
+impl RoleMemory {
+    /// Takes one record in.
+    pub fn visit(&mut self, record: &LogRecord) {
+        let Payload::RoleStanding(told) = &record.payload else { return };
+        for word in &told.words {
+            let Some(kind) = Kind::parse(&word.kind) else { continue };
+            let place = (kind, told.namespace.clone(), word.name.clone());
+            if told.lost {
+                self.0.insert(place, word.content.to_string());
+            } else {
+                self.0.remove(&place);
+            }
+        }
+    }
+
+    /// Tells what reads objects.
+    pub fn recall(self, state: &State) {
+        for (place, content) in self.0 {
+            state.role_lost(place, Some(content));
+        }
+    }
 }
 
 /// Whether a user holds a role as they did when they gave their word.

@@ -78,7 +78,7 @@ pub async fn run(flags: Run) -> anyhow::Result<()> {
     let queue = Arc::new(Queue::default());
     let raw = Arc::new(Mutex::new(BTreeMap::new()));
     let stores = stores::start(&client, &state, &raw, &queue, &mut supervisor);
-    let roles = RoleKeeper::new(Arc::clone(&state), Arc::clone(&queue), client.clone());
+    let roles = RoleKeeper::new(Arc::clone(&state), Arc::clone(&queue), client.clone(), Arc::clone(&ledger));
     supervise(&mut supervisor, Phase::Work, "roles", |s| roles.run(s));
     let reconciler = Arc::new(Reconciler {
         state: Arc::clone(&state),
@@ -239,6 +239,7 @@ impl Remembered {
         let decisions = memory.recall(&mut state.world_mut(), &read)?;
         state.world_mut().guard(&place.namespace, memory.guard.is_open());
         state.workloads_mut().admitted = memory.admitted;
+        memory.roles.recall(&state);
         let ledger = Ledger::new(Arc::clone(&log), decisions, clock.now()).with_seen(seen);
         let ledger = Arc::new(ledger.with_deletions(state.deletions.clone()));
         Ok(Self { log, heads, state, ledger, receipts })

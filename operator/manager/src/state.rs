@@ -273,8 +273,8 @@ pub struct State {
     /// What each namespace holds, and may.
     pub quota: Quota,
     stores: RwLock<Vec<Freshness>>,
-    /// Approvals and acceptances whose giver has lost the role: kind, namespace, name.
-    roles_lost: Mutex<BTreeSet<(Kind, String, String)>>,
+    /// Approvals and acceptances whose giver has lost the role: kind, namespace, name; and the content of each.
+    roles_lost: Mutex<BTreeMap<(Kind, String, String), String>>,
     /// What the log knows to be deleted.
     pub deletions: Deletions,
     /// What was let through and is not in the stores yet.
@@ -323,15 +323,24 @@ impl State {
             && standing.holds_role == Some(true)
         {
             let place = (record.kind, record.namespace.clone().unwrap_or_default(), record.name.clone());
-            standing.role_lost =
-                self.roles_lost.lock().unwrap_or_else(PoisonError::into_inner).contains(&place);
+            let lost = self.roles_lost.lock().unwrap_or_else(PoisonError::into_inner);
+            standing.role_lost = lost.get(&place).is_some_and(|of| record.digest.as_ref() == Ok(of));
         }
         Ok((record, names))
     }
 
-    /// From now on the givers of these have lost their role. Gives those of before.
-    pub fn roles_lost(&self, lost: BTreeSet<(Kind, String, String)>) -> BTreeSet<(Kind, String, String)> {
-        std::mem::replace(&mut *self.roles_lost.lock().unwrap_or_else(PoisonError::into_inner), lost)
+    /// From now on the giver of this content has lost their role; None: nobody of this place has.
+    pub fn role_lost(&self, place: (Kind, String, String), content: Option<String>) {
+        let mut lost = self.roles_lost.lock().unwrap_or_else(PoisonError::into_inner);
+        match content {
+            Some(content) => lost.insert(place, content),
+            None => lost.remove(&place),
+        };
+    }
+
+    /// Approvals and acceptances whose giver has lost the role, and the content of each.
+    pub fn roles_lost(&self) -> BTreeMap<(Kind, String, String), String> {
+        self.roles_lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// With what the log knows to be deleted.

@@ -207,6 +207,7 @@ impl Site {
             state.world_mut().guard(NS, memory.guard.is_open());
         }
         state.workloads_mut().admitted = memory.admitted;
+        memory.roles.recall(&state);
         let ledger = Ledger::new(Arc::clone(&log), decisions, now.0).with_seen(seen);
         let ledger = Arc::new(ledger.with_deletions(state.deletions.clone()));
         let client = self.fake.client();

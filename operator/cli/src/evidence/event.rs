@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use placet_evidence::{
-    ACTOR, Admission, ApprovalDecision, CREATOR, Decision, Digest, Effect, ObjectSeen, Operation, Payload,
-    Record, SIGNER, Verdict,
+    ACTOR, Admission, ApprovalDecision, CREATOR, Decision, Digest, Effect, HOLDER, ObjectSeen, Operation,
+    Payload, Record, RoleStanding, SIGNER, Verdict,
 };
 use serde::Serialize;
 
@@ -22,6 +22,8 @@ pub struct Who {
     pub signer: Option<String>,
     /// Who had created what the sender restored.
     pub creator: Option<String>,
+    /// Who lost a role, or holds it again.
+    pub holder: Option<String>,
 }
 
 impl Who {
@@ -31,6 +33,7 @@ impl Who {
             ACTOR => self.actor = Some(name),
             SIGNER => self.signer = Some(name),
             CREATOR => self.creator = Some(name),
+            HOLDER => self.holder = Some(name),
             _ => {}
         }
     }
@@ -65,10 +68,14 @@ pub struct Event {
 
 /// Who did what a record tells, where it says so: by name where the name may be read.
 fn person(index: u64, record: &Record, names: &Names) -> String {
-    let who = names.get(&index).and_then(|w| w.signer.as_ref().or(w.creator.as_ref()).or(w.actor.as_ref()));
+    let who = names.get(&index);
+    let who =
+        who.and_then(|w| w.signer.as_ref().or(w.creator.as_ref()).or(w.actor.as_ref()).or(w.holder.as_ref()));
     match who {
         Some(name) => name.clone(),
-        None if record.has_actor() => "somebody".into(),
+        None if record.personal.iter().any(|c| [ACTOR, HOLDER].contains(&c.field.as_str())) => {
+            "somebody".into()
+        }
         None => String::new(),
     }
 }
@@ -107,7 +114,10 @@ pub fn event(index: u64, record: &Record, spec: Option<&serde_json::Value>, name
             let who = format!("{person} as {}", a.role);
             (what.into(), who, format!("on {}", digest(Some(&a.subject_digest))))
         }
-        Payload::HoldLifted(h) => ("hold lifted".into(), format!("pod/{}", h.pod), because(h.decision)),
+        Payload::HoldLifted(h) => {
+            let what = if h.replacement { "replacement let go" } else { "hold lifted" };
+            (what.into(), format!("pod/{}", h.pod), because(h.decision))
+        }
         Payload::Withdrawal(w) => {
             ("release withdrawn".into(), by, format!("digest {}", digest(Some(&w.digest))))
         }
@@ -131,6 +141,7 @@ pub fn event(index: u64, record: &Record, spec: Option<&serde_json::Value>, name
             let why = format!("{}{less}", p.because);
             (what, join(&record.subject.name, &why), digest_change(p.before.as_ref(), p.after.as_ref()))
         }
+        Payload::RoleStanding(r) => role_standing(r, &format!("{person} as {}", record.subject.name)),
         Payload::Stamp(s) => {
             let what = format!("{} stamped", kind_word(&s.kind));
             (what, join(&s.name, &by), format!("digest {}, receipt key {}", digest(Some(&s.content)), s.key))
@@ -151,6 +162,23 @@ pub fn event(index: u64, record: &Record, spec: Option<&serde_json::Value>, name
 
 fn because(decision: Option<u64>) -> String {
     decision.map_or_else(|| "without a decision".into(), |d| format!("decision {d}"))
+}
+
+/// Words that are named of those that were said in a role; the number of the others is told.
+const NAMED: usize = 3;
+
+fn role_standing(r: &RoleStanding, who: &str) -> (String, String, String) {
+    let (what, counts) = if r.lost {
+        ("role lost", "may count no more where a policy says so")
+    } else {
+        ("role held again", "may count again")
+    };
+    let mut words: Vec<String> = r.words.iter().take(NAMED).map(|w| w.name.clone()).collect();
+    let others = r.words.len().saturating_sub(NAMED);
+    if others > 0 {
+        words.push(format!("{others} more"));
+    }
+    (what.into(), who.to_owned(), format!("{} {counts}", words.join(", ")))
 }
 
 fn decision(d: &Decision) -> (String, String, String) {

@@ -115,16 +115,23 @@ fn life(
             Payload::Admission(a) => a.release.as_deref() == Some(name),
             Payload::HoldLifted(h) => h.release.as_deref() == Some(name),
             Payload::Approval(a) => a.subject_kind == "ModelRelease" && a.subject_name == name,
+            Payload::RoleStanding(r) => {
+                r.words.iter().any(|w| w.about == "ModelRelease" && w.about_name == name)
+            }
             _ => false,
         };
-        if (its_own || names_it) && here(subject.namespace.as_deref()) {
-            namespaces.extend(subject.namespace.clone());
+        let of = match &record.payload {
+            Payload::RoleStanding(r) => Some(&r.namespace),
+            _ => subject.namespace.as_ref(),
+        };
+        if (its_own || names_it) && here(of.map(String::as_str)) {
+            namespaces.extend(of.cloned());
             if let Payload::Decision(d) = &record.payload {
                 read.extend(d.snapshot.iter().copied());
                 lists.extend(d.snapshot.first().filter(|_| d.snapshot.len() == 1));
             }
             about.push((index, record.clone()));
-        } else if stored(record).is_some() {
+        } else if !versions(record).is_empty() {
             objects.push((index, record.clone()));
         }
     })?;
@@ -134,21 +141,23 @@ fn life(
     }
     // Verification tells of a list that is missing.
     read.extend(lists.into_iter().filter_map(|one| read_inputs(source, &[one]).ok()).flatten());
-    about.extend(objects.into_iter().filter(|(_, r)| stored(r).is_some_and(|d| read.contains(&d))));
+    about.extend(objects.into_iter().filter(|(_, r)| versions(r).iter().any(|d| read.contains(d))));
     about.sort_by_key(|(index, _)| *index);
     Ok(about)
 }
 
-/// The stored version that a record tells of.
-fn stored(record: &Record) -> Option<Digest> {
-    match &record.payload {
+/// The stored versions that a record tells of.
+fn versions(record: &Record) -> Vec<Digest> {
+    let one = match &record.payload {
+        Payload::RoleStanding(r) => return r.words.iter().map(|w| w.version).collect(),
         Payload::Object(o) => o.stored,
         Payload::PolicyChange(p) => p.stored,
         Payload::PolicyEffect(p) => p.stored,
         Payload::Withdrawal(w) => w.stored,
         Payload::Approval(a) => a.stored,
         _ => None,
-    }
+    };
+    one.into_iter().collect()
 }
 
 /// Names of the people in these records, as far as openings may be read.

@@ -1,7 +1,7 @@
 //! Texts that others choose are cut before they enter a record, so that none makes it too long to be written. Kubernetes
 //! bounds names; the uids and names of owner references, for instance, it does not.
 
-use super::{Payload, Subject};
+use super::{MOST_WORDS, Payload, Subject};
 use crate::hash::Digest;
 use crate::inputs;
 use crate::record::Object;
@@ -75,6 +75,13 @@ impl Payload {
             Self::Object(o) => {
                 names([&mut o.kind, &mut o.name]);
                 names([&mut o.namespace, &mut o.uid].into_iter().flatten());
+            }
+            Self::RoleStanding(r) => {
+                names([&mut r.namespace].into_iter().chain(&mut r.held_in));
+                r.words.truncate(MOST_WORDS);
+                for word in &mut r.words {
+                    names([&mut word.kind, &mut word.name, &mut word.about, &mut word.about_name]);
+                }
             }
             Self::Enforcement(e) => names([&mut e.before, &mut e.after].into_iter().flatten()),
             Self::Heartbeat(h) => {

@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::roles::RoleStanding;
 use super::stamps::{KeyDistrust, KeyRotate, Stamped};
 use crate::hash::{Digest, TreeHash};
 
@@ -81,6 +82,8 @@ kinds! {
     PolicyChange(PolicyChange) = "policy.change",
     /// From now on another version of a policy decides, or none.
     PolicyEffect(PolicyEffect) = "policy.effect",
+    /// Somebody lost a role, or holds it again.
+    RoleStanding(RoleStanding) = "role.standing",
     /// A key was replaced.
     KeyRotate(KeyRotate) = "key.rotate",
     /// What a key signed no longer counts, but for what the log had recorded before.

@@ -14,6 +14,9 @@ pub const SIGNER: &str = "signer.name";
 /// The personal field that holds who had created an object that somebody else restored.
 pub const CREATOR: &str = "creator.name";
 
+/// The personal field that holds who lost a role, or holds it again.
+pub const HOLDER: &str = "holder.name";
+
 /// A value of a person: a name, a comment, a contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Personal {
