@@ -251,3 +251,35 @@ async fn pods_that_waited_for_their_clearance_are_replaced_after_it_expired() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn a_held_pod_takes_the_place_of_one_that_goes_after_expiry() {
+    let Some(lending) = lending("place", Some("hold")).await else { return };
+    all_but_one(&lending).await;
+    let deployment = lending.manifest("deployment-v2").unwrap().replace("replicas: 1", "replicas: 2");
+    lending.apply("dana", &deployment).await.unwrap().ok().unwrap();
+    approve_for(&lending, 20).await;
+    let before = lending.running(2).await.unwrap();
+    expired(&lending).await;
+    lending.kubectl("dana", &["scale", DEPLOYMENT, "--replicas=3"]).await.unwrap().ok().unwrap();
+    let third = lending
+        .pods_become("a third, held", |pods| pods.len() == 3 && pods.iter().filter(|p| p.held).count() == 1)
+        .await
+        .unwrap();
+    let held = third.iter().find(|p| p.held).unwrap().name.clone();
+    // From now on the controller can make no other.
+    let quota = ["create", "quota", "full", "--hard=pods=1"];
+    lending.kubectl("root-admin", &quota).await.unwrap().ok().unwrap();
+    delete_pod(&lending, &before[0].name).await;
+    let now = lending
+        .pods_become("the held one in its place", |pods| {
+            pods.len() == 2 && pods.iter().all(|p| !p.held && p.phase == "Running")
+        })
+        .await
+        .unwrap();
+    assert!(now.iter().any(|p| p.name == held), "{now:?}");
+    let shown = ["evidence", "show", &format!("mr/{RELEASE}"), "-n", lending.ns];
+    let shown = lending.cluster.run("placet", "root-admin", shown, None).await.unwrap().ok().unwrap();
+    let of_it = |line: &str| line.contains("replacement let go") && line.contains(&format!("pod/{held}"));
+    assert_eq!(shown.lines().filter(|line| of_it(line)).count(), 1, "{shown}");
+}

@@ -198,6 +198,7 @@ fn write_log(dir: &Path, heads: &Path, changed: Changed) -> LogKey {
         pod_content: None,
         replicas: None,
         decision: Some(index),
+        replacement: false,
     };
     append(NewRecord::new(at("2026-11-20T09:00:05.5Z"), subject, Payload::HoldLifted(lifted)));
     log.close(at("2026-11-20T09:00:06Z"), "test").unwrap();

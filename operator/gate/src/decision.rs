@@ -110,6 +110,15 @@ impl Decision {
         self.findings().any(|f| matches!(f.reason, Reason::ClockUntrusted | Reason::StoreNotReady))
     }
 
+    /// Whether replacements of pods that were admitted while it was cleared start although it no longer is.
+    pub fn replacements_start(&self) -> bool {
+        match self.lapse {
+            Some(Lapse::Expired) => true,
+            Some(Lapse::TakenBack) => !self.hold_replacements,
+            Some(Lapse::Missing) | None => false,
+        }
+    }
+
     /// Gates that are not met.
     pub fn open(&self) -> impl Iterator<Item = &GateOutcome> {
         self.gates.iter().filter(|g| g.verdict != GateVerdict::Met)

@@ -14,8 +14,8 @@ use placet_gate::world::World;
 use crate::classes::ClassMemory;
 use crate::guard::GuardMemory;
 use crate::ledger::Recorded;
+use crate::places::{Admitted, Waiting};
 use crate::roles::RoleMemory;
-use crate::state::Admitted;
 
 /// What the log tells.
 #[derive(Debug, Default)]
@@ -30,6 +30,8 @@ pub struct Memory {
     pub decisions: BTreeMap<(String, String), LastDecision>,
     /// What was admitted while cleared, by owner's uid.
     pub admitted: BTreeMap<String, Admitted>,
+    /// Held pods that wait for a place, by uid.
+    pub waiting: BTreeMap<String, Waiting>,
     /// Inputs and result of the decision that each release was cleared by, unless it lost its clearance since.
     cleared: BTreeMap<(String, String), (Vec<Digest>, Digest)>,
     /// Stored forms of objects that may carry a signature, and when they were recorded.
@@ -130,8 +132,23 @@ impl Memory {
                     admitted.raise(from);
                 }
             }
+            Payload::Admission(body) if body.effect == Effect::Hold && body.replacement => {
+                if let (Some(uid), Some(release)) = (&body.uid, &body.release) {
+                    let waiting = Waiting {
+                        namespace: body.namespace.clone(),
+                        release: release.clone(),
+                        since: record.time.wall,
+                    };
+                    self.waiting.insert(uid.clone(), waiting);
+                }
+            }
+            // What replaces another takes the place that there was.
+            Payload::HoldLifted(body) if body.replacement => {
+                self.waiting.remove(&body.uid);
+            }
             // Without a decision it was lifted because the namespace no longer enforced.
             Payload::HoldLifted(body) if body.decision.is_some() => {
+                self.waiting.remove(&body.uid);
                 if let (Some(release), Some(content)) = (&body.release, body.pod_content) {
                     self.used(&body.namespace, release, record.time.wall);
                     let owner = body.owner_uid.as_ref().unwrap_or(&body.uid);

@@ -22,6 +22,7 @@ use crate::infra::clock::Trust;
 use crate::infra::lease::Claim;
 use crate::infra::supervisor::Shutdown;
 use crate::ledger::Ledger;
+use crate::lift;
 use crate::queue::{Queue, Work};
 use crate::retry::{Failure, Retries, said};
 use crate::services::events::{EventSink, EventType};
@@ -294,7 +295,7 @@ impl Reconciler {
         let work = Work::Release(namespace.to_owned(), name.to_owned());
         let snapshot = self.state.snapshot(namespace, name);
         if name.is_empty() {
-            let again = effects::lift_holds(self, &snapshot, None).await?;
+            let again = lift::lift_holds(self, &snapshot, None).await?;
             self.try_again(work, again);
             return Ok(());
         }
@@ -333,7 +334,10 @@ impl Reconciler {
             }
         }
         if decision.cleared == Cleared::True {
-            let again = effects::lift_holds(self, &snapshot, Some(&recorded)).await?;
+            let again = lift::lift_holds(self, &snapshot, Some(&recorded)).await?;
+            self.try_again(work, again);
+        } else if decision.replacements_start() && effects::enforcing(&snapshot.namespace_labels) {
+            let again = lift::lift_replacements(self, &snapshot, &recorded).await?;
             self.try_again(work, again);
         }
         let until = decision::cleared_until(&snapshot, &decision);

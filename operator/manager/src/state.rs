@@ -1,6 +1,6 @@
 //! What every part of the operator reads: the world, the people's names, the workloads, the clock.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -19,57 +19,9 @@ use crate::coming::Coming;
 use crate::deletions::Deletions;
 use crate::infra::clock::{Clock, Trust};
 use crate::infra::freshness::Freshness;
-use crate::parents::Parents;
+use crate::places::Workloads;
 use crate::quota::{Limits, Quota};
 use crate::slim;
-
-/// A pod as far as holds and replacements need it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pod {
-    /// Uid.
-    pub uid: String,
-    /// The release that its label names.
-    pub release: Option<String>,
-    /// Whether it carries our scheduling gate.
-    pub held: bool,
-    /// Uid of the controlling owner.
-    pub owner: Option<String>,
-    /// Not yet ended, and not being deleted, or only after a long time.
-    pub live: bool,
-}
-
-/// What was admitted for one controlling owner while its release was cleared.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Admitted {
-    /// Release and pod-content digest of each pod.
-    pub pods: BTreeSet<(String, String)>,
-    /// Highest number of replicas.
-    pub replicas: i64,
-    /// How many were wanted before somebody wanted more while it was not cleared: those beyond are no replacements.
-    pub raised_from: Option<i64>,
-    /// When something was last admitted.
-    pub last: Timestamp,
-}
-
-impl Admitted {
-    /// Something was admitted while cleared: a pod, by release and content, or an object that wants so many.
-    pub fn admit(&mut self, pod: Option<(String, String)>, replicas: i64, at: Timestamp) {
-        self.pods.extend(pod);
-        self.replicas = self.replicas.max(replicas);
-        self.raised_from = None;
-        self.last = self.last.max(at);
-    }
-
-    /// More than this many were wanted, and let through without being cleared, so that their pods are held.
-    pub fn raise(&mut self, from: i64) {
-        self.raised_from = Some(self.raised_from.map_or(from, |before| before.min(from)));
-    }
-
-    /// So many live at most while replacements start.
-    pub fn highest(&self) -> i64 {
-        self.raised_from.map_or(self.replicas, |from| from.min(self.replicas))
-    }
-}
 
 /// An object of ours beside what decisions read of it: version and status. As JSON text: a spec as a value takes six times
 /// as much, and the world has one already.
@@ -95,93 +47,6 @@ impl Raw {
     /// Bytes of its status.
     pub fn status_bytes(&self) -> usize {
         self.status
-    }
-}
-
-/// The longest uid of an owner for which something is remembered: the API server takes any text for one.
-const MAX_UID: usize = 253;
-
-/// Workloads in the cluster, and what the log knows of their owners.
-#[derive(Debug, Default)]
-pub struct Workloads {
-    /// Pods by namespace and name.
-    pub pods: BTreeMap<(String, String), Pod>,
-    /// Controllers' objects.
-    pub parents: Parents,
-    /// What was admitted while cleared, by owner's uid.
-    pub admitted: BTreeMap<String, Admitted>,
-}
-
-impl Workloads {
-    /// Pods of an owner that exist and are not ending, and those among them that are held. A pod that was admitted by itself
-    /// takes its own place.
-    pub fn live_pods(&self, namespace: &str, owner: &str) -> (i64, i64) {
-        let of_owner =
-            self.of(namespace).filter(|p| p.live && (p.owner.as_deref() == Some(owner) || p.uid == owner));
-        of_owner.fold((0, 0), |(live, held), pod| (live + 1, held + i64::from(pod.held)))
-    }
-
-    /// Pods of a release that run and that nobody controls for whom something was admitted. A pod whose labels are changed is
-    /// let go by its owner, which makes another in its place: it goes on counting as that owner's. One that was admitted by
-    /// itself never had an owner, and takes nobody's place.
-    pub fn strays(&self, namespace: &str, release: &str) -> i64 {
-        let known = |pod: &Pod| {
-            pod.owner.iter().chain([&pod.uid]).any(|admitted| self.admitted.contains_key(admitted))
-        };
-        let of_release = self.of(namespace).filter(|p| p.release.as_deref() == Some(release));
-        let strays = of_release.filter(|p| p.live && !p.held && !known(p)).count();
-        i64::try_from(strays).unwrap_or(i64::MAX)
-    }
-
-    /// Whether pods run that were admitted while cleared and belong to this object, or to what it controls.
-    pub fn cleared_pods_run(&self, namespace: &str, uid: &str) -> bool {
-        self.of(namespace).any(|pod| {
-            let Some(owner) = pod.owner.as_deref().filter(|_| pod.live && !pod.held) else { return false };
-            self.admitted.contains_key(owner)
-                && (owner == uid || self.controller_of(namespace, owner) == Some(uid))
-        })
-    }
-
-    /// Remembers what was admitted while cleared.
-    pub fn admit(&mut self, owner: &str, pod: Option<(String, String)>, replicas: i64, at: Timestamp) {
-        // No controller has such a uid.
-        if owner.len() <= MAX_UID {
-            self.admitted.entry(owner.to_owned()).or_default().admit(pod, replicas, at);
-        }
-    }
-
-    /// Whether [`Workloads::admit`] would tell nothing new.
-    fn knows(&self, owner: &str, pod: Option<&(String, String)>, replicas: i64) -> bool {
-        self.admitted.get(owner).is_some_and(|a| {
-            a.replicas >= replicas && a.raised_from.is_none() && pod.is_none_or(|pod| a.pods.contains(pod))
-        })
-    }
-
-    /// Forgets what was admitted for owners that are gone and have no pods: whatever comes has another uid, and is no
-    /// replacement of theirs. What was admitted at `since` or later is kept, since the stores may not have heard of its
-    /// owner yet. To be called with all stores live only. How many were forgotten.
-    pub fn forget(&mut self, since: Timestamp) -> usize {
-        let before = self.admitted.len();
-        let with_pods: HashSet<&str> =
-            self.pods.values().flat_map(|p| p.owner.iter().chain([&p.uid])).map(String::as_str).collect();
-        let parents = &self.parents;
-        self.admitted.retain(|uid, admitted| {
-            admitted.last >= since || parents.knows(uid) || with_pods.contains(uid.as_str())
-        });
-        before - self.admitted.len()
-    }
-
-    fn of<'a>(&'a self, namespace: &str) -> impl Iterator<Item = &'a Pod> + use<'a> {
-        let namespace = namespace.to_owned();
-        self.pods
-            .range((namespace.clone(), String::new())..)
-            .take_while(move |((ns, _), _)| *ns == namespace)
-            .map(|(_, pod)| pod)
-    }
-
-    /// Uid of what controls a parent with this uid.
-    fn controller_of(&self, namespace: &str, uid: &str) -> Option<&str> {
-        Some(self.parents.with_uid(namespace, uid)?.controller.as_ref()?.uid.as_str())
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::infra::clock::TimeSource;
 use crate::parents::Parent;
+use crate::places::Pod;
 
 fn state(trusted: bool) -> State {
     let clock = Clock::system();

@@ -22,10 +22,11 @@ use crate::infra::supervisor::{Phase, Shutdown, Supervisor};
 use crate::infra::watch::{Event, Room, Watch, WatchConfig};
 use crate::infra::watch_read::Turns;
 use crate::parents::{self, Parent};
+use crate::places::{Pod, Workloads};
 use crate::queue::{Queue, Work};
 use crate::quota::STATUS_BYTES;
 use crate::slim;
-use crate::state::{Pod, Raw, State, Workloads};
+use crate::state::{Raw, State};
 
 /// Objects of ours as last seen, for status (generation, old status): by kind, namespace, name.
 pub type RawObjects = Mutex<BTreeMap<(Kind, String, String), Raw>>;
@@ -424,7 +425,8 @@ pub fn controller(object: &Value) -> Option<&Value> {
     object.pointer("/metadata/ownerReferences")?.as_array()?.iter().find(|o| o["controller"] == true)
 }
 
-fn pod_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + Send + Sync + 'static {
+/// Takes in what happens to pods.
+pub(crate) fn pod_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + Send + Sync + 'static {
     move |event| {
         let mut touched = BTreeSet::new();
         let mut workloads = state.workloads_mut();
@@ -436,7 +438,10 @@ fn pod_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + Send + 
             if pod.held || (pod.release.is_some() && !workloads.pods.contains_key(&key)) {
                 touched.insert(Work::Release(key.0.clone(), pod.release.clone().unwrap_or_default()));
             }
-            workloads.pods.insert(key, pod);
+            let (namespace, release) = (key.0.clone(), pod.release.clone().unwrap_or_default());
+            if workloads.set_pod(key, pod) && workloads.waits(&namespace, &release) {
+                touched.insert(Work::Release(namespace, release));
+            }
         };
         match event {
             Event::Applied(object) => apply(&object, &mut workloads),
@@ -445,9 +450,16 @@ fn pod_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + Send + 
                 for object in objects {
                     apply(&object, &mut workloads);
                 }
+                // Whoever is not in the list has given up its place.
+                touched.extend(workloads.waited_for().into_iter().map(|(ns, name)| Work::Release(ns, name)));
             }
             Event::Deleted(object) => {
-                workloads.pods.remove(&key(&object));
+                let key = key(&object);
+                if let Some(release) = workloads.remove_pod(&key).and_then(|pod| pod.release)
+                    && workloads.waits(&key.0, &release)
+                {
+                    touched.insert(Work::Release(key.0, release));
+                }
             }
         }
         drop(workloads);

@@ -386,7 +386,8 @@ pub struct Admission {
     /// How many were wanted before, where more were let through without being cleared: their pods are held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raised_from: Option<i64>,
-    /// Admitted as the replacement of a pod that had been admitted while cleared.
+    /// Admitted as the replacement of a pod that had been admitted while cleared; or held, and to be let go as one once its
+    /// owner has a place for it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub replacement: bool,
     /// Reason codes, sorted.
@@ -494,6 +495,9 @@ pub struct HoldLifted {
     /// Index of the `decision` record that allowed it; absent when holds are lifted at uninstallation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<u64>,
+    /// Let go as the replacement of a pod that had been admitted while cleared, though it no longer is.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub replacement: bool,
 }
 
 /// Body of `withdrawal`: stays in force for this content, also when the object is made again.

@@ -6,8 +6,8 @@ use placet_api::releasepolicy::ReleasePolicySpec;
 use super::image::Reference;
 use super::listing::Uses;
 use super::subject::{Change, Subject};
-use super::{Answer, Effect, Facts, ImageUse, Mode, Operation, Request, listing, say};
-use crate::decision::{Cleared, Decision, Lapse};
+use super::{Answer, CONTROLLER_MANAGER, Effect, Facts, ImageUse, Mode, Operation, Request, listing, say};
+use crate::decision::{Cleared, Decision};
 use crate::finding::{Gate, Reason};
 use crate::gates::Outcome;
 use crate::policy;
@@ -39,7 +39,8 @@ pub fn judge(request: &Request<'_>, subject: &Subject, facts: &Facts<'_>) -> Ans
     if cleared {
         return say::allowed(true, facts);
     }
-    if own.findings.is_empty() && is_replacement(request, subject, facts) {
+    let replaces = own.findings.is_empty() && replaces_one(request, subject, facts);
+    if replaces && has_a_place(facts) {
         return say::replaced(subject, facts);
     }
     if subject.changes.contains(&Change::GateRemoved) && !by_operator {
@@ -54,7 +55,8 @@ pub fn judge(request: &Request<'_>, subject: &Subject, facts: &Facts<'_>) -> Ans
         );
     }
     let effect = effect(request, subject, facts, &mut own);
-    say::answer(effect, own.findings, request, subject, facts)
+    let answer = say::answer(effect, own.findings, request, subject, facts);
+    Answer { replacement: replaces && effect == Effect::Hold, ..answer }
 }
 
 /// What happens to a request that is not cleared.
@@ -277,30 +279,28 @@ fn not_listed(
     );
 }
 
-/// Whether a pod replaces one that was admitted while cleared (invariant 9).
-fn is_replacement(request: &Request<'_>, subject: &Subject, facts: &Facts<'_>) -> bool {
-    let (Some(release), Some(decision), Some(history), Some(owner)) =
-        (&subject.release, facts.decision, facts.history, &subject.owner)
+/// Whether a pod has what it takes to replace one that was admitted while cleared (invariant 9): its owner's controller made
+/// it, and its owner had one like it.
+fn replaces_one(request: &Request<'_>, subject: &Subject, facts: &Facts<'_>) -> bool {
+    let (Some(release), Some(history), Some(owner)) = (&subject.release, facts.history, &subject.owner)
     else {
         return false;
-    };
-    let starts = match decision.lapse {
-        Some(Lapse::Expired) => true,
-        Some(Lapse::TakenBack) => !decision.hold_replacements,
-        Some(Lapse::Missing) | None => false,
     };
     let controller = owner.workload().and_then(super::Workload::pod_controller);
     let by_controller = controller.is_some_and(|account| {
         request.user.strip_prefix("system:serviceaccount:kube-system:") == Some(account)
-            // Where the controller manager runs without an account per controller.
-            || request.user == "system:kube-controller-manager"
+            || request.user == CONTROLLER_MANAGER
     });
-    starts
-        && subject.is_pod()
+    subject.is_pod()
         && subject.changes == [Change::Created]
         && by_controller
         && !owner.uid.is_empty()
         && !subject.pod_content.is_empty()
-        && facts.live_pods < history.highest_replicas
         && history.admitted.iter().any(|(r, c)| r == release && *c == subject.pod_content)
+}
+
+/// Whether replacements start at all, and fewer pods of the owner live than did while it was cleared.
+fn has_a_place(facts: &Facts<'_>) -> bool {
+    let Some((decision, history)) = facts.decision.zip(facts.history) else { return false };
+    decision.replacements_start() && facts.live_pods < history.highest_replicas
 }

@@ -101,6 +101,9 @@ pub struct OwnerHistory {
     pub highest_replicas: i64,
 }
 
+/// The account of all controllers, where the controller manager runs without one for each.
+pub const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
+
 /// What happens to the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Effect {
@@ -137,7 +140,8 @@ pub struct Answer {
     pub effect: Effect,
     /// Whether the workload is cleared: its release is, or it needs none, and everything else fits.
     pub cleared: bool,
-    /// Whether the pod starts although it is not cleared, as the replacement of one that was.
+    /// Whether the pod starts although it is not cleared, as the replacement of one that was; of one that is held, whether
+    /// it may once replacements start and its owner has a place for it.
     pub replacement: bool,
     /// Reason codes of everything that is missing, those of the workload itself first, without repetition.
     pub reasons: Vec<Reason>,

@@ -265,7 +265,11 @@ impl Answer {
             Reason::NotHeld,
             subject.title(),
             format!("the scheduling gate {HOLD_GATE}, which Placet sets on a pod that is not cleared"),
-            "the pod arrived without it: Placet's mutating webhook was not called, or another one took it off",
+            if self.replacement {
+                "another pod took the place that was free a moment ago; the controller makes this one anew"
+            } else {
+                "the pod arrived without it: Placet's mutating webhook was not called, or another one took it off"
+            },
             PLATFORM,
             "kubectl get mutatingwebhookconfigurations",
         );

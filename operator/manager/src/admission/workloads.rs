@@ -9,7 +9,7 @@ use placet_evidence::{
 };
 use placet_gate::Cleared;
 use placet_gate::admission::{
-    self, Effect as GateEffect, Facts, Judged, Mode, Operation, Owner, OwnerHistory, Subject, Workload,
+    self, Effect as GateEffect, Facts, Judged, Mode, Operation, Owner, Subject, Workload,
 };
 use placet_gate::object::Object;
 use placet_gate::render::Names;
@@ -37,6 +37,20 @@ struct Outcome {
     mode: Mode,
     answer: admission::Answer,
     decided: Option<Arc<Decided>>,
+}
+
+impl Outcome {
+    fn starts_as_replacement(&self) -> bool {
+        self.answer.effect == GateEffect::Allow && self.answer.replacement
+    }
+}
+
+/// Takes the place that a replacement was found to have.
+fn take_place(a: &Admission, request: &Request, subject: &Subject) -> bool {
+    let (Some(owner), Some(release)) = (&subject.owner, &subject.release) else { return false };
+    // The API server gives a pod its uid before it asks us.
+    let uid = subject.uid.as_deref().unwrap_or(&request.uid);
+    a.state.workloads_mut().take_place(&request.namespace, owner, release, uid, a.state.now())
 }
 
 /// The request as the gate reads it, and its subject; None where nothing is judged.
@@ -88,26 +102,11 @@ fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, vali
     // strictest mode holds.
     let (mode, note) = Mode::of(&labels).unwrap_or((Mode::Deny, None));
     let workloads = a.state.workloads();
-    // Whether a pod is a replacement is asked only where its release is not cleared.
+    // Whether a pod is a replacement is asked only where its release is not cleared. It takes a walk over the namespace's pods.
     let owner = subject.owner.as_ref().filter(|_| decision.is_none_or(|d| d.cleared != Cleared::True));
-    let history = owner.and_then(|owner| Some((owner, workloads.admitted.get(&owner.uid)?)));
-    // Counting takes a walk over the namespace's pods. A pod that is held takes nobody's place.
-    let strays = history.map_or(0, |_| {
-        let release = subject.release.as_deref().unwrap_or_default();
-        workloads.strays(review.namespace, release)
-    });
-    let live_pods = history.map_or(0, |(owner, _)| {
-        let (live, held) = workloads.live_pods(review.namespace, &owner.uid);
-        live - held + strays
-    });
-    let history = history.map(|(owner, admitted)| OwnerHistory {
-        admitted: admitted.pods.clone(),
-        highest_replicas: match owner.kind.as_str() {
-            // One per node; on which of them a stray runs in the place of another is not looked at.
-            "DaemonSet" if strays == 0 => i64::MAX,
-            "DaemonSet" => 0,
-            _ => admitted.highest(),
-        },
+    let release = subject.release.as_deref().unwrap_or_default();
+    let history = owner.and_then(|owner| {
+        workloads.history(review.namespace, owner, release, subject.uid.as_deref(), a.state.now())
     });
     let cleared_pods_running = !subject.is_pod()
         && subject.uid.as_deref().is_some_and(|uid| workloads.cleared_pods_run(review.namespace, uid));
@@ -120,8 +119,8 @@ fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, vali
         decision,
         words: decided.as_ref().map(|d| &d.words),
         policies: &policies,
-        history: history.as_ref(),
-        live_pods,
+        history: history.as_ref().map(|(history, _)| history),
+        live_pods: history.as_ref().map_or(0, |(_, live)| *live),
         cleared_pods_running,
         operator_user: &a.operator_user,
     };
@@ -135,9 +134,13 @@ fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, vali
 /// Judges the final object, records the answer, gives it.
 pub async fn validate(a: &Admission, request: &Request, watching: bool) -> Answer {
     let Some((review, subject)) = read(a, request) else { return Answer::allow() };
-    let outcome = judge(a, &review, &subject, true);
+    let mut outcome = judge(a, &review, &subject, true);
     if request.dry() {
         return respond(&outcome, None, &a.state.names());
+    }
+    if outcome.starts_as_replacement() && !take_place(a, request, &subject) {
+        // Another took it meanwhile, and is counted now.
+        outcome = judge(a, &review, &subject, true);
     }
     let answer = match record(a, request, &subject, &outcome).await {
         Ok(index) => {
@@ -243,6 +246,11 @@ async fn record(
     }
     if let (Some(from), Some(uid)) = (raised_from, &subject.uid) {
         a.state.raise(uid, from);
+    }
+    if let (Effect::Hold, true, Some(uid), Some(release)) =
+        (effect, outcome.answer.replacement, &subject.uid, &subject.release)
+    {
+        a.state.workloads_mut().wait(uid, &request.namespace, release, now);
     }
     Ok(Some(appended.index))
 }

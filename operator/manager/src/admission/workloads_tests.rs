@@ -63,13 +63,16 @@ async fn sent(bed: &Bed, object: &Value, old: Option<&Value>, controller: &str) 
     answer.denied.is_none()
 }
 
-/// The stores hear of exactly these pods.
+/// The stores hear of exactly these pods, after a time in which whatever was let through came to be, or never will.
 fn pods(bed: &Bed, pods: &[Value]) {
-    let all = pods.iter().map(|pod| {
-        let name = pod["metadata"]["name"].as_str().unwrap();
-        ((NS.to_owned(), name.to_owned()), crate::stores::pod(pod))
-    });
-    bed.state.workloads_mut().pods = all.collect();
+    bed.hands.pass(SignedDuration::from_mins(5));
+    stores_hear_of(bed, pods);
+}
+
+/// The stores hear of exactly these pods now.
+fn stores_hear_of(bed: &Bed, pods: &[Value]) {
+    let mut sink = crate::stores::pod_sink(Arc::clone(&bed.state), Arc::clone(&bed.reconciler.queue));
+    sink(crate::infra::watch::Event::Restarted(pods.to_vec().into()));
 }
 
 fn started(site: &Site) -> Bed {
@@ -261,4 +264,86 @@ async fn a_daemon_set_that_lets_pods_go_gets_no_others_for_them() {
     assert!(passes_by(&bed, &daemon("c", true), "daemon-set-controller").await, "on another node");
     pods(&bed, &[daemon("a", false)]);
     assert!(!passes_by(&bed, &daemon("c", true), "daemon-set-controller").await);
+}
+
+#[tokio::test]
+async fn of_several_at_once_no_more_start_than_there_are_places() {
+    let site = Site::new();
+    let bed = expired(&site).await;
+    stores_hear_of(&bed, &[pod("a", false)]);
+    // Dry runs take none.
+    assert!(passes(&bed, &pod("c", false), None).await);
+    assert!(!passes(&bed, &pod("d", false), None).await, "the store has not heard of the other yet");
+    assert!(passes(&bed, &pod("d", true), None).await, "held");
+    // What the store shows counts once, and what it does not show within time never came.
+    stores_hear_of(&bed, &[pod("a", false), pod("c", false)]);
+    stores_hear_of(&bed, &[pod("c", false)]);
+    assert!(passes(&bed, &pod("e", false), None).await);
+    assert!(!passes(&bed, &pod("f", false), None).await);
+    pods(&bed, &[pod("c", false)]);
+    assert!(passes(&bed, &pod("f", false), None).await);
+}
+
+/// The API server has these pods, and the stores hear of them now.
+fn there_are(bed: &Bed, pods: &[Value]) {
+    for pod in pods {
+        bed.fake.put(&crate::testbed::pod_path(pod["metadata"]["name"].as_str().unwrap()), pod.clone());
+    }
+    stores_hear_of(bed, pods);
+}
+
+/// A pod is gone, as a watch says.
+fn goes(bed: &Bed, pod: &Value) {
+    let mut sink = crate::stores::pod_sink(Arc::clone(&bed.state), Arc::clone(&bed.reconciler.queue));
+    sink(crate::infra::watch::Event::Deleted(pod.clone()));
+}
+
+#[tokio::test]
+async fn a_pod_that_was_held_for_want_of_a_place_starts_once_there_is_one() {
+    let site = Site::new();
+    let mut bed = expired(&site).await;
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(|name| pod(name, name > "b"));
+    // Another object that says it is of the same owner, made by hand.
+    let by_hand = pod("by-hand", true);
+    there_are(&bed, &[a.clone(), b.clone()]);
+    // Its controller saw before us that b is gone, or went.
+    for made in [&c, &d] {
+        assert!(passes(&bed, made, None).await);
+    }
+    assert!(sent(&bed, &by_hand, None, "somebody").await);
+    let all = [a.clone(), b.clone(), c.clone(), d.clone(), by_hand.clone()];
+    there_are(&bed, &all);
+    bed.turns(2).await;
+    assert!(["c", "d", "by-hand"].iter().all(|name| bed.held(name)), "there is no place");
+    bed = again(&site, bed).await;
+    there_are(&bed, &all);
+    bed.turns(1).await;
+    goes(&bed, &b);
+    bed.turns(1).await;
+    let started: Vec<&str> = ["c", "d", "by-hand"].into_iter().filter(|name| !bed.held(name)).collect();
+    assert_eq!(started, ["c"], "one place");
+    let lifted = |bed: &Bed| {
+        bed.records()
+            .into_iter()
+            .filter_map(|r| match r.payload {
+                Payload::HoldLifted(h) => Some((h.pod, h.replacement)),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(lifted(&bed), [("c".to_owned(), true)]);
+    // The places are as many as before, after a restart too.
+    for _ in 0..2 {
+        there_are(&bed, &[a.clone(), by_hand.clone(), pod("c", false), d.clone()]);
+        bed.turns(2).await;
+        assert!(bed.held("d") && bed.held("by-hand"));
+        bed = again(&site, bed).await;
+    }
+    there_are(&bed, &[a.clone(), by_hand.clone(), pod("c", false), d.clone()]);
+    bed.turns(1).await;
+    // Taken back: nobody starts in the place of the first.
+    bed.put(&crate::testbed::approval("no", "bob", "Reject", "2026-11-05T09:00:00Z"));
+    there_are(&bed, &[by_hand.clone(), pod("c", false), d]);
+    bed.turns(2).await;
+    assert!(bed.held("d") && bed.held("by-hand"));
 }

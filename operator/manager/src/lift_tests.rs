@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use serde_json::json;
+
 use super::*;
 use crate::testbed::{Bed, NS, PROXY, RELEASE, SERVER, Site, approval, path, pod_path, policy, world};
 
