@@ -241,6 +241,7 @@ fn judge(snapshot: &Snapshot, policies: &PolicySet, after: Option<&str>) -> Deci
         Some(GateVerdict::NotMet) => Cleared::False,
         Some(GateVerdict::Unknown) | None => Cleared::Unknown,
     };
+    let (approvers, valid_until) = (gates::approvals::asked(&cx), now.horizon());
     Decision {
         cleared,
         lapse: lapse(&gates),
@@ -252,9 +253,9 @@ fn judge(snapshot: &Snapshot, policies: &PolicySet, after: Option<&str>) -> Deci
         evidence,
         policies: requirements.map(|r| r.policies.clone()).unwrap_or_default(),
         on_basis: false,
-        valid_until: now.horizon(),
+        valid_until,
         hold_replacements: requirements.is_none_or(|r| r.hold_replacements),
-        shown: Shown { approvers: gates::approvals::asked(&cx), evidence: parts.clone(), stands_on: None },
+        shown: Shown { approvers, evidence: parts, stands_on: None },
     }
 }
 

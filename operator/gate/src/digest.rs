@@ -10,6 +10,7 @@ use placet_api::keys::GROUP;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use crate::canonical;
 use crate::class::Ground;
 
 /// Largest integer that JSON readers agree on (RFC 8785 numbers are IEEE doubles).
@@ -124,16 +125,40 @@ pub fn evidence(parts: &EvidenceParts<'_>) -> Result<String, DigestError> {
     let mut reports: Vec<&str> = parts.reports.to_vec();
     reports.sort_unstable();
     reports.dedup();
-    let canonical = serde_json::to_vec(&Canonical {
-        assessment: parts.assessment,
-        class: parts.class,
-        class_basis: parts.class_basis,
-        content: parts.content,
-        reports: &reports,
-        requirements: parts.requirements,
-    });
-    let canonical = canonical.map_err(|e| DigestError::Canonical(e.to_string()))?;
-    Ok(hash_text("placet.dev/evidence/v1\n", &canonical))
+    of_canonical(
+        "placet.dev/evidence/v1\n",
+        &Canonical {
+            assessment: parts.assessment,
+            class: parts.class,
+            class_basis: parts.class_basis,
+            content: parts.content,
+            reports: &reports,
+            requirements: parts.requirements,
+        },
+    )
+}
+
+/// Digest of requirements by which somebody is asked only if the system processes personal data, with whether it does.
+///
+/// # Errors
+/// As [`content`].
+pub(crate) fn applied(requirements: &str, personal_data: Option<bool>) -> Result<String, DigestError> {
+    of_canonical("", &Applied { personal_data, requirements })
+}
+
+/// Digest of what is canonical JSON as it is written.
+fn of_canonical(domain: &str, value: &impl serde::Serialize) -> Result<String, DigestError> {
+    let mut text = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut text, value).map_err(|e| DigestError::Canonical(e.to_string()))?;
+    Ok(hash_text(domain, &text))
+}
+
+/// What [`applied`] is taken of: a digest, the fields in the order of RFC 8785.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Applied<'a> {
+    personal_data: Option<bool>,
+    requirements: &'a str,
 }
 
 /// What an evidence digest is taken of. Its fields are digests and the name of a class in the order of RFC 8785, so that
@@ -184,7 +209,15 @@ pub fn of_value(value: &Value) -> Result<String, DigestError> {
 
 /// SHA-256 of bytes, written `sha256:` and hex.
 pub fn of_bytes(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
+    written(&Sha256::digest(bytes).into())
+}
+
+/// A SHA-256 as it is written: `sha256:` and hex.
+fn written(hash: &[u8; 32]) -> String {
+    let mut digits = [0; 64];
+    // Two digits for each byte: there is always room.
+    let _ = hex::encode_to_slice(hash, &mut digits);
+    ["sha256:", std::str::from_utf8(&digits).unwrap_or_default()].concat()
 }
 
 fn identity(kind: Kind, namespace: Option<&str>, name: &str) -> Map<String, Value> {
@@ -199,16 +232,16 @@ fn identity(kind: Kind, namespace: Option<&str>, name: &str) -> Map<String, Valu
 }
 
 fn hash(domain: &str, value: &Value) -> Result<String, DigestError> {
-    let canonical =
-        serde_json_canonicalizer::to_vec(value).map_err(|e| DigestError::Canonical(e.to_string()))?;
-    Ok(hash_text(domain, &canonical))
+    let mut text = Vec::with_capacity(1024);
+    canonical::write(value, &mut text).map_err(|e| DigestError::Canonical(e.to_string()))?;
+    Ok(hash_text(domain, &text))
 }
 
 fn hash_text(domain: &str, text: &[u8]) -> String {
     let mut hasher = Sha256::new();
     hasher.update(domain.as_bytes());
     hasher.update(text);
-    format!("sha256:{}", hex::encode(hasher.finalize()))
+    written(&hasher.finalize().into())
 }
 
 fn check_numbers(value: &Value, path: &str, depth: usize) -> Result<(), DigestError> {
@@ -354,6 +387,14 @@ mod tests {
                 "reports": ["sha256:04", "sha256:05"], "requirements": "sha256:03",
             });
             assert_eq!(evidence(&parts).unwrap(), hash("placet.dev/evidence/v1\n", &value).unwrap());
+        }
+    }
+
+    #[test]
+    fn applied_requirements_are_digested_as_canonical_json() {
+        for personal in [None, Some(false), Some(true)] {
+            let value = json!({"requirements": "sha256:03", "personalData": personal});
+            assert_eq!(applied("sha256:03", personal).unwrap(), of_value(&value).unwrap());
         }
     }
 

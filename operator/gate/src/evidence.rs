@@ -81,8 +81,7 @@ impl Evidence {
         // Who is asked is a requirement, too: without this, the author of the system could unsay what a role is asked for.
         let requirements = if asked.asks_for_personal_data() {
             let personal = triggers.triggers.as_ref().and_then(|t| t.personal_data);
-            let applied = serde_json::json!({"requirements": requirements, "personalData": personal});
-            digest::of_value(&applied).ok()?
+            digest::applied(requirements, personal).ok()?
         } else {
             requirements.to_owned()
         };

@@ -1,6 +1,7 @@
 //! Signatures as decisions read them: which key signed what is found out when an object is read, and kept as a recorded
 //! input; whose key it is and whether it counts is decided here, from recorded inputs alone.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -326,15 +327,15 @@ impl<'a> Trust<'a> {
     ///
     /// # Errors
     /// Why nobody's decision is in it.
-    pub fn decider<'d>(
+    pub fn decider<'d, 's>(
         &self,
         object: &Record,
         what: impl Into<Decided<'d>>,
-        standing: &Standing,
-    ) -> Result<Standing, Void> {
+        standing: &'s Standing,
+    ) -> Result<Cow<'s, Standing>, Void> {
         let Decided { role, signed, rejects } = what.into();
         if !signed {
-            return Ok(standing.clone());
+            return Ok(Cow::Borrowed(standing));
         }
         let mut decider = standing.clone();
         if rejects {
@@ -343,7 +344,7 @@ impl<'a> Trust<'a> {
             decider.creator = who.ok_or_else(|| Void::new("the key that signed it was not known here"))?;
             decider.authors = vec![decider.creator.clone()];
             decider.service_account = false;
-            return Ok(decider);
+            return Ok(Cow::Owned(decider));
         }
         let behind = self.behind(object, standing)?;
         self.once(object, standing)?;
@@ -370,7 +371,7 @@ impl<'a> Trust<'a> {
         decider.doubtful_name = doubtful_name;
         // A robot that creates it again does not begin its term anew.
         decider.created_at = seen;
-        Ok(decider)
+        Ok(Cow::Owned(decider))
     }
 
     /// Who signed a release as its author, where that signature counts; None if it carries none.

@@ -69,9 +69,28 @@ pub fn tally_proven(
     term: Option<&Requirements>,
     proof: Option<Proof>,
 ) -> Tally {
+    let excluded = Excluded::new(cx, excluded);
+    tally_without(cx, wanted, &excluded, (term, proof))
+}
+
+/// People who do not count, each by the name that stands for all of theirs.
+struct Excluded<'a>(BTreeSet<&'a Person>);
+
+impl<'a> Excluded<'a> {
+    fn new(cx: &Context<'a>, people: &'a [Person]) -> Self {
+        Self(people.iter().map(|p| cx.requirements.map_or(p, |r| r.same(p))).collect())
+    }
+}
+
+/// As [`tally_proven`].
+fn tally_without(
+    cx: &Context<'_>,
+    wanted: &Wanted<'_>,
+    excluded: &Excluded<'_>,
+    (term, proof): (Option<&Requirements>, Option<Proof>),
+) -> Tally {
     let mut out = Tally::default();
     let same = |p: &Person| cx.requirements.map_or_else(|| p.clone(), |r| r.same(p).clone());
-    let excluded: BTreeSet<Person> = excluded.iter().map(same).collect();
     let mut rejects: Vec<(&Object<ApprovalSpec>, &ApprovalSpec, Timestamp)> = Vec::new();
     let mut answers: Vec<Answer<'_>> = Vec::new();
     for approval in &cx.snapshot.approvals {
@@ -93,14 +112,14 @@ pub fn tally_proven(
                     rejects.push((approval, spec, standing.created_at));
                 }
             }
-            ApprovalDecision::Approve => match counts(cx, approval, spec, wanted, &excluded, (term, proof)) {
+            ApprovalDecision::Approve => match counts(cx, approval, spec, wanted, excluded, (term, proof)) {
                 Ok(Some((person, at))) => {
                     answers.push(Answer { spec, at, whole: true });
                     out.counted.insert(same(&person));
                 }
                 Ok(None) if spec.answers.is_some() && wanted.is_now(digest) => {
                     let own = Wanted { covers: spec.subject.covers, digest, ..*wanted };
-                    let counted = counts(cx, approval, spec, &own, &excluded, (term, proof)).ok().flatten();
+                    let counted = counts(cx, approval, spec, &own, excluded, (term, proof)).ok().flatten();
                     answers.extend(counted.map(|(_, at)| Answer { spec, at, whole: false }));
                 }
                 Ok(None) => {}
@@ -171,7 +190,7 @@ fn counts(
     approval: &Object<ApprovalSpec>,
     spec: &ApprovalSpec,
     wanted: &Wanted<'_>,
-    excluded: &BTreeSet<Person>,
+    excluded: &Excluded<'_>,
     (term, proof): (Option<&Requirements>, Option<Proof>),
 ) -> Result<Option<(Person, Timestamp)>, WhyNot> {
     let name = approval.name();
@@ -231,10 +250,9 @@ fn counts(
     entitled(cx, standing, spec.role.as_str()).and_then(|()| eligible(cx, standing)).map_err(why)?;
     // What answers a Reject of another part than the role is asked for is held to the same.
     let rule = term.and_then(|r| {
-        let asked = r.approvals.get(&(spec.role.to_string(), covers_key(wanted.covers)));
-        asked.or_else(|| {
-            r.approvals.iter().find(|((role, _), _)| role == spec.role.as_str()).map(|(_, rule)| rule)
-        })
+        let of_role = || r.approvals.iter().filter(|((role, _), _)| role == spec.role.as_str());
+        let asked = of_role().find(|((_, covers), _)| *covers == covers_key(wanted.covers));
+        asked.or_else(|| of_role().next()).map(|(_, rule)| rule)
     });
     if let Some(rule) = rule
         && let Some(group) = standing.groups.iter().find(|g| rule.not_in_groups.contains(*g))
@@ -243,7 +261,7 @@ fn counts(
     }
     let proof = rule.and_then(|r| r.proof).max(proof);
     proven(proof, standing, spec.into(), ("approval", "placet approve")).map_err(why)?;
-    if excluded.contains(cx.requirements.map_or(who, |r| r.same(who))) {
+    if excluded.0.contains(cx.requirements.map_or(who, |r| r.same(who))) {
         return Err(why(format!("{who} is an author and does not count")));
     }
     if let Some(expires) = &spec.expires_at {
@@ -338,6 +356,7 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>, after: Option<&str>) -
     let Some((release, _)) = cx.release else { return cx.requirements_unknown(GATE) };
     let mut out = Outcome::default();
     let excluded = if requirements.author_may_approve { Vec::new() } else { authors(cx.snapshot) };
+    let excluded = Excluded::new(cx, &excluded);
     if !requirements.author_may_approve {
         known_author(cx, &mut out);
     }
@@ -372,7 +391,7 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>, after: Option<&str>) -
             also: &[release.digest(), evidence.unwrap_or_default(), after.unwrap_or_default()],
             role: Some(role),
         };
-        by_role.push((role, rule, tally(cx, &wanted, &excluded, Some(requirements))));
+        by_role.push((role, rule, tally_without(cx, &wanted, &excluded, (Some(requirements), None))));
     }
     let assigned = assign(&by_role, requirements.one_role_per_person);
     for (i, (role, rule, tally)) in by_role.iter().enumerate() {

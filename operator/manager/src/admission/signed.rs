@@ -55,7 +55,7 @@ pub fn signer(a: &Admission, object: &Value, now: Timestamp) -> Result<Option<Us
         trust.decider(&record, asked, &standing).map_err(|void| refusal(a, record.kind, &void.text))?;
     let user = a.state.names().get(decider.creator.token()).cloned();
     let user = user.ok_or("spec.signed: the user of the key is not known yet; try again")?;
-    let mut groups = decider.groups;
+    let mut groups = decider.into_owned().groups;
     groups.push(EVERYBODY.to_owned());
     Ok(Some(UserInfo { username: user, groups: Some(groups), ..UserInfo::default() }))
 }
