@@ -20,11 +20,27 @@ pub(crate) fn hidden(c: char) -> bool {
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Bytes that are looked at together.
+const BLOCK: usize = 32;
+
+/// Bytes that a text begins with and that are, in whole blocks, ASCII that is shown as it is, or `keep`.
+fn plain_blocks(text: &[u8], keep: Option<char>) -> usize {
+    let keep = keep.and_then(|c| u8::try_from(c).ok()).filter(u8::is_ascii).unwrap_or(b' ');
+    let blocks = text.chunks_exact(BLOCK);
+    let plain = blocks.take_while(|block| {
+        block.iter().fold(true, |all, b| all & ((b' ' <= *b && *b <= b'~') | (*b == keep)))
+    });
+    plain.count() * BLOCK
+}
+
 /// Writes every hidden character but those in `keep` by `write`.
 fn escape(text: &str, keep: Option<char>, write: fn(char, &mut String)) -> Cow<'_, str> {
     let stays = |c: char| !hidden(c) || Some(c) == keep;
-    // Nearly every text is one that nothing is to be done to.
-    let Some(first) = text.find(|c| !stays(c)) else { return Cow::Borrowed(text) };
+    // Nearly every text is one that nothing is to be done to, and nearly all of it plain ASCII.
+    let plain = plain_blocks(text.as_bytes(), keep);
+    let Some(first) = text[plain..].find(|c| !stays(c)).map(|at| plain + at) else {
+        return Cow::Borrowed(text);
+    };
     let (good, rest) = text.split_at(first);
     let mut out = String::with_capacity(text.len() + 16);
     out.push_str(good);
@@ -89,6 +105,10 @@ const DIGEST: usize = 7 + 64;
 /// A text of at most `most` characters; one that is cut ends with a mark, and it is not cut within a digest but before
 /// the word that the digest stands in: somebody may copy it.
 pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    // There are no more characters than bytes.
+    if text.len() <= most {
+        return Cow::Borrowed(text);
+    }
     let Some((end, last)) = text.char_indices().nth(most.saturating_sub(1)) else {
         return Cow::Borrowed(text);
     };
@@ -170,6 +190,19 @@ mod tests {
         }
         assert_eq!(line("1\r\n\u{1b}[2K\u{202e}x\t\u{9b}"), r"1\r\n\u{1b}[2K\u{202e}x\t\u{9b}");
         assert_eq!(lines("one\ntwo\u{1b}[A\rthree\u{2066}"), "one\ntwo\\u{1b}[A\\rthree\\u{2066}");
+    }
+
+    #[test]
+    fn what_is_hidden_is_found_wherever_it_stands() {
+        for c in FORGING.into_iter().chain(['é', '🙂']) {
+            for before in 0..70 {
+                let text = format!("{}{c}{}", "x".repeat(before), "y".repeat(40));
+                let shown = line(&text);
+                assert_eq!(shown.starts_with(&format!("{}\\", "x".repeat(before))), hidden(c), "{shown}");
+                assert_eq!(shown == text, !hidden(c), "{shown}");
+                assert_eq!(lines(&text) == text, !hidden(c) || c == '\n', "{shown}");
+            }
+        }
     }
 
     #[test]

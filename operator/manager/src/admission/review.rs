@@ -138,7 +138,7 @@ struct Wire<'a> {
     uid: &'a str,
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Value>,
+    status: Option<Status<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,6 +147,14 @@ struct Wire<'a> {
     warnings: Vec<Cow<'a, str>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     audit_annotations: &'a BTreeMap<&'static str, String>,
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    status: &'static str,
+    code: u16,
+    reason: &'static str,
+    message: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
@@ -214,8 +222,11 @@ pub fn checked<T>(api_version: &str, kind: &str, request: Option<T>) -> Result<T
 pub fn write(uid: &str, answer: &Answer) -> Vec<u8> {
     let status = answer.denied.as_ref().map(|(code, reason, message)| {
         let message = visible::lines(message);
-        serde_json::json!({"status": "Failure", "code": code, "reason": reason, "message": message})
+        Status { status: "Failure", code: *code, reason, message }
     });
+    // Nearly all of an answer are its words; an escape here and there, and what stands around them.
+    let words = status.as_ref().map_or(0, |s| s.message.len());
+    let words = words + answer.warnings.iter().map(String::len).sum::<usize>();
     let patch = (!answer.patch.is_empty() && answer.denied.is_none()).then(|| {
         base64::engine::general_purpose::STANDARD
             .encode(serde_json::to_vec(&answer.patch).unwrap_or_default())
@@ -230,7 +241,11 @@ pub fn write(uid: &str, answer: &Answer) -> Vec<u8> {
         audit_annotations: &answer.audit,
     };
     let review = ReviewOut { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response: wire };
-    serde_json::to_vec(&review).unwrap_or_default()
+    let mut text = Vec::with_capacity(words + words / 16 + 512);
+    match serde_json::to_writer(&mut text, &review) {
+        Ok(()) => text,
+        Err(_) => Vec::new(),
+    }
 }
 
 #[cfg(test)]
