@@ -18,8 +18,9 @@ use placet_operator::infra::clock::{Clock, TimeSource};
 use placet_operator::infra::door::Door;
 use placet_operator::infra::supervisor::Shutdown;
 use placet_operator::ledger::Ledger;
+use placet_operator::places::Pod;
 use placet_operator::services::events::EventSink;
-use placet_operator::state::{Pod, State};
+use placet_operator::state::State;
 use tokio::runtime::Runtime;
 
 use crate::load::{self, Target};

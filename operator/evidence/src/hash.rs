@@ -63,6 +63,14 @@ impl Digest {
     }
 }
 
+/// 32 bytes as 64 lower-case hex digits, given on as text: hashes are written often enough to make none on the heap.
+fn with_hex<T>(bytes: &[u8; 32], write: impl FnOnce(&str) -> T) -> T {
+    let mut digits = [0; 64];
+    // Two digits for each byte: there is always room.
+    let _ = hex::encode_to_slice(bytes, &mut digits);
+    write(std::str::from_utf8(&digits).unwrap_or_default())
+}
+
 /// 64 lower-case hex digits as 32 bytes; upper case is refused so that a hash has one spelling.
 fn parse_hex(text: &str) -> Option<[u8; 32]> {
     let lower = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -98,7 +106,7 @@ pub(crate) fn clip(text: &str) -> String {
 
 impl fmt::Display for TreeHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        with_hex(&self.0, |digits| f.write_str(digits))
     }
 }
 
@@ -110,7 +118,8 @@ impl fmt::Debug for TreeHash {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", hex::encode(self.0))
+        f.write_str("sha256:")?;
+        with_hex(&self.0, |digits| f.write_str(digits))
     }
 }
 

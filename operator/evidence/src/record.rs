@@ -266,7 +266,8 @@ impl NewRecord {
 pub(crate) struct Prepared {
     id: String,
     head: String,
-    tail: String,
+    /// JSON.
+    tail: Vec<u8>,
     pub(crate) chain_key: [u8; 16],
     pub(crate) wall: Timestamp,
     /// What it cites, and what a list that it cites names.
@@ -274,6 +275,9 @@ pub(crate) struct Prepared {
     pub(crate) objects: Vec<Object>,
     pub(crate) openings: Vec<Opening>,
 }
+
+/// Bytes that the tail of a usual record takes.
+const USUAL_TAIL: usize = 1536;
 
 /// The digits of the largest sequence number and a link: what [`Prepared::leaf`] adds at most.
 const PLACE_ROOM: usize = 20 + 68;
@@ -296,10 +300,12 @@ impl Prepared {
         new.subject.bound();
         new.payload.bound();
         let list = new.payload.list_inputs().map_err(|e| RecordError::Json(e.to_string()))?;
-        let mut random = [0u8; 10];
+        // All at once: the kernel is asked for each.
+        let mut random = vec![0u8; 10 + personal::SALT * new.personal.len()];
         getrandom::fill(&mut random).map_err(|e| RecordError::Random(e.to_string()))?;
-        let id = uuid_v7(new.wall, random);
-        let (personal, openings) = personal::seal(&new.personal)?;
+        let (for_id, for_salts) = random.split_at(10);
+        let id = uuid_v7(new.wall, for_id);
+        let (personal, openings) = personal::seal(&new.personal, for_salts)?;
         let mut cites = new.payload.cites();
         let mut listed: HashSet<Digest> = HashSet::new();
         if let Some((list, inputs)) = list {
@@ -318,7 +324,9 @@ impl Prepared {
             cites: &cites,
             body: &new.payload,
         };
-        let tail = serde_json::to_string(&tail).map_err(|e| RecordError::Json(e.to_string()))?;
+        let mut text = Vec::with_capacity(USUAL_TAIL);
+        serde_json::to_writer(&mut text, &tail).map_err(|e| RecordError::Json(e.to_string()))?;
+        let tail = text;
         let kind = new.payload.kind().as_str();
         let head = format!("{{\"v\":{RECORD_VERSION},\"kind\":\"{kind}\",\"id\":\"{id}\",\"seq\":");
         let len = head.len() + tail.len() + PLACE_ROOM + "\"prev\":,".len();
@@ -393,18 +401,20 @@ impl Prepared {
             None => write!(leaf, "{seq},\"prev\":null,"),
         };
         // The tail is a JSON object of its own; its fields continue ours.
-        leaf.extend_from_slice(&self.tail.as_bytes()[1..]);
+        leaf.extend_from_slice(&self.tail[1..]);
         let hash = leaf_hash(&leaf);
         (leaf, hash)
     }
 }
 
-/// RFC 9562 version 7.
-fn uuid_v7(wall: Timestamp, random: [u8; 10]) -> String {
+/// RFC 9562 version 7; ten random bytes.
+fn uuid_v7(wall: Timestamp, random: &[u8]) -> String {
     let millis = u64::try_from(wall.as_millisecond()).unwrap_or(0);
     let mut bytes = [0u8; 16];
     bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
-    bytes[6..].copy_from_slice(&random);
+    for (byte, random) in bytes[6..].iter_mut().zip(random) {
+        *byte = *random;
+    }
     bytes[6] = 0x70 | (bytes[6] & 0x0f);
     bytes[8] = 0x80 | (bytes[8] & 0x3f);
     let h = hex::encode(bytes);

@@ -57,19 +57,30 @@ pub struct Opening {
 /// A salt that is not hex gives the commitment of its text, which matches nothing that this crate wrote.
 pub fn commit(salt: &str, field: &str, value: &str) -> String {
     let salt = hex::decode(salt).unwrap_or_else(|_| salt.as_bytes().to_vec());
+    commit_under(&salt, field, value)
+}
+
+fn commit_under(salt: &[u8], field: &str, value: &str) -> String {
     // HMAC takes a key of any length.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&salt) else { return String::new() };
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(salt) else { return String::new() };
     mac.update(field.as_bytes());
     mac.update(&[0]);
     mac.update(value.as_bytes());
     hex::encode(mac.finalize().into_bytes())
 }
 
-/// Commits to each value under a fresh salt. The openings' index is set when the record has its place.
-pub(super) fn seal(values: &[Personal]) -> Result<(Vec<Commitment>, Vec<Opening>), RecordError> {
+/// Random bytes of a salt.
+pub(super) const SALT: usize = 32;
+
+/// Commits to each value under a salt of its own, of `random`: [`SALT`] fresh bytes for each value. The openings' index is
+/// set when the record has its place.
+pub(super) fn seal(
+    values: &[Personal],
+    random: &[u8],
+) -> Result<(Vec<Commitment>, Vec<Opening>), RecordError> {
     let mut commitments: Vec<Commitment> = Vec::with_capacity(values.len());
     let mut openings = Vec::with_capacity(values.len());
-    for Personal { field, value } in values {
+    for (i, Personal { field, value }) in values.iter().enumerate() {
         let plain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-');
         if field.is_empty() || field.len() > 63 || !field.bytes().all(plain) {
             return Err(RecordError::PersonalType(clip(field)));
@@ -77,11 +88,15 @@ pub(super) fn seal(values: &[Personal]) -> Result<(Vec<Commitment>, Vec<Opening>
         if commitments.iter().any(|c| c.field == *field) {
             return Err(RecordError::RepeatedPersonal(field.clone()));
         }
-        let mut salt = [0u8; 32];
-        getrandom::fill(&mut salt).map_err(|e| RecordError::Random(e.to_string()))?;
-        let salt = hex::encode(salt);
-        commitments.push(Commitment { field: field.clone(), commit: commit(&salt, field, value) });
-        openings.push(Opening { index: 0, field: field.clone(), salt, value: value.clone() });
+        let salt = random.get(i * SALT..(i + 1) * SALT);
+        let salt = salt.ok_or_else(|| RecordError::Random("fewer than were asked for".into()))?;
+        commitments.push(Commitment { field: field.clone(), commit: commit_under(salt, field, value) });
+        openings.push(Opening {
+            index: 0,
+            field: field.clone(),
+            salt: hex::encode(salt),
+            value: value.clone(),
+        });
     }
     Ok((commitments, openings))
 }
