@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::class::Classified;
 use crate::evidence::Evidence;
 use crate::finding::{Finding, Gate, GateOutcome, Reason};
+use crate::gates::heard::Hearing;
 use crate::gates::{self, Context, Outcome};
 use crate::object::Standing;
 use crate::policy::{PolicySet, Requirements};
@@ -146,10 +147,16 @@ impl Snapshot {
 /// A release that is cleared stands on the policies that it was cleared under, for as long as it would be cleared under
 /// them, or that cannot be known; after that, those of now decide.
 pub fn evaluate(snapshot: &Snapshot) -> Decision {
-    let now = judge(snapshot, &snapshot.policies, None);
+    decide(snapshot, None)
+}
+
+/// The same; what becomes of each approval is noted, under the policies of now and under those that it was cleared under.
+pub(crate) fn decide(snapshot: &Snapshot, hearings: Option<[&Hearing; 2]>) -> Decision {
+    let heard = |which: usize| hearings.and_then(|all| all.get(which).copied());
+    let now = judge(snapshot, &snapshot.policies, None, heard(0));
     let Some(basis) = &snapshot.basis else { return now };
     let early = snapshot.before(basis.replaced_at(&snapshot.policies));
-    let mut decision = judge(&early, basis, now.evidence.as_deref());
+    let mut decision = judge(&early, basis, now.evidence.as_deref(), heard(1));
     if decision.cleared != Cleared::True && !decision.is_blind() {
         return now;
     }
@@ -166,7 +173,12 @@ pub fn evaluate(snapshot: &Snapshot) -> Decision {
 }
 
 /// `after`: the evidence that approvals given from now on name, where that is another than the one of these policies.
-fn judge(snapshot: &Snapshot, policies: &PolicySet, after: Option<&str>) -> Decision {
+fn judge(
+    snapshot: &Snapshot,
+    policies: &PolicySet,
+    after: Option<&str>,
+    heard: Option<&Hearing>,
+) -> Decision {
     let now = Now::new(snapshot.clock.now());
     let release = snapshot.release.as_deref().and_then(|r| Some((r, r.spec.as_ref().ok()?)));
     let system = snapshot.system.as_deref().and_then(|s| Some((s, s.spec.as_ref().ok()?)));
@@ -197,6 +209,7 @@ fn judge(snapshot: &Snapshot, policies: &PolicySet, after: Option<&str>) -> Deci
         assessment,
         scores: scored.as_ref().and_then(|s| s.scores.as_deref()),
         evidence: None,
+        heard,
     };
     let parts = classified.and_then(|c| Evidence::of(&cx, &c.basis, &matched.joined.digest));
     let evidence = parts.as_ref().and_then(|e| e.digest().ok());

@@ -17,6 +17,7 @@ use placet_api::common::Class;
 use placet_gate::circumstances::Circumstances;
 use placet_gate::digest;
 use placet_gate::finding::{Gate, Reason};
+use placet_gate::gates::heard::{Said, hear};
 use placet_gate::object::Reading;
 use placet_gate::people::PeopleKey;
 use placet_gate::stamp::ReceiptKeys;
@@ -232,6 +233,7 @@ fn run(path: &Path) -> Result<(), String> {
     let decision = evaluate(&snapshot);
     check(&case.expect, &decision)?;
     replays(&snapshot, &decision)?;
+    what_is_heard_is_what_counts(&snapshot, &decision)?;
     words_are_words(&snapshot, &decision)
 }
 
@@ -248,6 +250,28 @@ fn replays(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
         return Err("the snapshot is another when it is read back".into());
     }
     if evaluate(&again) == *decision { Ok(()) } else { Err("replay decides otherwise".into()) }
+}
+
+/// Of approvals it is said that they count where they do and nowhere else: the decision is the same, and without those that
+/// do not count every gate comes to the same.
+fn what_is_heard_is_what_counts(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
+    let heard = hear(snapshot);
+    if heard.decision != *decision {
+        return Err("who asks what became of approvals gets another decision".into());
+    }
+    let mut only = snapshot.clone();
+    only.approvals.retain(|a| a.spec.is_err() || heard.of(a) == Said::Counts);
+    // Whoever approved does not accept risks, whether or not their approval counts.
+    let verdicts = |decision: &Decision| {
+        let gates = decision.gates.iter().filter(|g| g.gate != Gate::RiskAcceptance);
+        gates.map(|g| (g.gate, g.verdict)).collect::<Vec<_>>()
+    };
+    let (all, only) = (verdicts(decision), verdicts(&evaluate(&only)));
+    if all == only {
+        return Ok(());
+    }
+    let said: Vec<_> = snapshot.approvals.iter().map(|a| (a.name(), heard.of(a))).collect();
+    Err(format!("with all approvals {all:?}, with those that are said to count {only:?}: {said:#?}"))
 }
 
 /// The outcome is the same in other words, and what the words name is kept beside them: otherwise replay would take

@@ -13,6 +13,7 @@ use std::cell::Cell;
 use common::{Given, Run};
 use jiff::{SignedDuration, Timestamp};
 use placet_api::Kind;
+use placet_gate::gates::heard::{Heard, Said, hear};
 use placet_gate::object::Reading;
 use placet_gate::people::PeopleKey;
 use placet_gate::stamp::ReceiptKeys;
@@ -498,6 +499,30 @@ fn system(purpose: u8, limited: bool) -> Value {
     })
 }
 
+/// What is said of each approval that is there is what somebody naive says of it.
+fn agree_on_each(both: &Both, heard: &Heard) -> Result<(), TestCaseError> {
+    let model = &both.model;
+    if !model.lives {
+        return Ok(());
+    }
+    for note in model.notes.iter().filter(|n| !n.deleted) {
+        let approval = both.world.approval("lending", &note.name).unwrap();
+        let said = heard.of(approval);
+        // The classifier is asked about the system alone.
+        let asked = note.role != "classifier" || note.covers == "classification";
+        let naive = if note.reject {
+            model.stands(note)
+        } else {
+            model.counts(note) || asked && note.answers.is_some() && model.is_good(note)
+        };
+        prop_assert!(
+            naive == (said == Said::Counts),
+            "{note:?} counts by the rules: {naive}, it is said: {said:?}\n{model:?}"
+        );
+    }
+    Ok(())
+}
+
 fn agree(both: &Both, decision: &Decision) -> Result<(), TestCaseError> {
     let (gate, naive) = (decision.cleared == Cleared::True, both.model.clears());
     prop_assert!(
@@ -525,7 +550,9 @@ fn what_is_cleared_is_what_somebody_naive_would_clear() {
         for step in &steps {
             both.step(step);
             let now = both.model.now;
-            let decision = evaluate(&both.world.snapshot("lending", "r", Clock::Trusted(now)));
+            let heard = hear(&both.world.snapshot("lending", "r", Clock::Trusted(now)));
+            agree_on_each(&both, &heard)?;
+            let decision = heard.decision;
             asked.set(asked.get() + 1);
             cleared.set(cleared.get() + i32::from(decision.cleared == Cleared::True));
             agree(&both, &decision)?;
@@ -533,8 +560,9 @@ fn what_is_cleared_is_what_somebody_naive_would_clear() {
         // And later, when terms end.
         for days in [1, 10, 29, 31, 60] {
             both.model.now += SignedDuration::from_hours(24 * days);
-            let decision = evaluate(&both.world.snapshot("lending", "r", Clock::Trusted(both.model.now)));
-            agree(&both, &decision)?;
+            let heard = hear(&both.world.snapshot("lending", "r", Clock::Trusted(both.model.now)));
+            agree_on_each(&both, &heard)?;
+            agree(&both, &heard.decision)?;
         }
         Ok(())
     });

@@ -70,6 +70,14 @@ pub mod reasons {
     pub const NOT_SIGNED: &str = "SignatureDoesNotCount";
     /// Its author wrote what it approves.
     pub const BY_AUTHOR: &str = "ByAuthor";
+    /// A rule on who may approve keeps it from counting.
+    pub const DOES_NOT_COUNT: &str = "DoesNotCount";
+    /// No policy asks for it.
+    pub const NOT_ASKED: &str = "NotAsked";
+    /// Nothing has asked for it yet: there is no release, or what is asked for is not known.
+    pub const NOT_YET_ASKED: &str = "NotYetAsked";
+    /// A Reject that somebody answered.
+    pub const ANSWERED: &str = "Answered";
     /// What it is about does not exist.
     pub const SUBJECT_NOT_FOUND: &str = "SubjectNotFound";
     /// What it is about has another content now.
@@ -117,7 +125,7 @@ pub mod reasons {
     pub const WAITS_FOR_APPROVAL: &str = "WaitsForApproval";
 
     /// All of them.
-    pub const ALL: [&str; 36] = [
+    pub const ALL: [&str; 40] = [
         JUDGED,
         ALL_GATES_MET,
         GATES_OPEN,
@@ -132,6 +140,10 @@ pub mod reasons {
         ROLE_NOT_HELD,
         NOT_SIGNED,
         BY_AUTHOR,
+        DOES_NOT_COUNT,
+        NOT_ASKED,
+        NOT_YET_ASKED,
+        ANSWERED,
         SUBJECT_NOT_FOUND,
         CONTENT_CHANGED,
         BOUND,

@@ -101,6 +101,10 @@ async fn a_looser_version_waits_for_a_second_person_and_takes_effect_by_a_record
     bed.turns(2).await;
     assert_eq!(bed.cleared(), "False");
     assert!(in_force(&bed).1.contains("mallory made the change"), "{:?}", in_force(&bed));
+    // The approval says the same of itself.
+    let own = bed.condition(Kind::Approval, "own", "Counts");
+    assert_eq!((own["status"].as_str(), own["reason"].as_str()), (Some("False"), Some("DoesNotCount")));
+    assert!(own["message"].as_str().unwrap().contains("mallory made the change"), "{own}");
     drop(bed);
     for _ in 0..2 {
         let bed = again(&site);

@@ -319,6 +319,12 @@ impl Reconciler {
         self.set_up(decision.cleared == Cleared::True).await;
         let digest = snapshot.digest();
         self.ledger.seen().decided(&snapshot, &digest);
+        if before.as_ref().is_none_or(|b| b.index != recorded.index) {
+            // What became of each approval is shown on it.
+            let live = snapshot.approvals.iter().filter(|a| a.live);
+            let shown = live.map(|a| Work::Object(Kind::Approval, namespace.to_owned(), a.name().to_owned()));
+            self.queue.push(shown);
+        }
         // An admission may have recorded the decision before; what was told is what counts.
         let told = self.told().get(&key).copied().or(before.map(|b| b.cleared));
         let changed = told != Some(recorded.cleared);
@@ -452,19 +458,18 @@ impl Reconciler {
             Kind::Approval => {
                 let object = world.approval(namespace, name)?;
                 let spec = object.spec.as_ref().ok();
-                let about = spec.map(|s| {
-                    let clock = self.state.gate_clock();
-                    let mut about = crate::subjects::approved(&world, &clock, namespace, &s.subject);
-                    about.void = crate::subjects::void(&world, object);
-                    about
-                });
-                if let Some(ends) =
-                    spec.and_then(|s| s.expires_at.as_ref()).and_then(placet_gate::time::date_time)
-                    && ends > now
-                {
-                    self.again(Work::Object(kind, namespace.to_owned(), name.to_owned()), ends);
+                let mut next = spec.and_then(|s| placet_gate::time::date_time(s.expires_at.as_ref()?));
+                let hear = |release: &str| {
+                    let heard = self.state.heard(&world, namespace, release);
+                    let until = heard.decision.valid_until.filter(|until| *until > now);
+                    next = [next.filter(|at| *at > now), until].into_iter().flatten().min();
+                    heard
+                };
+                let counting = crate::subjects::counting(&world, now, namespace, object, hear);
+                if let Some(at) = next.filter(|at| *at > now) {
+                    self.again(Work::Object(kind, namespace.to_owned(), name.to_owned()), at);
                 }
-                Some(status::approval(object, generation, &about.unwrap_or_default(), now, &names))
+                Some(status::approval(object, generation, &counting, &names))
             }
             Kind::RiskAcceptance => {
                 let object = world.acceptance(namespace, name)?;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use jiff::Timestamp;
 use placet_api::Kind;
 use placet_evidence::Object as Stored;
+use placet_gate::gates::heard::{Heard, hear};
 use placet_gate::object::{ObjectError, Reading, Record, Stamp};
 use placet_gate::render::Words;
 use placet_gate::stamp::{StampProblem, StampText};
@@ -122,6 +123,15 @@ impl Decisions {
     }
 }
 
+/// What became of approvals, as a decision said at a moment and a number of the world's change.
+#[derive(Debug)]
+struct LastHeard {
+    release: (String, String),
+    change: u64,
+    at: Timestamp,
+    heard: Arc<Heard>,
+}
+
 /// State that all replicas' parts share.
 #[derive(Debug)]
 pub struct State {
@@ -129,6 +139,8 @@ pub struct State {
     /// Counts what may have changed the world.
     changes: AtomicU64,
     decided: Mutex<Decisions>,
+    /// The last decision of which somebody asked what became of approvals: approvals of one release are asked about together.
+    heard: Mutex<Option<LastHeard>>,
     names: RwLock<Arc<BTreeMap<String, String>>>,
     workloads: RwLock<Workloads>,
     /// How objects are read: cluster, receipt keys, people key.
@@ -155,6 +167,7 @@ impl State {
             world: RwLock::default(),
             changes: AtomicU64::new(0),
             decided: Mutex::default(),
+            heard: Mutex::default(),
             names: RwLock::default(),
             workloads: RwLock::default(),
             reading,
@@ -330,6 +343,30 @@ impl State {
         let mut snapshot = self.world().snapshot(namespace, name, self.gate_clock());
         snapshot.not_ready.extend(self.unknown(namespace, name));
         snapshot
+    }
+
+    /// What the decision on a release says of each approval that it reads. `world` is this state's.
+    pub fn heard(&self, world: &World, namespace: &str, name: &str) -> Arc<Heard> {
+        let (clock, problems) = (self.gate_clock(), self.unknown(namespace, name));
+        let trusted = matches!(clock, GateClock::Trusted(_)) && problems.is_empty();
+        let (now, change) = (clock.now(), self.changes.load(Ordering::Acquire));
+        let release = (namespace.to_owned(), name.to_owned());
+        let mut last = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let stands = |known: &&LastHeard| {
+            let until = known.heard.decision.valid_until;
+            known.release == release
+                && known.change == change
+                && known.at <= now
+                && until.is_none_or(|until| now < until)
+        };
+        if let Some(known) = last.as_ref().filter(|_| trusted).filter(stands) {
+            return Arc::clone(&known.heard);
+        }
+        let mut snapshot = world.snapshot(namespace, name, clock);
+        snapshot.not_ready.extend(problems);
+        let heard = Arc::new(hear(&snapshot));
+        *last = trusted.then(|| LastHeard { release, change, at: now, heard: Arc::clone(&heard) });
+        heard
     }
 
     /// The decision on a release now. The same one as before while nothing has changed, time and all stores can be

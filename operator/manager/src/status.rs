@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use placet_api::approval::ApprovalDecision;
 use placet_api::common::Level;
 use placet_api::modelrelease::GateVerdict;
 use placet_gate::class::Derived;
 use placet_gate::object::Object;
-use placet_gate::people::{Person, with_names};
+use placet_gate::people::with_names;
 use placet_gate::render::{self, Names};
 use placet_gate::risk::{Score, ScoreError};
 use placet_gate::{Cleared, Decision, visible};
@@ -275,69 +274,31 @@ pub fn report(object: &Object<placet_api::testreport::TestReportSpec>, generatio
     out
 }
 
-/// What an approval is about, as it is now.
-#[derive(Debug, Clone, Default)]
-pub struct Approved {
-    /// The digest that an approval must name; None if the subject is not there.
-    pub digest: Option<String>,
-    /// Another that it may name and counts for as long as the subject is decided under the policies that it was cleared
-    /// under.
-    pub stands_on: Option<String>,
-    /// The subject's uid.
-    pub uid: Option<String>,
-    /// People whose approval of it does not count, since they wrote it.
-    pub authors: Vec<Person>,
-    /// Why the approval's own signature does not count, if so.
-    pub void: Option<String>,
+/// What became of an approval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counting {
+    /// Whether it counts; None while that is not known.
+    pub counts: Option<bool>,
+    /// Why, as a reason of a condition.
+    pub reason: &'static str,
+    /// Why, in words; people stand in them as tokens.
+    pub text: String,
 }
 
-/// Status of an Approval: who gave it, and whether it can count for its subject as that is now. How many a policy asks
-/// for, in which roles and for how long, is said by the subject's findings.
+/// Status of an Approval: who gave it, and whether it counts, as the gate counts it. How many a policy asks for is said by the
+/// subject's findings.
 pub fn approval(
     object: &Object<placet_api::approval::ApprovalSpec>,
     generation: Option<i64>,
-    about: &Approved,
-    now: jiff::Timestamp,
+    counting: &Counting,
     names: &Names,
 ) -> Value {
     let standing = object.standing();
-    let spec = object.spec.as_ref().ok();
-    let typed = spec.map(|s| s.subject.digest.as_str());
-    let current_digest = about.digest.as_deref();
-    let approves = spec.is_some_and(|s| s.decision == ApprovalDecision::Approve);
-    let of_another = standing.and_then(|s| s.subject_uid.as_ref()).filter(|_| approves);
-    let of_another = of_another.is_some_and(|uid| about.uid.as_ref() != Some(uid));
-    let ends = spec.and_then(|s| s.expires_at.as_ref()).filter(|_| approves);
-    let ended = ends.is_some_and(|at| placet_gate::time::date_time(at).is_none_or(|t| t <= now));
-    let (status, reason, message) = match (problem(object), standing) {
+    let (status, reason, message) = match (problem(object), counting.counts) {
         (Some((reason, message)), _) => ("False", reason, message),
-        (None, Some(s)) if s.holds_role != Some(true) => {
-            ("False", reasons::ROLE_NOT_HELD, format!("{} did not hold the role when it was made", s.who()))
-        }
-        (None, _) if current_digest.is_none() => (
-            "Unknown",
-            reasons::SUBJECT_NOT_FOUND,
-            "its subject is not there, or cannot be digested".to_owned(),
-        ),
-        (None, _) if current_digest != typed && (typed.is_none() || typed != about.stands_on.as_deref()) => (
-            "False",
-            reasons::CONTENT_CHANGED,
-            format!("it names {}, the content is {}", typed.unwrap_or(""), current_digest.unwrap_or("")),
-        ),
-        (None, _) if of_another => (
-            "False",
-            reasons::SUBJECT_NOT_FOUND,
-            "its subject was deleted; what bears the name now is another object".to_owned(),
-        ),
-        (None, Some(_)) if about.void.is_some() => {
-            ("False", reasons::NOT_SIGNED, about.void.clone().unwrap_or_default())
-        }
-        // A Reject by an author stands.
-        (None, Some(s)) if approves && about.authors.contains(s.who()) => {
-            ("False", reasons::BY_AUTHOR, format!("{} is an author of what it approves", s.who()))
-        }
-        (None, _) if ended => ("False", reasons::ENDED, "its term has ended".to_owned()),
-        _ => ("True", reasons::BOUND, "bound to its subject's content".to_owned()),
+        (None, Some(true)) => ("True", counting.reason, counting.text.clone()),
+        (None, Some(false)) => ("False", counting.reason, counting.text.clone()),
+        (None, None) => ("Unknown", counting.reason, counting.text.clone()),
     };
     let message = with_names(&message, names);
     let mut out = json!({

@@ -1,51 +1,161 @@
-//! What approvals are about: the digest that one must name now, and what is wrong with a policy.
+//! What became of approvals, what they are about, and what is wrong with a policy.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use placet_api::Kind;
-use placet_api::approval::{Covers, Subject, SubjectKind};
+use placet_api::approval::{ApprovalDecision, ApprovalSpec, Subject, SubjectKind};
 use placet_api::releasepolicy::ReleasePolicySpec;
-use placet_gate::gates::approvals;
+use placet_gate::gates::counted::{Cause, WhyNot};
+use placet_gate::gates::heard::{Heard, Said};
 use placet_gate::object::{Object, Record};
 use placet_gate::people::Person;
+use placet_gate::policy;
 use placet_gate::signature::{Decided, Trust};
 use placet_gate::world::{Clock, World};
-use placet_gate::{evaluate, policy};
 
-use crate::status::Approved;
+use crate::conditions::reasons;
+use crate::status::Counting;
 
-/// The digest that an approval of this subject must name now, unless it covers the evidence of a release; None if the
-/// subject is not there.
-fn current_digest(world: &World, namespace: &str, subject: &Subject) -> Option<String> {
-    let name = subject.name.as_str();
-    let digest = match (subject.kind, subject.covers) {
-        (SubjectKind::ModelRelease, _) => world.release(namespace, name)?.digest().to_owned(),
-        (SubjectKind::AISystem, Covers::Classification) => {
-            world.system(namespace, name)?.classification.clone()?
+/// Releases whose decisions are asked what became of an approval of something that is not one of them, at most: the newest.
+const ASKED: usize = 8;
+
+/// What became of an approval: what the decisions said that count it. `hear` gives the decision on a release.
+pub fn counting(
+    world: &World,
+    now: Timestamp,
+    namespace: &str,
+    approval: &Object<ApprovalSpec>,
+    mut hear: impl FnMut(&str) -> Arc<Heard>,
+) -> Counting {
+    let Ok(spec) = &approval.spec else {
+        return unknown(reasons::NOT_UNDERSTOOD, "its spec is not understood");
+    };
+    let subject = &spec.subject;
+    let approves = spec.decision == ApprovalDecision::Approve;
+    let releases = match subject.kind {
+        SubjectKind::ModelRelease => {
+            world.release(namespace, &subject.name).map(|_| vec![subject.name.to_string()])
         }
-        (SubjectKind::AISystem, _) => world.system(namespace, name)?.digest().to_owned(),
-        (SubjectKind::ImpactAssessment, _) => world.assessment(namespace, name)?.digest().to_owned(),
-        (SubjectKind::RiskAcceptance, _) => world.acceptance(namespace, name)?.digest().to_owned(),
-        (SubjectKind::ReleasePolicy | SubjectKind::ApprovalRole | SubjectKind::TrustedSigner, _) => {
-            crate::guard::digest(world, namespace, subject)?
+        SubjectKind::AISystem | SubjectKind::ImpactAssessment | SubjectKind::RiskAcceptance => {
+            system_of(world, namespace, subject).map(|system| releases_of(world, namespace, &system))
+        }
+        SubjectKind::ReleasePolicy | SubjectKind::ApprovalRole | SubjectKind::TrustedSigner => {
+            return of_change(world, now, namespace, approval, subject);
         }
     };
-    Some(digest).filter(|d| !d.is_empty())
+    let Some(releases) = releases else {
+        return unknown(reasons::SUBJECT_NOT_FOUND, "its subject is not there");
+    };
+    if releases.is_empty() {
+        return unknown(reasons::NOT_YET_ASKED, "there is no release yet that asks for it");
+    }
+    let said: Vec<Said> = releases.iter().map(|release| hear(release).of(approval)).collect();
+    if said.contains(&Said::Counts) {
+        return counts(approves);
+    }
+    let not = said.iter().find_map(|s| if let Said::Not(why) = s { Some(why) } else { None });
+    if let Some(WhyNot { cause, text, .. }) = not {
+        let reason = match cause {
+            Cause::Changed => reasons::CONTENT_CHANGED,
+            Cause::Ended => reasons::ENDED,
+            Cause::Author => reasons::BY_AUTHOR,
+            Cause::Role => reasons::ROLE_NOT_HELD,
+            Cause::Signature => reasons::NOT_SIGNED,
+            Cause::Answered => reasons::ANSWERED,
+            Cause::Other => reasons::DOES_NOT_COUNT,
+        };
+        return Counting { counts: Some(false), reason, text: text.clone() };
+    }
+    if said.contains(&Said::NotKnown) {
+        return unknown(reasons::NOT_YET_ASKED, "what is asked for is not known yet");
+    }
+    let (role, covers) = (&spec.role, subject.covers);
+    let text = if approves {
+        format!("no policy asks {role} for an approval of it that covers {covers}")
+    } else {
+        format!("no policy asks for the word of {role} on it: the Reject blocks nothing")
+    };
+    Counting { counts: Some(false), reason: reasons::NOT_ASKED, text }
 }
 
-/// What an approval of this subject is held against.
-pub fn approved(world: &World, clock: &Clock, namespace: &str, subject: &Subject) -> Approved {
-    let release = subject.kind == SubjectKind::ModelRelease && subject.covers == Covers::Evidence;
-    let decision =
-        release.then(|| evaluate(&world.snapshot(namespace, subject.name.as_str(), clock.clone())));
-    let (digest, stands_on) = match decision {
-        Some(decision) => (decision.evidence, decision.shown.stands_on),
-        None => (current_digest(world, namespace, subject), None),
+fn unknown(reason: &'static str, text: &str) -> Counting {
+    Counting { counts: None, reason, text: text.to_owned() }
+}
+
+fn counts(approves: bool) -> Counting {
+    let text = if approves { "bound to its subject's content" } else { "it blocks its subject" };
+    Counting { counts: Some(true), reason: reasons::BOUND, text: text.to_owned() }
+}
+
+/// The system that a subject, which is there, belongs to.
+fn system_of(world: &World, namespace: &str, subject: &Subject) -> Option<String> {
+    let name = subject.name.as_str();
+    let of_assessment = |name: &str| {
+        let assessment = world.assessment(namespace, name)?;
+        Some(assessment.spec.as_ref().ok()?.system.to_string())
     };
-    Approved {
-        digest,
-        stands_on,
-        uid: uid(world, namespace, subject),
-        authors: authors(world, clock, namespace, subject),
-        void: None,
+    match subject.kind {
+        SubjectKind::AISystem => world.system(namespace, name).map(|_| name.to_owned()),
+        SubjectKind::ImpactAssessment => of_assessment(name),
+        SubjectKind::RiskAcceptance => {
+            let acceptance = world.acceptance(namespace, name)?;
+            of_assessment(&acceptance.spec.as_ref().ok()?.assessment.name)
+        }
+        _ => None,
+    }
+}
+
+/// Releases of a system that are not withdrawn, the newest first.
+fn releases_of(world: &World, namespace: &str, system: &str) -> Vec<String> {
+    let names = world.names(Kind::ModelRelease).into_iter().filter(|(ns, _)| ns == namespace);
+    let mut all: Vec<_> = names
+        .filter_map(|(ns, name)| {
+            let release = world.release(&ns, &name)?;
+            let spec = release.spec.as_ref().ok()?;
+            let its = spec.system.as_str() == system && spec.withdrawn != Some(true);
+            its.then(|| (release.standing().map(|s| s.created_at), name))
+        })
+        .collect();
+    all.sort();
+    all.into_iter().rev().map(|(_, name)| name).take(ASKED).collect()
+}
+
+/// What became of an approval of a change of a policy, a role or a signer.
+fn of_change(
+    world: &World,
+    now: Timestamp,
+    namespace: &str,
+    approval: &Object<ApprovalSpec>,
+    subject: &Subject,
+) -> Counting {
+    let (kind, name) = (subject.kind.kind(), subject.name.as_str());
+    let Some(current) = crate::guard::digest(world, namespace, subject) else {
+        return match crate::guard::counts_here(world, namespace, subject) {
+            Err(why) => Counting { counts: Some(false), reason: reasons::DOES_NOT_COUNT, text: why },
+            Ok(()) => unknown(reasons::SUBJECT_NOT_FOUND, "its subject is not there"),
+        };
+    };
+    let typed = subject.digest.as_str();
+    if current != typed {
+        let text = format!("it names {typed}, the content is {current}");
+        return Counting { counts: Some(false), reason: reasons::CONTENT_CHANGED, text };
+    }
+    // Who deletes it is not known before they do: then they are told that they may not have approved it.
+    let nobody = Person::from_token("");
+    let deletion = crate::guard::deletion(world, subject).map(|_| &nobody);
+    let approves = approval.spec.as_ref().is_ok_and(|s| s.decision == ApprovalDecision::Approve);
+    let Some(change) = world.change(kind, name, now, deletion) else { return counts(approves) };
+    match change.heard.get(&approval.id) {
+        Some(Ok(())) => counts(approves),
+        Some(Err(why)) => {
+            Counting { counts: Some(false), reason: reasons::DOES_NOT_COUNT, text: why.clone() }
+        }
+        None => Counting {
+            counts: Some(false),
+            reason: reasons::NOT_ASKED,
+            text: "its role has no say in this change".to_owned(),
+        },
     }
 }
 
@@ -92,32 +202,6 @@ fn roles_of(spec: &ReleasePolicySpec) -> Vec<String> {
         authority.flat_map(|a| a.roles.iter().chain(a.consulted.iter().flatten()).map(ToString::to_string)),
     );
     roles
-}
-
-/// Whose approval of a subject does not count, since they wrote it: of a release unless every policy that applies lets
-/// authors approve, of a system always.
-fn authors(world: &World, clock: &Clock, namespace: &str, subject: &Subject) -> Vec<Person> {
-    let name = subject.name.as_str();
-    match subject.kind {
-        SubjectKind::ModelRelease => {
-            let snapshot = world.snapshot(namespace, name, clock.clone());
-            let class = snapshot.class();
-            let matched = snapshot.policies.matching(class, &snapshot.namespace_labels);
-            let known = class.is_some() && !matched.policies.is_empty();
-            let may = matched.joined.requirements.as_ref().is_ok_and(|r| r.author_may_approve);
-            if known && may { Vec::new() } else { approvals::authors(&snapshot) }
-        }
-        SubjectKind::AISystem => {
-            let standing = world.system(namespace, name).and_then(|s| s.standing());
-            standing.map(|s| s.authors.clone()).unwrap_or_default()
-        }
-        // Who edited a policy, a role or a signer is told on it.
-        SubjectKind::ImpactAssessment
-        | SubjectKind::RiskAcceptance
-        | SubjectKind::ReleasePolicy
-        | SubjectKind::ApprovalRole
-        | SubjectKind::TrustedSigner => Vec::new(),
-    }
 }
 
 /// Uid of an approval's subject.

@@ -42,6 +42,8 @@ pub struct Wanted<'a> {
     pub also: &'a [&'a str],
     /// The role, or any.
     pub role: Option<&'a str>,
+    /// Whether approvals are asked for; otherwise only Rejects are looked for, and what answers them.
+    pub asks: bool,
 }
 
 impl Wanted<'_> {
@@ -93,6 +95,11 @@ fn tally_without(
     let same = |p: &Person| cx.requirements.map_or_else(|| p.clone(), |r| r.same(p).clone());
     let mut rejects: Vec<(&Object<ApprovalSpec>, &ApprovalSpec, Timestamp)> = Vec::new();
     let mut answers: Vec<Answer<'_>> = Vec::new();
+    let note = |approval: &Object<ApprovalSpec>, spec: &ApprovalSpec, said: Result<(), &WhyNot>| {
+        if let Some(heard) = cx.heard.filter(|_| wanted.asks || spec.answers.is_some()) {
+            heard.note(approval, said.map_err(Clone::clone));
+        }
+    };
     for approval in &cx.snapshot.approvals {
         let Ok(spec) = &approval.spec else { continue };
         if spec.subject.kind != wanted.kind
@@ -110,30 +117,81 @@ fn tally_without(
                 let holds = decider.filter(|s| entitled(cx, s, spec.role.as_str()).is_ok());
                 if let Some(standing) = holds.filter(|_| wanted.is_now(digest)) {
                     rejects.push((approval, spec, standing.created_at));
+                } else if let Some(heard) = cx.heard {
+                    heard.note(approval, Err(no_reject(cx, approval, spec, wanted.digest)));
                 }
             }
             ApprovalDecision::Approve => match counts(cx, approval, spec, wanted, excluded, (term, proof)) {
                 Ok(Some((person, at))) => {
+                    note(approval, spec, Ok(()));
                     answers.push(Answer { spec, at, whole: true });
                     out.counted.insert(same(&person));
                 }
                 Ok(None) if spec.answers.is_some() && wanted.is_now(digest) => {
                     let own = Wanted { covers: spec.subject.covers, digest, ..*wanted };
-                    let counted = counts(cx, approval, spec, &own, excluded, (term, proof)).ok().flatten();
+                    let counted = counts(cx, approval, spec, &own, excluded, (term, proof));
+                    match &counted {
+                        Ok(Some(_)) => note(approval, spec, Ok(())),
+                        Ok(None) => {}
+                        Err(why) => note(approval, spec, Err(why)),
+                    }
+                    let counted = counted.ok().flatten();
                     answers.extend(counted.map(|(_, at)| Answer { spec, at, whole: false }));
                 }
                 Ok(None) => {}
-                Err(why) => out.why_not.push(why),
+                Err(why) => {
+                    note(approval, spec, Err(&why));
+                    out.why_not.push(why);
+                }
             },
         }
     }
     let stands = |(reject, spec, at): &(&Object<ApprovalSpec>, &ApprovalSpec, Timestamp)| {
         !answers.iter().any(|answer| answer.lifts(reject.name(), spec, *at))
     };
+    if let Some(heard) = cx.heard {
+        for reject in &rejects {
+            heard.note(reject.0, if stands(reject) { Ok(()) } else { Err(answered(reject.0.name())) });
+        }
+    }
     out.rejects = rejects.into_iter().filter(stands).map(|(reject, ..)| reject.name().to_owned()).collect();
     out.rejects.sort();
     out.rejects.dedup();
     out
+}
+
+fn answered(name: &str) -> WhyNot {
+    WhyNot { cause: Cause::Answered, text: format!("{name} was answered"), about: vec![name.to_owned()] }
+}
+
+/// Why a Reject does not block.
+pub(super) fn no_reject(
+    cx: &Context<'_>,
+    reject: &Object<ApprovalSpec>,
+    spec: &ApprovalSpec,
+    current: &str,
+) -> WhyNot {
+    let name = reject.name();
+    let why = |cause: Cause, text: String| WhyNot { cause, text, about: vec![name.to_owned()] };
+    let Some(standing) = reject.standing() else {
+        let problem = reject.problem().map(|p| p.to_string()).unwrap_or_default();
+        return why(Cause::Other, format!("{name} does not count: {problem}"));
+    };
+    match cx.snapshot.trust().decider(&reject.record, spec, standing) {
+        Err(void) => why(Cause::Signature, format!("{name} does not count: {}", void.text)),
+        Ok(decider) => match entitled(cx, &decider, spec.role.as_str()) {
+            Err(text) => why(Cause::Role, text),
+            Ok(()) => why(
+                Cause::Changed,
+                format!(
+                    "{} rejected {}, the content is {}",
+                    standing.who(),
+                    super::assessment::short(&spec.subject.digest),
+                    super::assessment::short(current)
+                ),
+            ),
+        },
+    }
 }
 
 /// Whether somebody held the role that they decided in, or why that does not count.
@@ -244,10 +302,12 @@ fn counts(
     }
     let standing = &cx.snapshot.trust().decider(&approval.record, spec, standing).map_err(|void| {
         let about = about().into_iter().chain(void.about).collect();
-        WhyNot { cause: Cause::Other, text: format!("{name} does not count: {}", void.text), about }
+        WhyNot { cause: Cause::Signature, text: format!("{name} does not count: {}", void.text), about }
     })?;
     let who = &standing.creator;
-    entitled(cx, standing, spec.role.as_str()).and_then(|()| eligible(cx, standing)).map_err(why)?;
+    let because = |cause: Cause, text: String| WhyNot { cause, ..why(text) };
+    entitled(cx, standing, spec.role.as_str()).map_err(|text| because(Cause::Role, text))?;
+    eligible(cx, standing).map_err(why)?;
     // What answers a Reject of another part than the role is asked for is held to the same.
     let rule = term.and_then(|r| {
         let of_role = || r.approvals.iter().filter(|((role, _), _)| role == spec.role.as_str());
@@ -262,7 +322,7 @@ fn counts(
     let proof = rule.and_then(|r| r.proof).max(proof);
     proven(proof, standing, spec.into(), ("approval", "placet approve")).map_err(why)?;
     if excluded.0.contains(cx.requirements.map_or(who, |r| r.same(who))) {
-        return Err(why(format!("{who} is an author and does not count")));
+        return Err(because(Cause::Author, format!("{who} is an author and does not count")));
     }
     if let Some(expires) = &spec.expires_at {
         let ends =
@@ -390,6 +450,7 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>, after: Option<&str>) -
             digest,
             also: &[release.digest(), evidence.unwrap_or_default(), after.unwrap_or_default()],
             role: Some(role),
+            asks: true,
         };
         by_role.push((role, rule, tally_without(cx, &wanted, &excluded, (Some(requirements), None))));
     }

@@ -48,6 +48,7 @@ fn rejected(cx: &Context<'_>, assessment: &Object<ImpactAssessmentSpec>, out: &m
         digest: assessment.digest(),
         also: &[],
         role: None,
+        asks: false,
     };
     let authors = assessment.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
     let tally = approvals::tally(cx, &wanted, authors, None);

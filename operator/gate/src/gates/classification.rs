@@ -110,6 +110,7 @@ fn rejected(cx: &Context<'_>, out: &mut Outcome) {
         digest: system.digest(),
         also: &[system.classification.as_deref().unwrap_or_default()],
         role: None,
+        asks: false,
     };
     let authors = system.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
     let tally = approvals::tally(cx, &wanted, authors, None);
@@ -137,6 +138,7 @@ pub(super) fn confirmations(cx: &Context<'_>, system: &Object<AISystemSpec>, rol
         digest: system.classification.as_deref().unwrap_or_default(),
         also: &[],
         role: Some(role),
+        asks: true,
     };
     let authors = system.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
     approvals::tally(cx, &wanted, authors, None)

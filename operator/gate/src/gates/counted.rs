@@ -32,14 +32,33 @@ pub struct WhyNot {
 }
 
 /// What keeps an approval from counting, what says most of why it is missing first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// The content changed since.
     Changed,
     /// Its term has ended.
     Ended,
+    /// It was given by an author of what it approves.
+    Author,
+    /// Whoever gave it does not hold the role, or not by name.
+    Role,
+    /// Its signature does not count.
+    Signature,
+    /// A Reject: somebody answered it.
+    Answered,
     /// Anything else.
     Other,
+}
+
+impl Cause {
+    /// What is named first where there is no room for all.
+    fn weight(self) -> u8 {
+        match self {
+            Cause::Changed => 0,
+            Cause::Ended => 1,
+            _ => 2,
+        }
+    }
 }
 
 impl Tally {
@@ -104,7 +123,7 @@ pub fn about(all: &[WhyNot]) -> Vec<String> {
 fn chosen(all: &[WhyNot]) -> (Vec<&WhyNot>, Vec<&WhyNot>) {
     let mut all: Vec<&WhyNot> = all.iter().collect();
     if all.len() > NAMED {
-        all.sort_by(|a, b| (a.cause, &a.about).cmp(&(b.cause, &b.about)));
+        all.sort_by(|a, b| (a.cause.weight(), &a.about).cmp(&(b.cause.weight(), &b.about)));
     }
     let rest = all.split_off(all.len().min(NAMED));
     (all, rest)

@@ -6,6 +6,7 @@ pub mod class_lowered;
 pub mod classification;
 pub mod counted;
 mod early;
+pub mod heard;
 pub mod policies;
 pub mod rejects;
 pub mod release;
@@ -53,6 +54,8 @@ pub struct Context<'a> {
     pub scores: Option<&'a [Score]>,
     /// What the release's evidence is made of, where all of it is known.
     pub evidence: Option<&'a Evidence>,
+    /// Where it is noted what becomes of each approval, if anybody wants to know.
+    pub heard: Option<&'a heard::Hearing>,
 }
 
 /// Findings and notes of one gate.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use placet_api::approval::{ApprovalDecision, Covers, SubjectKind};
+use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
 use placet_api::common::Level;
 use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_api::releasepolicy::Proof;
@@ -23,6 +23,7 @@ const GATE: Gate = Gate::RiskAcceptance;
 
 /// Judges the residual risks.
 pub fn evaluate(cx: &Context<'_>) -> Outcome {
+    note_withdrawals(cx);
     let Some(requirements) = cx.requirements else { return cx.requirements_unknown(GATE) };
     let mut out = Outcome::default();
     let Some(appetite) = requirements.appetite else { return out };
@@ -44,6 +45,21 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
         judge(cx, assessment, score, appetite, &mut out);
     }
     out
+}
+
+/// Notes which Rejects withdraw an acceptance, whether or not anything else keeps it from counting.
+fn note_withdrawals(cx: &Context<'_>) {
+    let Some(heard) = cx.heard else { return };
+    for reject in &cx.snapshot.approvals {
+        let Ok(spec) = &reject.spec else { continue };
+        let about =
+            spec.decision == ApprovalDecision::Reject && spec.subject.kind == SubjectKind::RiskAcceptance;
+        let mut of_name = cx.snapshot.acceptances.iter().filter(|a| a.name() == spec.subject.name.as_str());
+        let Some(acceptance) = of_name.next().filter(|_| about) else { continue };
+        let withdraws = withdraws(cx, reject, acceptance);
+        let why = || approvals::no_reject(cx, reject, spec, acceptance.digest());
+        heard.note(reject, if withdraws { Ok(()) } else { Err(why()) });
+    }
 }
 
 fn judge(
@@ -278,6 +294,7 @@ impl Risk<'_> {
                     digest: self.assessment.digest(),
                     also: &[],
                     role: None,
+                    asks: false,
                 },
                 standing.created_at,
             ),
@@ -308,6 +325,7 @@ impl Risk<'_> {
                 digest: one.object.digest(),
                 also: &[],
                 role: Some(role),
+                asks: true,
             };
             approvals::tally_proven(cx, &wanted, &acceptors, None, proof)
         };
@@ -380,17 +398,21 @@ fn approved_as(cx: &Context<'_>, who: impl Fn(&Person) -> bool) -> Option<String
 
 /// The name of a Reject whose subject an acceptance is, by somebody who holds the role that it names.
 fn rejected(cx: &Context<'_>, acceptance: &Object<RiskAcceptanceSpec>) -> Option<String> {
+    let reject = cx.snapshot.approvals.iter().find(|a| withdraws(cx, a, acceptance));
+    reject.map(|a| a.name().to_owned())
+}
+
+/// Whether a Reject, by somebody who holds the role that it names, withdraws an acceptance.
+fn withdraws(
+    cx: &Context<'_>,
+    reject: &Object<ApprovalSpec>,
+    acceptance: &Object<RiskAcceptanceSpec>,
+) -> bool {
+    let (Ok(spec), Some(standing)) = (&reject.spec, reject.standing()) else { return false };
     let trust = cx.snapshot.trust();
-    cx.snapshot
-        .approvals
-        .iter()
-        .find(|a| {
-            let (Ok(spec), Some(standing)) = (&a.spec, a.standing()) else { return false };
-            spec.decision == ApprovalDecision::Reject
-                && spec.subject.kind == SubjectKind::RiskAcceptance
-                && spec.subject.name.as_str() == acceptance.name()
-                && spec.subject.digest.as_str() == acceptance.digest()
-                && trust.decider(&a.record, spec, standing).is_ok_and(|s| entitled(cx, &s, "").is_ok())
-        })
-        .map(|a| a.name().to_owned())
+    spec.decision == ApprovalDecision::Reject
+        && spec.subject.kind == SubjectKind::RiskAcceptance
+        && spec.subject.name.as_str() == acceptance.name()
+        && spec.subject.digest.as_str() == acceptance.digest()
+        && trust.decider(&reject.record, spec, standing).is_ok_and(|s| entitled(cx, &s, "").is_ok())
 }

@@ -94,6 +94,7 @@ fn evaluation_defined(cx: &Context<'_>, sets: &[Vec<String>], out: &mut Outcome)
         digest: system.digest(),
         also: &[],
         role: None,
+        asks: true,
     };
     let tally = super::approvals::tally(cx, &wanted, authors, None);
     if tally.counted.is_empty() {

@@ -7,7 +7,7 @@
 mod loosens;
 mod others;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -45,6 +45,8 @@ pub struct Change {
     pub loosens: Vec<String>,
     /// What becomes of it.
     pub ruling: Ruling,
+    /// What became of the approvals of it.
+    pub heard: Heard,
 }
 
 /// What becomes of a change.
@@ -230,36 +232,93 @@ pub fn rule(change: &Proposed<'_>, on: &Ground<'_>) -> Ruling {
     if change.unguarded() {
         return Ruling::Takes(Because::Unguarded);
     }
-    let digest = match (change.before, change.after) {
-        (_, Some(after)) => digest_of(after).to_owned(),
-        (Some(before), None) => deletion(change.kind, change.name, digest_of(before)).unwrap_or_default(),
-        (None, None) => String::new(),
-    };
-    let editors = editors(change.before, change.after, on.deleter);
-    let everybody: BTreeSet<String> = change.judges.iter().flatten().flat_map(|p| self::roles(p)).collect();
+    let asked = Everybody::of(change, on);
     let mut asked_somebody = false;
-    for judges in &change.judges {
-        let roles: BTreeSet<String> = judges.iter().flat_map(|p| self::roles(p)).collect();
-        let off = change.kind != Kind::ReleasePolicy && judges.iter().all(|p| unguarded(p));
-        if off || roles.is_disjoint(on.roles) {
-            continue;
-        }
+    for (roles, judges) in asked.judges(change, on) {
         asked_somebody = true;
-        let asking = Asking {
-            kind: change.kind,
-            name: change.name,
-            digest: &digest,
-            roles: &roles,
-            everybody: &everybody,
-            judges,
-            editors: &editors,
-            since: change.since,
-        };
-        if let Err(why_not) = asking.approved(on) {
-            return Ruling::Waits(Asked { digest, roles, why_not });
+        if let Err(why_not) = asked.asking(change, &roles, judges).approved(on) {
+            return Ruling::Waits(Asked { digest: asked.digest, roles, why_not });
         }
     }
     Ruling::Takes(if asked_somebody { Because::Approved } else { Because::NobodyCould })
+}
+
+/// What became of each approval of a change, by the id of its object: it counts with somebody who has a say, or why it does
+/// not. One that is about something else is left out.
+pub fn heard(change: &Proposed<'_>, on: &Ground<'_>) -> Heard {
+    let asked = Everybody::of(change, on);
+    let mut out = Heard::new();
+    for (roles, judges) in asked.judges(change, on) {
+        let asking = asked.asking(change, &roles, judges);
+        for approval in &on.approvals {
+            let Some((_, _, said)) = asking.hears(approval, on) else { continue };
+            if said.is_ok() || !out.contains_key(&approval.id) {
+                out.insert(approval.id.clone(), said);
+            }
+        }
+    }
+    out
+}
+
+/// What became of approvals of a change; people stand in the words as tokens.
+pub type Heard = BTreeMap<String, Result<(), String>>;
+
+/// What is the same for all who have a say in a change.
+struct Everybody {
+    digest: String,
+    editors: BTreeSet<Person>,
+    /// All their roles.
+    roles: BTreeSet<String>,
+}
+
+impl Everybody {
+    fn of(change: &Proposed<'_>, on: &Ground<'_>) -> Self {
+        let digest = match (change.before, change.after) {
+            (_, Some(after)) => digest_of(after).to_owned(),
+            (Some(before), None) => deletion(change.kind, change.name, digest_of(before)).unwrap_or_default(),
+            (None, None) => String::new(),
+        };
+        Self {
+            digest,
+            editors: editors(change.before, change.after, on.deleter),
+            roles: change.judges.iter().flatten().flat_map(|p| self::roles(p)).collect(),
+        }
+    }
+
+    /// Those who are asked, with the roles of which one holder is enough.
+    fn judges<'c, 'a>(
+        &self,
+        change: &'c Proposed<'a>,
+        on: &Ground<'_>,
+    ) -> Vec<(BTreeSet<String>, &'c [&'a ReleasePolicySpec])> {
+        let mut out = Vec::new();
+        for judges in &change.judges {
+            let roles: BTreeSet<String> = judges.iter().flat_map(|p| self::roles(p)).collect();
+            let off = change.kind != Kind::ReleasePolicy && judges.iter().all(|p| unguarded(p));
+            if !off && !roles.is_disjoint(on.roles) {
+                out.push((roles, judges.as_slice()));
+            }
+        }
+        out
+    }
+
+    fn asking<'s>(
+        &'s self,
+        change: &'s Proposed<'_>,
+        roles: &'s BTreeSet<String>,
+        judges: &'s [&'s ReleasePolicySpec],
+    ) -> Asking<'s> {
+        Asking {
+            kind: change.kind,
+            name: change.name,
+            digest: &self.digest,
+            roles,
+            everybody: &self.roles,
+            judges,
+            editors: &self.editors,
+            since: change.since,
+        }
+    }
 }
 
 /// The content digest of a version; empty if it has none.
@@ -309,37 +368,15 @@ impl Asking<'_> {
         let (mut why_not, mut rejects, mut answered, mut approved) =
             (Vec::new(), Vec::new(), BTreeSet::new(), false);
         for approval in &on.approvals {
-            let Ok(spec) = &approval.spec else { continue };
-            let subject = &spec.subject;
-            let about = subject.kind.kind() == self.kind
-                && subject.name.as_str() == self.name
-                && subject.digest.as_str() == self.digest;
-            if !about || (!approval.live && spec.decision == ApprovalDecision::Approve) {
-                continue;
-            }
-            let role = spec.role.as_str();
-            if !self.roles.contains(role) && self.everybody.contains(role) {
-                continue;
-            }
             let name = approval.name();
-            let decider = match (approval.standing(), approval.problem()) {
-                (Some(standing), None) => {
-                    on.trust.decider(&approval.record, spec, standing).map_err(|v| v.text)
+            match self.hears(approval, on) {
+                None | Some((ApprovalDecision::Reject, _, Err(_))) => {}
+                Some((ApprovalDecision::Reject, _, Ok(()))) => rejects.push(name),
+                Some((ApprovalDecision::Approve, spec, Ok(()))) => {
+                    approved = true;
+                    answered.extend(spec.answers.iter().flatten().map(|n| n.as_str().to_owned()));
                 }
-                (_, problem) => Err(problem.map(|p| p.to_string()).unwrap_or_default()),
-            };
-            let decider = decider.and_then(|decider| self.holds(&decider, role).map(|()| decider));
-            match (spec.decision, decider) {
-                (ApprovalDecision::Reject, Ok(_)) => rejects.push(name),
-                (ApprovalDecision::Reject, Err(_)) => {}
-                (ApprovalDecision::Approve, Ok(decider)) => match self.counts(spec, &decider, on) {
-                    Ok(()) => {
-                        approved = true;
-                        answered.extend(spec.answers.iter().flatten().map(|n| n.as_str().to_owned()));
-                    }
-                    Err(why) => why_not.push(format!("{name} does not count: {why}")),
-                },
-                (ApprovalDecision::Approve, Err(why)) => {
+                Some((ApprovalDecision::Approve, _, Err(why))) => {
                     why_not.push(format!("{name} does not count: {why}"));
                 }
             }
@@ -347,6 +384,35 @@ impl Asking<'_> {
         rejects.retain(|name| !answered.contains(*name));
         why_not.extend(rejects.iter().map(|name| format!("{name} rejects it")));
         if approved && rejects.is_empty() { Ok(()) } else { Err(why_not) }
+    }
+
+    /// What an approval says of the change, and why that does not count if so; None if it is not about it.
+    fn hears<'o>(
+        &self,
+        approval: &'o Object<ApprovalSpec>,
+        on: &Ground<'_>,
+    ) -> Option<(ApprovalDecision, &'o ApprovalSpec, Result<(), String>)> {
+        let spec = approval.spec.as_ref().ok()?;
+        let subject = &spec.subject;
+        let about = subject.kind.kind() == self.kind
+            && subject.name.as_str() == self.name
+            && subject.digest.as_str() == self.digest;
+        if !about || (!approval.live && spec.decision == ApprovalDecision::Approve) {
+            return None;
+        }
+        let role = spec.role.as_str();
+        if !self.roles.contains(role) && self.everybody.contains(role) {
+            return None;
+        }
+        let decider = match (approval.standing(), approval.problem()) {
+            (Some(standing), None) => on.trust.decider(&approval.record, spec, standing).map_err(|v| v.text),
+            (_, problem) => Err(problem.map(|p| p.to_string()).unwrap_or_default()),
+        };
+        let said = decider.and_then(|decider| {
+            self.holds(&decider, role)?;
+            if spec.decision == ApprovalDecision::Approve { self.counts(spec, &decider, on) } else { Ok(()) }
+        });
+        Some((spec.decision, spec, said))
     }
 
     fn holds(&self, who: &Standing, role: &str) -> Result<(), String> {
@@ -421,8 +487,8 @@ pub fn said(kind: Kind) -> &'static str {
     }
 }
 
-fn aliases(judges: &[&ReleasePolicySpec]) -> std::collections::BTreeMap<Person, Person> {
-    let mut out = std::collections::BTreeMap::new();
+fn aliases(judges: &[&ReleasePolicySpec]) -> BTreeMap<Person, Person> {
+    let mut out = BTreeMap::new();
     for alias in
         judges.iter().filter_map(|p| p.separation_of_duties.as_ref()).flat_map(|d| d.aliases.iter().flatten())
     {

@@ -190,8 +190,9 @@ impl World {
             since: changed.max(deleted),
             judges,
         };
-        let ruling = self.ruling(&proposed, now, None)?;
-        Some(Change { kind, name: name.to_owned(), before: record(before), after: to, loosens: ways, ruling })
+        let (ruling, heard) = self.ruling(&proposed, now, None)?;
+        let (name, before) = (name.to_owned(), record(before));
+        Some(Change { kind, name, before, after: to, loosens: ways, ruling, heard })
     }
 }
 

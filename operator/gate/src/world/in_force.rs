@@ -12,7 +12,7 @@ use placet_api::trustedsigner::TrustedSignerSpec;
 
 use super::World;
 use super::guarded::Versions;
-use crate::guard::{self, Change, Ground, Policy, Proposed, Ruling};
+use crate::guard::{self, Change, Ground, Heard, Policy, Proposed, Ruling};
 use crate::object::{Object, Record};
 use crate::people::Person;
 use crate::policy::PolicySet;
@@ -200,7 +200,7 @@ impl World {
         let spec = |p: Option<&'_ Policy>| p.and_then(|p| p.spec.as_ref().ok().cloned());
         let ways = guard::ways(spec(before).as_ref(), spec(after).as_ref(), &others);
         let proposed = Proposed::policy(name, (before, after), &ways, &others, self.in_force.open);
-        let ruling = self.ruling(&proposed, now, deletion)?;
+        let (ruling, heard) = self.ruling(&proposed, now, deletion)?;
         let record = |p: Option<&Policy>| p.map(|p| p.record.clone());
         let (before, after) = (record(before), record(after));
         Some(Change {
@@ -210,16 +210,17 @@ impl World {
             after,
             loosens: ways,
             ruling,
+            heard,
         })
     }
 
-    /// What becomes of a change.
+    /// What becomes of a change, and of the approvals of it.
     pub(super) fn ruling(
         &self,
         change: &Proposed<'_>,
         now: Timestamp,
         deleter: Option<&Person>,
-    ) -> Option<Ruling> {
+    ) -> Option<(Ruling, Heard)> {
         let namespace = self.in_force.namespace.as_deref()?;
         let approvals: Vec<_> = self.approvals_of(change.kind, namespace, change.name).collect();
         let (signers, remembered) = self.trust(approvals.iter().map(|a| &a.record));
@@ -231,7 +232,7 @@ impl World {
             now,
             deleter,
         };
-        Some(guard::rule(change, &ground))
+        Some((guard::rule(change, &ground), guard::heard(change, &ground)))
     }
 
     /// The digest by which the deletion of a policy is approved; None if none is in force.
