@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use placet_e2e::eventually;
 use placet_e2e::placet::{DEPLOYMENT, IMAGE, Lending, RELEASE, in_seconds};
+use placet_e2e::{SOON, eventually};
 use serde_json::{Value, json};
 
 use super::common::{holds, refused_with};
@@ -253,7 +253,7 @@ async fn pods_that_waited_for_their_clearance_are_replaced_after_it_expired() {
 }
 
 #[tokio::test]
-async fn a_held_pod_takes_the_place_of_one_that_goes_after_expiry() {
+async fn a_replacement_that_was_held_starts_once_replacements_do() {
     let Some(lending) = lending("place", Some("hold")).await else { return };
     all_but_one(&lending).await;
     let deployment = lending.manifest("deployment-v2").unwrap().replace("replicas: 1", "replicas: 2");
@@ -261,25 +261,47 @@ async fn a_held_pod_takes_the_place_of_one_that_goes_after_expiry() {
     approve_for(&lending, 20).await;
     let before = lending.running(2).await.unwrap();
     expired(&lending).await;
-    lending.kubectl("dana", &["scale", DEPLOYMENT, "--replicas=3"]).await.unwrap().ok().unwrap();
-    let third = lending
-        .pods_become("a third, held", |pods| pods.len() == 3 && pods.iter().filter(|p| p.held).count() == 1)
-        .await
-        .unwrap();
-    let held = third.iter().find(|p| p.held).unwrap().name.clone();
-    // From now on the controller can make no other.
-    let quota = ["create", "quota", "full", "--hard=pods=1"];
-    lending.kubectl("root-admin", &quota).await.unwrap().ok().unwrap();
+    let release = format!("mr/{RELEASE}");
+    let say = async |args: &[&str]| {
+        let of_erin = ["--role", "risk-officer", "--yes", "-n", lending.ns];
+        let args: Vec<&str> = args.iter().chain(&of_erin).copied().collect();
+        lending.cluster.run("placet", "erin", args, None).await.unwrap().ok().unwrap()
+    };
+    let made = say(&["reject", &release, "--comment", "Not now", "-o", "json"]).await;
+    let made: Value = serde_json::from_str(&made).unwrap();
+    lending.findings_say(&["rejects this content"]).await.unwrap();
     delete_pod(&lending, &before[0].name).await;
-    let now = lending
-        .pods_become("the held one in its place", |pods| {
-            pods.len() == 2 && pods.iter().all(|p| !p.held && p.phase == "Running")
+    // One more than there were, and one that somebody made by hand: neither replaces any.
+    lending.kubectl("dana", &["scale", DEPLOYMENT, "--replicas=3"]).await.unwrap().ok().unwrap();
+    lending.apply("mallory", &lending.pod("by-hand", RELEASE).to_string()).await.unwrap().ok().unwrap();
+    lending
+        .pods_become("three that are held", |pods| {
+            pods.len() == 4 && pods.iter().filter(|pod| pod.held).count() == 3
         })
         .await
         .unwrap();
-    assert!(now.iter().any(|p| p.name == held), "{now:?}");
-    let shown = ["evidence", "show", &format!("mr/{RELEASE}"), "-n", lending.ns];
-    let shown = lending.cluster.run("placet", "root-admin", shown, None).await.unwrap().ok().unwrap();
-    let of_it = |line: &str| line.contains("replacement let go") && line.contains(&format!("pod/{held}"));
-    assert_eq!(shown.lines().filter(|line| of_it(line)).count(), 1, "{shown}");
+
+    let reject = made["metadata"]["name"].as_str().unwrap();
+    say(&["approve", &release, "--answers", reject]).await;
+    let now = lending
+        .pods_become("one more that runs", |pods| {
+            pods.len() == 4 && pods.iter().filter(|pod| !pod.held && pod.phase == "Running").count() == 2
+        })
+        .await
+        .unwrap();
+    assert!(now.iter().any(|pod| pod.held && pod.name == "by-hand"), "{now:?}");
+    let started = now.iter().find(|pod| !pod.held && pod.name != before[1].name).unwrap();
+    // What is published follows what was done.
+    eventually("the record of it", SOON, async || {
+        let shown = ["evidence", "show", &release, "-n", lending.ns];
+        let shown = lending.cluster.run("placet", "root-admin", shown, None).await.unwrap().ok().unwrap();
+        let wanted = ["replacement let go".to_owned(), format!("pod/{}", started.name)];
+        let told = shown.lines().filter(|line| wanted.iter().all(|w| line.contains(w))).count();
+        if told == 1 { Ok(()) } else { Err(shown) }
+    })
+    .await
+    .unwrap();
+    // It stays at that.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    lending.pods_become("no others", |pods| pods.iter().filter(|pod| pod.held).count() == 2).await.unwrap();
 }
