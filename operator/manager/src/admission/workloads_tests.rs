@@ -48,6 +48,10 @@ async fn passes_by(bed: &Bed, object: &Value, controller: &str) -> bool {
 }
 
 async fn sent(bed: &Bed, object: &Value, old: Option<&Value>, controller: &str) -> bool {
+    asked(bed, object, old, controller, false).await
+}
+
+async fn asked(bed: &Bed, object: &Value, old: Option<&Value>, controller: &str, dry: bool) -> bool {
     let (group, plural) = match object["kind"].as_str() {
         Some("Pod") => ("", "pods"),
         _ => ("apps", "replicasets"),
@@ -56,7 +60,7 @@ async fn sent(bed: &Bed, object: &Value, old: Option<&Value>, controller: &str) 
         "uid": "request", "kind": {"group": group, "version": "v1", "kind": object["kind"]},
         "resource": {"group": group, "version": "v1", "resource": plural},
         "name": object["metadata"]["name"], "namespace": NS, "object": object, "oldObject": old,
-        "operation": if old.is_some() { "UPDATE" } else { "CREATE" },
+        "operation": if old.is_some() { "UPDATE" } else { "CREATE" }, "dryRun": dry,
         "userInfo": {"username": format!("system:serviceaccount:kube-system:{controller}")},
     });
     let answer = validate(&bed.admission(), &serde_json::from_value(request).unwrap(), false).await;
@@ -271,7 +275,7 @@ async fn of_several_at_once_no_more_start_than_there_are_places() {
     let site = Site::new();
     let bed = expired(&site).await;
     stores_hear_of(&bed, &[pod("a", false)]);
-    // Dry runs take none.
+    assert!(asked(&bed, &pod("dry", false), None, "replicaset-controller", true).await);
     assert!(passes(&bed, &pod("c", false), None).await);
     assert!(!passes(&bed, &pod("d", false), None).await, "the store has not heard of the other yet");
     assert!(passes(&bed, &pod("d", true), None).await, "held");
