@@ -5,6 +5,7 @@ mod loosened;
 mod people;
 mod sarif;
 mod show;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,11 +25,14 @@ use crate::args::{CheckArgs, CheckOutput, Global};
 use crate::files::{self, Input, Loaded};
 use crate::{signed, sys, target, text};
 use people::{Authors, Roles};
+use waits::Fate;
 
 /// Item of the finding that who holds which role is not known.
 const HOLDINGS: &str = "role holdings";
 /// What is to be done where stamps cannot be verified.
 const GIVE_KEYS: &str = "placet check --receipt-keys FILE --cluster-uid UID, or placet check --from-cluster";
+/// How the item begins of the finding that the version of something that decides is not known; its target follows.
+const VERSION: &str = "version in force of ";
 /// Item of the finding that a namespace's labels are not known.
 const LABELS: &str = "namespace labels";
 
@@ -66,6 +70,8 @@ pub struct Question {
     assumptions: Vec<String>,
     /// Whether keys were given that stamps can be verified with.
     keys: bool,
+    /// Whether there is a cluster with an installation.
+    installed: bool,
 }
 
 /// What a new set of policies changes.
@@ -215,6 +221,7 @@ impl Question {
             replaced,
             assumptions,
             keys: given,
+            installed: args.from_cluster,
         })
     }
 
@@ -273,6 +280,11 @@ impl Question {
             }
             None => {}
         }
+        for object in &self.input.objects {
+            if let Fate::LeftOut(why) = waits::fate(object, &self.replaced, self.installed) {
+                self.assumptions.push(why);
+            }
+        }
         if self.first_use.is_none() {
             self.assumptions.push("no release was used yet (--first-use TIME)".into());
         }
@@ -321,6 +333,11 @@ impl Question {
             world.apply(self.record(object, None, &mut names)?);
         }
         for object in &self.input.objects {
+            match waits::fate(object, &self.replaced, self.installed) {
+                Fate::LeftOut(_) => continue,
+                Fate::NotKnown => world.set_ready(&format!("{VERSION}{}", waits::target(object)), false),
+                Fate::Decides => {}
+            }
             world.apply(self.record(object, None, &mut names)?);
         }
         for policy in policies {
@@ -427,6 +444,14 @@ fn reword(decision: &mut Decision, keys: bool) {
             continue;
         }
         if finding.reason != Reason::StoreNotReady {
+            continue;
+        }
+        if let Some(target) = finding.item.strip_prefix(VERSION) {
+            "the version that decides".clone_into(&mut finding.wanted);
+            "another version waits for a second person's approval, and the one that decides is in the log alone"
+                .clone_into(&mut finding.found);
+            "you".clone_into(&mut finding.who);
+            finding.command = format!("placet why {target}");
             continue;
         }
         let (wanted, found, command) = match finding.item.as_str() {

@@ -1,0 +1,484 @@
+//! Which version of a role and of a signer decides, recomputed by somebody naive: people write, delete, approve and reject in a
+//! random order, the world hears of it as objects with stamps, and beside it a plain list of what happened is kept, in which
+//! the rules are looked up one by one, without digests, stamps or any code of the gate. Both must name the same version.
+
+#![expect(clippy::unwrap_used, reason = "a property that cannot be set up fails")]
+
+mod common;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use common::{Edited, Given, Run, start};
+use jiff::{SignedDuration, Timestamp};
+use placet_api::Kind;
+use placet_gate::guard::Ruling;
+use placet_gate::world::World;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::{Value, json};
+
+const HERE: &str = "placet-system";
+const ROBOT: &str = "system:serviceaccount:ci:robot";
+/// The `o` is Cyrillic.
+const LOOK_ALIKE: &str = "b\u{43e}b";
+const PEOPLE: [&str; 6] = ["platform", "mallory", "olga", "vera", ROBOT, LOOK_ALIKE];
+/// A signer, a role that a policy names, and one that none does.
+const THINGS: [(Kind, &str); 3] =
+    [(Kind::TrustedSigner, "erin"), (Kind::ApprovalRole, "model-owner"), (Kind::ApprovalRole, "auditor")];
+/// Roles in which somebody decides: one is asked by each policy, and the others by nobody.
+const ROLES: [&str; 4] = ["risk-officer", "executive", "model-owner", "auditor"];
+/// What each policy names, and whom it asks.
+const POLICIES: [(&[&str], &str); 2] =
+    [(&["risk-officer"], "risk-officer"), (&["model-owner", "executive"], "executive")];
+
+/// What a version says.
+#[derive(Debug, Clone, PartialEq)]
+struct Says {
+    /// Signer: roles, as bits of [`ROLES`]; one at least.
+    roles: u8,
+    user: bool,
+    key: bool,
+    /// Signer: days from the start until it ends.
+    ends: Option<u8>,
+    /// Role: whether tenants give it out.
+    tenants: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Deed {
+    Write(Says),
+    Delete,
+    /// A word on what is there, or if `late` on what was there before.
+    Word {
+        reject: bool,
+        role: usize,
+        holds: bool,
+        wildcard: bool,
+        ends: Option<u8>,
+        answers: bool,
+        late: bool,
+    },
+    TakeBack(prop::sample::Index),
+}
+
+/// A deed, who does it, to what, and how many hours after the one before.
+type Step = (usize, usize, u8, Deed);
+
+fn says() -> impl Strategy<Value = Says> {
+    (
+        1_u8..16,
+        prop::bool::weighted(0.15),
+        prop::bool::weighted(0.15),
+        prop::option::of(20_u8..60),
+        any::<bool>(),
+    )
+        .prop_map(|(roles, user, key, ends, tenants)| Says { roles, user, key, ends, tenants })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let often = || prop::bool::weighted(0.9);
+    let word = (
+        (prop::bool::weighted(0.12), 0..ROLES.len(), often(), prop::bool::weighted(0.1)),
+        (prop::option::weighted(0.2, 1_u8..20), any::<bool>(), prop::bool::weighted(0.1)),
+    )
+        .prop_map(|((reject, role, holds, wildcard), (ends, answers, late))| Deed::Word {
+            reject,
+            role,
+            holds,
+            wildcard,
+            ends,
+            answers,
+            late,
+        });
+    let deed = prop_oneof![
+        4 => says().prop_map(Deed::Write),
+        1 => Just(Deed::Delete),
+        12 => word,
+        1 => any::<prop::sample::Index>().prop_map(Deed::TakeBack),
+    ];
+    (0..PEOPLE.len(), 0..THINGS.len(), 1_u8..24, deed)
+}
+
+/// An object that is there.
+#[derive(Debug, Clone)]
+struct Live {
+    /// Which object of its name it is.
+    life: usize,
+    by: &'static str,
+    at: Timestamp,
+    edits: Vec<(&'static str, Timestamp)>,
+    says: Says,
+}
+
+impl Live {
+    fn changed(&self) -> Timestamp {
+        self.edits.last().map_or(self.at, |(_, at)| *at)
+    }
+}
+
+/// Somebody's word.
+#[derive(Debug, Clone)]
+struct Note {
+    name: String,
+    thing: usize,
+    by: &'static str,
+    at: Timestamp,
+    reject: bool,
+    role: &'static str,
+    holds: bool,
+    wildcard: bool,
+    ends: Option<Timestamp>,
+    answers: Vec<String>,
+    seen: Says,
+    gone: bool,
+}
+
+/// What happened.
+#[derive(Debug)]
+struct Model {
+    now: Timestamp,
+    lives: [usize; 3],
+    live: [Option<Live>; 3],
+    before: [Option<Says>; 3],
+    in_force: [Option<Live>; 3],
+    keys_deleted: BTreeMap<bool, Timestamp>,
+    notes: Vec<Note>,
+}
+
+fn is_signer(thing: usize) -> bool {
+    THINGS[thing].0 == Kind::TrustedSigner
+}
+
+impl Model {
+    /// What of a version counts.
+    fn same(thing: usize, one: &Says, other: &Says) -> bool {
+        if is_signer(thing) {
+            (one.roles, one.user, one.key, one.ends) == (other.roles, other.user, other.key, other.ends)
+        } else {
+            one.tenants == other.tenants
+        }
+    }
+
+    /// Whether a version lets in what the one before did not.
+    fn more(thing: usize, before: Option<&Says>, after: &Says) -> bool {
+        match before {
+            _ if !is_signer(thing) => after.tenants && !before.is_some_and(|b| b.tenants),
+            None => true,
+            Some(before) => {
+                let longer = match (before.ends, after.ends) {
+                    (None, _) => false,
+                    (Some(_), None) => true,
+                    (Some(before), Some(after)) => after > before,
+                };
+                after.user != before.user
+                    || after.key != before.key
+                    || after.roles & !before.roles != 0
+                    || longer
+            }
+        }
+    }
+
+    /// Roles that it may let somebody approve in.
+    fn lets_into(thing: usize, says: &Says) -> Vec<&'static str> {
+        if is_signer(thing) {
+            (0..ROLES.len()).filter(|bit| says.roles & (1 << bit) != 0).map(|bit| ROLES[bit]).collect()
+        } else {
+            vec![THINGS[thing].1]
+        }
+    }
+
+    /// Whether somebody else approved it in each role that has a say, and nobody's Reject stands.
+    fn approved(&self, thing: usize, live: &Live, before: Option<&Live>) -> bool {
+        let into = Self::lets_into(thing, &live.says);
+        let naming = |(names, _): &&(&[&str], &str)| names.iter().any(|n| into.contains(n));
+        let mut judges: Vec<&str> = POLICIES.iter().filter(naming).map(|(_, asks)| *asks).collect();
+        if judges.is_empty() {
+            judges = POLICIES.iter().map(|(_, asks)| *asks).collect();
+        }
+        let deleted = self.keys_deleted.get(&live.says.key).filter(|_| is_signer(thing)).copied();
+        let since = deleted.map_or(live.changed(), |d| d.max(live.changed()));
+        let made_by = |who: &str| match before {
+            Some(before) => live.edits.iter().any(|(by, at)| *by == who && *at > before.changed()),
+            None => live.by == who || live.edits.iter().any(|(by, _)| *by == who),
+        };
+        judges.into_iter().all(|role| {
+            let about =
+                |n: &&Note| n.thing == thing && n.role == role && Self::same(thing, &n.seen, &live.says);
+            let entitled = |n: &&Note| about(n) && n.holds && !n.wildcard;
+            let counts = |n: &&Note| {
+                entitled(n)
+                    && !n.reject
+                    && !n.gone
+                    && ![ROBOT, LOOK_ALIKE].contains(&n.by)
+                    && !made_by(n.by)
+                    && n.at >= since
+                    && n.ends.is_none_or(|ends| self.now < ends)
+            };
+            let approvals: Vec<&Note> = self.notes.iter().filter(counts).collect();
+            let answered = |reject: &Note| approvals.iter().any(|a| a.answers.contains(&reject.name));
+            let stands = self.notes.iter().filter(entitled).any(|n| n.reject && !answered(n));
+            !approvals.is_empty() && !stands
+        })
+    }
+
+    fn settle(&mut self) {
+        for thing in 0..THINGS.len() {
+            let Some(live) = self.live[thing].clone() else {
+                self.in_force[thing] = None;
+                continue;
+            };
+            let before = self.in_force[thing].clone().filter(|b| b.life == live.life);
+            if before.as_ref().is_some_and(|b| Self::same(thing, &b.says, &live.says)) {
+                continue;
+            }
+            let waits = Self::more(thing, before.as_ref().map(|b| &b.says), &live.says)
+                && !self.approved(thing, &live, before.as_ref());
+            self.in_force[thing] = if waits { before } else { Some(live) };
+        }
+    }
+}
+
+struct Both {
+    run: Run,
+    world: World,
+    model: Model,
+}
+
+fn given(value: Value) -> Given {
+    serde_json::from_value(value).unwrap()
+}
+
+fn spec(thing: usize, says: &Says) -> Value {
+    if !is_signer(thing) {
+        let scope = if says.tenants { "Namespace" } else { "Cluster" };
+        return json!({"title": "T", "answersFor": "A", "scope": scope});
+    }
+    let key = if says.key { "key 2" } else { "key 1" };
+    let mut spec = json!({"key": key, "user": if says.user { "vera" } else { "erin" },
+        "roles": Model::lets_into(thing, says)});
+    if let Some(days) = says.ends {
+        let ends = start() + SignedDuration::from_hours(24 * i64::from(days));
+        spec["expiresAt"] = ends.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into();
+    }
+    spec
+}
+
+const NOTHING: Says = Says { roles: 1, user: false, key: false, ends: None, tenants: false };
+
+impl Both {
+    fn new() -> Self {
+        let (run, mut world, at) = (Run::new(), World::new(), start());
+        world.guard(HERE, true);
+        for (n, (names, asks)) in POLICIES.iter().enumerate() {
+            let approvals: Vec<Value> =
+                names.iter().map(|r| json!({"role": r, "count": 1, "covers": "Content"})).collect();
+            let policy = json!({"by": "platform", "at": at, "kind": "ReleasePolicy", "name": format!("p{n}"), "spec": {
+                "appliesTo": {"classes": ["High"]}, "approvals": approvals, "guard": {"role": asks}}});
+            let record = run.record(&given(policy));
+            world.apply(record.clone());
+            world.took_effect(record);
+        }
+        world.set_up();
+        let model = Model {
+            now: at,
+            lives: [0; 3],
+            live: [None, None, None],
+            before: [None, None, None],
+            in_force: [None, None, None],
+            keys_deleted: BTreeMap::new(),
+            notes: Vec::new(),
+        };
+        let mut both = Self { run, world, model };
+        for name in ROLES {
+            let role = json!({"by": "platform", "at": at, "kind": "ApprovalRole", "name": name,
+                "uid": format!("{name}-0"), "spec": spec(1, &NOTHING)});
+            let record = both.run.record(&given(role));
+            both.world.apply(record.clone());
+            both.world.took_effect(record);
+            both.world.had_role(name);
+        }
+        for (thing, _) in THINGS.iter().enumerate().filter(|(thing, _)| !is_signer(*thing)) {
+            let live = Live { life: 0, by: "platform", at, edits: Vec::new(), says: NOTHING };
+            both.model.live[thing] = Some(live.clone());
+            both.model.in_force[thing] = Some(live);
+        }
+        both.world.in_use();
+        both.world.closes(Kind::ApprovalRole);
+        both.world.closes(Kind::TrustedSigner);
+        both
+    }
+
+    fn step(&mut self, (who, thing, hours, deed): &Step) {
+        let (by, thing) = (PEOPLE[*who], *thing);
+        self.model.now += SignedDuration::from_hours(i64::from(*hours));
+        self.run.now = self.model.now;
+        match deed {
+            Deed::Write(says) => self.write(by, thing, says),
+            Deed::Delete => self.delete(thing),
+            Deed::Word { .. } => self.word(by, thing, deed),
+            Deed::TakeBack(which) => {
+                let there: Vec<usize> =
+                    (0..self.model.notes.len()).filter(|i| !self.model.notes[*i].gone).collect();
+                if !there.is_empty() {
+                    let note = &mut self.model.notes[*which.get(&there)];
+                    note.gone = true;
+                    self.world.remove(Kind::Approval, Some(HERE), &note.name);
+                }
+            }
+        }
+        self.settle();
+        self.model.settle();
+    }
+
+    /// As the operator does after each change.
+    fn settle(&mut self) {
+        for (kind, name) in THINGS {
+            let change = self.world.change(kind, name, self.model.now, None);
+            let Some(change) = change.filter(|c| matches!(c.ruling, Ruling::Takes(_))) else { continue };
+            match change.after {
+                Some(after) => self.world.took_effect(after),
+                None => self.world.ended(kind, name),
+            }
+        }
+    }
+
+    fn write(&mut self, by: &'static str, thing: usize, says: &Says) {
+        let now = self.model.now;
+        let live = if let Some(live) = &mut self.model.live[thing] {
+            if Model::same(thing, &live.says, says) {
+                return;
+            }
+            self.model.before[thing] = Some(live.says.clone());
+            live.edits.push((by, now));
+            live.says = says.clone();
+            live.clone()
+        } else {
+            self.model.lives[thing] += 1;
+            let live =
+                Live { life: self.model.lives[thing], by, at: now, edits: Vec::new(), says: says.clone() };
+            self.model.live[thing] = Some(live.clone());
+            live
+        };
+        let (kind, name) = THINGS[thing];
+        let mut object = given(json!({"by": live.by, "at": live.at, "kind": kind.as_str(), "name": name,
+            "uid": format!("{name}-{}", live.life), "spec": spec(thing, &live.says)}));
+        object.edited = live.edits.iter().map(|(by, at)| Edited { by: (*by).to_owned(), at: *at }).collect();
+        self.run.add(&mut self.world, &object, false);
+    }
+
+    fn delete(&mut self, thing: usize) {
+        let Some(live) = self.model.live[thing].take() else { return };
+        let (kind, name) = THINGS[thing];
+        if is_signer(thing) {
+            let key = self.world.signer(name).unwrap().record.key().unwrap().to_owned();
+            self.world.key_deleted(&key, self.model.now);
+            self.model.keys_deleted.insert(live.says.key, self.model.now);
+        }
+        self.model.before[thing] = Some(live.says);
+        self.world.remove(kind, None, name);
+    }
+
+    fn word(&mut self, by: &'static str, thing: usize, deed: &Deed) {
+        let Deed::Word { reject, role, holds, wildcard, ends, answers, late } = deed else { return };
+        let now = self.model.now;
+        let live = self.model.live[thing].as_ref().map(|l| l.says.clone());
+        let seen = if *late { self.model.before[thing].clone() } else { live };
+        let Some(seen) = seen else { return };
+        let (kind, name) = THINGS[thing];
+        let object = given(
+            json!({"by": "x", "at": now, "kind": kind.as_str(), "name": name, "spec": spec(thing, &seen)}),
+        );
+        let digest = self.run.record(&object).digest.unwrap();
+        let word = format!("n{}", self.model.notes.len());
+        let rejects = self.model.notes.iter().filter(|n| n.reject && n.thing == thing);
+        let answers: Vec<String> = rejects.filter(|_| *answers && !*reject).map(|n| n.name.clone()).collect();
+        let ends = ends.map(|hours| now + SignedDuration::from_hours(i64::from(hours)));
+        let mut spec = json!({"subject": {"kind": kind.as_str(), "name": name, "covers": "Content", "digest": digest},
+            "role": ROLES[*role], "decision": if *reject { "Reject" } else { "Approve" }});
+        if !answers.is_empty() {
+            spec["answers"] = json!(answers);
+        }
+        if let Some(ends) = ends {
+            spec["expiresAt"] = ends.to_string().into();
+        }
+        let approval =
+            given(json!({"by": by, "at": now, "kind": "Approval", "name": word, "namespace": HERE,
+            "spec": spec, "holdsRole": holds, "wildcard": wildcard}));
+        self.run.add(&mut self.world, &approval, false);
+        self.model.notes.push(Note {
+            name: word,
+            thing,
+            by,
+            at: now,
+            reject: *reject,
+            role: ROLES[*role],
+            holds: *holds,
+            wildcard: *wildcard,
+            ends,
+            answers,
+            seen,
+            gone: false,
+        });
+    }
+
+    /// What decides of each, as a spec.
+    fn decide(&self) -> [Option<Value>; 3] {
+        [0, 1, 2].map(|thing| {
+            let (kind, name) = THINGS[thing];
+            let record = if kind == Kind::TrustedSigner {
+                self.world.signer_in_force(name).map(|s| &s.record)
+            } else {
+                self.world.role_in_force(name).map(|r| &r.record)
+            };
+            record.map(|r| r.spec.value())
+        })
+    }
+
+    fn agree(&self) -> Result<(), TestCaseError> {
+        let naive = [0, 1, 2].map(|thing| {
+            let says = self.model.in_force[thing].as_ref()?;
+            let (kind, name) = THINGS[thing];
+            let object = given(json!({"by": "x", "at": start(), "kind": kind.as_str(), "name": name,
+                "spec": spec(thing, &says.says)}));
+            Some(self.run.record(&object).spec.value())
+        });
+        prop_assert_eq!(self.decide(), naive, "{:#?}", self.model);
+        Ok(())
+    }
+}
+
+#[test]
+fn the_version_that_decides_is_the_one_that_somebody_naive_would_name() {
+    let config = Config { cases: 1500, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let (waited, approved) = (Cell::new(0), Cell::new(0));
+    let done = runner.run(&prop::collection::vec(step(), 4..50), |steps| {
+        let mut both = Both::new();
+        both.agree()?;
+        for step in &steps {
+            let before = both.model.in_force.clone();
+            both.step(step);
+            both.agree()?;
+            for thing in 0..THINGS.len() {
+                let [live, force, was] =
+                    [&both.model.live[thing], &both.model.in_force[thing], &before[thing]]
+                        .map(|l| l.as_ref().map(|l| &l.says));
+                waited.set(waited.get() + i32::from(live.is_some() && live != force));
+                // By a word alone.
+                let by_word = matches!(step.3, Deed::Word { .. }) && force != was;
+                approved.set(approved.get() + i32::from(by_word));
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = done {
+        panic!("{error}");
+    }
+    // A property of which one side never happens shows nothing.
+    let (waited, approved) = (waited.get(), approved.get());
+    assert!(
+        waited > 1000 && approved > 200,
+        "{waited} times a version waited, {approved} times one was approved"
+    );
+}
