@@ -510,15 +510,15 @@ impl Cluster {
     /// Ends the cluster and waits until nothing of it is left.
     ///
     /// # Errors
-    /// When it is still there after half a minute.
+    /// When it is still there after two minutes: a cluster of many thousand objects takes longer than a small one to end.
     pub async fn shut_down(mut self) -> Result<()> {
         if self.is_foreign() {
             // Dropping the value is all; the cluster itself is not ours to end.
             return Ok(());
         }
         self.request(&Request::Shutdown).await?;
-        let within = Duration::from_secs(30);
-        let late = || Error::unmet("the cluster's end", "it still runs after 30 s", "see supervisor.log");
+        let within = Duration::from_secs(120);
+        let late = || Error::unmet("the cluster's end", "it still runs after 120 s", "see supervisor.log");
         if let Kind::Owned { supervisor, .. } = &mut self.kind {
             let ended = tokio::time::timeout(within, supervisor.wait()).await.map_err(|_| late())?;
             return ended.map(drop).map_err(Error::io("waiting for the supervisor"));
