@@ -42,7 +42,14 @@ async fn a_looser_policy_waits_for_a_second_person_and_so_does_its_deletion() {
     let decides = lending.cluster.field("", &format!("rp/{policy}"), "{.status.inForce}").await.unwrap();
 
     // It asks for less: the version before decides, and says what it waits for.
-    lending.apply("root-admin", &asking(&lending, policy, 1)).await.unwrap().ok().unwrap();
+    let applied = lending.apply("root-admin", &asking(&lending, policy, 1)).await.unwrap();
+    // Who applies it is told at once.
+    let command = "placet approve rp/guarded-two --role risk-officer -n placet-system";
+    holds(
+        &applied.stderr,
+        &["Warning: ReleasePolicy guarded-two is stored and waits: it asks for less", &decides, command],
+    );
+    applied.ok().unwrap();
     in_force(&lending, policy, "False").await;
     let still = lending.cluster.field("", &format!("rp/{policy}"), "{.status.inForce}").await.unwrap();
     assert_eq!(still, decides);

@@ -12,6 +12,7 @@ use placet_gate::guard::{self as gate, Asked, Because, Change, Ruling};
 use placet_gate::object::Record;
 use placet_gate::people::with_names;
 use placet_gate::render::Names;
+use placet_gate::stamp::StampText;
 use placet_gate::visible;
 use placet_gate::world::{Clock, World};
 use serde_json::{Value, json};
@@ -365,6 +366,50 @@ fn in_force(world: &World, kind: Kind, name: &str) -> Option<String> {
     }
 }
 
+/// Ways in which a change loosens, as they are shown.
+fn listed(change: &Change, names: &Names) -> Vec<String> {
+    let ways = change.loosens.iter().take(MAX_LISTED);
+    ways.map(|w| crate::status::cut(&visible::line(&with_names(w, names)), MAX_LINE)).collect()
+}
+
+/// That a change waits: in which ways it loosens, what decides until when, who approves it by which command.
+fn waits_for(world: &World, change: &Change, asked: &Asked, names: &Names, namespace: &str) -> String {
+    let (kind, name) = (change.kind, change.name.as_str());
+    let ways: Vec<String> = listed(change, names).into_iter().take(MAX_WAYS).collect();
+    let more = change.loosens.len().saturating_sub(MAX_WAYS);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let before = change.before.as_ref().and_then(|b| b.digest.as_ref().ok());
+    let decides = match (before.filter(|_| in_force(world, kind, name).is_some()), kind) {
+        (Some(before), _) => format!("the version {before} decides"),
+        (None, Kind::ReleasePolicy) => "the other policies decide".to_owned(),
+        (None, _) => format!("this {} does not count", gate::said(kind)),
+    };
+    let less = if kind == Kind::ReleasePolicy { "asks for less" } else { "lets more in" };
+    format!(
+        "it {less} ({}{more}): {decides} until this one, {}, is approved by a holder of {} who did not edit it; \
+         found {}: {}",
+        ways.join("; "),
+        asked.digest,
+        asked.roles.iter().cloned().collect::<Vec<_>>().join(" or "),
+        found(asked, names),
+        command(kind, name, asked, namespace),
+    )
+}
+
+/// What somebody is told who writes a version that will wait, in the words of its status; `stamp`: who wrote it.
+pub fn warning(a: &Admission, object: &Value, stamp: &StampText) -> Option<String> {
+    // As it will be read once it is stored: a dry run carries no receipt.
+    let (version, new) = a.state.reading.read_assuming(object, stamp).ok()?;
+    let world = a.state.world();
+    let namespace = world.guarded_in()?;
+    let change = world.proposed(&version, a.state.now())?;
+    let Ruling::Waits(asked) = &change.ruling else { return None };
+    let mut names = (**a.state.names()).clone();
+    names.extend(new);
+    let said = waits_for(&world, &change, asked, &names, namespace);
+    Some(format!("{} {} is stored and waits: {said}", change.kind, change.name))
+}
+
 /// Tells on a policy, a role or a signer whether the version that is there decides.
 pub fn tell(
     status: &mut Value,
@@ -387,32 +432,9 @@ pub fn tell(
         None => condition(types::IN_FORCE, "True", reasons::DECIDES, "this version decides", generation),
         Some(change) => {
             let Ruling::Waits(asked) = &change.ruling else { return };
-            let listed: Vec<String> = change
-                .loosens
-                .iter()
-                .take(MAX_LISTED)
-                .map(|w| crate::status::cut(&visible::line(&with_names(w, names)), MAX_LINE))
-                .collect();
+            let listed = listed(&change, names);
             let roles: Vec<&String> = asked.roles.iter().take(MAX_ROLES).collect();
-            let ways: Vec<&str> = listed.iter().take(MAX_WAYS).map(String::as_str).collect();
-            let more = change.loosens.len().saturating_sub(MAX_WAYS);
-            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            let before = change.before.as_ref().and_then(|b| b.digest.as_ref().ok());
-            let decides = match (before.filter(|_| in_force(world, kind, name).is_some()), kind) {
-                (Some(before), _) => format!("the version {before} decides"),
-                (None, Kind::ReleasePolicy) => "the other policies decide".to_owned(),
-                (None, _) => format!("this {} does not count", gate::said(kind)),
-            };
-            let less = if kind == Kind::ReleasePolicy { "asks for less" } else { "lets more in" };
-            let message = format!(
-                "it {less} ({}{more}): {decides} until this one, {}, is approved by a holder of {} who did not edit it; \
-                 found {}: {}",
-                ways.join("; "),
-                asked.digest,
-                asked.roles.iter().cloned().collect::<Vec<_>>().join(" or "),
-                found(asked, names),
-                command(kind, name, asked, namespace),
-            );
+            let message = waits_for(world, &change, asked, names, namespace);
             status["waiting"] = json!({"digest": asked.digest, "roles": roles, "loosens": listed});
             condition(types::IN_FORCE, "False", reasons::WAITS_FOR_APPROVAL, &message, generation)
         }

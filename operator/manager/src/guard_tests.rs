@@ -373,3 +373,59 @@ async fn a_log_of_before_knows_the_signers_and_roles_that_are_there_and_no_furth
     assert_eq!(because(&bed, Kind::TrustedSigner), ["First", "SetUp"], "nothing is recorded twice");
     assert_eq!(bed.cleared(), "True");
 }
+
+/// Somebody writes an object; what they are told.
+async fn written(bed: &Bed, object: &Value, old: &Value, dry: bool) -> Vec<String> {
+    let mut object = object.clone();
+    if dry {
+        // A dry run is stamped without a receipt.
+        object["metadata"]["annotations"].as_object_mut().unwrap().remove(placet_api::keys::RECEIPT);
+    }
+    let kind = Kind::parse(object["kind"].as_str().unwrap()).unwrap();
+    let request: Request = serde_json::from_value(json!({
+        "uid": "r", "kind": {"group": "placet.dev", "version": "v1alpha1", "kind": kind.as_str()},
+        "operation": if old.is_null() { "CREATE" } else { "UPDATE" }, "namespace": "", "dryRun": dry,
+        "name": object["metadata"]["name"], "object": object, "oldObject": old, "userInfo": {"username": "mallory"},
+        "resource": {"group": "placet.dev", "version": "v1alpha1", "resource": kind.plural()},
+    }))
+    .unwrap();
+    let answer = crate::admission::own_validate::answer(&bed.admission(), &request).await;
+    assert_eq!(answer.denied, None);
+    answer.warnings
+}
+
+#[tokio::test]
+async fn who_writes_a_version_that_will_wait_is_told_so_in_the_words_of_its_status() {
+    let site = site();
+    let bed = in_use(&site).await;
+    let before = bed.fake.object(&path(Kind::ReleasePolicy, "minimal")).unwrap();
+    let mut asks = before["spec"].clone();
+    asks["approvals"][0]["notInGroups"] = json!(["developers"]);
+    let stricter = stamped(Kind::ReleasePolicy, "minimal", "mallory", "2026-11-19T00:00:00Z", &asks);
+    asks["separationOfDuties"] = json!({"authorMayApprove": true});
+    let looser = stamped(Kind::ReleasePolicy, "minimal", "mallory", "2026-11-19T00:00:00Z", &asks);
+    let signer = signer("olga", 1, "mallory", "2026-11-19T00:00:00Z");
+    let role = json!({"title": "T", "answersFor": "A", "scope": "Namespace"});
+    let role = stamped(Kind::ApprovalRole, "model-owner", "mallory", "2026-11-19T00:00:00Z", &role);
+    let old_role = bed.fake.object(&path(Kind::ApprovalRole, "model-owner")).unwrap();
+    for dry in [true, false] {
+        assert!(written(&bed, &stricter, &before, dry).await.is_empty(), "it takes effect");
+    }
+    for (object, old) in [(&looser, &before), (&signer, &Value::Null), (&role, &old_role)] {
+        let dry = written(&bed, object, old, true).await;
+        let meant = written(&bed, object, old, false).await;
+        assert_eq!(dry, meant);
+        let [said] = meant.as_slice() else { panic!("{meant:?}") };
+        bed.put(object);
+        bed.turns(2).await;
+        let kind = Kind::parse(object["kind"].as_str().unwrap()).unwrap();
+        let name = object["metadata"]["name"].as_str().unwrap();
+        let shown = bed.condition(kind, name, "InForce");
+        assert_eq!(shown["status"], "False", "{shown}");
+        assert_eq!(
+            *said,
+            format!("{kind} {name} is stored and waits: {}", shown["message"].as_str().unwrap())
+        );
+        assert!(said.contains(&format!("placet approve {}/{name} --role", kind.short())), "{said}");
+    }
+}

@@ -165,7 +165,10 @@ impl World {
         deletion: Option<&Person>,
     ) -> Option<Change> {
         match kind {
-            Kind::ReleasePolicy => self.change_of_policy(name, now, deletion),
+            Kind::ReleasePolicy => {
+                let live = self.policies.live.get(&(String::new(), name.to_owned()));
+                self.change_of_policy(name, live.filter(|_| deletion.is_none()), now, deletion)
+            }
             Kind::ApprovalRole => {
                 let live = self.role(name).filter(|_| deletion.is_none());
                 self.change_of(kind, name, &self.in_force.role_versions, live, now)
@@ -178,11 +181,35 @@ impl World {
         }
     }
 
-    fn change_of_policy(&self, name: &str, now: Timestamp, deletion: Option<&Person>) -> Option<Change> {
+    /// The change that a version would be if it were there: of a policy, a role or a signer that somebody writes.
+    pub fn proposed(&self, version: &Record, now: Timestamp) -> Option<Change> {
+        let (kind, name) = (version.kind, version.name.as_str());
+        match kind {
+            Kind::ReleasePolicy => {
+                let after = Arc::new(Object::new(version.clone(), true));
+                self.change_of_policy(name, Some(&after), now, None)
+            }
+            Kind::ApprovalRole => {
+                let after = Arc::new(Object::new(version.clone(), true));
+                self.change_of(kind, name, &self.in_force.role_versions, Some(&after), now)
+            }
+            Kind::TrustedSigner => {
+                let after = Arc::new(Object::new(version.clone(), true));
+                self.change_of(kind, name, &self.in_force.signers, Some(&after), now)
+            }
+            _ => None,
+        }
+    }
+
+    fn change_of_policy(
+        &self,
+        name: &str,
+        after: Option<&Policy>,
+        now: Timestamp,
+        deletion: Option<&Person>,
+    ) -> Option<Change> {
         self.in_force.namespace.as_deref()?;
         let before = self.in_force.versions.get(name);
-        let live = self.policies.live.get(&(String::new(), name.to_owned()));
-        let after = live.filter(|_| deletion.is_none());
         if after.is_some_and(|a| a.problem().is_some()) {
             return None;
         }

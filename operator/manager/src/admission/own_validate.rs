@@ -81,7 +81,10 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
             Err(answer) => return answer,
         };
         match judge(a, request, &record, &stamp, at, &live) {
-            Ok(warnings) => answer.warnings = warnings,
+            Ok(warnings) => {
+                let waits = crate::guard::warning(a, object, &stamp);
+                answer.warnings = waits.into_iter().chain(warnings).collect();
+            }
             Err(why) => return Answer::forbid(why),
         }
     }
