@@ -1,6 +1,7 @@
 //! What happens while the operator is gone is found when it is back, recorded once, and clears nothing.
 
-use placet_e2e::placet::{INSTALLED_IN, Lending};
+use placet_e2e::placet::{INSTALLED_IN, Lending, RELEASE, SYSTEM};
+use placet_e2e::{SOON, eventually};
 use serde_json::json;
 
 use super::alone;
@@ -42,4 +43,20 @@ async fn what_happened_while_the_operator_was_gone_is_recorded_once_and_clears_n
         }
     }
     cluster.placet_back().await.unwrap();
+
+    // A class that was lowered is known to the next start, too: from the log, since nothing that is there says so.
+    let lower = r#"{"spec":{"triggers":{"annexIII":[],"article50":["1"],"profiling":false}}}"#;
+    let patch = ["patch", &format!("ais/{SYSTEM}"), "--type=merge", "-p", lower];
+    lending.kubectl("dana", &patch).await.unwrap().ok().unwrap();
+    cluster.becomes("unseen", &format!("ais/{SYSTEM}"), "{.status.class}", "Limited").await.unwrap();
+    cluster.placet_away().await.unwrap();
+    cluster.placet_back().await.unwrap();
+    let again = lending.manifest("release-v2").unwrap().replace(RELEASE, "judged-anew");
+    lending.apply("dana", &again).await.unwrap().ok().unwrap();
+    eventually("the class to be told as lowered", SOON, async || {
+        let gates = cluster.field("unseen", "mr/judged-anew", "{.status.gates}").await?;
+        if gates.contains("was of class High before") { Ok(()) } else { Err(gates) }
+    })
+    .await
+    .unwrap();
 }
