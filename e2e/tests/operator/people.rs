@@ -149,6 +149,17 @@ async fn a_reject_is_answered_by_name_and_not_withdrawn() {
     said.ok().unwrap();
     lending.cleared("True").await.unwrap();
 
+    // The name of the first is taken: a second one has another, and stands as the first did.
+    let second = answer(&lending, "erin", &reject).await;
+    let second = second["metadata"]["name"].as_str().unwrap();
+    assert_ne!(second, name);
+    lending.cleared("False").await.unwrap();
+    lending.findings_say(&["rejects this content"]).await.unwrap();
+    let answers =
+        format!("placet approve {release} --role risk-officer --answers {second} -n {}", lending.ns);
+    typed(&lending, "erin", &answers, &["--yes"]).await.ok().unwrap();
+    lending.cleared("True").await.unwrap();
+
     // An acceptance is withdrawn by a Reject of it.
     let made =
         answer(&lending, "frank", &["withdraw", "ra/risk-1", "--because", "Complaints", "--yes"]).await;

@@ -23,13 +23,24 @@ pub fn receipt(object: &Value) -> Option<&str> {
     object.pointer("/metadata/annotations")?.get(RECEIPT)?.as_str().filter(|receipt| !receipt.is_empty())
 }
 
-/// Says that what was stored carries no receipt, and how it is healed.
+/// Says that what was stored carries no receipt, and how it is healed: who may decide can change no decision, and gives it
+/// again.
 pub fn tell_unstamped(kind: Kind, name: &str, namespace: &str) {
     let (short, plural) = (kind.short(), kind.plural());
+    let heal = match kind {
+        Kind::Approval | Kind::RiskAcceptance => {
+            "then give the same command again: it takes another name".to_owned()
+        }
+        _ => {
+            format!(
+                "then:\n  kubectl get {plural} {name} -n {namespace} -o yaml | kubectl apply --server-side -f -"
+            )
+        }
+    };
     sys::tell(&format!(
         "error: {short}/{name} was stored without a receipt, because no webhook of Placet stamped it: nobody is known to have \
          written it, and it does not count. Install or repair Placet (kubectl get mutatingwebhookconfigurations \
-         placet-mutating), then:\n  kubectl get {plural} {name} -n {namespace} -o yaml | kubectl apply --server-side -f -"
+         placet-mutating), {heal}"
     ));
 }
 
@@ -100,13 +111,13 @@ impl Made {
                 Ok(made) => {
                     let stamped = receipt(&made).is_some();
                     let what = if stamped { "created" } else { "created without a receipt" };
+                    if !stamped {
+                        tell_unstamped(self.kind, name, &cluster.namespace);
+                    }
                     sys::print(&match output {
                         WriteOutput::Json => text::json(&readable(made))?,
                         _ => format!("{}.{GROUP}/{name} {what}\n", self.kind.as_str().to_lowercase()),
                     })?;
-                    if !stamped {
-                        tell_unstamped(self.kind, name, &cluster.namespace);
-                    }
                     return Ok(u8::from(!stamped));
                 }
                 Err(e) if e.downcast_ref::<Refused>().is_some_and(|r| r.reason == "AlreadyExists") => {

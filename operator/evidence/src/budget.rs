@@ -29,6 +29,8 @@ pub struct Limits {
     pub burst_records: u64,
     /// Records that a namespace gains a second.
     pub records_per_second: u64,
+    /// Bytes that a namespace may write in a day, at whatever pace: what it goes on gaining is a day's part of it each second.
+    pub day_bytes: u64,
     /// Refusals that are told apart; beyond, repeats are counted per namespace only. Bounds memory: about 100 bytes
     /// each, and as many again for one that repeats.
     pub max_refusals: usize,
@@ -36,7 +38,8 @@ pub struct Limits {
 
 impl Default for Limits {
     /// A minute, doubling up to a day; 8 MiB and 4,096 records at once, then 256 KiB and 200 records a second: above
-    /// what a rollout of a thousand replicas writes, below what would fill a volume of 10 GiB in a working day.
+    /// what a rollout of a thousand replicas writes. In a day 1 GiB, a million pods: a volume of 10 GiB is not full before
+    /// somebody has seen the condition that warns.
     fn default() -> Self {
         Self {
             window: Duration::from_secs(60),
@@ -45,8 +48,16 @@ impl Default for Limits {
             bytes_per_second: 256 << 10,
             burst_records: 4096,
             records_per_second: 200,
+            day_bytes: 1 << 30,
             max_refusals: 100_000,
         }
+    }
+}
+
+impl Limits {
+    /// Bytes of the day's that a namespace gains a second.
+    fn day_bytes_per_second(&self) -> u64 {
+        self.day_bytes / (24 * 3600)
     }
 }
 
@@ -115,6 +126,8 @@ struct Seen {
 #[derive(Debug)]
 struct Bucket {
     bytes: u64,
+    /// Left of the day's.
+    day: u64,
     records: u64,
     filled: Timestamp,
 }
@@ -203,13 +216,14 @@ impl Budget {
     /// Whether a record of so many bytes has room in a namespace's budget. Spends nothing.
     pub fn has_room(&mut self, namespace: &str, bytes: u64, now: Timestamp) -> bool {
         let bucket = self.bucket(namespace, now);
-        bucket.bytes >= bytes && bucket.records > 0
+        bucket.bytes.min(bucket.day) >= bytes && bucket.records > 0
     }
 
     /// A record was written whether or not it had room: what there was is used up.
     pub fn written(&mut self, namespace: &str, bytes: u64, now: Timestamp) {
         let bucket = self.bucket(namespace, now);
         bucket.bytes = bucket.bytes.saturating_sub(bytes);
+        bucket.day = bucket.day.saturating_sub(bytes);
         bucket.records = bucket.records.saturating_sub(1);
     }
 
@@ -225,7 +239,12 @@ impl Budget {
     /// A namespace's budget, with what it gained until now.
     fn bucket(&mut self, namespace: &str, now: Timestamp) -> &mut Bucket {
         let limits = self.limits;
-        let full = || Bucket { bytes: limits.burst_bytes, records: limits.burst_records, filled: now };
+        let full = || Bucket {
+            bytes: limits.burst_bytes,
+            day: limits.day_bytes,
+            records: limits.burst_records,
+            filled: now,
+        };
         let bucket = self.namespaces.entry(namespace.to_owned()).or_insert_with(full);
         // Whole seconds only: the rest stays for the next time. A clock that went back gives nothing.
         let seconds = u64::try_from(now.duration_since(bucket.filled).as_secs()).unwrap_or(0);
@@ -233,13 +252,14 @@ impl Budget {
             let gain =
                 |have: u64, rate: u64, most: u64| have.saturating_add(rate.saturating_mul(seconds)).min(most);
             bucket.bytes = gain(bucket.bytes, limits.bytes_per_second, limits.burst_bytes);
+            bucket.day = gain(bucket.day, limits.day_bytes_per_second(), limits.day_bytes);
             bucket.records = gain(bucket.records, limits.records_per_second, limits.burst_records);
             bucket.filled = after(bucket.filled, Duration::from_secs(seconds));
         }
         bucket
     }
 
-    /// Namespaces that have used `percent` or more of what they may write at once, sorted.
+    /// Namespaces that have used `percent` or more of what they may write at once or in a day, sorted.
     pub fn nearly_used(&self, percent: u8, now: Timestamp) -> Vec<String> {
         let limits = self.limits;
         let left = 100 - u64::from(percent.min(100));
@@ -253,6 +273,7 @@ impl Budget {
                     u128::from(have) * 100 <= u128::from(most) * u128::from(left)
                 };
                 nearly(bucket.bytes, limits.bytes_per_second, limits.burst_bytes)
+                    || nearly(bucket.day, limits.day_bytes_per_second(), limits.day_bytes)
                     || nearly(bucket.records, limits.records_per_second, limits.burst_records)
             })
             .map(|(name, _)| name.clone())
@@ -275,7 +296,8 @@ impl Budget {
         let limits = self.limits;
         self.namespaces.retain(|_, bucket| {
             let idle = u64::try_from(now.duration_since(bucket.filled).as_secs()).unwrap_or(0);
-            idle.saturating_mul(limits.bytes_per_second) < limits.burst_bytes
+            let day = bucket.day.saturating_add(idle.saturating_mul(limits.day_bytes_per_second()));
+            idle.saturating_mul(limits.bytes_per_second) < limits.burst_bytes || day < limits.day_bytes
         });
     }
 
@@ -374,6 +396,28 @@ mod tests {
     }
 
     #[test]
+    fn whoever_writes_just_below_the_budget_all_day_writes_no_more_than_a_day_s_part() {
+        let mut budget = Budget::new(Limits::default(), start());
+        let (mut written, mut named) = (0u64, None);
+        // 64 KiB twice a second, half of what is gained: for two days.
+        for half in 0..2 * 48 * 3600u32 {
+            let now = after(start(), Duration::from_millis(500) * half);
+            if budget.record("mallory", 64 << 10, now) == (Ruling::Record { repeats: 0 }) {
+                written += 64 << 10;
+            }
+            if named.is_none() && budget.nearly_used(80, now) == ["mallory"] {
+                named = Some(written);
+            }
+        }
+        assert!(written.abs_diff(3 << 30) < 1 << 20, "{written}: what it had, and two days' part");
+        assert!(named.is_some_and(|at| at < 1 << 30), "{named:?}");
+        assert_eq!(
+            budget.record("other", 64 << 10, after(start(), Duration::from_hours(48))),
+            Ruling::Record { repeats: 0 }
+        );
+    }
+
+    #[test]
     fn counts_are_flushed_once_and_none_is_lost() {
         let mut budget = Budget::new(Limits::default(), start());
         let mut recorded = 0;
@@ -469,7 +513,7 @@ mod tests {
     fn what_is_written_beyond_the_budget_is_taken_from_what_others_would_write() {
         let mut budget = Budget::new(Limits::default(), start());
         assert!(budget.has_room("credit", BYTES, start()));
-        budget.written("credit", u64::MAX, start());
+        budget.written("credit", 1 << 29, start());
         assert!(!budget.has_room("credit", 1, start()));
         assert_eq!(budget.record("credit", 1, start()), Ruling::Exhausted);
         assert!(budget.has_room("other", BYTES, start()));

@@ -306,8 +306,8 @@ impl Installation {
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             format!(
                 "within the last {} minutes these namespaces used more than {WARN_PERCENT} % of what they may write to \
-                 the evidence log at once: {}{more}; beyond it their requests are refused, those of others are not: \
-                 look for a workload that is created again and again",
+                 the evidence log at once or in a day: {}{more}; beyond it their requests are refused, those of others are not: \
+                 look for a workload that is created, or an object that is written, again and again",
                 BUDGET_NAMED.as_mins(),
                 shown.join(", "),
             )

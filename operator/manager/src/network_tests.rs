@@ -126,13 +126,13 @@ async fn workloads_are_judged_and_recorded_without_a_request_to_anybody() {
     assert!(bed.log.head().size > before.1, "recorded");
     assert_eq!(desk.network(), 0, "{:?}", desk.asked.lock().unwrap());
     assert_eq!(bed.fake.asked().len(), before.0);
-    // The counter counts: our own kinds ask who holds a role.
+    // The counter counts: our own kinds ask whether a name is taken, and who holds a role.
     let approval = crate::testbed::approval("owner-zoe", "zoe", "Approve", "2026-11-05T09:00:00Z");
     let mut own = request(("placet.dev", "Approval", "approvals"), "CREATE", &approval);
     own["kind"]["version"] = json!("v1alpha1");
     own["resource"]["version"] = json!("v1alpha1");
     desk.ask("/mutate/own", &own).await;
-    assert_eq!(desk.network(), 1);
+    assert_eq!(desk.network(), 2);
 }
 
 #[tokio::test]

@@ -36,9 +36,10 @@ const AHEAD: SignedDuration = SignedDuration::from_secs(60);
 /// What setting `withdrawn` may add to an object: the field, and the editor in its stamp.
 const WITHDRAWAL: u64 = 4 << 10;
 
-/// Bytes that a Reject may have to be kept out by no quota and no budget, its stamp and receipt left out: the longest comment,
-/// a signature, and the copy of both that `kubectl apply` keeps. A larger one counts like anything else.
-pub const REJECT: u64 = 32 << 10;
+/// Bytes that a Reject may have to be kept out by no quota and no budget, its stamp and receipt left out: a comment of a
+/// page, a signature, and the copy of both that `kubectl apply` keeps. A larger one counts like anything else. Whoever may
+/// withdraw a thousand acceptances doubles with it what the namespace holds, and not more.
+pub const REJECT: u64 = 12 << 10;
 
 /// A version of an object that somebody writes.
 #[derive(Debug, Clone, Copy)]

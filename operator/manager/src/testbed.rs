@@ -578,18 +578,33 @@ pub(crate) fn world() -> Vec<Value> {
 
 /// An API server that has the world and lets everybody hold each role that there is.
 pub(crate) fn api_of_the_world() -> kube::Client {
-    let (client, _) = fake_api::client(|seen| async move {
-        if seen.method == "POST" {
-            let role = seen.body.pointer("/spec/resourceAttributes/name").and_then(Value::as_str);
-            let allowed = role.is_some_and(|r| !r.starts_with("no-role-"));
-            return fake_api::reply(201, &json!({"spec": seen.body["spec"], "status": {"allowed": allowed}}));
+    api_with(&[])
+}
+
+/// The same with these objects beside.
+pub(crate) fn api_with(more: &[Value]) -> kube::Client {
+    let objects: Arc<[Value]> = world().into_iter().chain(more.iter().cloned()).collect();
+    let (client, _) = fake_api::client(move |seen| {
+        let objects = Arc::clone(&objects);
+        async move {
+            if seen.method == "POST" {
+                let role = seen.body.pointer("/spec/resourceAttributes/name").and_then(Value::as_str);
+                let allowed = role.is_some_and(|r| !r.starts_with("no-role-"));
+                return fake_api::reply(
+                    201,
+                    &json!({"spec": seen.body["spec"], "status": {"allowed": allowed}}),
+                );
+            }
+            let asked = seen.target.split('?').next().unwrap_or_default().to_owned();
+            let at = |o: &Value| {
+                path(
+                    Kind::parse(o["kind"].as_str().unwrap()).unwrap(),
+                    o["metadata"]["name"].as_str().unwrap(),
+                )
+            };
+            let found = objects.iter().find(|o| at(o) == asked);
+            found.map_or_else(|| fake_api::failure(404, "NotFound"), |o| fake_api::reply(200, o))
         }
-        let asked = seen.target.split('?').next().unwrap_or_default().to_owned();
-        let at = |o: &Value| {
-            path(Kind::parse(o["kind"].as_str().unwrap()).unwrap(), o["metadata"]["name"].as_str().unwrap())
-        };
-        let found = world().into_iter().find(|o| at(o) == asked);
-        found.map_or_else(|| fake_api::failure(404, "NotFound"), |o| fake_api::reply(200, &o))
     });
     client
 }

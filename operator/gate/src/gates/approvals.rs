@@ -25,6 +25,9 @@ use crate::world::Snapshot;
 
 const GATE: Gate = Gate::Approvals;
 
+/// Rejects of nobody that are named for a role.
+const NAMED: usize = 5;
+
 /// What approvals are counted for.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
@@ -117,7 +120,11 @@ fn tally_without(
                 let holds = decider.filter(|s| entitled(cx, s, spec.role.as_str()).is_ok());
                 if let Some(standing) = holds.filter(|_| wanted.is_now(digest)) {
                     rejects.push((approval, spec, standing.created_at));
-                } else if let Some(heard) = cx.heard {
+                } else {
+                    if approval.live && approval.standing().is_none() && out.of_nobody.len() < NAMED {
+                        out.of_nobody.push(of_nobody(approval));
+                    }
+                    let Some(heard) = cx.heard else { continue };
                     heard.note(approval, Err(no_reject(cx, approval, spec, wanted.digest)));
                 }
             }
@@ -164,6 +171,15 @@ fn answered(name: &str) -> WhyNot {
     WhyNot { cause: Cause::Answered, text: format!("{name} was answered"), about: vec![name.to_owned()] }
 }
 
+/// Why what nobody is known to have said does not count, and how it is healed: who may say such things can change none.
+fn of_nobody(approval: &Object<ApprovalSpec>) -> String {
+    let problem = approval.problem().map(|p| p.to_string()).unwrap_or_default();
+    format!(
+        "{} does not count: {problem}; whoever gave it gives it again, under another name",
+        approval.name()
+    )
+}
+
 /// Why a Reject does not block.
 pub(super) fn no_reject(
     cx: &Context<'_>,
@@ -174,8 +190,7 @@ pub(super) fn no_reject(
     let name = reject.name();
     let why = |cause: Cause, text: String| WhyNot { cause, text, about: vec![name.to_owned()] };
     let Some(standing) = reject.standing() else {
-        let problem = reject.problem().map(|p| p.to_string()).unwrap_or_default();
-        return why(Cause::Other, format!("{name} does not count: {problem}"));
+        return why(Cause::Other, of_nobody(reject));
     };
     match cx.snapshot.trust().decider(&reject.record, spec, standing) {
         Err(void) => why(Cause::Signature, format!("{name} does not count: {}", void.text)),
@@ -266,8 +281,7 @@ fn counts(
         return Ok(None);
     }
     let Some(standing) = approval.standing() else {
-        let problem = approval.problem().map(|p| p.to_string()).unwrap_or_default();
-        return Err(why(format!("{name} does not count: {problem}")));
+        return Err(why(of_nobody(approval)));
     };
     let who = standing.who();
     if spec.subject.digest.as_str() != wanted.digest {
@@ -456,6 +470,7 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>, after: Option<&str>) -
     }
     let assigned = assign(&by_role, requirements.one_role_per_person);
     for (i, (role, rule, tally)) in by_role.iter().enumerate() {
+        out.notes.extend(tally.of_nobody.iter().map(|why| format!("warning: the Reject {why}")));
         if let Some((found, about)) = tally.rejected("this content") {
             out.not_met(
                 GATE,

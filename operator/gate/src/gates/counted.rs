@@ -18,6 +18,8 @@ pub struct Tally {
     pub rejects: Vec<String>,
     /// Why approvals that name this subject do not count.
     pub why_not: Vec<WhyNot>,
+    /// Rejects that nobody is known to have given, and why.
+    pub of_nobody: Vec<String>,
 }
 
 /// Why an approval does not count.

@@ -227,7 +227,10 @@ impl Risk<'_> {
         let level = self.score.residual;
         let no = No::from;
         let ended = |text: String| No { ended: true, ..No::from(text) };
-        let problem = || acceptance.problem().map_or_else(String::new, |p| format!("does not count: {p}"));
+        let problem = || {
+            let problem = acceptance.problem().map(|p| p.to_string()).unwrap_or_default();
+            format!("does not count: {problem}; whoever gave it gives it again, under another name")
+        };
         let standing = acceptance.standing().ok_or_else(|| no(problem()))?;
         if self.assessment.risk_digests().get(&self.score.id).is_none_or(|now| now != digest) {
             return Err(no(

@@ -47,6 +47,13 @@ async fn stamped(a: &Admission, request: &Request, object: &Value, asked: Option
         Ok(place) => place,
         Err(error) => return Answer::invalid(error.to_string()),
     };
+    let decides = matches!(kind, Kind::Approval | Kind::RiskAcceptance);
+    let where_ = namespace.as_deref().unwrap_or_default();
+    // What the API server is going to refuse is not recorded as said, and a Reject that never comes to be is not waited for.
+    if request.operation == "CREATE" && decides && own_subject::is_there(a, kind, where_, &name).await {
+        let text = format!("{}.{} \"{name}\" already exists", kind.plural(), keys::GROUP);
+        return Answer::deny(409, "AlreadyExists", text);
+    }
     let place =
         Place { cluster: &a.state.reading.cluster, kind, namespace: namespace.as_deref(), name: &name };
     let spec = object.get("spec").unwrap_or(&Value::Null);
@@ -71,7 +78,6 @@ async fn stamped(a: &Admission, request: &Request, object: &Value, asked: Option
         // `withdrawn` needs no room for another one.
         return patched(object, annotation(old, keys::STAMP), annotation(old, keys::RECEIPT));
     }
-    let decides = matches!(kind, Kind::Approval | Kind::RiskAcceptance);
     let identity = identity(&a.state.world(), &request.user_info, decides);
     let mut warnings = Vec::new();
     let restored = match own_restore::carried(a, request, object, place, &content).await {

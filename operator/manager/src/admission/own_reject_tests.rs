@@ -115,13 +115,35 @@ async fn a_second_reject_that_adds_nothing_is_refused_until_the_first_is_answere
 }
 
 #[tokio::test]
+async fn a_reject_under_a_name_that_is_taken_is_not_said_and_not_waited_for() {
+    let site = Site::new();
+    let (bed, desk) = heard(&site, Limits::default());
+    // As `placet reject` does: the name of before first, then another one.
+    for kind in ["Approve", "Reject"] {
+        let taken = bed.admission_over(crate::testbed::api_with(&[{
+            let mut there = reject("no");
+            there["spec"]["decision"] = kind.into();
+            there
+        }]));
+        let records = bed.records().len();
+        let answer = own_mutate::answer(&taken, &request("bert", &reject("no"), &Value::Null)).await;
+        let wanted = (409, "AlreadyExists", "approvals.placet.dev \"no\" already exists".to_owned());
+        assert_eq!(answer.denied, Some(wanted));
+        assert_eq!(bed.records().len(), records);
+        assert_eq!(bed.state.coming.about(NS, RELEASE), Vec::<String>::new());
+    }
+    created(&desk, "bert", &reject("no-again")).await.unwrap();
+}
+
+#[tokio::test]
 async fn in_a_full_namespace_a_small_reject_passes_and_a_large_one_or_a_repeated_one_does_not() {
     let site = Site::new();
     let (bed, desk) = heard(&site, Limits { bytes: 1, objects: 1 });
     let mut large = reject("no");
     large["metadata"]["annotations"] = json!({"fill": "x".repeat(usize::try_from(REJECT).unwrap())});
     let refused = created(&desk, "bert", &large).await.unwrap_err();
-    assert!(refused.contains("too large: wanted a Reject of at most 32768 bytes, found 3"), "{refused}");
+    let wanted = format!("too large: wanted a Reject of at most {REJECT} bytes, found 1");
+    assert!(refused.contains(&wanted), "{refused}");
     let stored = created(&desk, "bert", &reject("no")).await.unwrap();
     shown(&bed, &stored);
     bed.miss(Kind::Approval, "no");

@@ -10,9 +10,12 @@ use crate::admission::{own_mutate, own_validate};
 use crate::infra::fake_api;
 use crate::testbed::{Bed, NS, Site, model_release, unstamped};
 
-/// The API server says that erin holds every role, and velero the verb restore.
+/// The API server has nothing, and says that erin holds every role, and velero the verb restore.
 fn desk(bed: &Bed) -> Admission {
     let (client, _) = fake_api::client(|asked| async move {
+        if asked.method == "GET" {
+            return fake_api::failure(404, "NotFound");
+        }
         let text = |at: &str| asked.body.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
         let attributes = |field: &str| text(&format!("/spec/resourceAttributes/{field}"));
         let (user, verb) = (text("/spec/user"), attributes("verb"));

@@ -103,15 +103,26 @@ async fn live(a: &Admission, namespace: &str, subject: &Subject) -> anyhow::Resu
     Ok(out)
 }
 
-/// An object as it is read; None if it is not there, or on its way out.
-async fn get(a: &Admission, kind: Kind, namespace: &str, name: &str) -> anyhow::Result<Option<Record>> {
+/// Whether an object of this name is there, so that the API server stores no other. False where it does not say: then it
+/// answers for itself.
+pub async fn is_there(a: &Admission, kind: Kind, namespace: &str, name: &str) -> bool {
+    let api = api(a, kind, namespace);
+    matches!(tokio::time::timeout(PATIENCE, api.get_metadata_opt(name)).await, Ok(Ok(Some(_))))
+}
+
+fn api(a: &Admission, kind: Kind, namespace: &str) -> Api<DynamicObject> {
     let resource = crate::effects::resource(kind);
-    let api: Api<DynamicObject> = if kind.namespaced() {
+    if kind.namespaced() {
         Api::namespaced_with(a.client.clone(), namespace, &resource)
     } else {
         Api::all_with(a.client.clone(), &resource)
-    };
-    let Some(found) = api.get_opt(name).await? else { return Ok(None) };
+    }
+}
+
+/// An object as it is read; None if it is not there, or on its way out.
+async fn get(a: &Admission, kind: Kind, namespace: &str, name: &str) -> anyhow::Result<Option<Record>> {
+    let resource = crate::effects::resource(kind);
+    let Some(found) = api(a, kind, namespace).get_opt(name).await? else { return Ok(None) };
     let mut found = serde_json::to_value(found)?;
     // A stand-in or a proxy may leave them out of a single object.
     found["apiVersion"] = resource.api_version.clone().into();
