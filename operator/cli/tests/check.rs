@@ -141,8 +141,30 @@ fn a_policy_that_selects_by_label_needs_the_labels() {
 fn a_new_policy_lists_what_would_lose_its_clearance() {
     let base = ["-f", "high", "--roles", "holders.yaml"];
     let ran = check(&[&base[..], &["--policy", "new-policy/policy.yaml"]].concat());
-    assert_eq!(ran.code, 1, "{}", ran.err);
+    // It stands on the policies that it was cleared under until its approvals end.
+    assert_eq!(ran.code, 0, "{}", ran.err);
     golden("policy-loses.txt", &ran.out);
+    let later = [&base[..], &["--policy", "new-policy/policy.yaml", "-o", "json"]].concat();
+    let said: Value = serde_json::from_str(&check(&later).out).unwrap();
+    let release = &said["releases"][0];
+    assert_eq!((&release["clearance"], &release["cleared"]), (&"LostAtItsEnd".into(), &"True".into()));
+    assert_eq!(release["afterwards"]["cleared"], "False");
+    let until = release["clearedUntil"].as_str().unwrap();
+    assert!(ran.out.contains(&format!("scoring-2 stays cleared until {until}, under")), "{}", ran.out);
+
+    // Unless the new version says that it applies to what is cleared.
+    let dir = tempfile::tempdir().unwrap();
+    let policy = dir.path().join("policy.yaml");
+    let text = read(&common::tests().join("fixtures/new-policy/policy.yaml"));
+    write(&policy, &text.replace("spec:\n", "spec:\n  appliesToCleared: true\n"));
+    let at_once = [&base[..], &["--policy", policy.to_str().unwrap()]].concat();
+    let ran = check(&at_once);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    golden("policy-loses-at-once.txt", &ran.out);
+    let said: Value = serde_json::from_str(&check(&[&at_once[..], &["-o", "json"]].concat()).out).unwrap();
+    let release = &said["releases"][0];
+    assert_eq!((&release["clearance"], &release["cleared"]), (&"LostAtOnce".into(), &"False".into()));
+    assert_eq!(release["afterwards"], Value::Null);
     let ran = check(&[&base[..], &["--policy", "high/policy.yaml"]].concat());
     assert_eq!(ran.code, 0, "{}", ran.out);
     assert!(ran.out.contains("stays cleared  lending    scoring-2"), "{}", ran.out);

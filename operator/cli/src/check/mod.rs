@@ -1,5 +1,6 @@
 //! `placet check`: the same decision from files, in the same words, without a cluster.
 
+mod change;
 mod live;
 mod loosened;
 mod people;
@@ -8,6 +9,7 @@ mod show;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
@@ -16,14 +18,16 @@ use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_gate::finding::Reason;
 use placet_gate::object::Reading;
 use placet_gate::people::PeopleKey;
+use placet_gate::policy::PolicySet;
 use placet_gate::render::Names;
 use placet_gate::stamp::{ReceiptKeys, StampProblem};
-use placet_gate::world::{Clock, World};
+use placet_gate::world::{Clock, Snapshot, World};
 use placet_gate::{Cleared, Decision, decision, evaluate, render, visible};
 
 use crate::args::{CheckArgs, CheckOutput, Global};
 use crate::files::{self, Input, Loaded};
 use crate::{signed, sys, target, text};
+use change::{Becomes, Change};
 use people::{Authors, Roles};
 use waits::Fate;
 
@@ -74,15 +78,6 @@ pub struct Question {
     installed: bool,
 }
 
-/// What a new set of policies changes.
-#[derive(Debug)]
-pub struct Change {
-    /// The release, as it would be.
-    pub after: Judged,
-    /// Whether it is cleared without the new policies.
-    pub before: Cleared,
-}
-
 /// Runs the command.
 pub fn run(global: &Global, args: &CheckArgs) -> anyhow::Result<u8> {
     let mut question = Question::new(global, args)?;
@@ -91,7 +86,7 @@ pub fn run(global: &Global, args: &CheckArgs) -> anyhow::Result<u8> {
     question.note_assumptions(args);
     let (world, names) = question.world(&[])?;
     let judged: Vec<Judged> =
-        wanted.iter().map(|(ns, name)| question.judge(&world, ns, name, &names)).collect();
+        wanted.iter().map(|(ns, name)| question.judge_on(&world, ns, name, &names, None)).collect();
     if args.policies.is_empty() {
         let text = match args.output {
             CheckOutput::Table => show::table(&judged),
@@ -115,15 +110,10 @@ pub fn run(global: &Global, args: &CheckArgs) -> anyhow::Result<u8> {
     if !policies.iter().any(|p| p.kind == Kind::ReleasePolicy) {
         bail!("--policy: wanted at least one ReleasePolicy, found none");
     }
-    let (world, names) = question.world(&policies)?;
-    let changes: Vec<Change> = judged
-        .into_iter()
-        .map(|before| Change {
-            after: question.judge(&world, &before.namespace, &before.name, &names),
-            before: before.decision.cleared,
-        })
-        .collect();
-    let loses = |c: &Change| c.before == Cleared::True && c.after.decision.cleared != Cleared::True;
+    let (new, names) = question.world(&policies)?;
+    let changes: Vec<Change> =
+        judged.iter().map(|before| change::of(&question, before, (&world, &new), &names)).collect();
+    let loses = |c: &Change| c.becomes() == Becomes::LostAtOnce;
     let loosened = loosened::of(&question.input.objects, &policies);
     let text = match args.output {
         CheckOutput::Table => show::changes(&changes) + &loosened::table(&loosened),
@@ -397,9 +387,24 @@ impl Question {
         Ok(record)
     }
 
-    fn judge(&self, world: &World, namespace: &str, name: &str, names: &Names) -> Judged {
+    /// What a decision on a release reads in a world.
+    fn snapshot(&self, world: &World, namespace: &str, name: &str) -> Snapshot {
         let mut snapshot = world.snapshot(namespace, name, Clock::Trusted(self.now));
         snapshot.first_use = self.first_use.or(snapshot.first_use);
+        snapshot
+    }
+
+    /// Decides on a release; `basis`: the policies that it stands on, where those are others than the ones of the world.
+    fn judge_on(
+        &self,
+        world: &World,
+        namespace: &str,
+        name: &str,
+        names: &Names,
+        basis: Option<Arc<PolicySet>>,
+    ) -> Judged {
+        let mut snapshot = self.snapshot(world, namespace, name);
+        snapshot.basis = basis;
         let mut decision = evaluate(&snapshot);
         let until = decision::cleared_until(&snapshot, &decision);
         reword(&mut decision, self.keys);

@@ -3,11 +3,12 @@
 use placet_api::common::Class;
 use placet_gate::people::with_names;
 use placet_gate::render::{self, Names};
-use placet_gate::{Cleared, Decision, visible};
+use placet_gate::{Decision, visible};
 use serde_json::{Value, json};
 
+use super::change::{Becomes, Change};
 use super::loosened::Loosened;
-use super::{Change, Judged, Question};
+use super::{Judged, Question};
 use crate::text::{self, seconds};
 
 /// Rows in columns, each as wide as its longest cell; the last column has no padding.
@@ -55,31 +56,47 @@ pub fn table(judged: &[Judged]) -> String {
     out
 }
 
+/// In which order and how what becomes of clearances is told.
+const BECOMES: [(Becomes, &str); 5] = [
+    (Becomes::LostAtOnce, "loses at once"),
+    (Becomes::LostAtItsEnd, "loses at its end"),
+    (Becomes::Gained, "gains"),
+    (Becomes::Kept, "stays cleared"),
+    (Becomes::Absent, "stays uncleared"),
+];
+
 /// What a new set of policies changes: losses first, with what is said on them.
 pub fn changes(changes: &[Change]) -> String {
-    let kind = |c: &Change| match (c.before, c.after.decision.cleared) {
-        (Cleared::True, Cleared::True) => "stays cleared",
-        (Cleared::True, _) => "loses",
-        (_, Cleared::True) => "gains",
-        _ => "stays uncleared",
-    };
     let mut rows =
         vec![["CLEARANCE", "NAMESPACE", "RELEASE", "OPEN", "VALID UNTIL"].map(str::to_owned).to_vec()];
-    for wanted in ["loses", "gains", "stays cleared", "stays uncleared"] {
-        rows.extend(changes.iter().filter(|c| kind(c) == wanted).map(|c| {
+    for (becomes, words) in BECOMES {
+        rows.extend(changes.iter().filter(|c| c.becomes() == becomes).map(|c| {
             vec![
-                wanted.to_owned(),
+                words.to_owned(),
                 c.after.namespace.clone(),
                 c.after.name.clone(),
-                render::open_gates(&c.after.decision),
+                render::open_gates(&c.afterwards.as_ref().unwrap_or(&c.after).decision),
                 c.after.until.map(seconds).unwrap_or_default(),
             ]
         }));
     }
     let mut out = columns(&rows);
-    for change in changes.iter().filter(|c| kind(c) == "loses") {
+    for change in changes.iter().filter(|c| c.becomes() == Becomes::LostAtOnce) {
         out.push('\n');
         out.push_str(&change.after.said);
+        out.push('\n');
+    }
+    for Change { after, afterwards, .. } in changes {
+        let Some(afterwards) = afterwards else { continue };
+        let until = after.until.map_or_else(|| "what it was cleared by ends".to_owned(), seconds);
+        out.push('\n');
+        out.push_str(&visible::line(&format!(
+            "{} stays cleared until {until}, under the policies that it was cleared under (no new version says \
+             appliesToCleared). Then it would be as follows, were nothing else to change:",
+            after.name
+        )));
+        out.push('\n');
+        out.push_str(&afterwards.said);
         out.push('\n');
     }
     out
@@ -135,6 +152,8 @@ pub fn changes_json(
         .map(|c| {
             let mut value = one(&c.after, names)?;
             value["clearedBefore"] = json!(c.before);
+            value["clearance"] = json!(c.becomes());
+            value["afterwards"] = c.afterwards.as_ref().map(|a| one(a, names)).transpose()?.into();
             Ok(value)
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
