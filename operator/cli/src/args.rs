@@ -359,7 +359,8 @@ pub struct CheckArgs {
     /// Name of the cluster that signatures are made for, where it has one (the chart's value clusterName)
     #[arg(long, value_name = "NAME")]
     pub cluster_name: Option<String>,
-    /// A new policy: lists which releases would lose or gain their clearance. May be given several times
+    /// A new policy: lists which releases would lose or gain their clearance, at once or when their approvals end; exits 1
+    /// where one loses it at once. May be given several times
     #[arg(long = "policy", value_name = "FILE")]
     pub policies: Vec<PathBuf>,
     /// Labels of the releases' namespaces, for policies that select by label
@@ -472,7 +473,8 @@ pub struct LogPlace {
 
 #[derive(Debug, Subcommand)]
 pub enum EvidenceCommand {
-    /// Verify a log: exit 0 authenticated, 1 tampered, 2 incomplete, 3 consistent but not authenticated
+    /// Verify a log: exit 0 authenticated, 1 tampered, 2 incomplete, 3 consistent but not authenticated, which
+    /// a log that follows that of the key is
     Verify {
         /// Directory of the log [default: the cluster's log, through the API server]
         dir: Option<PathBuf>,

@@ -20,6 +20,9 @@ use crate::target::name_of;
 /// How long one call may last: admission of our own kinds takes at most 10 s, the rest is the way there and back.
 const CALL: Duration = Duration::from_secs(30);
 
+/// Files of the log that are asked for at a time: the way there is most of what one costs, and the API server has other work.
+const AT_ONCE: usize = 16;
+
 /// A connection to the API server.
 pub struct Cluster {
     runtime: Runtime,
@@ -113,13 +116,7 @@ impl Cluster {
     fn send(&self, request: Request<Body>) -> anyhow::Result<(u16, Vec<u8>)> {
         let what = format!("{} {}", request.method(), request.uri().path());
         self.runtime.block_on(async {
-            let call = async {
-                let response = self.client.send(request).await?;
-                let status = response.status().as_u16();
-                let body = response.into_body().collect().await?.to_bytes().to_vec();
-                Ok::<_, kube::Error>((status, body))
-            };
-            match tokio::time::timeout(CALL, call).await {
+            match tokio::time::timeout(CALL, ask(self.client.clone(), request)).await {
                 Ok(Ok(answer)) => Ok(answer),
                 Ok(Err(e)) => Err(anyhow!(e)
                     .context(format!("{what}: the API server was not reached, see `kubectl cluster-info`"))),
@@ -141,7 +138,27 @@ impl Cluster {
         if (200..300).contains(&status) {
             return serde_json::from_slice(&body).with_context(|| format!("{path}: wanted JSON"));
         }
-        Err(refused(status, &body).into())
+        Err(self.refused(status, &body).into())
+    }
+
+    /// What the API server said; that the operator does not answer is told in words of ours, its own below.
+    fn refused(&self, status: u16, body: &[u8]) -> Refused {
+        let mut refused = refused(status, body);
+        let said = refused.message.replace('\n', " ");
+        let unheard = (said.contains("failed calling webhook") && said.contains(".placet.dev\""))
+            || (status == 503 && said.contains("no endpoints available for service"));
+        if unheard {
+            let Operator { namespace, release } = &self.operator;
+            refused.message = format!(
+                "Placet's operator does not answer. Until it does, nobody writes objects of placet.dev, its log is read from a \
+                 copy only (--dir), and namespaces set to deny or hold start no new pods. Running pods, other namespaces, kubectl \
+                 get, placet why and placet check -f DIR go on. Look at it: kubectl get pods -n {namespace} -l \
+                 app.kubernetes.io/instance={release}; how to take one namespace or all out of its way: README, \"3 a.m.\"\n  \
+                 the API server said: {}",
+                without_paths(&said)
+            );
+        }
+        refused
     }
 
     /// Reads one path; nothing when it is not there.
@@ -299,9 +316,74 @@ impl Cluster {
         match status {
             200 => Ok(Some(body)),
             404 => Ok(None),
-            status => Err(anyhow::Error::from(refused(status, &body)).context(format!("evidence/{path}"))),
+            status => {
+                Err(anyhow::Error::from(self.refused(status, &body)).context(format!("evidence/{path}")))
+            }
         }
     }
+
+    /// Files of the operator's log, several at a time, until `most` bytes are read. One that could not be read is left out:
+    /// who needs it asks for it again, and is told why.
+    pub fn log_files(
+        &self,
+        wanted: Vec<(String, Vec<(&'static str, String)>)>,
+        most: usize,
+        got: &mut dyn FnMut(String, Option<Vec<u8>>),
+    ) {
+        let Operator { namespace, release } = &self.operator;
+        let base = format!("/api/v1/namespaces/{namespace}/services/https:{release}:8443/proxy/evidence");
+        self.runtime.block_on(async {
+            let mut running = tokio::task::JoinSet::new();
+            let mut wanted = wanted.into_iter();
+            let mut bytes = 0;
+            loop {
+                while running.len() < AT_ONCE && bytes < most {
+                    let Some((path, headers)) = wanted.next() else { break };
+                    let mut request = Request::builder().method(Method::GET).uri(format!("{base}/{path}"));
+                    for (name, value) in headers {
+                        request = request.header(name, value);
+                    }
+                    let Ok(request) = request.body(Body::empty()) else { continue };
+                    let client = self.client.clone();
+                    running
+                        .spawn(async move { (path, tokio::time::timeout(CALL, ask(client, request)).await) });
+                }
+                let Some(ended) = running.join_next().await else { return };
+                match ended {
+                    Ok((path, Ok(Ok((200, body))))) => {
+                        bytes += body.len();
+                        got(path, Some(body));
+                    }
+                    Ok((path, Ok(Ok((404, _))))) => got(path, None),
+                    _ => {}
+                }
+            }
+        });
+    }
+}
+
+/// Sends a request; gives status and body.
+async fn ask(client: Client, request: Request<Body>) -> Result<(u16, Vec<u8>), kube::Error> {
+    let response = client.send(request).await?;
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await?.to_bytes().to_vec();
+    Ok((status, body))
+}
+
+/// A text without the paths of the addresses in it: the one of a webhook holds a secret.
+fn without_paths(text: &str) -> String {
+    let mut parts = text.split("https://");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| c == '"' || c.is_whitespace()).unwrap_or(part.len());
+        let (address, rest) = part.split_at(end);
+        let host = address.split(['/', '?']).next().unwrap_or_default();
+        out.push_str("https://");
+        out.push_str(host);
+        out.push_str(if host.len() < address.len() { "/…" } else { "" });
+        out.push_str(rest);
+    }
+    out
 }
 
 /// Path of one of our objects, or of all of them.
@@ -326,4 +408,59 @@ fn refused(code: u16, body: &[u8]) -> Refused {
         message = format!("the API server answered {code}: {}", body.trim());
     }
     Refused { code, reason: text("reason"), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Answers, cluster};
+
+    #[test]
+    fn an_operator_that_does_not_answer_is_said_in_words_and_no_secret_is_quoted() {
+        let quoted = "Internal error occurred: failed calling webhook \"own.placet.dev\": failed to call webhook: Post \
+                      \"https://placet.placet-system.svc:8443/mutate/s3cr3t?timeout=10s\": dial tcp 10.0.0.1:8443: connect: \
+                      connection refused";
+        let path = path_of(Kind::Approval, "lending", None);
+        let failed = json!({"kind": "Status", "reason": "InternalError", "message": quoted});
+        let (cluster, _) = cluster(Answers::default().with(&format!("POST {path}"), 500, &failed));
+        let said = cluster.create(Kind::Approval, &json!({})).unwrap_err().to_string();
+        for part in [
+            "operator does not answer",
+            "3 a.m.",
+            "svc:8443/…\": dial tcp",
+            "kubectl get pods -n placet-system",
+        ] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert!(!said.contains("s3cr3t") && said.lines().count() == 2, "{said}");
+        // Another webhook's failure, and what ours says, stay as they are.
+        for other in
+            ["failed calling webhook \"x.example.com\": EOF", "own.placet.dev\" denied the request: no"]
+        {
+            let failed = json!({"kind": "Status", "reason": "InternalError", "message": other});
+            let (cluster, _) =
+                crate::testing::cluster(Answers::default().with(&format!("POST {path}"), 500, &failed));
+            assert_eq!(cluster.create(Kind::Approval, &json!({})).unwrap_err().to_string(), other);
+        }
+    }
+
+    #[test]
+    fn files_of_the_log_are_read_several_at_a_time_and_no_more_than_there_is_room_for() {
+        let base = "GET /api/v1/namespaces/placet-system/services/https:placet:8443/proxy/evidence";
+        let mut answers = Answers::default();
+        for i in 0..100 {
+            answers = answers.bytes(&format!("{base}/objects/{i}"), vec![0; 10]);
+        }
+        let (cluster, asked) = cluster(answers);
+        let wanted = || (0..101).map(|i| (format!("objects/{i}"), Vec::new())).collect();
+        let mut found = std::collections::BTreeMap::new();
+        cluster.log_files(wanted(), usize::MAX, &mut |path, bytes| {
+            found.insert(path, bytes);
+        });
+        assert_eq!(found.values().filter(|b| b.as_ref().is_some_and(|b| b.len() == 10)).count(), 100);
+        assert_eq!(found.get("objects/100"), Some(&None));
+        asked.lock().unwrap().clear();
+        cluster.log_files(wanted(), 100, &mut |_, _| {});
+        assert!((10..=10 + AT_ONCE).contains(&asked.lock().unwrap().len()));
+    }
 }

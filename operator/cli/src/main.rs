@@ -2,7 +2,7 @@
 //!
 //! Exit codes: 0 cleared or done; 1 not cleared, or an answer that is no; 2 the question could not be asked (input,
 //! usage, connection). `placet evidence verify` has its own: 0 authenticated, 1 tampered, 2 incomplete, 3 not
-//! authenticated.
+//! authenticated. Where the reader of stdout went away: 141, as for a program that SIGPIPE ends.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -53,6 +53,7 @@ fn main() -> ExitCode {
     };
     match run(&cli, command) {
         Ok(code) => ExitCode::from(code),
+        Err(e) if e.is::<sys::ReaderGone>() => ExitCode::from(sys::READER_GONE),
         Err(e) => {
             sys::tell(&format!("error: {}", text::chain(&e)));
             ExitCode::from(COULD_NOT_ASK)
@@ -97,7 +98,9 @@ fn run(cli: &Cli, mut command: clap::Command) -> anyhow::Result<u8> {
         Command::Evidence(args) => evidence::run(global, &args.command),
         Command::Keys(args) => keys::run(&cluster::Cluster::connect(global)?, &args.command),
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut command, "placet", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut command, "placet", &mut script);
+            sys::print_as_it_is(&script)?;
             Ok(0)
         }
     }

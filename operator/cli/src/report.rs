@@ -1,12 +1,13 @@
 //! `placet report counts`: a TestReport from a table of counts per group. It holds counts only; Placet computes every
 //! rate, interval and verdict from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail};
 use csv::StringRecord;
 use placet_api::scalar::{Digest, Id, Name, Title};
 use placet_gate::fairness::{Counts, Group, PositiveMeans, Table};
+use placet_gate::visible;
 use serde_json::{Value, json};
 
 use crate::args::{CountsArgs, Global, PositiveArg, ReportCommand};
@@ -15,6 +16,9 @@ use crate::{sys, text, yaml};
 /// The columns that every table ends with.
 const COUNTS: [&str; 5] = ["n", "tp", "fp", "fn", "tn"];
 
+/// The value of rows whose attribute is not known.
+const MISSING: &str = "(missing)";
+
 /// Runs the command.
 pub fn run(global: &Global, command: &ReportCommand) -> anyhow::Result<u8> {
     let ReportCommand::Counts(args) = command;
@@ -22,8 +26,26 @@ pub fn run(global: &Global, command: &ReportCommand) -> anyhow::Result<u8> {
     let file = args.file.display().to_string();
     let now = args.ran_at.clone().unwrap_or_else(|| text::seconds(sys::now()));
     let report = counts(global, args, &table, &file, &now)?;
+    for lone in alone(&read(&table, &file)?) {
+        sys::tell(&visible::line(&format!("note: {file}: {lone}")));
+    }
     sys::print(&yaml::document(&report))?;
     Ok(0)
+}
+
+/// What says nothing about fairness: attributes of which one value is known.
+fn alone(groups: &[Group]) -> Vec<String> {
+    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (attribute, value) in groups.iter().flat_map(|g| &g.attributes) {
+        let known = values.entry(attribute).or_default();
+        known.extend(Some(value.as_str()).filter(|v| *v != MISSING));
+    }
+    let lone = values.into_iter().filter(|(_, known)| known.len() < 2);
+    lone.map(|(attribute, known)| {
+        let found = known.first().map_or("none".to_owned(), |v| format!("{v} alone"));
+        format!("{attribute}: a bias test compares at least two groups, found {found}: it decides nothing")
+    })
+    .collect()
 }
 
 /// The report as an object.
@@ -154,8 +176,7 @@ fn group(row: &StringRecord, attributes: &[&str], file: &str) -> anyhow::Result<
         };
     }
     let [n, tp, fp, fn_, tn] = counts;
-    let counts = Counts::new(n, tp, fp, fn_, tn)
-        .with_context(|| format!("{file}: line {line}: tp + fp + fn + tn are to equal n"))?;
+    let counts = Counts::new(n, tp, fp, fn_, tn).with_context(|| format!("{file}: line {line}"))?;
     Ok(Group { attributes: values, counts })
 }
 
@@ -182,12 +203,22 @@ mod tests {
                 "line 2, column 2 (n): wanted a whole number of at least 0, found \"-1\"",
             ),
             ("sex,n,tp,fp,fn,tn\nf,1.0,1,0,0,0\n", "found \"1.0\""),
-            ("sex,n,tp,fp,fn,tn\nf,5,1,0,0,0\n", "line 2: tp + fp + fn + tn are to equal n"),
+            ("sex,n,tp,fp,fn,tn\nf,5,1,0,0,0\n", "line 2: tp + fp + fn + tn: wanted n = 5, found 1"),
             ("sex,n,tp,fp,fn,tn\n,1,1,0,0,0\n", "line 2, column 1 (sex)"),
         ] {
             let e = fails(table);
             assert!(e.contains(wanted), "{table:?}: {e}");
         }
+    }
+
+    #[test]
+    fn one_error_says_it_once_and_one_group_is_noted() {
+        let e = fails("sex,n,tp,fp,fn,tn\nf,5,1,0,0,0\n");
+        assert_eq!(e.matches("tp + fp + fn + tn").count(), 1, "{e}");
+        let notes = |table: &str| alone(&read(table, "t").unwrap());
+        assert_eq!(notes("sex,n,tp,fp,fn,tn\nf,1,1,0,0,0\nm,1,1,0,0,0\n"), Vec::<String>::new());
+        let one = notes("sex,age,n,tp,fp,fn,tn\nf,old,1,1,0,0,0\n(missing),young,1,1,0,0,0\n");
+        assert_eq!(one, ["sex: a bias test compares at least two groups, found f alone: it decides nothing"]);
     }
 
     #[test]

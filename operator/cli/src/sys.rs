@@ -1,8 +1,10 @@
 //! The one place of the command line that reads files and the clock, and reads and writes the terminal.
-#![expect(clippy::disallowed_methods, reason = "a command line reads files and, once, the clock")]
+#![expect(clippy::disallowed_methods, reason = "a command line reads files and, for what it says, the clock")]
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
@@ -69,18 +71,83 @@ pub fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
     }
 }
 
-/// Prints data on stdout, line breaks as they are and nothing else that a terminal obeys or hides. A reader that went
-/// away (`| head`) is no error.
+/// Whoever read stdout went away (`| head`): the command ends without a word, with [`READER_GONE`].
+#[derive(Debug)]
+pub struct ReaderGone;
+
+impl std::fmt::Display for ReaderGone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stdout was closed")
+    }
+}
+
+impl std::error::Error for ReaderGone {}
+
+/// What a shell gives for a program that SIGPIPE (13) ended: 128 and its number.
+pub const READER_GONE: u8 = 128 + 13;
+
+/// Prints data on stdout, line breaks as they are and nothing else that a terminal obeys or hides.
+///
+/// # Errors
+/// [`ReaderGone`] where nobody reads any more, or stdout cannot be written.
 pub fn print(text: &str) -> anyhow::Result<()> {
+    print_as_it_is(visible::lines(text).as_bytes())
+}
+
+/// The same of bytes that are not looked at.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_as_it_is(bytes: &[u8]) -> anyhow::Result<()> {
+    end_progress();
     let mut out = std::io::stdout().lock();
-    match out.write_all(visible::lines(text).as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Err(ReaderGone.into()),
         other => other.context("stdout"),
+    }
+}
+
+/// Whether a line of [`Progress`] is on the terminal.
+static SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// Takes the line of progress away.
+fn end_progress() {
+    if SHOWN.swap(false, Ordering::Relaxed) {
+        let _ = write!(std::io::stderr().lock(), "\r\u{1b}[K");
+    }
+}
+
+/// How far something is that takes long: a line on stderr from the second on that it lasts, where stderr is a terminal.
+#[derive(Debug)]
+pub struct Progress {
+    last: Instant,
+    every: Duration,
+    terminal: bool,
+}
+
+impl Progress {
+    /// Begins now.
+    pub fn new() -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        Self { last: Instant::now(), every: Duration::from_secs(1), terminal }
+    }
+
+    /// Says how far it is, at most five times a second.
+    pub fn tell(&mut self, what: impl FnOnce() -> String) {
+        if !self.terminal || self.last.elapsed() < self.every {
+            return;
+        }
+        (self.last, self.every) = (Instant::now(), Duration::from_millis(200));
+        SHOWN.store(true, Ordering::Relaxed);
+        let mut err = std::io::stderr().lock();
+        let _ = write!(err, "\r\u{1b}[K{}", visible::line(&what()));
+        let _ = err.flush();
     }
 }
 
 /// Tells people something on stderr, on lines of its own, as [`print`] does. A stderr that is closed is no error.
 pub fn tell(text: &str) {
+    end_progress();
     let mut err = std::io::stderr().lock();
     let _ = writeln!(err, "{}", visible::lines(text.trim_end_matches('\n')));
 }

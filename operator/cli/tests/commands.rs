@@ -36,7 +36,7 @@ fn a_report_from_a_table_is_the_sample_that_was_written_by_hand() {
 fn tables_and_options_that_do_not_fit() {
     let tool = ["--tool", "t@1"];
     for (file, more, wanted) in [
-        ("bad/counts.csv", &tool[..], "bad/counts.csv: line 2: tp + fp + fn + tn are to equal n"),
+        ("bad/counts.csv", &tool[..], "bad/counts.csv: line 2: tp + fp + fn + tn: wanted n = "),
         ("none.csv", &tool, "none.csv: wanted a readable text file"),
         ("../../../../e2e/samples/adult/counts-v1.csv", &["--tool", "t"], "--tool: wanted NAME@VERSION"),
         (
@@ -171,4 +171,25 @@ fn as_a_kubectl_plugin_it_calls_itself_so() {
     assert_eq!(ran.code, 0);
     assert!(ran.out.contains("Usage: kubectl placet"), "{}", ran.out);
     assert!(placet(&["--help"]).out.contains("Usage: placet"));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_a_command_quietly() {
+    use std::process::{Command, Stdio};
+    let high = ["check", "-f", "high", "-o", "json"];
+    for args in [&["completions", "bash"][..], &["completions", "zsh"], &high, &["--help"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_placet"));
+        command.args(args).current_dir(common::tests().join("fixtures")).stderr(Stdio::piped());
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = command.stdout(writer).output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(!said.contains("panicked") && !said.contains("error"), "{args:?}: {said}");
+        if args != ["--help"] {
+            assert_eq!(ended.status.code(), Some(141), "{args:?}: {said}");
+        }
+    }
+    let whole = placet(&["completions", "bash"]);
+    assert_eq!(whole.code, 0);
+    assert!(whole.out.contains("complete -F"), "{}", whole.out);
 }

@@ -17,6 +17,13 @@ pub trait Source {
     /// A file, or nothing when it is not there.
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>>;
 
+    /// Files that are read next. A source that is far away gets them at once and says that it did; the others are read one by
+    /// one.
+    fn expect(&self, paths: &[String]) -> bool {
+        let _ = paths;
+        false
+    }
+
     /// Names in a directory, or nothing when this source cannot list; then files that the log does not name go
     /// unnoticed, and verification says so.
     fn list(&self, dir: &str) -> io::Result<Option<Vec<Listed>>> {
@@ -163,6 +170,23 @@ pub fn read_bundle<S: Source + ?Sized>(source: &S, index: u64, size: u64) -> Res
     Ok(entries.into_iter().take(usize::from(width)).map(<[u8]>::to_vec).collect())
 }
 
+/// Bundles that are asked for ahead: some ten MiB of records as a rule.
+const AHEAD: u64 = 32;
+
+/// Tells a source that bundle `index` and those behind it are read next, where they are the first of so many.
+pub(crate) fn expect_bundles<S: Source + ?Sized>(source: &S, first: u64, index: u64, size: u64, tiles: bool) {
+    if !(index - first).is_multiple_of(AHEAD) {
+        return;
+    }
+    let mut paths = Vec::new();
+    for index in index..size.div_ceil(TILE_WIDTH).min(index + AHEAD) {
+        let width = bundle_width(index, size);
+        paths.push(TilePath::Entries { index, width }.to_string());
+        paths.extend(tiles.then(|| TilePath::Hashes { level: 0, index, width }.to_string()));
+    }
+    source.expect(&paths);
+}
+
 /// Calls `visit` with each record from index `from` to below `size`, in order. Not checked against the tree: that is
 /// what opening and verifying a log do.
 pub fn read_records<S: Source + ?Sized>(
@@ -172,6 +196,7 @@ pub fn read_records<S: Source + ?Sized>(
     visit: &mut dyn FnMut(u64, &Record),
 ) -> Result<(), ReadError> {
     for bundle in from / TILE_WIDTH..size.div_ceil(TILE_WIDTH) {
+        expect_bundles(source, from / TILE_WIDTH, bundle, size, false);
         let first = bundle * TILE_WIDTH;
         for (index, entry) in (first..).zip(read_bundle(source, bundle, size)?) {
             if index >= from {

@@ -7,6 +7,7 @@
 mod files;
 mod records;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 
@@ -16,9 +17,10 @@ use crate::hash::{TreeHash, leaf_hash};
 use crate::head::Head;
 use crate::merkle::TileEdge;
 use crate::note::{Checkpoint, Note, VerifierKey};
-use crate::source::{ReadError, Source, bundle_width, read, read_bundle};
+use crate::source::{ReadError, Source, bundle_width, expect_bundles, read, read_bundle};
 use crate::tile::{TILE_WIDTH, TilePath};
 
+use records::Claimed;
 pub use records::{GapSeen, Summary};
 
 /// Findings that are told one by one; beyond, they are counted.
@@ -31,6 +33,9 @@ pub struct Options {
     pub key: Option<VerifierKey>,
     /// A head known from elsewhere: the log must extend it.
     pub head: Option<Head>,
+    /// Records whose objects and openings are looked at; absent: those of all, and every other file. The records
+    /// themselves, their order and the signature are checked always.
+    pub only: Option<BTreeSet<u64>>,
 }
 
 /// What verification came to.
@@ -42,6 +47,9 @@ pub enum Outcome {
     /// Consistent with itself, not authenticated: no key was given. Whoever can write the directory can make such a
     /// log.
     SelfConsistent,
+    /// Consistent with itself, and not the log of the given key but one that says it follows that one: it is signed by
+    /// another key, or under another name. Nothing is authenticated.
+    AnotherLog,
     /// Something that the checkpoint covers is missing.
     Incomplete,
     /// Something was changed, or does not fit.
@@ -49,13 +57,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The exit code of `placet evidence verify`: 0 authenticated, 1 tampered, 2 incomplete, 3 not authenticated.
+    /// The exit code of `placet evidence verify`: 0 authenticated, 1 tampered, 2 incomplete, 3 not authenticated,
+    /// another log included.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Authenticated => 0,
             Self::Tampered => 1,
             Self::Incomplete => 2,
-            Self::SelfConsistent => 3,
+            Self::SelfConsistent | Self::AnotherLog => 3,
         }
     }
 }
@@ -118,6 +127,9 @@ impl fmt::Display for Report {
         match self.outcome {
             Outcome::Authenticated => writeln!(f, "verified: {head}")?,
             Outcome::SelfConsistent => writeln!(f, "consistent with itself, not authenticated: {head}")?,
+            Outcome::AnotherLog => {
+                writeln!(f, "ANOTHER LOG than that of the key, not authenticated: {head}")?
+            }
             Outcome::Incomplete => writeln!(f, "INCOMPLETE: {head}")?,
             Outcome::Tampered => writeln!(f, "TAMPERED: {head}")?,
         }
@@ -210,14 +222,25 @@ pub fn verify<S: Source + ?Sized>(source: &S, options: &Options) -> io::Result<R
         vec!["that what the records say is true: only that it was said, in this order".to_owned()];
     let mut notes = Vec::new();
     let Some((note, checkpoint)) = read_checkpoint(source, &mut findings)? else {
-        return Ok(finish(findings, summary, None, options, notes, not_checked));
+        return Ok(finish((findings, false), summary, None, options, notes, not_checked));
     };
     let head = Head { size: checkpoint.size, root: checkpoint.root, ..Head::empty(&checkpoint.origin) };
-    let mut walk = records::Walk::new(&checkpoint);
+    let mut walk = records::Walk::new(&checkpoint, options.only.clone());
     check_tree(source, &checkpoint, options, &mut walk, &mut findings)?;
-    files::check_all(source, &checkpoint, &mut walk, &mut findings, &mut notes, &mut not_checked)?;
+    if options.only.is_none() {
+        files::check_all(source, &checkpoint, &mut walk, &mut findings, &mut notes, &mut not_checked)?;
+    }
     let claimed = walk.finish(&mut summary, &mut notes, &mut not_checked);
-    check_signature(&note, &checkpoint, options, claimed.as_deref(), &mut findings);
+    let successor = successor(&note, &checkpoint, options, &claimed).filter(|_| findings.total == 0);
+    if let Some(said) = successor {
+        notes.insert(0, said);
+        if options.head.is_some() {
+            not_checked
+                .push("the head that was given: it is compared once the log's own key is given".to_owned());
+        }
+        return Ok(finish((findings, true), summary, Some(head), options, notes, not_checked));
+    }
+    check_signature(&note, &checkpoint, options, claimed.key.as_deref(), &mut findings);
     match &options.head {
         Some(known) => check_head(known, &checkpoint, &mut findings),
         None => not_checked.push(
@@ -225,11 +248,39 @@ pub fn verify<S: Source + ?Sized>(source: &S, options: &Options) -> io::Result<R
                 .to_owned(),
         ),
     }
-    Ok(finish(findings, summary, Some(head), options, notes, not_checked))
+    Ok(finish((findings, false), summary, Some(head), options, notes, not_checked))
+}
+
+/// What is said where a log is not that of the given key but one that follows it: of the same line under a later number, its
+/// first record cites a log of that line, and it is signed by the key that it names. Anybody can make such a log.
+fn successor(note: &Note, checkpoint: &Checkpoint, options: &Options, claimed: &Claimed) -> Option<String> {
+    let (key, follows) = (options.key.as_ref()?, claimed.follows.as_ref()?);
+    let own = VerifierKey::parse(claimed.key.as_deref()?).ok()?;
+    let place = |origin: &str| -> (String, u64) {
+        let numbered = origin.rsplit_once('/').and_then(|(line, n)| Some((line.to_owned(), n.parse().ok()?)));
+        numbered.unwrap_or_else(|| (origin.to_owned(), 1))
+    };
+    let [(line, given), (cited_line, cited), (this_line, this)] =
+        [key.name(), &follows.origin, &checkpoint.origin].map(place);
+    let later = line == this_line && cited_line == this_line && given <= cited && cited < this;
+    if !later || own.name() != checkpoint.origin || !own.verifies(note) {
+        return None;
+    }
+    let through = if given == cited { "" } else { ", a later log than that of the key given" };
+    Some(format!(
+        "it is another log, signed by the key {own}, whose first record says that it follows {} ({} records, root {}){through}; \
+         the key given is that of {}. That record proves nothing: whoever can write the files can write it. Get this log's key \
+         by another way than the log (placet evidence key, and ask those who ordered it), and verify with it; verify the \
+         former log with the key given, up to the head that is cited",
+        follows.origin,
+        follows.size,
+        follows.root,
+        key.name()
+    ))
 }
 
 fn finish(
-    findings: Findings,
+    (findings, another): (Findings, bool),
     summary: Summary,
     head: Option<Head>,
     options: &Options,
@@ -242,6 +293,7 @@ fn finish(
         );
     }
     let outcome = match (findings.total, findings.tampered) {
+        (0, _) if another => Outcome::AnotherLog,
         (0, _) if options.key.is_some() => Outcome::Authenticated,
         (0, _) => Outcome::SelfConsistent,
         (_, true) => Outcome::Tampered,
@@ -393,6 +445,7 @@ fn check_tree<S: Source + ?Sized>(
     for bundle in 0..checkpoint.size.div_ceil(TILE_WIDTH) {
         let width = bundle_width(bundle, checkpoint.size);
         let path = TilePath::Entries { index: bundle, width }.to_string();
+        expect_bundles(source, 0, bundle, checkpoint.size, true);
         let entries = match read_bundle(source, bundle, checkpoint.size) {
             Ok(entries) => Some(entries),
             Err(error) => {

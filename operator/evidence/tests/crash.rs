@@ -94,7 +94,8 @@ fn check(seed: u64, sim: &Sim, heads: &Arc<MemoryHeads>, answered: &[Appended]) 
         );
     }
     log.close(now(), "check").unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-    let options = Options { key: Some(key().verifier(ORIGIN).unwrap()), head: heads.load().unwrap() };
+    let options =
+        Options { key: Some(key().verifier(ORIGIN).unwrap()), head: heads.load().unwrap(), only: None };
     let source: &dyn Vfs = sim;
     let report = verify(source, &options).unwrap();
     assert_eq!(report.outcome, Outcome::Authenticated, "seed {seed}: {report}");

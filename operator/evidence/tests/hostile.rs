@@ -38,7 +38,7 @@ fn write_log(dir: &Path) {
 }
 
 fn check(dir: &Path) -> Report {
-    let options = Options { key: Some(key().verifier(ORIGIN).unwrap()), head: None };
+    let options = Options { key: Some(key().verifier(ORIGIN).unwrap()), head: None, only: None };
     verify(&DirFs::new(dir), &options).unwrap()
 }
 

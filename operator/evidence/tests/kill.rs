@@ -98,8 +98,11 @@ fn parent() {
         over = records.len() - answered.len();
         log.close(now(), "check").unwrap();
     }
-    let options =
-        Options { key: Some(key().verifier(ORIGIN).unwrap()), head: heads(dir.path()).load().unwrap() };
+    let options = Options {
+        key: Some(key().verifier(ORIGIN).unwrap()),
+        head: heads(dir.path()).load().unwrap(),
+        only: None,
+    };
     let report = verify(&DirFs::new(dir.path().join("log")), &options).unwrap();
     assert_eq!(report.outcome, Outcome::Authenticated, "{report}");
     assert!(answered.len() > 500, "only {} records were answered: the test is too short", answered.len());

@@ -148,7 +148,11 @@ fn a_changed_or_missing_entry_is_refused_and_a_lost_tile_is_rebuilt() {
     fs::write(volume.log().join("tile/1/000.p/1"), b"garbage").unwrap();
     let log = volume.open().unwrap();
     log.close(now(), "shutdown").unwrap();
-    let options = Options { key: Some(key().verifier(ORIGIN).unwrap()), head: volume.heads.load().unwrap() };
+    let options = Options {
+        key: Some(key().verifier(ORIGIN).unwrap()),
+        head: volume.heads.load().unwrap(),
+        only: None,
+    };
     let report = verify(&DirFs::new(volume.log()), &options).unwrap();
     assert_eq!(report.outcome, Outcome::Authenticated, "{report}");
 }
@@ -251,7 +255,41 @@ fn a_successor_cites_the_head_that_was_known() {
     let key = log.verifier().clone();
     drop(log);
     assert!(volume.log().join("old/1/checkpoint").exists());
-    let report = verify(&DirFs::new(volume.log()), &Options { key: Some(key), head: None }).unwrap();
+    // With the key of a log before it: another log, nothing that was tampered with, and nothing that is verified.
+    for (number, more) in [("", "a later log than that of the key given"), ("/2", "the key given is that of")]
+    {
+        let former = key.renamed(&format!("{ORIGIN}{number}")).unwrap();
+        let report = verify(
+            &DirFs::new(volume.log()),
+            &Options { key: Some(former), head: volume.heads.load().unwrap(), only: None },
+        )
+        .unwrap();
+        assert_eq!((report.outcome, report.outcome.exit_code()), (Outcome::AnotherLog, 3), "{report}");
+        for part in [more, "placet.dev/test/2 (", &key.to_string(), "placet evidence key", "proves nothing"] {
+            assert!(report.notes[0].contains(part), "{part}: {report}");
+        }
+        assert!(
+            !report.to_string().contains("verified:") && !report.to_string().contains("TAMPERED"),
+            "{report}"
+        );
+    }
+    // A log of another line, a later one of the line, and one that was changed are not taken for it.
+    let tampered = |key: VerifierKey| {
+        let options = Options { key: Some(key), head: None, only: None };
+        let report = verify(&DirFs::new(volume.log()), &options).unwrap();
+        assert_eq!(report.outcome, Outcome::Tampered, "{report}");
+    };
+    tampered(key.renamed("placet.dev/other").unwrap());
+    tampered(key.renamed(&format!("{ORIGIN}/4")).unwrap());
+    let entries = volume.log().join("tile/entries/000.p/1");
+    let whole = fs::read(&entries).unwrap();
+    let mut changed = whole.clone();
+    changed[40] ^= 1;
+    fs::write(&entries, &changed).unwrap();
+    tampered(key.renamed(ORIGIN).unwrap());
+    fs::write(&entries, &whole).unwrap();
+    let report =
+        verify(&DirFs::new(volume.log()), &Options { key: Some(key), head: None, only: None }).unwrap();
     assert_eq!(report.outcome, Outcome::Authenticated, "{report}");
     assert!(report.notes.iter().any(|n| n.contains("it follows placet.dev/test/2")), "{report}");
 }
@@ -344,7 +382,7 @@ fn an_erased_name_is_nowhere_and_the_log_still_verifies() {
     let openings = source::read_openings(&DirFs::new(volume.log()), 0).unwrap();
     assert_eq!(openings.iter().map(|o| o.value.as_str()).collect::<Vec<_>>(), ["somebody else", "a third"]);
     assert_eq!(openings[0].index, two.index);
-    let options = Options { key: Some(key().verifier(ORIGIN).unwrap()), head: None };
+    let options = Options { key: Some(key().verifier(ORIGIN).unwrap()), head: None, only: None };
     let report = verify(&DirFs::new(volume.log()), &options).unwrap();
     assert_eq!(report.outcome, Outcome::Authenticated, "{report}");
     assert!(report.not_checked.iter().any(|n| n.contains("1 are recorded as erased")), "{report}");

@@ -19,7 +19,7 @@ use placet_evidence::verify::{Options, Outcome, Report, Summary, verify};
 use placet_evidence::*;
 
 fn with_key() -> Options {
-    Options { key: Some(key().verifier(ORIGIN).unwrap()), head: None }
+    Options { key: Some(key().verifier(ORIGIN).unwrap()), head: None, only: None }
 }
 
 fn check(dir: &Path, options: &Options) -> Report {
@@ -129,7 +129,7 @@ fn without_a_key_it_is_consistent_with_itself_only() {
     assert_eq!((report.outcome, report.outcome.exit_code()), (Outcome::SelfConsistent, 3), "{report}");
     assert!(report.to_string().starts_with("consistent with itself, not authenticated"), "{report}");
     let other = LogKey::from_seed(&[1; 32]).verifier(ORIGIN).unwrap();
-    let report = check(dir.path(), &Options { key: Some(other), head: None });
+    let report = check(dir.path(), &Options { key: Some(other), head: None, only: None });
     assert_eq!(report.outcome.exit_code(), 1, "{report}");
 }
 
@@ -342,4 +342,69 @@ fn an_object_that_only_a_list_names_is_copied_and_missed() {
     std::fs::remove_file(dir.path().join(source::object_path(&list.unwrap()))).unwrap();
     let report = check(dir.path(), &with_key());
     assert_eq!((report.outcome, report.total_findings), (Outcome::Incomplete, 1), "{report}");
+}
+
+/// A log that is far away: what is expected is near, and each file that is read without that is a way to go.
+struct Far {
+    dir: DirFs,
+    near: std::cell::RefCell<std::collections::BTreeSet<String>>,
+    ways: std::cell::RefCell<Vec<String>>,
+}
+
+impl Source for Far {
+    fn read(&self, path: &str) -> std::io::Result<Option<Vec<u8>>> {
+        if !self.near.borrow().contains(path) {
+            self.ways.borrow_mut().push(path.to_owned());
+        }
+        Source::read(&self.dir, path)
+    }
+
+    fn expect(&self, paths: &[String]) -> bool {
+        self.near.borrow_mut().extend(paths.iter().cloned());
+        true
+    }
+}
+
+fn far(dir: &Path) -> Far {
+    Far { dir: DirFs::new(dir), near: std::cell::RefCell::default(), ways: std::cell::RefCell::default() }
+}
+
+#[test]
+fn a_log_that_is_far_away_is_got_in_batches() {
+    let dir = tempfile::tempdir().unwrap();
+    write_log(dir.path(), 600);
+    let source = far(dir.path());
+    let report = verify(&source, &with_key()).unwrap();
+    assert_eq!(report.outcome, Outcome::Authenticated, "{report}");
+    // The checkpoint, and tiles above the lowest level.
+    let ways = source.ways.take();
+    assert!(ways.len() <= 2 && ways[0] == "checkpoint", "{ways:?}");
+    assert!(source.near.borrow().iter().any(|path| path.starts_with("objects/")));
+}
+
+#[test]
+fn where_some_records_are_asked_about_the_objects_of_others_are_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    write_log(dir.path(), 600);
+    let source = far(dir.path());
+    let only = Options { only: Some([1].into()), ..with_key() };
+    let report = verify(&source, &only).unwrap();
+    assert_eq!(report.outcome, Outcome::Authenticated, "{report}");
+    assert!(report.not_checked.iter().any(|n| n.contains("other records, and further files")), "{report}");
+    let objects = |paths: &std::collections::BTreeSet<String>| {
+        paths.iter().filter(|path| path.starts_with("objects/")).cloned().collect::<Vec<_>>()
+    };
+    let asked = objects(&source.near.borrow());
+    assert!(!asked.is_empty() && asked.len() < 8, "{asked:?}");
+    // What those rest on is checked, and so is every record.
+    let lost = dir.path().join(&asked[0]);
+    let whole = std::fs::read(&lost).unwrap();
+    std::fs::remove_file(&lost).unwrap();
+    assert_eq!(verify(&source, &only).unwrap().outcome, Outcome::Incomplete);
+    std::fs::write(&lost, whole).unwrap();
+    let last = dir.path().join("tile/entries/001");
+    let mut bytes = std::fs::read(&last).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&last, bytes).unwrap();
+    assert_eq!(verify(&source, &only).unwrap().outcome, Outcome::Tampered);
 }

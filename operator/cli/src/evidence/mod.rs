@@ -6,6 +6,7 @@ mod pull;
 mod replay;
 mod show;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -120,10 +121,15 @@ fn known_head(log: &Log<'_>, file: Option<&Path>) -> anyhow::Result<Option<Head>
     text.map(|t| serde_json::from_str(&t).context("--head: wanted {origin, size, root} as JSON")).transpose()
 }
 
-/// Verifies a log as far as what is given allows.
-fn report(log: &Log<'_>, place: &LogPlace, head: Option<&Path>) -> anyhow::Result<Report> {
+/// Verifies a log as far as what is given allows; `only`: the records whose objects and openings are looked at.
+fn report(
+    log: &Log<'_>,
+    place: &LogPlace,
+    head: Option<&Path>,
+    only: Option<BTreeSet<u64>>,
+) -> anyhow::Result<Report> {
     let key = place.key.as_deref().map(key).transpose()?;
-    let options = Options { key, head: known_head(log, head)? };
+    let options = Options { key, head: known_head(log, head)?, only };
     verify::verify(log.source(), &options).context("the log could not be read")
 }
 
@@ -139,7 +145,7 @@ fn shown(report: &Report) -> String {
 }
 
 fn check(log: &Log<'_>, place: &LogPlace, head: Option<&Path>, output: TableOrJson) -> anyhow::Result<u8> {
-    let report = report(log, place, head)?;
+    let report = report(log, place, head, None)?;
     let text = match output {
         TableOrJson::Table => shown(&report),
         TableOrJson::Json => text::json(&report)?,

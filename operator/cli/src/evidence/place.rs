@@ -1,6 +1,8 @@
 //! The operator's log, through the API server's service proxy. RBAC on two Secrets decides who reads the log and who
 //! reads names.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io;
 
 use anyhow::bail;
@@ -20,6 +22,32 @@ pub struct ClusterLog<'a> {
     cluster: &'a Cluster,
     token: String,
     names: Option<String>,
+    near: RefCell<Near>,
+    progress: RefCell<sys::Progress>,
+}
+
+/// Files that were got ahead of being read. They are forgotten when there are too many of a kind.
+#[derive(Default)]
+struct Near {
+    /// Objects.
+    objects: BTreeMap<String, Option<Vec<u8>>>,
+    /// All others.
+    others: BTreeMap<String, Option<Vec<u8>>>,
+    got: usize,
+}
+
+impl Near {
+    fn of(&mut self, path: &str) -> &mut BTreeMap<String, Option<Vec<u8>>> {
+        if path.starts_with("objects/") { &mut self.objects } else { &mut self.others }
+    }
+}
+
+/// Bytes of each kind that are held, and that are got at a time.
+const MOST_NEAR: usize = 64 << 20;
+
+/// Whether a path is of openings, which are erased and added: what was got before says nothing.
+fn openings(path: &str) -> bool {
+    path.starts_with("openings/")
 }
 
 impl<'a> ClusterLog<'a> {
@@ -45,7 +73,22 @@ impl<'a> ClusterLog<'a> {
                 None
             }
         };
-        Ok(Self { cluster, token, names })
+        Ok(Self {
+            cluster,
+            token,
+            names,
+            near: RefCell::default(),
+            progress: RefCell::new(sys::Progress::new()),
+        })
+    }
+
+    /// Headers of a request for a file; nothing where it may not be read.
+    fn headers(&self, path: &str) -> Option<Vec<(&'static str, String)>> {
+        let mut headers = vec![(READER, self.token.clone())];
+        if openings(path) {
+            headers.push((NAMES, self.names.clone()?));
+        }
+        Some(headers)
     }
 
     /// Namespace that names without one mean.
@@ -90,11 +133,29 @@ fn removed(cluster: &Cluster, why: &str) -> String {
 }
 
 impl Source for ClusterLog<'_> {
+    fn expect(&self, paths: &[String]) -> bool {
+        let mut near = self.near.borrow_mut();
+        let Some(first) = paths.first() else { return true };
+        let held: usize = near.of(first).values().flatten().map(Vec::len).sum();
+        if held > MOST_NEAR {
+            near.of(first).clear();
+        }
+        let new = paths.iter().filter(|path| openings(path) || !near.of(path).contains_key(*path));
+        let new: Vec<&String> = new.collect();
+        let wanted = new.iter().filter_map(|path| Some(((*path).clone(), self.headers(path)?))).collect();
+        let mut progress = self.progress.borrow_mut();
+        self.cluster.log_files(wanted, MOST_NEAR, &mut |path, bytes| {
+            near.of(&path).insert(path, bytes);
+            near.got += 1;
+            progress.tell(|| format!("{} files of the log read", near.got));
+        });
+        true
+    }
+
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        let mut headers = vec![(READER, self.token.as_str())];
-        if path.starts_with("openings/") {
-            let Some(names) = &self.names else { return Ok(None) };
-            headers.push((NAMES, names));
+        let Some(headers) = self.headers(path) else { return Ok(None) };
+        if let Some(found) = self.near.borrow_mut().of(path).get(path) {
+            return Ok(found.clone());
         }
         let cluster = self.cluster;
         let told = |e: anyhow::Error| {
@@ -102,6 +163,8 @@ impl Source for ClusterLog<'_> {
             let why = text::chain(&e);
             io::Error::other(if gone(cluster).unwrap_or(false) { removed(cluster, &why) } else { why })
         };
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         match cluster.log_file(path, &headers) {
             Ok(None) if path == "checkpoint" && gone(cluster).unwrap_or(false) => {
                 let why = format!("there is no Service {}", cluster.operator.release);

@@ -14,6 +14,9 @@ use crate::sys;
 /// Leaves, or hashes, in a full tile.
 const WIDTH: u64 = 256;
 
+/// Objects that are asked for at a time.
+const AT_ONCE: usize = 512;
+
 /// Copies a log into a directory.
 pub fn run(source: &dyn Source, to: &Path) -> anyhow::Result<u8> {
     let bytes = read(source, "checkpoint")?.context("wanted a log, found no checkpoint")?;
@@ -60,17 +63,18 @@ pub fn run(source: &dyn Source, to: &Path) -> anyhow::Result<u8> {
             personal.insert(index / WIDTH);
         }
     })?;
+    source.expect(&lists.iter().map(object_path).collect::<Vec<_>>());
     for one in lists {
         cited.extend(read_inputs(source, &[one])?);
     }
-    for digest in &cited {
-        let path = object_path(digest);
-        if to.join(&path).exists() {
-            continue;
+    let new: Vec<String> = cited.iter().map(object_path).filter(|path| !to.join(path).exists()).collect();
+    for some in new.chunks(AT_ONCE) {
+        source.expect(some);
+        for path in some {
+            let bytes = read(source, path)?.with_context(|| format!("{path} is cited and missing"))?;
+            sys::write(&to.join(path), &bytes)?;
+            copied += 1;
         }
-        let bytes = read(source, &path)?.with_context(|| format!("{path} is cited and missing"))?;
-        sys::write(&to.join(&path), &bytes)?;
-        copied += 1;
     }
     let mut openings = 0;
     for bundle in personal {

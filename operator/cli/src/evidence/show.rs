@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::bail;
 use placet_api::Kind;
-use placet_evidence::source::{read_inputs, read_object, read_openings, read_records};
+use placet_evidence::source::{
+    object_path, openings_path, read_inputs, read_object, read_openings, read_records,
+};
 use placet_evidence::verify::{Outcome, Report};
 use placet_evidence::{Digest, Payload, Record, Source, Subject};
 use placet_gate::visible;
@@ -41,7 +43,9 @@ pub fn run(
     }
     let names = names(log.source(), &found);
     let events = events(log.source(), &found, &names);
-    let checked = if no_verify { None } else { Some(report(log, place, None)?) };
+    // Whether the log as a whole is well is asked by `verify`.
+    let shown = found.iter().map(|(index, _)| *index).collect();
+    let checked = if no_verify { None } else { Some(report(log, place, None, Some(shown))?) };
     let text = match output {
         TableOrJson::Table => {
             let last = checked.as_ref().map_or_else(|| format!("not verified: {size} records"), summary);
@@ -53,7 +57,9 @@ pub fn run(
         }
     };
     sys::print(&text)?;
-    if let Some(report) = checked.filter(|r| matches!(r.outcome, Outcome::Tampered | Outcome::Incomplete)) {
+    if let Some(report) =
+        checked.filter(|r| !matches!(r.outcome, Outcome::Authenticated | Outcome::SelfConsistent))
+    {
         sys::tell(&super::shown(&report));
         return Ok(1);
     }
@@ -72,6 +78,7 @@ pub fn tail(log: &Log<'_>, last: u64, follow: bool) -> anyhow::Result<u8> {
             let mut found = Vec::new();
             read_records(log.source(), from, size, &mut |index, record| found.push((index, record.clone())))?;
             let names = names(log.source(), &found);
+            expect_said(log.source(), &found);
             let lines: Vec<String> = found
                 .iter()
                 .map(|(index, record)| {
@@ -139,6 +146,7 @@ fn life(
         let list: Vec<&str> = namespaces.iter().map(String::as_str).collect();
         bail!("mr/{name}: found in namespaces {}; say which with -n", list.join(", "));
     }
+    source.expect(&lists.iter().map(object_path).collect::<Vec<_>>());
     // Verification tells of a list that is missing.
     read.extend(lists.into_iter().filter_map(|one| read_inputs(source, &[one]).ok()).flatten());
     about.extend(objects.into_iter().filter(|(_, r)| versions(r).iter().any(|d| read.contains(d))));
@@ -165,6 +173,7 @@ fn names(source: &dyn Source, records: &[(u64, Record)]) -> Names {
     let bundles: BTreeSet<u64> =
         records.iter().filter(|(_, r)| !r.personal.is_empty()).map(|(index, _)| index / BUNDLE).collect();
     let mut names = Names::new();
+    source.expect(&bundles.iter().copied().map(openings_path).collect::<Vec<_>>());
     for bundle in bundles {
         // Openings are erasable and guarded apart: none is no error, and verification tells of damaged ones.
         for opening in read_openings(source, bundle).unwrap_or_default() {
@@ -174,18 +183,26 @@ fn names(source: &dyn Source, records: &[(u64, Record)]) -> Names {
     names
 }
 
+/// The stored object that a record tells of, for approvals and acceptances.
+fn said(record: &Record) -> Option<Digest> {
+    let Payload::Object(seen) = &record.payload else { return None };
+    seen.stored.filter(|_| seen.kind == "Approval" || seen.kind == "RiskAcceptance")
+}
+
+/// Tells the source that the objects of [`spec_of`] are read next.
+fn expect_said(source: &dyn Source, found: &[(u64, Record)]) {
+    source.expect(&found.iter().filter_map(|(_, r)| said(r)).map(|d| object_path(&d)).collect::<Vec<_>>());
+}
+
 /// Spec of the stored object that a record tells of, for approvals and acceptances.
 fn spec_of(source: &dyn Source, record: &Record) -> Option<Value> {
-    let Payload::Object(seen) = &record.payload else { return None };
-    if seen.kind != "Approval" && seen.kind != "RiskAcceptance" {
-        return None;
-    }
-    let object = read_object(source, &seen.stored?).ok()??;
+    let object = read_object(source, &said(record)?).ok()??;
     let record: Value = serde_json::from_slice(object.bytes()).ok()?;
     record.get("spec").cloned()
 }
 
 fn events(source: &dyn Source, found: &[(u64, Record)], names: &Names) -> Vec<Event> {
+    expect_said(source, found);
     let mut last_approval: Option<jiff::Timestamp> = None;
     let mut out = Vec::with_capacity(found.len());
     for (index, record) in found {
@@ -239,6 +256,7 @@ fn summary(report: &Report) -> String {
     let word = match report.outcome {
         Outcome::Authenticated => "verified",
         Outcome::SelfConsistent => "consistent with itself, not authenticated (--key)",
+        Outcome::AnotherLog => "ANOTHER LOG than that of the key, not authenticated",
         Outcome::Incomplete => "INCOMPLETE",
         Outcome::Tampered => "TAMPERED",
     };

@@ -1,6 +1,6 @@
 //! The records' own checks: schema, sequence, links, citations, openings; and what they say about gaps.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::io;
 
@@ -11,7 +11,7 @@ use super::Findings;
 use crate::hash::{Digest, TreeHash};
 use crate::inputs;
 use crate::note::Checkpoint;
-use crate::record::{Decision, GapReason, Payload, Record, commit};
+use crate::record::{Decision, GapReason, HeadRef, Payload, Record, commit};
 use crate::source::{Source, object_path, openings_path, read_object, read_openings};
 use crate::tile::TILE_WIDTH;
 
@@ -111,13 +111,27 @@ pub(super) struct Walk {
     /// Bundles whose openings file was judged, or cannot be.
     pub(super) opened: HashSet<u64>,
     redacted: u64,
-    claimed_key: Option<String>,
-    follows: Option<String>,
+    claimed: Claimed,
+    /// Why the log was begun.
+    because: String,
+    /// Records whose objects and openings are looked at; absent: those of all.
+    only: Option<BTreeSet<u64>>,
+    /// Records whose objects were passed over for that.
+    passed: u64,
     summary: Summary,
 }
 
+/// What a log says of itself.
+#[derive(Default)]
+pub(super) struct Claimed {
+    /// The key that it names.
+    pub(super) key: Option<String>,
+    /// The log that its first record cites.
+    pub(super) follows: Option<HeadRef>,
+}
+
 impl Walk {
-    pub(super) fn new(checkpoint: &Checkpoint) -> Self {
+    pub(super) fn new(checkpoint: &Checkpoint, only: Option<BTreeSet<u64>>) -> Self {
         Self {
             origin: checkpoint.origin.clone(),
             next: 0,
@@ -128,8 +142,10 @@ impl Walk {
             cited: HashSet::new(),
             opened: HashSet::new(),
             redacted: 0,
-            claimed_key: None,
-            follows: None,
+            claimed: Claimed::default(),
+            because: String::new(),
+            only,
+            passed: 0,
             summary: Summary::default(),
         }
     }
@@ -152,10 +168,12 @@ impl Walk {
         findings: &mut Findings,
     ) -> io::Result<()> {
         let mut records = Vec::with_capacity(entries.len());
-        for (entry, hash) in entries.iter().zip(hashes) {
+        let parsed: Vec<_> = entries.iter().map(|entry| Record::parse(entry)).collect();
+        self.expect(source, bundle, &parsed);
+        for (parsed, hash) in parsed.into_iter().zip(hashes) {
             let index = self.next;
             self.next += 1;
-            match Record::parse(entry) {
+            match parsed {
                 Ok(record) => {
                     self.record(source, path, index, &record, *hash, findings)?;
                     records.push((index, record));
@@ -167,6 +185,44 @@ impl Walk {
             }
         }
         self.openings(source, bundle, &records, findings)
+    }
+
+    /// Whether the objects and openings of a record are looked at.
+    fn looks_at(&self, index: u64) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(&index))
+    }
+
+    /// Tells the source which files these records lead to, so that one that is far away gets them together.
+    fn expect<S: Source + ?Sized, E>(&self, source: &S, bundle: u64, records: &[Result<Record, E>]) {
+        let (mut paths, mut lists) = (BTreeSet::new(), BTreeSet::new());
+        for (index, record) in (self.next..).zip(records) {
+            let Ok(record) = record else { continue };
+            if !self.looks_at(index) {
+                continue;
+            }
+            paths.extend(record.cites.iter().filter(|d| !self.cited.contains(d)).map(object_path));
+            if let Payload::Decision(Decision { snapshot, .. }) = &record.payload
+                && let [list] = snapshot.as_slice()
+                && !self.lists.contains(list)
+            {
+                paths.insert(object_path(list));
+                lists.insert(*list);
+            }
+            if !record.personal.is_empty() {
+                paths.insert(openings_path(bundle));
+            }
+        }
+        if paths.is_empty() || !source.expect(&paths.into_iter().collect::<Vec<_>>()) {
+            return;
+        }
+        let mut more = BTreeSet::new();
+        for list in lists {
+            // That it is missing or damaged is told when it is judged.
+            let Ok(Some(object)) = read_object(source, &list) else { continue };
+            let Ok(Some(inputs)) = inputs::listed(&list, object.bytes()) else { continue };
+            more.extend(inputs.iter().filter(|d| !self.cited.contains(d)).map(object_path));
+        }
+        source.expect(&more.into_iter().collect::<Vec<_>>());
     }
 
     fn record<S: Source + ?Sized>(
@@ -196,10 +252,15 @@ impl Walk {
         if index == 0 && !matches!(record.payload, Payload::LogStart(_) | Payload::LogBegin(_)) {
             findings.record(path, 0, "the first record is neither log.start nor log.begin".into());
         }
-        for digest in &record.cites {
-            self.cite(source, index, *digest, "the record cites this object, and it is missing", findings)?;
+        if self.looks_at(index) {
+            for digest in &record.cites {
+                let missing = "the record cites this object, and it is missing";
+                self.cite(source, index, *digest, missing, findings)?;
+            }
+            self.listed(source, index, record, findings)?;
+        } else {
+            self.passed += u64::from(!record.cites.is_empty() || !record.personal.is_empty());
         }
-        self.listed(source, index, record, findings)?;
         for digest in record.payload.cites() {
             if !record.cites.contains(&digest) {
                 findings.record(path, index, format!("it rests on {digest} and does not cite it"));
@@ -273,7 +334,7 @@ impl Walk {
         };
         match &record.payload {
             Payload::LogStart(start) => {
-                self.claimed_key = Some(start.key.clone());
+                self.claimed.key = Some(start.key.clone());
                 if !start.clean {
                     summary.unclean_starts.push(index);
                 }
@@ -282,13 +343,8 @@ impl Walk {
                 }
             }
             Payload::LogBegin(begin) => {
-                self.claimed_key = Some(begin.key.clone());
-                self.follows = begin.follows.as_ref().map(|old| {
-                    format!(
-                        "it follows {} ({} records, root {}): {}",
-                        old.origin, old.size, old.root, begin.because
-                    )
-                });
+                self.claimed = Claimed { key: Some(begin.key.clone()), follows: begin.follows.clone() };
+                self.because.clone_from(&begin.because);
                 if index != 0 {
                     findings.record(path, index, "log.begin is not the first record".into());
                 }
@@ -329,7 +385,7 @@ impl Walk {
         records: &[(u64, Record)],
         findings: &mut Findings,
     ) -> io::Result<()> {
-        if records.iter().all(|(_, record)| record.personal.is_empty()) {
+        if !records.iter().any(|(index, record)| !record.personal.is_empty() && self.looks_at(*index)) {
             return Ok(());
         }
         let path = openings_path(bundle);
@@ -360,27 +416,33 @@ impl Walk {
         Ok(())
     }
 
-    /// Hands over what was learnt; gives the key that the log claims for itself.
+    /// Hands over what was learnt; gives what the log claims for itself.
     pub(super) fn finish(
         mut self,
         summary: &mut Summary,
         notes: &mut Vec<String>,
         not_checked: &mut Vec<String>,
-    ) -> Option<String> {
+    ) -> Claimed {
         self.summary.objects = self.cited.len() as u64;
         let closed = self.summary.commitments - self.summary.openings.min(self.summary.commitments);
-        if closed > 0 {
+        if self.passed > 0 {
+            not_checked.push(format!(
+                "objects and names of {} other records, and further files: verify the whole log for that",
+                self.passed
+            ));
+        } else if closed > 0 {
             not_checked.push(format!(
                 "{closed} personal values: their openings are not here ({} are recorded as erased)",
                 self.redacted
             ));
         }
-        if let Some(follows) = self.follows {
-            notes.push(follows);
+        if let Some(old) = &self.claimed.follows {
+            let (origin, size, root) = (&old.origin, old.size, old.root);
+            notes.push(format!("it follows {origin} ({size} records, root {root}): {}", self.because));
             not_checked
                 .push("the log that this one follows: verify it on its own, up to the size cited".into());
         }
         *summary = self.summary;
-        self.claimed_key
+        self.claimed
     }
 }
