@@ -143,8 +143,11 @@ fn judge(
         return;
     }
     let command = if test.rule.type_ == TestType::Bias {
+        // Where there is a choice, the names of the datasets are told beside it.
+        let mut digests = evaluation.iter().copied();
+        let dataset = digests.next().filter(|_| digests.next().is_none()).unwrap_or("DIGEST");
         format!(
-            "placet report counts COUNTS.csv --artifact {} --dataset DIGEST | kubectl apply -n {} -f -",
+            "placet report counts COUNTS.csv --artifact {} --dataset {dataset} | kubectl apply -n {} -f -",
             artifact.digest, cx.snapshot.namespace
         )
     } else {
@@ -309,7 +312,7 @@ fn judge_dataset(
             (true, false)
         }
         _ => {
-            let mut command = "test with more data: a new TestReport that supersedes this one".to_owned();
+            let mut command = format!("{}: a new TestReport that supersedes this one", result.mend.words());
             if let Some(more) = &result.more {
                 command = format!("{command}; {more}");
             }

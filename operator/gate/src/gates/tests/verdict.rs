@@ -16,6 +16,33 @@ use crate::object::Object;
 use crate::policy::Test;
 use crate::visible::hidden;
 
+/// What would let a report that decides nothing decide.
+#[derive(Debug)]
+pub(super) enum Mend {
+    /// More rows.
+    MoreData,
+    /// Groups by an attribute that the report does not have.
+    Attribute(String),
+    /// Other groups beside the one that is there.
+    Groups,
+    /// What its text says is wrong with it.
+    Report,
+}
+
+impl Mend {
+    /// What is to be done, in words.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::MoreData => "test with more data".to_owned(),
+            Self::Attribute(name) => {
+                format!("test with the attribute {name}, by which each group is counted too")
+            }
+            Self::Groups => "test with at least two groups to compare".to_owned(),
+            Self::Report => "mend what is said of the report".to_owned(),
+        }
+    }
+}
+
 /// What one report comes to for one test.
 #[derive(Debug)]
 pub(crate) struct Judged {
@@ -23,6 +50,8 @@ pub(crate) struct Judged {
     pub(super) verdict: Verdict,
     /// What was computed.
     pub(super) text: String,
+    /// What would decide.
+    pub(super) mend: Mend,
     /// How much more data would decide.
     pub(super) more: Option<String>,
     /// What was computed beside it and binds nobody.
@@ -60,12 +89,17 @@ pub(super) fn verdict(
 }
 
 fn judge_report(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>]) -> Judged {
-    let invalid =
-        |text: String| Judged { verdict: Verdict::Indeterminate, text, more: None, notes: Vec::new() };
+    let invalid = |text: String, mend: Mend| Judged {
+        verdict: Verdict::Indeterminate,
+        text,
+        mend,
+        more: None,
+        notes: Vec::new(),
+    };
     if let Some(min) = test.rule.min_rows
         && spec.rows.unwrap_or(0) < i64::from(min)
     {
-        return invalid(format!("{} rows; wanted at least {min}", spec.rows.unwrap_or(0)));
+        return invalid(format!("{} rows; wanted at least {min}", spec.rows.unwrap_or(0)), Mend::MoreData);
     }
     let confidence = test.rule.confidence.as_ref().map_or(0.95, placet_api::scalar::Decimal::value);
     let result = if test.rule.type_ == TestType::Bias {
@@ -73,7 +107,17 @@ fn judge_report(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>]) -> Jud
     } else {
         single(test, spec, confidence)
     };
-    result.unwrap_or_else(invalid)
+    result.unwrap_or_else(|text| {
+        let lacking = Some(sets).filter(|_| test.rule.type_ == TestType::Bias).and_then(|s| lacking(spec, s));
+        invalid(text, lacking.map_or(Mend::Report, |name| Mend::Attribute(name.to_owned())))
+    })
+}
+
+/// An attribute that is asked for and that not every group of a report has.
+fn lacking<'a>(spec: &TestReportSpec, sets: &'a [Vec<String>]) -> Option<&'a str> {
+    let groups = spec.groups.as_deref()?;
+    let has = |name: &str| groups.iter().all(|g| g.attributes.iter().any(|(k, _)| k.as_str() == name));
+    sets.iter().flatten().map(String::as_str).find(|name| !has(name))
 }
 
 /// The groups of a report as the statistics read them.
@@ -193,6 +237,7 @@ fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>], confidence: f6
         shown = format!("{small}; {shown}");
     }
     let more = result.needed.first().map(needed);
+    let mend = if more.is_none() && result.worst.is_none() { Mend::Groups } else { Mend::MoreData };
     let notes = result
         .values
         .iter()
@@ -215,7 +260,7 @@ fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>], confidence: f6
             )
         })
         .collect();
-    Ok(Judged { verdict: result.verdict, text: shown, more, notes })
+    Ok(Judged { verdict: result.verdict, text: shown, mend, more, notes })
 }
 
 /// Judges a single value against its limits.
@@ -242,7 +287,7 @@ fn single(test: &Test, spec: &TestReportSpec, confidence: f64) -> Result<Judged,
         });
         shown = format!("{name} {value} ({interval})");
     }
-    Ok(Judged { verdict, text: shown, more: None, notes: Vec::new() })
+    Ok(Judged { verdict, text: shown, mend: Mend::MoreData, more: None, notes: Vec::new() })
 }
 
 /// Balanced accuracy from raw counts: the mean of the true-positive and the true-negative rate, with the interval of the
