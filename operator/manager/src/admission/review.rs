@@ -151,7 +151,8 @@ struct Wire<'a> {
 
 #[derive(Serialize)]
 struct Status<'a> {
-    status: &'static str,
+    #[serde(rename = "status")]
+    outcome: &'static str,
     code: u16,
     reason: &'static str,
     message: Cow<'a, str>,
@@ -222,7 +223,7 @@ pub fn checked<T>(api_version: &str, kind: &str, request: Option<T>) -> Result<T
 pub fn write(uid: &str, answer: &Answer) -> Vec<u8> {
     let status = answer.denied.as_ref().map(|(code, reason, message)| {
         let message = visible::lines(message);
-        Status { status: "Failure", code: *code, reason, message }
+        Status { outcome: "Failure", code: *code, reason, message }
     });
     // Nearly all of an answer are its words; an escape here and there, and what stands around them.
     let words = status.as_ref().map_or(0, |s| s.message.len());
