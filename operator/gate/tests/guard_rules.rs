@@ -3,6 +3,7 @@
 //! the rules are looked up one by one, without digests, stamps or any code of the gate. Both must name the same version.
 
 #![expect(clippy::unwrap_used, reason = "a property that cannot be set up fails")]
+#![expect(clippy::struct_excessive_bools, reason = "what is drawn at random is many yes or no")]
 
 mod common;
 
@@ -460,10 +461,9 @@ fn the_version_that_decides_is_the_one_that_somebody_naive_would_name() {
             let before = both.model.in_force.clone();
             both.step(step);
             both.agree()?;
-            for thing in 0..THINGS.len() {
-                let [live, force, was] =
-                    [&both.model.live[thing], &both.model.in_force[thing], &before[thing]]
-                        .map(|l| l.as_ref().map(|l| &l.says));
+            let after = both.model.live.iter().zip(&both.model.in_force).zip(&before);
+            for ((live, force), was) in after {
+                let [live, force, was] = [live, force, was].map(|l| l.as_ref().map(|l| &l.says));
                 waited.set(waited.get() + i32::from(live.is_some() && live != force));
                 // By a word alone.
                 let by_word = matches!(step.3, Deed::Word { .. }) && force != was;

@@ -257,7 +257,7 @@ impl RoleKeeper {
                 if known.get(place).is_some_and(|of| of == content) == lost {
                     continue;
                 }
-                let Some(word) = word(record, lost) else { continue };
+                let Some(said) = word(record, lost) else { continue };
                 let told = Told {
                     lost,
                     user: question.user.clone(),
@@ -265,7 +265,7 @@ impl RoleKeeper {
                     held_in: question.namespace.clone(),
                     namespace: namespace.clone(),
                 };
-                news.entry(told).or_default().push(word);
+                news.entry(told).or_default().push(said);
             }
         }
         news

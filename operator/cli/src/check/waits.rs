@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn object(kind: &str, file: &str, spec: Value, status: Value) -> Loaded {
+    fn object(kind: &str, file: &str, spec: &Value, status: &Value) -> Loaded {
         let value = json!({"apiVersion": "placet.dev/v1alpha1", "kind": kind, "metadata": {"name": "x"},
                            "spec": spec, "status": status});
         Loaded::new(value, file, 0, Some("lending")).unwrap()
@@ -102,22 +102,22 @@ mod tests {
         let waiting = json!({"waiting": {"digest": "sha256:0"}});
         let stands = json!({"waiting": {"digest": "sha256:0"}, "inForce": "sha256:1"});
         for kind in ["TrustedSigner", "ApprovalRole", "ReleasePolicy"] {
-            assert_eq!(fate(&object(kind, LIVE, json!({}), json!({})), &[], true), Fate::Decides);
-            let said = fate(&object(kind, LIVE, json!({}), waiting.clone()), &[], true);
+            assert_eq!(fate(&object(kind, LIVE, &json!({}), &json!({})), &[], true), Fate::Decides);
+            let said = fate(&object(kind, LIVE, &json!({}), &waiting), &[], true);
             assert!(matches!(&said, Fate::LeftOut(why) if why.contains("placet why")), "{said:?}");
-            assert_eq!(fate(&object(kind, LIVE, json!({}), stands.clone()), &[], true), Fate::NotKnown);
+            assert_eq!(fate(&object(kind, LIVE, &json!({}), &stands), &[], true), Fate::NotKnown);
         }
         // A status in a file takes no policy away.
-        let file = |kind| object(kind, "f.yaml", json!({}), waiting.clone());
+        let file = |kind| object(kind, "f.yaml", &json!({}), &waiting);
         assert_eq!(fate(&file("ReleasePolicy"), &[], false), Fate::NotKnown);
         assert!(matches!(fate(&file("TrustedSigner"), &[], false), Fate::LeftOut(_)));
-        assert_eq!(fate(&object("AISystem", LIVE, json!({}), waiting), &[], true), Fate::Decides);
+        assert_eq!(fate(&object("AISystem", LIVE, &json!({}), &waiting), &[], true), Fate::Decides);
     }
 
     #[test]
     fn what_would_wait_on_a_cluster_is_left_out_and_what_lets_less_in_is_not() {
-        let more = object("TrustedSigner", "f.yaml", signer(&["risk-officer", "executive"]), json!({}));
-        let before = object("TrustedSigner", LIVE, signer(&["risk-officer"]), json!({}));
+        let more = object("TrustedSigner", "f.yaml", &signer(&["risk-officer", "executive"]), &json!({}));
+        let before = object("TrustedSigner", LIVE, &signer(&["risk-officer"]), &json!({}));
         let said = |one: &Loaded, replaced: &[Loaded]| match fate(one, replaced, true) {
             Fate::LeftOut(why) => why,
             other => panic!("{other:?}"),
@@ -133,14 +133,14 @@ mod tests {
             replaced.contains("roles: executive added") && replaced.contains("that of the cluster decides"),
             "{replaced}"
         );
-        let less = object("TrustedSigner", "f.yaml", signer(&["risk-officer"]), json!({}));
-        assert_eq!(fate(&less, &[more.clone()], true), Fate::Decides);
+        let less = object("TrustedSigner", "f.yaml", &signer(&["risk-officer"]), &json!({}));
+        assert_eq!(fate(&less, std::slice::from_ref(&more), true), Fate::Decides);
         let role = |scope: Value| {
             object(
                 "ApprovalRole",
                 "f.yaml",
-                json!({"title": "T", "answersFor": "A", "scope": scope}),
-                json!({}),
+                &json!({"title": "T", "answersFor": "A", "scope": scope}),
+                &json!({}),
             )
         };
         assert!(said(&role(json!("Namespace")), &[]).contains("scope"));

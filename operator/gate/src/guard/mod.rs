@@ -234,7 +234,7 @@ pub fn rule(change: &Proposed<'_>, on: &Ground<'_>) -> Ruling {
     }
     let asked = Everybody::of(change, on);
     let mut asked_somebody = false;
-    for (roles, judges) in asked.judges(change, on) {
+    for (roles, judges) in judges(change, on) {
         asked_somebody = true;
         if let Err(why_not) = asked.asking(change, &roles, judges).approved(on) {
             return Ruling::Waits(Asked { digest: asked.digest, roles, why_not });
@@ -248,7 +248,7 @@ pub fn rule(change: &Proposed<'_>, on: &Ground<'_>) -> Ruling {
 pub fn heard(change: &Proposed<'_>, on: &Ground<'_>) -> Heard {
     let asked = Everybody::of(change, on);
     let mut out = Heard::new();
-    for (roles, judges) in asked.judges(change, on) {
+    for (roles, judges) in judges(change, on) {
         let asking = asked.asking(change, &roles, judges);
         for approval in &on.approvals {
             let Some((_, _, said)) = asking.hears(approval, on) else { continue };
@@ -262,6 +262,22 @@ pub fn heard(change: &Proposed<'_>, on: &Ground<'_>) -> Heard {
 
 /// What became of approvals of a change; people stand in the words as tokens.
 pub type Heard = BTreeMap<String, Result<(), String>>;
+
+/// Those who are asked about a change, with the roles of which one holder is enough.
+fn judges<'c, 'a>(
+    change: &'c Proposed<'a>,
+    on: &Ground<'_>,
+) -> Vec<(BTreeSet<String>, &'c [&'a ReleasePolicySpec])> {
+    let mut out = Vec::new();
+    for judges in &change.judges {
+        let roles: BTreeSet<String> = judges.iter().flat_map(|p| self::roles(p)).collect();
+        let off = change.kind != Kind::ReleasePolicy && judges.iter().all(|p| unguarded(p));
+        if !off && !roles.is_disjoint(on.roles) {
+            out.push((roles, judges.as_slice()));
+        }
+    }
+    out
+}
 
 /// What is the same for all who have a say in a change.
 struct Everybody {
@@ -283,23 +299,6 @@ impl Everybody {
             editors: editors(change.before, change.after, on.deleter),
             roles: change.judges.iter().flatten().flat_map(|p| self::roles(p)).collect(),
         }
-    }
-
-    /// Those who are asked, with the roles of which one holder is enough.
-    fn judges<'c, 'a>(
-        &self,
-        change: &'c Proposed<'a>,
-        on: &Ground<'_>,
-    ) -> Vec<(BTreeSet<String>, &'c [&'a ReleasePolicySpec])> {
-        let mut out = Vec::new();
-        for judges in &change.judges {
-            let roles: BTreeSet<String> = judges.iter().flat_map(|p| self::roles(p)).collect();
-            let off = change.kind != Kind::ReleasePolicy && judges.iter().all(|p| unguarded(p));
-            if !off && !roles.is_disjoint(on.roles) {
-                out.push((roles, judges.as_slice()));
-            }
-        }
-        out
     }
 
     fn asking<'s>(
