@@ -302,6 +302,9 @@ fn judge_dataset(
     if passes && test.rule.type_ == TestType::Bias && !rows_fit(cx, reports, item, out) {
         return (false, true);
     }
+    if passes && test.rule.type_ == TestType::Performance {
+        few_rows(cx, test, report, reports, item, out);
+    }
     match result.verdict {
         Verdict::Pass => {
             out.notes.push(format!("{item}: {}: {}", report.name(), result.text));
@@ -371,6 +374,38 @@ fn outcome_fits(
     true
 }
 
+/// Rows that a report counted, of whatever it says.
+fn counted(report: &TestReportSpec) -> Option<i64> {
+    report.rows.into_iter().chain(report.metrics.iter().flatten().map(|m| m.rows)).max()
+}
+
+/// Warns of a measure of quality that was taken on fewer rows than another report counted on the same artefact and dataset:
+/// whoever chose the rows chose the result. It keeps nothing from being cleared, since of some rows the outcome is not known
+/// (who was refused a loan pays none back).
+fn few_rows(
+    cx: &Context<'_>,
+    test: &Test,
+    report: &Object<TestReportSpec>,
+    reports: &[(&Object<TestReportSpec>, &TestReportSpec)],
+    item: &str,
+    out: &mut Outcome,
+) {
+    let Some((_, spec)) = reports.iter().find(|(r, _)| r.id == report.id) else { return };
+    let asked = |name: &str| test.rule.metric.as_str() == name;
+    let measured = spec.metrics.iter().flatten().find(|m| asked(m.name.as_str())).map(|m| m.rows);
+    let Some(rows) = measured.or(spec.rows) else { return };
+    let others = relevant(cx, |_| true, spec.artifact.as_str());
+    let others = others.into_iter().filter(|(r, s)| r.problem().is_none() && s.dataset == spec.dataset);
+    let most = others.filter_map(|(r, s)| Some((counted(s)?, r.name()))).max();
+    if let Some((counted, other)) = most.filter(|(counted, _)| *counted > rows) {
+        out.notes.push(format!(
+            "warning: {item}: {} was measured on {rows} rows, and {other} counted {counted} on the same dataset: of the others \
+             nothing is known; ask why they were left out",
+            report.name()
+        ));
+    }
+}
+
 /// Whether bias reports that would pass count as many rows as other reports on the same artefact and dataset: fewer leave
 /// somebody out.
 fn rows_fit(
@@ -381,9 +416,6 @@ fn rows_fit(
 ) -> bool {
     for (report, spec) in reports {
         let rows = spec.rows.unwrap_or(0);
-        let counted = |other: &TestReportSpec| {
-            other.rows.into_iter().chain(other.metrics.iter().flatten().map(|m| m.rows)).max()
-        };
         let more = relevant(cx, |type_| type_ != TestType::Bias, spec.artifact.as_str())
             .into_iter()
             .filter(|(r, s)| r.problem().is_none() && s.dataset == spec.dataset)
