@@ -147,6 +147,7 @@ impl Cluster {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a process is given its log when it starts")]
     async fn launch(options: Options, owned: bool) -> Result<Self> {
         let tools = Toolchain::ensure().await?;
         let (dir, temporary) = match options.dir {

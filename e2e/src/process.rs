@@ -83,6 +83,7 @@ impl Processes {
     }
 
     /// Starts a program as the leader of a process group of its own.
+    #[expect(clippy::disallowed_methods, reason = "a process is given its log when it starts")]
     pub(crate) fn start(&self, program: &Program) -> Result<Running> {
         let doing = format!("starting {}", program.path.display());
         let own = std::env::current_exe().map_err(Error::io(&doing))?;

@@ -457,6 +457,7 @@ async fn a_cluster_mends_itself() {
 }
 
 /// The command lines of all processes that name the directory or run in it.
+#[expect(clippy::disallowed_methods, reason = "a test reads what the kernel says of processes")]
 fn processes_of(dir: &Path) -> Vec<String> {
     let text = dir.to_str().unwrap();
     let mut found = Vec::new();

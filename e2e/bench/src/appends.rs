@@ -96,6 +96,7 @@ fn appends(dir: &Path, in_flight: u64, duration: Duration) -> anyhow::Result<Run
 }
 
 /// The plainest durable writer: one record, one write, one sync, into a preallocated file.
+#[expect(clippy::disallowed_methods, reason = "the bench measures this very I/O")]
 fn raw(dir: &Path, duration: Duration) -> anyhow::Result<Run> {
     const ROOM: u64 = 64 << 20;
     let path = dir.join("raw");

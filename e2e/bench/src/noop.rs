@@ -29,6 +29,7 @@ pub fn router() -> Router {
 ///
 /// # Errors
 /// When the file cannot be made.
+#[expect(clippy::disallowed_methods, reason = "the bench measures this very I/O")]
 pub fn durable_router(dir: &Path) -> anyhow::Result<Router> {
     let file = OpenOptions::new().create(true).truncate(true).write(true).open(dir.join("durable"))?;
     for at in (0..ROOM as u64).step_by(1 << 20) {

@@ -248,6 +248,7 @@ async fn stopped(receiver: &mut watch::Receiver<bool>) {
 
 /// Takes the directory's lock for as long as this process lives. It is made under another name and moved, so that a
 /// `lock` file that nobody holds always means a supervisor that has ended.
+#[expect(clippy::disallowed_methods, reason = "once, before the supervisor serves")]
 fn lock(layout: &Layout) -> Result<std::fs::File> {
     let path = layout.lock();
     let taken = || {
@@ -273,6 +274,7 @@ fn lock(layout: &Layout) -> Result<std::fs::File> {
 const ABANDONED: Duration = Duration::from_secs(600);
 
 /// Removes the temporary directories of clusters whose supervisor was killed, or never began.
+#[expect(clippy::disallowed_methods, reason = "once, before the supervisor serves")]
 async fn sweep(own: &Layout) {
     let Some(parent) = own.root().parent() else { return };
     let Ok(mut entries) = tokio::fs::read_dir(parent).await else { return };

@@ -272,6 +272,7 @@ fn verification_has_four_answers() {
 }
 
 /// What is no file of a log is named, and no command waits for it or reads it whole.
+#[expect(clippy::disallowed_methods, reason = "a test makes the files that it is about")]
 #[test]
 fn a_prepared_directory_gets_an_answer() {
     let f = fixture(Changed::Nothing);

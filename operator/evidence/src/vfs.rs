@@ -100,6 +100,7 @@ impl DirFs {
 /// Zeros for preallocation.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
+#[expect(clippy::disallowed_methods, reason = "the evidence store's own blocking file I/O")]
 impl Vfs for DirFs {
     fn lock(&self) -> io::Result<Box<dyn Send + Sync>> {
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(self.at("lock"))?;
@@ -142,7 +143,6 @@ impl Vfs for DirFs {
         self.at(path).try_exists()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the evidence store's own blocking file I/O")]
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         std::fs::read(self.at(path))
     }

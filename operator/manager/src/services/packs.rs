@@ -243,6 +243,7 @@ fn read_dir(dir: &Path) -> io::Result<(Vec<Document>, Vec<String>)> {
     Ok((documents, refused))
 }
 
+#[expect(clippy::disallowed_methods, reason = "runs behind spawn_blocking")]
 fn read_file(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;

@@ -191,6 +191,7 @@ async fn no_path_leads_elsewhere() {
     assert!(bench.read("/evidence/tile/0/000").await.error().contains("read the checkpoint again"));
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test makes the files that it is about")]
 #[tokio::test]
 async fn what_is_no_file_of_a_log_is_refused() {
     let bench = bench();
