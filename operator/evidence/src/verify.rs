@@ -127,9 +127,7 @@ impl fmt::Display for Report {
         match self.outcome {
             Outcome::Authenticated => writeln!(f, "verified: {head}")?,
             Outcome::SelfConsistent => writeln!(f, "consistent with itself, not authenticated: {head}")?,
-            Outcome::AnotherLog => {
-                writeln!(f, "ANOTHER LOG than that of the key, not authenticated: {head}")?
-            }
+            Outcome::AnotherLog => writeln!(f, "ANOTHER LOG than that of the key: {head}")?,
             Outcome::Incomplete => writeln!(f, "INCOMPLETE: {head}")?,
             Outcome::Tampered => writeln!(f, "TAMPERED: {head}")?,
         }

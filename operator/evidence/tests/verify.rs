@@ -402,9 +402,9 @@ fn where_some_records_are_asked_about_the_objects_of_others_are_left_alone() {
     std::fs::remove_file(&lost).unwrap();
     assert_eq!(verify(&source, &only).unwrap().outcome, Outcome::Incomplete);
     std::fs::write(&lost, whole).unwrap();
-    let last = dir.path().join("tile/entries/001");
-    let mut bytes = std::fs::read(&last).unwrap();
+    let entries = dir.path().join("tile/entries/001");
+    let mut bytes = std::fs::read(&entries).unwrap();
     bytes[100] ^= 1;
-    std::fs::write(&last, bytes).unwrap();
+    std::fs::write(&entries, bytes).unwrap();
     assert_eq!(verify(&source, &only).unwrap().outcome, Outcome::Tampered);
 }

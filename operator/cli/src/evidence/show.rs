@@ -256,7 +256,7 @@ fn summary(report: &Report) -> String {
     let word = match report.outcome {
         Outcome::Authenticated => "verified",
         Outcome::SelfConsistent => "consistent with itself, not authenticated (--key)",
-        Outcome::AnotherLog => "ANOTHER LOG than that of the key, not authenticated",
+        Outcome::AnotherLog => "ANOTHER LOG than that of the key",
         Outcome::Incomplete => "INCOMPLETE",
         Outcome::Tampered => "TAMPERED",
     };

@@ -114,12 +114,14 @@ fn remark(
     let title = subject.title();
     let gone = || {
         let release = subject.release.as_deref().unwrap_or_default();
-        format!("{release} is withdrawn for good; name another release, {RELEASE}, in a new pod template")
+        format!("{release} is withdrawn for good; set {RELEASE} to another release in a new pod template")
     };
     let never = facts.decision.is_some_and(|d| d.findings().any(|f| f.reason == Reason::Withdrawn));
     match effect {
-        Effect::Hold if never => Some(format!("{title} is held and never starts: {}", gone())),
-        Effect::Allow if never => Some(format!("{title} is accepted; its pods never start: {}", gone())),
+        Effect::Hold if never => Some(format!("{title} is held, and no approval lets it start: {}", gone())),
+        Effect::Allow if never => {
+            Some(format!("{title} is accepted, and no approval lets its pods start: {}", gone()))
+        }
         Effect::Hold if own => Some(format!(
             "{title} is held and starts by itself once its release is cleared and what is said here of {title} is mended"
         )),
