@@ -329,8 +329,8 @@ async fn a_pod_that_was_held_for_want_of_a_place_starts_once_there_is_one() {
     let lifted = |bed: &Bed| {
         bed.records()
             .into_iter()
-            .filter_map(|r| match r.payload {
-                Payload::HoldLifted(h) => Some((h.pod, h.replacement)),
+            .filter_map(|record| match record.payload {
+                Payload::HoldLifted(lift) => Some((lift.pod, lift.replacement)),
                 _ => None,
             })
             .collect::<Vec<_>>()
