@@ -1,6 +1,7 @@
 //! What somebody sees whose rights end at a namespace, and what the chart does with namespaces that are not there.
 
 use placet_e2e::placet::{INSTALLED_IN, RELEASE, repository};
+use serde_json::json;
 
 use super::common::{holds, refused_with};
 use super::lending;
@@ -88,4 +89,63 @@ async fn a_namespace_of_access_that_is_not_there_is_left_out_and_named() {
         ],
     );
     assert!(!rendered.contains("namespace: is-not-there"), "{rendered}");
+}
+
+#[tokio::test]
+async fn who_holds_a_role_by_the_chart_may_approve_changes_of_policies_and_nothing_else_there() {
+    let Some(lending) = lending("chart-roles", None).await else { return };
+    let chart = repository().join("charts/placet");
+    let rendered = lending
+        .cluster
+        .helm([
+            "template",
+            "placet",
+            &chart.to_string_lossy(),
+            "-n",
+            INSTALLED_IN,
+            "--set-json",
+            r#"bindings=[{"role":"validator","groups":["validators-only"]}]"#,
+            "-s",
+            "templates/rbac-bindings.yaml",
+        ])
+        .await
+        .unwrap()
+        .ok()
+        .unwrap();
+    holds(
+        &rendered,
+        &[
+            "kind: RoleBinding\n",
+            "namespace: placet-system\n",
+            "kind: Role\n  name: placet-approve-changes\n",
+            "kind: Group, name: \"validators-only\"",
+        ],
+    );
+    // Somebody who has nothing else.
+    let may = async |verb: &str, what: &str| {
+        let asked = ["auth", "can-i", verb, what, "-n", INSTALLED_IN, "--as", "somebody", "--as-group"];
+        let asked = asked.into_iter().chain(["only-a-role"]);
+        lending.cluster.kubectl("root-admin", asked).await.unwrap().stdout.trim() == "yes"
+    };
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "only-a-role", "namespace": INSTALLED_IN},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "placet-approve-changes"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "only-a-role"}],
+    });
+    let made = lending.apply("root-admin", &binding.to_string()).await;
+    made.unwrap().ok().unwrap();
+    for (verb, what, wanted) in [
+        ("create", "approvals.placet.dev", true),
+        ("get", "approvals.placet.dev", true),
+        ("list", "approvals.placet.dev", true),
+        ("update", "approvals.placet.dev", false),
+        ("delete", "approvals.placet.dev", false),
+        ("create", "riskacceptances.placet.dev", false),
+        ("get", "secrets", false),
+    ] {
+        assert_eq!(may(verb, what).await, wanted, "{verb} {what}");
+    }
+    let unbind = ["delete", "rolebinding", "only-a-role", "-n", INSTALLED_IN];
+    lending.cluster.kubectl("root-admin", unbind).await.unwrap().ok().unwrap();
 }
