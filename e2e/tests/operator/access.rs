@@ -133,7 +133,8 @@ async fn who_holds_a_role_by_the_chart_may_approve_changes_of_policies_and_nothi
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "placet-approve-changes"},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "only-a-role"}],
     });
-    let made = lending.apply("root-admin", &binding.to_string()).await;
+    let apply = ["apply", "-f", "-"];
+    let made = lending.cluster.kubectl_with_input("root-admin", apply, &binding.to_string()).await;
     made.unwrap().ok().unwrap();
     for (verb, what, wanted) in [
         ("create", "approvals.placet.dev", true),
