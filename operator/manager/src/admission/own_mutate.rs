@@ -110,12 +110,10 @@ async fn stamped(a: &Admission, request: &Request, object: &Value, asked: Option
             Ok(signer) => signer,
             Err(why) => return Answer::forbid(why),
         };
-        stamp.role = match asked.filter(|_| signer.is_none()) {
-            Some(answered) => Some(RoleAnswer { at: now, ..answered }),
-            None => match own_role::ask(a, request, signer.as_ref(), spec, now).await {
-                Ok(answered) => Some(answered),
-                Err(answer) => return answer,
-            },
+        let known = asked.filter(|_| signer.is_none()).map(|answered| RoleAnswer { at: now, ..answered });
+        stamp.role = match own_role::known_or_ask(a, request, known, (signer.as_ref(), spec), now).await {
+            Ok(answered) => Some(answered),
+            Err(answer) => return answer,
         };
     }
     if let Some(subject) = own_subject::of_decision(kind, spec).filter(|_| !is_restored) {
@@ -139,9 +137,7 @@ async fn stamped(a: &Admission, request: &Request, object: &Value, asked: Option
         Err(error) => return Answer::invalid(format!("the stamp cannot be written: {error}")),
     };
     let receipt = (!request.dry()).then(|| stamp::sign(&a.receipts, place, &stamp));
-    let mut answer = patched(object, Some(&text), receipt.as_deref());
-    answer.warnings = warnings;
-    answer
+    Answer { warnings, ..patched(object, Some(&text), receipt.as_deref()) }
 }
 
 /// The stamp of an object before it is changed, if it counts.
