@@ -9,7 +9,7 @@ use placet_api::common::Level;
 use placet_api::releasepolicy::{ApprovalWhen, Proof};
 
 use super::counted::{Cause, WhyNot};
-use super::rejects::Answer;
+use super::rejects::{Answer, answered, no_reject, of_nobody};
 use super::{Context, Outcome, early};
 
 pub use super::counted::Tally;
@@ -165,48 +165,6 @@ fn tally_without(
     out.rejects.sort();
     out.rejects.dedup();
     out
-}
-
-fn answered(name: &str) -> WhyNot {
-    WhyNot { cause: Cause::Answered, text: format!("{name} was answered"), about: vec![name.to_owned()] }
-}
-
-/// Why what nobody is known to have said does not count, and how it is healed: who may say such things can change none.
-fn of_nobody(approval: &Object<ApprovalSpec>) -> String {
-    let problem = approval.problem().map(|p| p.to_string()).unwrap_or_default();
-    format!(
-        "{} does not count: {problem}; whoever gave it gives it again, under another name",
-        approval.name()
-    )
-}
-
-/// Why a Reject does not block.
-pub(super) fn no_reject(
-    cx: &Context<'_>,
-    reject: &Object<ApprovalSpec>,
-    spec: &ApprovalSpec,
-    current: &str,
-) -> WhyNot {
-    let name = reject.name();
-    let why = |cause: Cause, text: String| WhyNot { cause, text, about: vec![name.to_owned()] };
-    let Some(standing) = reject.standing() else {
-        return why(Cause::Other, of_nobody(reject));
-    };
-    match cx.snapshot.trust().decider(&reject.record, spec, standing) {
-        Err(void) => why(Cause::Signature, format!("{name} does not count: {}", void.text)),
-        Ok(decider) => match entitled(cx, &decider, spec.role.as_str()) {
-            Err(text) => why(Cause::Role, text),
-            Ok(()) => why(
-                Cause::Changed,
-                format!(
-                    "{} rejected {}, the content is {}",
-                    standing.who(),
-                    super::assessment::short(&spec.subject.digest),
-                    super::assessment::short(current)
-                ),
-            ),
-        },
-    }
 }
 
 /// Whether somebody held the role that they decided in, or why that does not count.

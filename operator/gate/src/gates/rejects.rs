@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, SubjectKind};
 
+use super::Context;
+use super::counted::{Cause, WhyNot};
 use crate::object::Object;
 use crate::people::Person;
 use crate::signature::Trust;
@@ -24,6 +26,49 @@ impl Answer<'_> {
             && self.spec.answers.iter().flatten().any(|answered| answered.as_str() == name)
             && self.spec.role == reject.role
             && (self.whole || self.spec.subject.digest == reject.subject.digest)
+    }
+}
+
+/// What became of a Reject that was answered.
+pub(super) fn answered(name: &str) -> WhyNot {
+    WhyNot { cause: Cause::Answered, text: format!("{name} was answered"), about: vec![name.to_owned()] }
+}
+
+/// Why what nobody is known to have said does not count, and how it is healed: who may say such things can change none.
+pub(super) fn of_nobody(approval: &Object<ApprovalSpec>) -> String {
+    let problem = approval.problem().map(|p| p.to_string()).unwrap_or_default();
+    format!(
+        "{} does not count: {problem}; whoever gave it gives it again, under another name",
+        approval.name()
+    )
+}
+
+/// Why a Reject does not block.
+pub(super) fn no_reject(
+    cx: &Context<'_>,
+    reject: &Object<ApprovalSpec>,
+    spec: &ApprovalSpec,
+    current: &str,
+) -> WhyNot {
+    let name = reject.name();
+    let why = |cause: Cause, text: String| WhyNot { cause, text, about: vec![name.to_owned()] };
+    let Some(standing) = reject.standing() else {
+        return why(Cause::Other, of_nobody(reject));
+    };
+    match cx.snapshot.trust().decider(&reject.record, spec, standing) {
+        Err(void) => why(Cause::Signature, format!("{name} does not count: {}", void.text)),
+        Ok(decider) => match super::approvals::entitled(cx, &decider, spec.role.as_str()) {
+            Err(text) => why(Cause::Role, text),
+            Ok(()) => why(
+                Cause::Changed,
+                format!(
+                    "{} rejected {}, the content is {}",
+                    standing.who(),
+                    super::assessment::short(&spec.subject.digest),
+                    super::assessment::short(current)
+                ),
+            ),
+        },
     }
 }
 

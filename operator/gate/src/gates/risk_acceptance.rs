@@ -57,7 +57,7 @@ fn note_withdrawals(cx: &Context<'_>) {
         let mut of_name = cx.snapshot.acceptances.iter().filter(|a| a.name() == spec.subject.name.as_str());
         let Some(acceptance) = of_name.next().filter(|_| about) else { continue };
         let withdraws = withdraws(cx, reject, acceptance);
-        let why = || approvals::no_reject(cx, reject, spec, acceptance.digest());
+        let why = || super::rejects::no_reject(cx, reject, spec, acceptance.digest());
         heard.note(reject, if withdraws { Ok(()) } else { Err(why()) });
     }
 }
