@@ -383,6 +383,30 @@ async fn components_die_and_come_back() {
     assert_eq!(get(&cluster, &["get", "pods", "-l", "app=later", "-o", "name"]).await.unwrap(), "");
     assert_eq!(cluster.start_component(Component::ControllerManager).await.unwrap(), Did::Done);
     get(&cluster, &["rollout", "status", "deployment/later", "--timeout=60s"]).await.unwrap();
+
+    // Without a scheduler pods have no node, and without the simulator none of them starts.
+    for (component, label, placed) in
+        [(Component::Scheduler, "placed", false), (Component::Kwok, "started", true)]
+    {
+        assert_eq!(cluster.kill(component).await.unwrap(), Did::Done);
+        get(&cluster, &["create", "deployment", label, "--image=registry.example/x"]).await.unwrap();
+        let selector = format!("app={label}");
+        let shown = "jsonpath={.items[*].status.phase} {.items[*].spec.nodeName}";
+        let pod = ["get", "pods", "-l", &selector, "-o", shown];
+        eventually("a pod that waits", SOON, async || {
+            let found = get(&cluster, &pod).await?;
+            let found = found.split_once(' ').map(|(phase, node)| (phase.to_owned(), !node.is_empty()));
+            let wanted = ("Pending".to_owned(), placed);
+            if found == Some(wanted) { Ok(()) } else { Err(format!("{found:?}")) }
+        })
+        .await
+        .unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(get(&cluster, &pod).await.unwrap().starts_with("Pending"));
+        assert_eq!(cluster.start_component(component).await.unwrap(), Did::Done);
+        let status = format!("deployment/{label}");
+        get(&cluster, &["rollout", "status", &status, "--timeout=60s"]).await.unwrap();
+    }
     let dir = cluster.dir().to_path_buf();
     cluster.shut_down().await.unwrap();
     assert!(!dir.exists());

@@ -156,7 +156,14 @@ async fn a_namespace_that_nears_its_write_budget_is_named() {
         told = naming => told.unwrap(),
         () = storming => panic!("{MOST} records of one namespace, and it is not named"),
     };
-    holds(&told, &["used more than 80 %", "at once: hasty;", "look for a workload that is created again"]);
+    holds(
+        &told,
+        &[
+            "used more than 80 %",
+            "at once or in a day: hasty;",
+            "look for a workload that is created, or an object",
+        ],
+    );
     let status = "{.status.conditions[?(@.type=='EvidenceSpace')].status}";
     cluster.becomes("", "releasepolicy/high-risk", status, "False").await.unwrap();
     // It is named for ten minutes, and by this run of the operator.

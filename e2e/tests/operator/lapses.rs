@@ -128,6 +128,11 @@ async fn replacements_stay_out(lending: &Lending<'_>, why: &str) {
     assert!(told.contains(why) && told.contains("placet why"), "{told}");
     let after = lending.running(1).await.unwrap();
     assert_eq!(after[0].name, before[1].name, "what runs is left alone");
+    // Nor do more of them start, or others.
+    let (up, other) = (["scale", DEPLOYMENT, "--replicas=3"], ["set", "env", DEPLOYMENT, "A=b"]);
+    for change in [up.as_slice(), other.as_slice()] {
+        refused_with(&lending.kubectl("dana", change).await.unwrap(), &["is not cleared", why]);
+    }
 }
 
 #[tokio::test]

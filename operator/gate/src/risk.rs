@@ -215,7 +215,7 @@ fn level(
     impact: i32,
 ) -> Result<Level, ScoreError> {
     let index = |name: &str, value: i32| {
-        usize::try_from(value - 1)
+        usize::try_from(value.saturating_sub(1))
             .ok()
             .filter(|i| *i < 5)
             .ok_or_else(|| ScoreError::OutOfRange { risk: risk.to_owned(), value: format!("{name} {value}") })
@@ -226,7 +226,7 @@ fn level(
 }
 
 fn arithmetic(matrix: &Matrix, likelihood: i32, severity: i32, impact: i32, result: Level) -> String {
-    let at = |v: i32| usize::try_from(v - 1).unwrap_or(0).min(4);
+    let at = |v: i32| usize::try_from(v.saturating_sub(1)).unwrap_or(0).min(4);
     let base = matrix[at(likelihood)][at(severity)];
     if impact >= 4 {
         format!(
@@ -234,5 +234,84 @@ fn arithmetic(matrix: &Matrix, likelihood: i32, severity: i32, impact: i32, resu
         )
     } else {
         format!("likelihood {likelihood}, severity {severity}: {base}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// An assessment of one harm and one risk.
+    fn assessment(likelihood: i32, severity: i32, stakeholders: (i32, &str, bool)) -> ImpactAssessmentSpec {
+        let (reach, reversibility, vulnerable) = stakeholders;
+        serde_json::from_value(json!({
+            "system": "s", "assessedAt": "2026-10-20", "scope": {"datasets": []},
+            "harms": [{"id": "H1", "affects": "Individuals", "description": "Refused", "likelihood": likelihood,
+                "severity": severity, "reach": reach, "reversibility": reversibility, "vulnerable": vulnerable}],
+            "risks": [{"id": "R1", "domain": "AI", "harms": ["H1"]}],
+        }))
+        .unwrap()
+    }
+
+    fn inherent(spec: &ImpactAssessmentSpec) -> Level {
+        scores(spec, &ISO_27005)[0].as_ref().unwrap().inherent
+    }
+
+    /// The grid of ISO/IEC 27005 as published, by rank, and one up from it.
+    #[test]
+    fn every_level_is_that_of_the_published_grid_and_one_up_where_stakeholders_weigh() {
+        let grid = [[0, 0, 1, 1, 1], [0, 1, 1, 2, 2], [1, 1, 2, 3, 3], [1, 2, 3, 3, 4], [2, 3, 3, 4, 4]];
+        for likelihood in 1..=5 {
+            for severity in 1..=5 {
+                let rank =
+                    grid[usize::try_from(likelihood - 1).unwrap()][usize::try_from(severity - 1).unwrap()];
+                let at = |stakeholders| inherent(&assessment(likelihood, severity, stakeholders)).rank();
+                for light in [(1, "Easy", false), (3, "Moderate", false)] {
+                    assert_eq!(at(light), rank, "likelihood {likelihood}, severity {severity}");
+                }
+                for heavy in [
+                    (4, "Easy", false),
+                    (1, "Difficult", false),
+                    (1, "Irreversible", false),
+                    (1, "Easy", true),
+                ] {
+                    assert_eq!(at(heavy), (rank + 1).min(4), "likelihood {likelihood}, severity {severity}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_worst_harm_counts_for_each_value_and_what_is_outside_of_the_scale_has_no_level() {
+        let mut spec = assessment(2, 5, (1, "Easy", false));
+        let mut other = assessment(4, 1, (1, "Difficult", false)).harms.remove(0);
+        other.id = serde_json::from_value(json!("H2")).unwrap();
+        spec.harms.push(other);
+        spec.risks[0].harms = serde_json::from_value(json!(["H1", "H2"])).unwrap();
+        // Likelihood 4, severity 5: VeryHigh, and no higher.
+        assert_eq!(inherent(&spec), Level::VeryHigh);
+        for (likelihood, severity) in [(0, 1), (6, 1), (1, 0), (1, 6), (i32::MIN, 1)] {
+            let spec = assessment(likelihood, severity, (1, "Easy", false));
+            let found = scores(&spec, &ISO_27005).remove(0);
+            assert!(matches!(found, Err(ScoreError::OutOfRange { .. })), "{found:?}");
+        }
+        let unknown = serde_json::from_value(json!(["H9"])).unwrap();
+        spec.risks[0].harms = unknown;
+        assert!(matches!(scores(&spec, &ISO_27005)[0], Err(ScoreError::UnknownHarm { .. })));
+    }
+
+    #[test]
+    fn a_matrix_that_falls_or_is_not_five_by_five_is_refused() {
+        let rows = || ISO_27005.map(|row| row.to_vec()).to_vec();
+        assert_eq!(matrix(&rows()), Ok(ISO_27005));
+        assert!(matrix(&rows()[..4]).is_err());
+        for (i, j) in [(4, 4), (2, 2)] {
+            let mut fallen = rows();
+            fallen[i][j] = Level::VeryLow;
+            let why = matrix(&fallen).unwrap_err();
+            assert!(why.contains(&format!("likelihood {}, severity {}", i + 1, j + 1)), "{why}");
+        }
     }
 }
