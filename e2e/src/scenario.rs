@@ -97,4 +97,24 @@ impl Cluster {
         })
         .await
     }
+
+    /// What `placet evidence show` says of a release, once that is what is wanted: what is published follows what was done.
+    ///
+    /// # Errors
+    /// When it does not say so in time.
+    pub async fn evidence_shows(
+        &self,
+        (namespace, release): (&str, &str),
+        what: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<String> {
+        let release = format!("mr/{release}");
+        let show = ["evidence", "show", &release, "-n", namespace];
+        eventually(&format!("evidence of {namespace} {release}: {what}"), SOON, async || {
+            let shown = self.run("placet", "root-admin", show, None).await.and_then(super::Output::ok);
+            let shown = shown.map_err(|error| error.to_string())?;
+            if wanted(&shown) { Ok(shown) } else { Err(shown) }
+        })
+        .await
+    }
 }

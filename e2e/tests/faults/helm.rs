@@ -104,8 +104,20 @@ async fn the_namespace_of_the_installation_may_be_deleted() {
     lending.kubectl("root-admin", &["delete", "mr", RELEASE]).await.unwrap().ok().unwrap();
     let delete = ["delete", "namespace", "orphaned", "--timeout=60s"];
     cluster.kubectl("root-admin", delete).await.unwrap().ok().unwrap();
-    // What Helm still remembers of it goes by an installation over it.
+    // What Helm still remembers of it goes by an installation over it. What the packs bring is in force in its new log,
+    // though releases were there before it.
+    let before = Lending::open(cluster, "survivor", Some("deny")).await.unwrap();
+    before.all_documents().await.unwrap();
     cluster.install_placet(&json!({})).await.unwrap();
+    let path = "{range .items[*]}{.metadata.name}={.status.conditions[?(@.type=='InForce')].status} {end}";
+    eventually("all policies in force", SOON, async || {
+        let found = cluster.field("", "releasepolicies", path).await?;
+        if found.trim() == "high-risk=True limited=True minimal=True" { Ok(()) } else { Err(found) }
+    })
+    .await
+    .unwrap();
+    let delete = ["delete", "namespace", "survivor", "--timeout=60s"];
+    cluster.kubectl("root-admin", delete).await.unwrap().ok().unwrap();
 }
 
 #[tokio::test]

@@ -163,17 +163,18 @@ impl Team {
             assert_eq!(stamp["creator"]["user"], format!("system:serviceaccount:{}:flux", self.ns));
             assert_eq!(stamp["role"]["user"], who);
         }
-        let target = format!("mr/{RELEASE}");
-        let shown = ["evidence", "show", &target, "-n", self.ns];
-        let shown = self.cluster.run("placet", "root-admin", shown, None).await.unwrap().ok().unwrap();
         let robot = format!("system:serviceaccount:{}:flux", self.ns);
         for (what, wanted) in [
             ("approval ", vec!["erin as risk-officer".to_owned(), format!("signed, applied by {robot}")]),
             ("approval ", vec!["bob as model-owner".to_owned(), format!("signed, applied by {robot}")]),
             (signed_at, vec!["by dana".to_owned(), format!("signed, applied by {robot}")]),
         ] {
-            let found = |line: &&str| line.contains(what) && wanted.iter().all(|w| line.contains(w));
-            assert!(shown.lines().any(|line| found(&line)), "wanted {what}{wanted:?} in:\n{shown}");
+            let found = |line: &str| line.contains(what) && wanted.iter().all(|w| line.contains(w));
+            let shows = |shown: &str| shown.lines().any(found);
+            self.cluster
+                .evidence_shows((self.ns, RELEASE), &format!("{what}{wanted:?}"), shows)
+                .await
+                .unwrap();
         }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use placet_e2e::eventually;
 use placet_e2e::placet::{DEPLOYMENT, IMAGE, Lending, RELEASE, in_seconds};
-use placet_e2e::{SOON, eventually};
 use serde_json::{Value, json};
 
 use super::common::{holds, refused_with};
@@ -291,16 +291,10 @@ async fn a_replacement_that_was_held_starts_once_replacements_do() {
         .unwrap();
     assert!(now.iter().any(|pod| pod.held && pod.name == "by-hand"), "{now:?}");
     let started = now.iter().find(|pod| !pod.held && pod.name != before[1].name).unwrap();
-    // What is published follows what was done.
-    eventually("the record of it", SOON, async || {
-        let shown = ["evidence", "show", &release, "-n", lending.ns];
-        let shown = lending.cluster.run("placet", "root-admin", shown, None).await.unwrap().ok().unwrap();
-        let wanted = ["replacement let go".to_owned(), format!("pod/{}", started.name)];
-        let told = shown.lines().filter(|line| wanted.iter().all(|w| line.contains(w))).count();
-        if told == 1 { Ok(()) } else { Err(shown) }
-    })
-    .await
-    .unwrap();
+    let wanted = ["replacement let go".to_owned(), format!("pod/{}", started.name)];
+    let told = |line: &&str| wanted.iter().all(|w| line.contains(w));
+    let once = |shown: &str| shown.lines().filter(told).count() == 1;
+    lending.cluster.evidence_shows((lending.ns, RELEASE), "the record of it", once).await.unwrap();
     // It stays at that.
     tokio::time::sleep(Duration::from_secs(2)).await;
     lending.pods_become("no others", |pods| pods.iter().filter(|pod| pod.held).count() == 2).await.unwrap();

@@ -24,13 +24,6 @@ async fn cleared(site: &Site) -> Bed {
     bed
 }
 
-fn again(site: &Site) -> Bed {
-    let bed = site.start();
-    bed.namespace(Some("deny"));
-    bed.list();
-    bed
-}
-
 /// The policy, asking for two people where it asked for one.
 fn stricter(more: &Value) -> Value {
     let mut spec = policy(&[])["spec"].clone();
@@ -54,12 +47,12 @@ async fn an_edit_of_a_policy_voids_nothing_that_is_cleared() {
     assert_eq!(bed.cleared(), "True");
     drop(bed);
     for _ in 0..2 {
-        let bed = again(&site);
+        let bed = site.start_again();
         bed.turns(2).await;
         assert_eq!(bed.cleared(), "True", "after a restart too");
     }
     // A second policy, and the first one deleted: the release stands.
-    let bed = again(&site);
+    let bed = site.start_again();
     let mut other = stricter(&json!({}));
     other["metadata"]["name"] = "other".into();
     bed.put(&stamped(Kind::ReleasePolicy, "other", "platform", "2026-11-20T00:00:00Z", &other["spec"]));
@@ -112,7 +105,7 @@ async fn a_clearance_that_is_lost_is_regained_under_the_policy_of_now() {
     assert_eq!(bed.cleared(), "False");
     assert!(findings(&bed).contains("1 of 2"), "{}", findings(&bed));
     drop(bed);
-    let bed = again(&site);
+    let bed = site.start_again();
     bed.turns(2).await;
     assert_eq!(bed.cleared(), "False", "after a restart too");
 }
@@ -137,7 +130,7 @@ async fn a_release_that_is_created_again_begins_under_the_policy_of_now() {
     bed.turns(1).await;
     drop(bed);
     site.fake.put(&crate::testbed::path(Kind::ModelRelease, RELEASE), second);
-    let bed = again(&site);
+    let bed = site.start_again();
     bed.turns(2).await;
     assert_eq!(bed.cleared(), "False");
 }
@@ -154,7 +147,7 @@ async fn not_knowing_for_a_while_takes_nothing_back() {
     assert_eq!(bed.cleared(), "Unknown");
     drop(bed);
     site.hands.set(SignedDuration::from_mins(-5));
-    let bed = again(&site);
+    let bed = site.start_again();
     bed.pass_turns(SignedDuration::from_mins(6), 2).await;
     assert_eq!(bed.cleared(), "True");
 }

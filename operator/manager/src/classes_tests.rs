@@ -45,13 +45,6 @@ async fn judged_as_limited(site: &Site) -> Bed {
     bed
 }
 
-fn again(site: &Site) -> Bed {
-    let bed = site.start();
-    bed.namespace(Some("deny"));
-    bed.list();
-    bed
-}
-
 /// What is found of a class that was lowered; None if nothing is.
 fn lowered(bed: &Bed, release: &str) -> Option<String> {
     let gates = bed.status(Kind::ModelRelease, release)["gates"].clone();
@@ -76,19 +69,19 @@ async fn a_class_that_was_lowered_while_nobody_watched_is_known_from_the_log() {
     }
     // The second restart reads decisions that were made on the lower class, too: the higher one stays known.
     for _ in 0..2 {
-        let bed = again(&site);
+        let bed = site.start_again();
         bed.turns(2).await;
         assert_eq!(bed.status(Kind::ModelRelease, RELEASE)["class"], "Minimal");
         assert_eq!(bed.cleared(), "False");
         let found = lowered(&bed, RELEASE).unwrap();
         assert!(found.contains("scoring was of class Limited before"), "{found}");
     }
-    let bed = again(&site);
+    let bed = site.start_again();
     bed.put(&confirmed(&lower, "rita", "2026-11-20T13:00:00Z"));
     bed.turns(2).await;
     assert_eq!((lowered(&bed, RELEASE), bed.cleared()), (None, "True".to_owned()));
     drop(bed);
-    let bed = again(&site);
+    let bed = site.start_again();
     bed.turns(2).await;
     assert_eq!(bed.cleared(), "True", "and what somebody approved since stays approved");
 }
@@ -102,7 +95,7 @@ async fn the_class_of_an_artefact_is_known_from_the_log_when_its_system_is_gone(
     bed.turns(2).await;
     drop(bed);
     // A second, harmless-looking system releases the same artefact, and another one does not.
-    let bed = again(&site);
+    let bed = site.start_again();
     let harmless = system("harmless", &json!([]));
     bed.put(&harmless);
     bed.put(&confirmed(&harmless, "erin", "2026-11-05T09:00:00Z"));
@@ -144,7 +137,7 @@ async fn what_was_judged_blindly_gave_no_class() {
     site.hands.set(jiff::SignedDuration::from_mins(-5));
     let lower = system("scoring", &json!([]));
     site.fake.put(&crate::testbed::path(Kind::AISystem, "scoring"), lower);
-    let bed = again(&site);
+    let bed = site.start_again();
     bed.pass_turns(jiff::SignedDuration::from_mins(6), 2).await;
     assert_eq!(lowered(&bed, RELEASE), None);
 }

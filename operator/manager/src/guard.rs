@@ -1,6 +1,8 @@
 //! Policies, roles and signers guard themselves: lets versions take effect, record first, and tells which one waits for whom.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use placet_api::Kind;
 use placet_api::approval::Subject;
@@ -23,6 +25,7 @@ use crate::conditions::{condition, reasons, types};
 use crate::queue::Work;
 use crate::reconcile::Reconciler;
 use crate::services::events::EventType;
+use crate::state::State;
 
 /// Ways in which a change loosens that are told at most; the number of all is told.
 const MAX_WAYS: usize = 5;
@@ -40,6 +43,11 @@ pub const GUARDED: [Kind; 3] = [Kind::ReleasePolicy, Kind::ApprovalRole, Kind::T
 const ALL: &str = "*";
 /// Why that is.
 const SET_UP: &str = "SetUp";
+
+/// For so long policies that packs brought may take until they are in force.
+const BROUGHT: Duration = Duration::from_secs(30);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What the log says of policies, roles and signers in force.
 #[derive(Debug, Default)]
@@ -193,7 +201,7 @@ impl Reconciler {
             (world.being_set_up(), world.is_in_use())
         };
         if open {
-            self.state.world_mut().set_up();
+            self.state.judged();
         }
         if cleared && !used {
             self.state.world_mut().in_use();
@@ -231,6 +239,21 @@ impl Reconciler {
         let regarding = crate::effects::reference("placet.dev/v1alpha1", kind.as_str(), "", name, uid);
         self.events.emit(regarding, type_, reason, note);
     }
+}
+
+/// Packs were applied since the start: what they brought of policies ends the setting up of an installation once it is in force,
+/// or did not come to be in time.
+pub async fn packs_brought(state: Arc<State>, policies: Vec<String>) {
+    let in_force = || {
+        let world = state.world();
+        let in_force = world.in_force();
+        policies.iter().all(|name| in_force.iter().any(|p| p.name() == name))
+    };
+    let begun = tokio::time::Instant::now();
+    while begun.elapsed() < BROUGHT && !in_force() {
+        tokio::time::sleep(LOOK).await;
+    }
+    state.packs_tried();
 }
 
 /// The record of an effect.

@@ -1,5 +1,7 @@
 //! A change that loosens a policy waits for a second person, across restarts and without the operator too.
 
+use std::sync::Arc;
+
 use placet_api::Kind;
 use placet_evidence::{Payload, PolicyEffect};
 use serde_json::{Value, json};
@@ -37,13 +39,6 @@ async fn set_up(site: &Site) -> Bed {
     bed.turns(3).await;
     assert_eq!(bed.cleared(), "False");
     assert!(!bed.state.world().being_set_up());
-    bed
-}
-
-fn again(site: &Site) -> Bed {
-    let bed = site.start();
-    bed.namespace(Some("deny"));
-    bed.list();
     bed
 }
 
@@ -107,12 +102,12 @@ async fn a_looser_version_waits_for_a_second_person_and_takes_effect_by_a_record
     assert!(own["message"].as_str().unwrap().contains("mallory made the change"), "{own}");
     drop(bed);
     for _ in 0..2 {
-        let bed = again(&site);
+        let bed = site.start_again();
         bed.turns(2).await;
         assert_eq!(bed.cleared(), "False", "after a restart too");
         assert_eq!(in_force(&bed).0, "False");
     }
-    let bed = again(&site);
+    let bed = site.start_again();
     bed.put(&yes("second", "erin", &digest));
     bed.turns(3).await;
     assert_eq!(bed.cleared(), "True");
@@ -127,7 +122,7 @@ async fn a_looser_version_waits_for_a_second_person_and_takes_effect_by_a_record
     bed.delete(Kind::Approval, "second");
     bed.turns(1).await;
     drop(bed);
-    let bed = again(&site);
+    let bed = site.start_again();
     bed.turns(2).await;
     assert_eq!(in_force(&bed).0, "True");
     assert_eq!(effects(&bed).len(), 2, "nothing is recorded twice");
@@ -138,19 +133,19 @@ async fn what_was_done_to_a_policy_while_the_operator_was_gone_is_judged_by_the_
     let site = site();
     drop(set_up(&site).await);
     site.fake.put(&path(Kind::ReleasePolicy, "minimal"), looser());
-    let bed = again(&site);
+    let bed = site.start_again();
     bed.turns(2).await;
     assert_eq!((bed.cleared(), in_force(&bed).0), ("False".to_owned(), "False".to_owned()));
     drop(bed);
     // Deleted, and deleted with the webhooks off: it goes on deciding.
     site.fake.take_away(&path(Kind::ReleasePolicy, "minimal"));
-    let bed = again(&site);
+    let bed = site.start_again();
     bed.turns(2).await;
     assert_eq!(bed.cleared(), "False");
     let policies = &bed.status(Kind::ModelRelease, RELEASE)["policies"];
     assert_eq!(policies[0]["name"], "minimal", "{policies}");
     drop(bed);
-    let bed = again(&site);
+    let bed = site.start_again();
     bed.put(&asking(1, "mallory", "2026-11-20T00:00:00Z"));
     bed.turns(2).await;
     assert_eq!(bed.cleared(), "False", "created again, looser");
@@ -192,10 +187,54 @@ async fn a_log_of_before_begins_with_what_is_there() {
     assert_eq!(bed.cleared(), "True");
     drop(bed);
     site.guarded = true;
-    let bed = again(&site);
+    let bed = site.start_again();
     bed.turns(2).await;
     assert_eq!(effects(&bed).iter().map(|e| e.because.as_str()).collect::<Vec<_>>(), ["First"]);
     assert_eq!(bed.cleared(), "True");
+    assert!(!bed.state.world().being_set_up());
+}
+
+#[tokio::test]
+async fn packs_are_one_installation_though_releases_are_judged_meanwhile() {
+    let mut site = site();
+    site.packs = true;
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    for object in world() {
+        bed.put(&object);
+    }
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "True");
+    assert!(bed.state.world().being_set_up(), "packs are still being applied");
+    let another = |name: &str, class: &str| {
+        let mut spec = policy(&[])["spec"].clone();
+        spec["appliesTo"] = json!({"classes": [class]});
+        stamped(Kind::ReleasePolicy, name, "placet", "2026-01-01T00:00:00Z", &spec)
+    };
+    bed.put(&another("limited", "Limited"));
+    let brought = vec!["minimal".to_owned(), "limited".to_owned()];
+    tokio::join!(super::packs_brought(Arc::clone(&bed.state), brought), bed.turns(2));
+    assert!(!bed.state.world().being_set_up());
+    bed.put(&another("high-risk", "High"));
+    bed.turns(2).await;
+    assert_eq!(effects(&bed).iter().map(|e| e.because.as_str()).collect::<Vec<_>>(), ["First", "First"]);
+    assert_eq!(
+        bed.status(Kind::ReleasePolicy, "high-risk")["waiting"]["digest"].as_str().map(str::len),
+        Some(71)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn packs_that_never_come_end_an_installation_too() {
+    let mut site = site();
+    site.packs = true;
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    for object in world() {
+        bed.put(&object);
+    }
+    bed.turns(2).await;
+    super::packs_brought(Arc::clone(&bed.state), vec!["never".to_owned()]).await;
     assert!(!bed.state.world().being_set_up());
 }
 
@@ -317,13 +356,13 @@ async fn a_new_signer_waits_for_a_second_person_across_restarts_and_says_so() {
     assert_eq!(events[0]["regarding"]["kind"], "TrustedSigner");
     assert!(events[0]["note"].as_str().unwrap().contains("placet approve ts/olga"), "{}", events[0]);
     for _ in 0..2 {
-        let bed = again(&site);
+        let bed = site.start_again();
         bed.turns(2).await;
         assert_eq!(told(&bed, "olga").0, "False", "after a restart too");
         assert!(bed.state.world().signer_in_force("olga").is_none());
         assert!(bed.state.world().signer_in_force("first").is_some());
     }
-    let bed = again(&site);
+    let bed = site.start_again();
     let role = bed.status(Kind::TrustedSigner, "olga")["waiting"]["roles"][0].as_str().unwrap().to_owned();
     let spec = json!({
         "subject": {"kind": "TrustedSigner", "name": "olga", "covers": "Content", "digest": digest},
@@ -337,11 +376,11 @@ async fn a_new_signer_waits_for_a_second_person_across_restarts_and_says_so() {
     drop(bed);
     // Deleting is nobody's to approve, behind the webhooks' back neither; and one that comes back is a new one.
     site.fake.take_away(&path(Kind::TrustedSigner, "olga"));
-    let bed = again(&site);
+    let bed = site.start_again();
     bed.turns(2).await;
     assert_eq!(because(&bed, Kind::TrustedSigner).last().unwrap(), "Tightens");
     drop(bed);
-    let bed = again(&site);
+    let bed = site.start_again();
     bed.put(&signer("olga", 1, "mallory", "2026-11-20T00:00:00Z"));
     bed.turns(2).await;
     assert_eq!(told(&bed, "olga").0, "False");
@@ -361,14 +400,14 @@ async fn a_log_of_before_knows_the_signers_and_roles_that_are_there_and_no_furth
     assert_eq!(bed.cleared(), "True");
     drop(bed);
     site.guarded = true;
-    let bed = again(&site);
+    let bed = site.start_again();
     bed.turns(3).await;
     assert_eq!(because(&bed, Kind::TrustedSigner), ["First", "SetUp"]);
     bed.put(&signer("olga", 1, "mallory", "2026-11-19T00:00:00Z"));
     bed.turns(2).await;
     assert_eq!(told(&bed, "olga").0, "False");
     drop(bed);
-    let bed = again(&site);
+    let bed = site.start_again();
     bed.turns(2).await;
     assert_eq!(because(&bed, Kind::TrustedSigner), ["First", "SetUp"], "nothing is recorded twice");
     assert_eq!(bed.cleared(), "True");

@@ -8,13 +8,14 @@ use jiff::SignedDuration;
 use kube::api::ListParams;
 use placet_api::{Kind, keys};
 use placet_evidence::HoldLifted;
-use placet_gate::admission::{self, CONTROLLER_MANAGER, Mode, Owner, OwnerHistory, Subject};
+use placet_gate::admission::{self, CONTROLLER_MANAGER, Mode, OwnerHistory, Subject};
 use placet_gate::world::Snapshot;
 use placet_gate::{Cleared, evaluate};
 use serde_json::Value;
 
 use crate::effects::{api, enforcing, reference};
 use crate::ledger::Recorded;
+use crate::places::Place;
 use crate::queue::Work;
 use crate::reconcile::Reconciler;
 use crate::services::events::EventType;
@@ -100,26 +101,25 @@ pub async fn lift_replacements(
     snapshot: &Snapshot,
     recorded: &Recorded,
 ) -> anyhow::Result<Option<SignedDuration>> {
-    let waiting = r.state.workloads().waiting_for(&snapshot.namespace, &snapshot.name);
-    let mut ready = Vec::new();
-    for (name, uid) in waiting {
-        if let Some(pod) = read_pod(r, &snapshot.namespace, &name).await?
-            && replaces(r, snapshot, &pod).is_some()
-        {
-            ready.push((name, uid));
+    let now = r.state.now();
+    let (ready, coming) = {
+        let workloads = r.state.workloads();
+        if !workloads.waits(&snapshot.namespace, &snapshot.name) {
+            return Ok(None);
         }
-    }
+        (workloads.waiting_for(&snapshot.namespace, &snapshot.name, now), workloads.places_are_coming(now))
+    };
     // A place that was given to a pod that never came to be is free again without anybody's saying so.
-    let coming = r.state.workloads().places_are_coming(r.state.now());
+    let later = coming.then_some(STUCK);
     if ready.is_empty() || !r.claim.is_current() {
-        return Ok(coming.then_some(STUCK));
+        return Ok(later);
     }
     up_to_date(r, &snapshot.namespace).await?;
     let again = r.state.snapshot(&snapshot.namespace, &snapshot.name);
     if !evaluate(&again).replacements_start() {
         anyhow::bail!("the decision changed while it was acted on");
     }
-    Ok(lift_each(r, &again, Why::Replaces(recorded), ready).await)
+    Ok(lift_each(r, &again, Why::Replaces(recorded), ready).await.or(later))
 }
 
 async fn lift_each(
@@ -192,10 +192,7 @@ async fn lift(
         Why::Replaces(_) => {
             let now = r.state.now();
             let place = replaces(r, snapshot, &pod);
-            let taken = place.is_some_and(|owner| {
-                r.state.workloads_mut().take_place(&snapshot.namespace, &owner, release, uid, now)
-            });
-            if !taken {
+            if !place.is_some_and(|place| r.state.workloads_mut().take_place(place, uid, now)) {
                 return Ok(());
             }
         }
@@ -327,16 +324,15 @@ fn fits(r: &Reconciler, snapshot: &Snapshot, pod: &Value) -> Result<(), String> 
     if answer.cleared { Ok(()) } else { Err(answer.event_for(&r.state.names())) }
 }
 
-/// The owner of a pod that may start as a replacement now. Only of pods that admission found to be made by the controller of
+/// The place of a pod that may start as a replacement now. Only of pods that admission found to be made by the controller of
 /// their owner: that is remembered, and not to be seen on the pod.
-fn replaces(r: &Reconciler, snapshot: &Snapshot, pod: &Value) -> Option<Owner> {
+fn replaces(r: &Reconciler, snapshot: &Snapshot, pod: &Value) -> Option<Place> {
     let request = as_created(&snapshot.namespace, pod, CONTROLLER_MANAGER);
     let admission::Judged::Subject(subject) = admission::subject(&request, None) else { return None };
-    let (owner, release) = (subject.owner.as_ref()?, subject.release.as_deref()?);
-    let uid = text(pod, "/metadata/uid");
-    let history = r.state.workloads().history(&snapshot.namespace, owner, release, Some(uid), r.state.now());
+    let place = Place::of(&snapshot.namespace, subject.release.as_deref()?, subject.owner.as_ref()?);
+    let history = r.state.workloads().history(&place, Some(text(pod, "/metadata/uid")), r.state.now());
     let answer = judged(r, snapshot, &request, &subject, history.as_ref());
-    (answer.effect == admission::Effect::Allow && answer.replacement).then(|| owner.clone())
+    (answer.effect == admission::Effect::Allow && answer.replacement).then_some(place)
 }
 
 /// Says once on a pod why it stays held though nothing else is in its way: whoever looks at it later did not see the

@@ -14,7 +14,7 @@ use placet_gate::world::World;
 use crate::classes::ClassMemory;
 use crate::guard::GuardMemory;
 use crate::ledger::Recorded;
-use crate::places::{Admitted, Waiting};
+use crate::places::{Admitted, Place, Waiting};
 use crate::roles::RoleMemory;
 
 /// What the log tells.
@@ -133,13 +133,13 @@ impl Memory {
                 }
             }
             Payload::Admission(body) if body.effect == Effect::Hold && body.replacement => {
-                if let (Some(uid), Some(release)) = (&body.uid, &body.release) {
-                    let waiting = Waiting {
-                        namespace: body.namespace.clone(),
-                        release: release.clone(),
-                        since: record.time.wall,
-                    };
-                    self.waiting.insert(uid.clone(), waiting);
+                if let (Some(uid), Some(release), Some(kind), Some(owner)) =
+                    (&body.uid, &body.release, &body.owner_kind, &body.owner_uid)
+                {
+                    let [namespace, release, kind, owner] =
+                        [&body.namespace, release, kind, owner].map(Clone::clone);
+                    let place = Place { namespace, release, kind, owner };
+                    self.waiting.insert(uid.clone(), Waiting { place, since: record.time.wall });
                 }
             }
             // What replaces another takes the place that there was.

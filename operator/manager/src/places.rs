@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
+use placet_api::keys;
 use placet_gate::admission::{Owner, OwnerHistory};
+use serde_json::Value;
 
 use crate::coming;
 use crate::parents::Parents;
+use crate::stores::{controller, text};
 
 /// A pod as far as holds and replacements need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +24,31 @@ pub struct Pod {
     pub owner: Option<String>,
     /// Not yet ended, and not being deleted, or only after a long time.
     pub live: bool,
+}
+
+/// Seconds within which a pod that is deleted is expected to be gone. One that may go on longer is not one that has given
+/// up its place.
+const LONG_GRACE: i64 = 600;
+
+impl Pod {
+    /// A pod as far as we keep it.
+    pub fn of(object: &Value) -> Self {
+        let gates = object.pointer("/spec/schedulingGates").and_then(Value::as_array);
+        let phase = text(object, "/status/phase");
+        let grace =
+            object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0);
+        Self {
+            uid: text(object, "/metadata/uid").to_owned(),
+            release: object
+                .get("metadata")
+                .and_then(|m| m.get("labels")?.get(keys::RELEASE)?.as_str())
+                .map(str::to_owned),
+            held: gates.into_iter().flatten().any(|g| g["name"] == keys::HOLD_GATE),
+            owner: controller(object).map(|o| text(o, "/uid").to_owned()),
+            live: !matches!(phase, "Succeeded" | "Failed")
+                && (object.pointer("/metadata/deletionTimestamp").is_none() || grace > LONG_GRACE),
+        }
+    }
 }
 
 /// What was admitted for one controlling owner while its release was cleared.
@@ -77,13 +105,33 @@ pub struct Workloads {
     taking: BTreeMap<String, Taking>,
 }
 
+/// What gives a pod its place: an owner whose pods are counted, and the release that they name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Namespace.
+    pub namespace: String,
+    /// The release.
+    pub release: String,
+    /// Kind of the owner.
+    pub kind: String,
+    /// Uid of the owner.
+    pub owner: String,
+}
+
+impl Place {
+    /// The place that pods of this owner with this release have.
+    pub fn of(namespace: &str, release: &str, owner: &Owner) -> Self {
+        let [namespace, release, kind, owner] =
+            [namespace, release, &owner.kind, &owner.uid].map(str::to_owned);
+        Self { namespace, release, kind, owner }
+    }
+}
+
 /// A held pod that waits for a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// Namespace.
-    pub namespace: String,
-    /// The release that it names.
-    pub release: String,
+    /// The place.
+    pub place: Place,
     /// When it was held.
     pub since: Timestamp,
 }
@@ -126,22 +174,15 @@ impl Workloads {
     }
 
     /// What was admitted for an owner while cleared, and how many pods take places of it now, without the pod with this uid.
-    pub fn history(
-        &self,
-        namespace: &str,
-        owner: &Owner,
-        release: &str,
-        but: Option<&str>,
-        now: Timestamp,
-    ) -> Option<(OwnerHistory, i64)> {
-        let admitted = self.admitted.get(&owner.uid)?;
-        let strays = self.strays(namespace, release);
+    pub fn history(&self, place: &Place, but: Option<&str>, now: Timestamp) -> Option<(OwnerHistory, i64)> {
+        let admitted = self.admitted.get(&place.owner)?;
+        let strays = self.strays(&place.namespace, &place.release);
         // A pod that is held takes nobody's place.
-        let (live, held) = self.live_pods(namespace, &owner.uid);
-        let coming = self.coming(&owner.uid, but, now);
+        let (live, held) = self.live_pods(&place.namespace, &place.owner);
+        let coming = self.coming(&place.owner, but, now);
         let history = OwnerHistory {
             admitted: admitted.pods.clone(),
-            highest_replicas: match owner.kind.as_str() {
+            highest_replicas: match place.kind.as_str() {
                 // One per node; on which of them a stray runs in the place of another is not looked at.
                 "DaemonSet" if strays == 0 => i64::MAX,
                 "DaemonSet" => 0,
@@ -159,52 +200,46 @@ impl Workloads {
     }
 
     /// Remembers a held pod that waits for a place.
-    pub fn wait(&mut self, uid: &str, namespace: &str, release: &str, since: Timestamp) {
-        let (namespace, release) = (namespace.to_owned(), release.to_owned());
-        self.waiting.insert(uid.to_owned(), Waiting { namespace, release, since });
+    pub fn wait(&mut self, uid: &str, place: Place, since: Timestamp) {
+        self.waiting.insert(uid.to_owned(), Waiting { place, since });
+    }
+
+    /// Whether there is a place for the pod with this uid.
+    fn free(&self, place: &Place, uid: &str, now: Timestamp) -> bool {
+        self.history(place, Some(uid), now).is_some_and(|(history, taken)| taken < history.highest_replicas)
     }
 
     /// Gives a pod a place of its owner, if there is one: of several that ask at once no more than there are places for.
-    pub fn take_place(
-        &mut self,
-        namespace: &str,
-        owner: &Owner,
-        release: &str,
-        uid: &str,
-        now: Timestamp,
-    ) -> bool {
-        let Some((history, taken)) = self.history(namespace, owner, release, Some(uid), now) else {
-            return false;
-        };
-        let free = taken < history.highest_replicas;
+    pub fn take_place(&mut self, place: Place, uid: &str, now: Timestamp) -> bool {
+        let free = self.free(&place, uid, now);
         if free {
-            self.taking.insert(uid.to_owned(), Taking { owner: owner.uid.clone(), since: now });
+            self.taking.insert(uid.to_owned(), Taking { owner: place.owner, since: now });
         }
         free
     }
 
-    /// Held pods of a release that wait for a place: name and uid.
-    pub fn waiting_for(&self, namespace: &str, release: &str) -> Vec<(String, String)> {
+    /// Held pods of a release that wait for a place and for which there is one now: name and uid. More than there are places
+    /// for, where several wait for the same.
+    pub fn waiting_for(&self, namespace: &str, release: &str, now: Timestamp) -> Vec<(String, String)> {
         if !self.waits(namespace, release) {
             return Vec::new();
         }
-        let pods = self.range(namespace).filter(|(_, pod)| {
-            pod.held
-                && pod.live
-                && pod.release.as_deref() == Some(release)
-                && self.waiting.contains_key(&pod.uid)
-        });
+        let ready = |pod: &Pod| {
+            let waiting = self.waiting.get(&pod.uid);
+            waiting.is_some_and(|w| w.place.release == release && self.free(&w.place, &pod.uid, now))
+        };
+        let pods = self.range(namespace).filter(|(_, pod)| pod.held && pod.live && ready(pod));
         pods.map(|((_, name), pod)| (name.clone(), pod.uid.clone())).collect()
     }
 
     /// Releases with pods that wait for a place: namespace and name.
     pub fn waited_for(&self) -> BTreeSet<(String, String)> {
-        self.waiting.values().map(|w| (w.namespace.clone(), w.release.clone())).collect()
+        self.waiting.values().map(|w| (w.place.namespace.clone(), w.place.release.clone())).collect()
     }
 
     /// Whether a pod of a release waits for a place.
     pub fn waits(&self, namespace: &str, release: &str) -> bool {
-        self.waiting.values().any(|w| w.namespace == namespace && w.release == release)
+        self.waiting.values().any(|w| w.place.namespace == namespace && w.place.release == release)
     }
 
     /// Whether places are given to pods that are not seen in them yet.

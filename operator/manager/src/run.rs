@@ -17,6 +17,7 @@ use prometheus_client::registry::Registry;
 use crate::admission::{self, Admission};
 use crate::config::{Place, Run, Uninstall, WEBHOOKS};
 use crate::deletions::Deletions;
+use crate::guard;
 use crate::infra::cabundle::{Injector, InjectorConfig, Target, TrustCheck, WebhookKind};
 use crate::infra::clock::{Clock, TestClock};
 use crate::infra::door::Door;
@@ -227,7 +228,8 @@ impl Remembered {
             people,
         };
         let quota = Limits { bytes: flags.quota_namespace_bytes, objects: flags.quota_namespace_objects };
-        let state = Arc::new(State::new(reading, clock.clone()).with_quota(quota).with_deletions(deletions));
+        let state = State::new(reading, clock.clone()).with_quota(quota).with_deletions(deletions);
+        let state = Arc::new(if flags.policies_dir.is_some() { state.with_packs() } else { state });
         let read = |digest: &Digest| -> anyhow::Result<Vec<u8>> {
             let object = placet_evidence::source::read_object(log.source(), digest)?;
             Ok(object
@@ -355,7 +357,9 @@ fn start_services(
         let packs_client = client.clone();
         let packs_state = Arc::clone(state);
         supervise(supervisor, Phase::Work, "policy packs", |s| async move {
-            packs::apply_when(packs_client, dir, move || packs_state.store_problems().is_empty(), s).await
+            let ready = || packs_state.store_problems().is_empty();
+            let tried = |policies: Vec<String>| guard::packs_brought(Arc::clone(&packs_state), policies);
+            packs::apply_when(packs_client, dir, ready, tried, s).await
         });
     }
     let removal = Arc::clone(ledger);

@@ -531,7 +531,7 @@ mod tests {
         #[test]
         fn a_store_knows_a_pod_by_what_is_kept_of_it(pod in any_or(pod())) {
             let slim = super::pod(&pod.to_string()).unwrap();
-            prop_assert_eq!(crate::stores::pod(&pod), crate::stores::pod(&slim));
+            prop_assert_eq!(crate::places::Pod::of(&pod), crate::places::Pod::of(&slim));
         }
 
         #[test]

@@ -132,6 +132,15 @@ struct LastHeard {
     heard: Arc<Heard>,
 }
 
+/// Policy packs since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packs {
+    /// They are being applied for the first time; whether a release was judged meanwhile.
+    Coming { judged: bool },
+    /// Each was tried, or there are none.
+    Tried,
+}
+
 /// State that all replicas' parts share.
 #[derive(Debug)]
 pub struct State {
@@ -156,6 +165,7 @@ pub struct State {
     pub deletions: Deletions,
     /// What was let through and is not in the stores yet.
     pub coming: Coming,
+    packs: Mutex<Packs>,
     /// How often the stores were to be read anew since the clock had gone on without us.
     restarts: AtomicU64,
 }
@@ -177,6 +187,7 @@ impl State {
             roles_lost: Mutex::default(),
             deletions: Deletions::default(),
             coming: Coming::default(),
+            packs: Mutex::new(Packs::Tried),
             restarts: AtomicU64::new(0),
         }
     }
@@ -233,6 +244,31 @@ impl State {
     pub fn with_quota(mut self, limits: Limits) -> Self {
         self.quota = Quota::new(limits);
         self
+    }
+
+    /// Policy packs are going to be applied: an installation is being set up until [`State::packs_tried`].
+    #[must_use]
+    pub fn with_packs(self) -> Self {
+        Self { packs: Mutex::new(Packs::Coming { judged: false }), ..self }
+    }
+
+    /// A release was judged: from now on a change that loosens a policy waits. Where packs are being applied, once that is
+    /// done: else all but the first would wait for a second person wherever there are releases before them.
+    pub fn judged(&self) {
+        let mut packs = self.packs.lock().unwrap_or_else(PoisonError::into_inner);
+        match *packs {
+            Packs::Coming { .. } => *packs = Packs::Coming { judged: true },
+            Packs::Tried => self.world_mut().set_up(),
+        }
+    }
+
+    /// What packs bring was applied, or cannot be for now.
+    pub fn packs_tried(&self) {
+        let mut packs = self.packs.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *packs, Packs::Tried);
+        if before == (Packs::Coming { judged: true }) {
+            self.world_mut().set_up();
+        }
     }
 
     /// The world, for reading.

@@ -398,28 +398,6 @@ pub fn labels(object: &Value, pointer: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// A pod as far as we keep it.
-pub fn pod(object: &Value) -> Pod {
-    let gates = object.pointer("/spec/schedulingGates").and_then(Value::as_array);
-    let phase = text(object, "/status/phase");
-    let grace = object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0);
-    Pod {
-        uid: text(object, "/metadata/uid").to_owned(),
-        release: object
-            .get("metadata")
-            .and_then(|m| m.get("labels")?.get(keys::RELEASE)?.as_str())
-            .map(str::to_owned),
-        held: gates.into_iter().flatten().any(|g| g["name"] == keys::HOLD_GATE),
-        owner: controller(object).map(|o| text(o, "/uid").to_owned()),
-        live: !matches!(phase, "Succeeded" | "Failed")
-            && (object.pointer("/metadata/deletionTimestamp").is_none() || grace > LONG_GRACE),
-    }
-}
-
-/// Seconds within which a pod that is deleted is expected to be gone. One that may go on longer is not one that has given
-/// up its place.
-const LONG_GRACE: i64 = 600;
-
 /// The controlling owner reference.
 pub fn controller(object: &Value) -> Option<&Value> {
     object.pointer("/metadata/ownerReferences")?.as_array()?.iter().find(|o| o["controller"] == true)
@@ -433,7 +411,7 @@ pub(crate) fn pod_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event
         let key =
             |o: &Value| (text(o, "/metadata/namespace").to_owned(), text(o, "/metadata/name").to_owned());
         let mut apply = |object: &Value, workloads: &mut Workloads| {
-            let (key, pod) = (key(object), pod(object));
+            let (key, pod) = (key(object), Pod::of(object));
             // A held one that names no release waits for a policy; the first of a release begins its term.
             if pod.held || (pod.release.is_some() && !workloads.pods.contains_key(&key)) {
                 touched.insert(Work::Release(key.0.clone(), pod.release.clone().unwrap_or_default()));

@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ed25519_dalek::SigningKey;
 use jiff::{SignedDuration, Timestamp};
 use placet_api::{Kind, keys};
 use placet_evidence::vfs::{DirFs, Listed, Space, Vfs, WalFile};
 use placet_evidence::{Config, Log, LogKey, MemoryHeads, Payload, Record};
 use placet_gate::object::Reading;
 use placet_gate::people::PeopleKey;
-use placet_gate::stamp::{Identity, Place, ReceiptKeys, RoleAnswer, StampText, sign};
+use placet_gate::stamp::ReceiptKeys;
 use serde_json::{Value, json};
 
 use crate::admission::Admission;
@@ -32,6 +31,14 @@ use crate::services::events::{EventSink, EventTask};
 use crate::services::fake::{Asked, Fake};
 use crate::state::{Raw, State};
 use crate::unseen::Seen;
+
+mod objects;
+
+use objects::path_of;
+pub(crate) use objects::{
+    api_of_the_world, api_with, approval, content, model_release, path, pod_path, policy, signing, stamped,
+    unstamped, world,
+};
 
 /// The namespace of everything.
 pub(crate) const NS: &str = "lending";
@@ -152,6 +159,8 @@ pub(crate) struct Site {
     heads: Arc<MemoryHeads>,
     /// Whether policies guard themselves, by approvals in [`NS`].
     pub(crate) guarded: bool,
+    /// Whether there are policy packs to be applied.
+    pub(crate) packs: bool,
     /// Bytes of a segment of the log; an object takes a quarter of that at most.
     pub(crate) segment_bytes: u64,
     volume: tempfile::TempDir,
@@ -166,6 +175,7 @@ impl Site {
             faults: Arc::default(),
             heads: Arc::default(),
             guarded: false,
+            packs: false,
             segment_bytes: 1 << 20,
             volume: tempfile::tempdir().unwrap(),
         }
@@ -176,7 +186,15 @@ impl Site {
         self.start_with(Limits::default())
     }
 
-    /// The same, with other limits on what a namespace may hold.
+    /// The same, and has it list everything that the API server has, in an enforcing namespace.
+    pub(crate) fn start_again(&self) -> Bed {
+        let bed = self.start();
+        bed.namespace(Some("deny"));
+        bed.list();
+        bed
+    }
+
+    /// The same as [`Site::start`], with other limits on what a namespace may hold.
     pub(crate) fn start_with(&self, limits: Limits) -> Bed {
         let clock = Clock::new(Arc::clone(&self.hands) as Arc<dyn TimeSource>);
         let now = (self.hands.wall(), self.hands.monotonic());
@@ -197,7 +215,8 @@ impl Site {
         receipts.add(signing().verifying_key());
         let people = PeopleKey::new(*b"testbed");
         let reading = Reading { cluster: CLUSTER.into(), cluster_name: None, keys: receipts, people };
-        let state = Arc::new(State::new(reading, clock).with_quota(limits).with_deletions(deletions));
+        let state = State::new(reading, clock).with_quota(limits).with_deletions(deletions);
+        let state = Arc::new(if self.packs { state.with_packs() } else { state });
         let read = |digest: &placet_evidence::Digest| -> anyhow::Result<Vec<u8>> {
             Ok(placet_evidence::source::read_object(log.source(), digest)?.unwrap().bytes().to_vec())
         };
@@ -242,11 +261,6 @@ impl Site {
 
 fn key() -> LogKey {
     LogKey::from_seed(&[7; 32])
-}
-
-/// The key of receipts.
-pub(crate) fn signing() -> SigningKey {
-    SigningKey::from_bytes(&[9; 32])
 }
 
 /// An operator that runs.
@@ -350,7 +364,7 @@ impl Bed {
         }
         self.fake.put(&pod_path(name), pod.clone());
         let key = (NS.to_owned(), name.to_owned());
-        self.state.workloads_mut().pods.insert(key, crate::stores::pod(&pod));
+        self.state.workloads_mut().pods.insert(key, crate::places::Pod::of(&pod));
         self.reconciler.queue.push([Work::Release(NS.to_owned(), release.unwrap_or_default().to_owned())]);
     }
 
@@ -365,7 +379,7 @@ impl Bed {
     /// The stores hear of what was written: statuses, and pods whose gates went.
     pub(crate) fn hear_written(&self) {
         for ((_, name), pod) in &mut self.state.workloads_mut().pods {
-            *pod = crate::stores::pod(&self.fake.object(&pod_path(name)).unwrap());
+            *pod = crate::places::Pod::of(&self.fake.object(&pod_path(name)).unwrap());
         }
         let mut raw = self.reconciler.raw.lock().unwrap();
         for ((kind, _, name), object) in raw.iter_mut() {
@@ -451,160 +465,4 @@ impl Bed {
 
 fn release() -> Work {
     Work::Release(NS.to_owned(), RELEASE.to_owned())
-}
-
-/// Path of an object of ours.
-pub(crate) fn path(kind: Kind, name: &str) -> String {
-    let namespace = if kind.namespaced() { format!("/namespaces/{NS}") } else { String::new() };
-    format!("/apis/placet.dev/v1alpha1{namespace}/{}/{name}", kind.plural())
-}
-
-fn path_of(object: &Value) -> String {
-    let kind = Kind::parse(object["kind"].as_str().unwrap()).unwrap();
-    path(kind, object["metadata"]["name"].as_str().unwrap())
-}
-
-/// Path of a pod.
-pub(crate) fn pod_path(name: &str) -> String {
-    format!("/api/v1/namespaces/{NS}/pods/{name}")
-}
-
-/// An object without a stamp.
-pub(crate) fn unstamped(kind: Kind, name: &str, spec: &Value) -> Value {
-    let mut metadata = json!({"name": name, "uid": format!("uid-{kind}-{name}"), "generation": 1});
-    if kind.namespaced() {
-        metadata["namespace"] = NS.into();
-    }
-    json!({"apiVersion": "placet.dev/v1alpha1", "kind": kind.as_str(), "metadata": metadata, "spec": spec})
-}
-
-/// An object that somebody wrote, as the webhook stamped it; people hold the roles that their approvals name.
-pub(crate) fn stamped(kind: Kind, name: &str, by: &str, at: &str, spec: &Value) -> Value {
-    let mut object = unstamped(kind, name, spec);
-    let namespace = kind.namespaced().then_some(NS);
-    let at: Timestamp = at.parse().unwrap();
-    let role = spec["role"].as_str().filter(|_| matches!(kind, Kind::Approval | Kind::RiskAcceptance));
-    let stamp = StampText {
-        spec: content(&object),
-        role: role.map(|role| RoleAnswer {
-            name: role.to_owned(),
-            user: None,
-            allowed: true,
-            wildcard: false,
-            at,
-        }),
-        ..StampText::new(Identity { user: by.to_owned(), ..Identity::default() }, at)
-    };
-    let receipt = sign(&signing(), Place { cluster: CLUSTER, kind, namespace, name }, &stamp);
-    object["metadata"]["annotations"] =
-        json!({keys::STAMP: serde_json::to_string(&stamp).unwrap(), keys::RECEIPT: receipt});
-    object
-}
-
-/// Content digest of an object.
-pub(crate) fn content(object: &Value) -> String {
-    let (kind, namespace, name) = placet_gate::object::place_of(object).unwrap();
-    placet_gate::digest::content(kind, namespace.as_deref(), &name, &object["spec"]).unwrap()
-}
-
-/// A policy for systems of class Minimal: one person confirms the class, one answers for the model.
-pub(crate) fn policy(platform_images: &[&str]) -> Value {
-    let images: Vec<Value> =
-        platform_images.iter().map(|i| json!({"image": i, "reason": "A proxy"})).collect();
-    let spec = json!({
-        "appliesTo": {"classes": ["Minimal"]},
-        "classification": {"approvedBy": "risk-officer"},
-        "approvals": [{"role": "model-owner", "count": 1, "covers": "Content"}],
-        "validity": {"firstUseDays": 30, "runningDays": 60},
-        "platformImages": images,
-    });
-    stamped(Kind::ReleasePolicy, "minimal", "platform", "2026-01-01T00:00:00Z", &spec)
-}
-
-/// The release.
-pub(crate) fn model_release() -> Value {
-    let digest = |c: char| format!("sha256:{}", c.to_string().repeat(64));
-    let spec = json!({
-        "system": "scoring", "version": "2", "change": {"kind": "Retrain", "reason": "New data"},
-        "artifacts": [
-            {"name": "server", "role": "Model", "kind": "Image", "reference": "registry.example.com/server",
-             "digest": digest('4')},
-        ],
-        "datasets": [{"name": "train", "digest": digest('1'), "use": "Training"}],
-    });
-    stamped(Kind::ModelRelease, RELEASE, "dana", "2026-11-01T09:00:00Z", &spec)
-}
-
-/// Somebody's word on the release.
-pub(crate) fn approval(name: &str, by: &str, decision: &str, at: &str) -> Value {
-    let spec = json!({
-        "subject": {"kind": "ModelRelease", "name": RELEASE, "covers": "Content", "digest": content(&model_release())},
-        "role": "model-owner", "decision": decision,
-    });
-    stamped(Kind::Approval, name, by, at, &spec)
-}
-
-/// Everything that makes the release cleared.
-pub(crate) fn world() -> Vec<Value> {
-    let role = |name: &str| {
-        let spec = json!({"title": name, "answersFor": "What it says"});
-        stamped(Kind::ApprovalRole, name, "platform", "2026-01-01T00:00:00Z", &spec)
-    };
-    let spec = json!({
-        "title": "Demand forecast", "owner": {"function": "Head of Lending"}, "organisationRoles": ["Provider"],
-        "purpose": "Forecast how many loans are asked for",
-        "intendedUse": {"users": ["Officers"], "decisions": ["Staffing"], "affectedGroups": ["Applicants"],
-            "regions": ["EU"]},
-        "triggers": {"annexIII": [], "article5": [], "annexI": [], "article50": [], "profiling": false,
-            "personalData": false},
-        "stage": "Operation",
-    });
-    let classification = placet_gate::digest::classification(NS, "scoring", &spec).unwrap();
-    let system = stamped(Kind::AISystem, "scoring", "olga", "2026-10-01T09:00:00Z", &spec);
-    let confirmed = json!({
-        "subject": {"kind": "AISystem", "name": "scoring", "covers": "Classification", "digest": classification},
-        "role": "risk-officer", "decision": "Approve",
-    });
-    vec![
-        role("risk-officer"),
-        role("model-owner"),
-        policy(&[]),
-        system,
-        stamped(Kind::Approval, "class-erin", "erin", "2026-11-05T09:00:00Z", &confirmed),
-        model_release(),
-        approval("owner-bob", "bob", "Approve", "2026-11-04T09:00:00Z"),
-    ]
-}
-
-/// An API server that has the world and lets everybody hold each role that there is.
-pub(crate) fn api_of_the_world() -> kube::Client {
-    api_with(&[])
-}
-
-/// The same with these objects beside.
-pub(crate) fn api_with(more: &[Value]) -> kube::Client {
-    let objects: Arc<[Value]> = world().into_iter().chain(more.iter().cloned()).collect();
-    let (client, _) = fake_api::client(move |seen| {
-        let objects = Arc::clone(&objects);
-        async move {
-            if seen.method == "POST" {
-                let role = seen.body.pointer("/spec/resourceAttributes/name").and_then(Value::as_str);
-                let allowed = role.is_some_and(|r| !r.starts_with("no-role-"));
-                return fake_api::reply(
-                    201,
-                    &json!({"spec": seen.body["spec"], "status": {"allowed": allowed}}),
-                );
-            }
-            let asked = seen.target.split('?').next().unwrap_or_default().to_owned();
-            let at = |o: &Value| {
-                path(
-                    Kind::parse(o["kind"].as_str().unwrap()).unwrap(),
-                    o["metadata"]["name"].as_str().unwrap(),
-                )
-            };
-            let found = objects.iter().find(|o| at(o) == asked);
-            found.map_or_else(|| fake_api::failure(404, "NotFound"), |o| fake_api::reply(200, o))
-        }
-    });
-    client
 }

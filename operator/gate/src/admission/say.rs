@@ -262,9 +262,14 @@ fn bounded(text: &str) -> String {
 
 impl Answer {
     /// The answer over the final object, for the validating webhook: a pod that must be held and carries no hold is
-    /// refused. `subject` is that of the final object.
+    /// refused. One that carries it, and whose place came free since, waits for that place like any other: a hold comes off
+    /// by whoever lifts them only. `subject` is that of the final object.
     #[must_use]
     pub fn in_validation(self, request: &Request<'_>, subject: &Subject, facts: &Facts<'_>) -> Answer {
+        let enforces = matches!(facts.mode, Mode::Deny | Mode::Hold);
+        if enforces && self.effect == Effect::Allow && self.replacement && subject.gated {
+            return Answer { effect: Effect::Hold, ..self };
+        }
         if self.effect != Effect::Hold || subject.gated {
             return self;
         }

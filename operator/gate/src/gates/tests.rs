@@ -379,6 +379,19 @@ fn counted(report: &TestReportSpec) -> Option<i64> {
     report.rows.into_iter().chain(report.metrics.iter().flatten().map(|m| m.rows)).max()
 }
 
+/// The report of such a type that counted most rows on the same artefact and dataset as this one, if more than `rows`.
+fn counted_more<'a>(
+    cx: &'a Context<'_>,
+    of: impl Fn(TestType) -> bool,
+    about: &TestReportSpec,
+    rows: i64,
+) -> Option<(i64, &'a Object<TestReportSpec>)> {
+    let others = relevant(cx, of, about.artifact.as_str()).into_iter();
+    let others = others.filter(|(r, s)| r.problem().is_none() && s.dataset == about.dataset);
+    let counts = others.filter_map(|(r, s)| Some((counted(s)?, r)));
+    counts.filter(|(counted, _)| *counted > rows).max_by_key(|(counted, r)| (*counted, r.name()))
+}
+
 /// Warns of a measure of quality that was taken on fewer rows than another report counted on the same artefact and dataset:
 /// whoever chose the rows chose the result. It keeps nothing from being cleared, since of some rows the outcome is not known
 /// (who was refused a loan pays none back).
@@ -394,14 +407,12 @@ fn few_rows(
     let asked = |name: &str| test.rule.metric.as_str() == name;
     let measured = spec.metrics.iter().flatten().find(|m| asked(m.name.as_str())).map(|m| m.rows);
     let Some(rows) = measured.or(spec.rows) else { return };
-    let others = relevant(cx, |_| true, spec.artifact.as_str());
-    let others = others.into_iter().filter(|(r, s)| r.problem().is_none() && s.dataset == spec.dataset);
-    let most = others.filter_map(|(r, s)| Some((counted(s)?, r.name()))).max();
-    if let Some((counted, other)) = most.filter(|(counted, _)| *counted > rows) {
+    if let Some((counted, other)) = counted_more(cx, |_| true, spec, rows) {
         out.notes.push(format!(
-            "warning: {item}: {} was measured on {rows} rows, and {other} counted {counted} on the same dataset: of the others \
+            "warning: {item}: {} was measured on {rows} rows, and {} counted {counted} on the same dataset: of the others \
              nothing is known; ask why they were left out",
-            report.name()
+            report.name(),
+            other.name()
         ));
     }
 }
@@ -416,12 +427,7 @@ fn rows_fit(
 ) -> bool {
     for (report, spec) in reports {
         let rows = spec.rows.unwrap_or(0);
-        let more = relevant(cx, |type_| type_ != TestType::Bias, spec.artifact.as_str())
-            .into_iter()
-            .filter(|(r, s)| r.problem().is_none() && s.dataset == spec.dataset)
-            .filter_map(|(r, s)| Some((r, counted(s)?)))
-            .find(|(_, counted)| *counted > rows);
-        if let Some((other, counted)) = more {
+        if let Some((counted, other)) = counted_more(cx, |type_| type_ != TestType::Bias, spec, rows) {
             out.unknown(
                 GATE,
                 Reason::ReportNotValid,

@@ -20,13 +20,20 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     if request.operation == "DELETE" {
         return Answer::allow();
     }
+    let place = match place(request) {
+        Ok(place) => place,
+        Err(invalid) => return invalid,
+    };
+    if let Some(taken) = taken(a, request, &place).await {
+        return taken;
+    }
     match own_subject::fill(a, request).await {
         Err(refused) => refused,
-        Ok(None) => stamped(a, request, &request.object, None).await,
+        Ok(None) => stamped(a, request, &request.object, place, None).await,
         Ok(Some(Filled { digest, role })) => {
             let mut object = request.object.clone();
             object["spec"]["subject"]["digest"] = digest.clone().into();
-            let mut answer = stamped(a, request, &object, role).await;
+            let mut answer = stamped(a, request, &object, place, role).await;
             if answer.denied.is_none() {
                 answer.patch.push(json!({"op": "add", "path": "/spec/subject/digest", "value": digest}));
             }
@@ -35,25 +42,47 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     }
 }
 
-/// `asked`: what the API server said of the sender's role, where it was asked before.
-async fn stamped(a: &Admission, request: &Request, object: &Value, asked: Option<RoleAnswer>) -> Answer {
-    if object.pointer("/metadata/generateName").and_then(Value::as_str).is_some_and(|g| !g.is_empty()) {
-        return Answer::invalid(
+/// Kind, namespace and name of the object.
+fn place(request: &Request) -> Result<(Kind, Option<String>, String), Answer> {
+    let generated = request.object.pointer("/metadata/generateName").and_then(Value::as_str);
+    if generated.is_some_and(|g| !g.is_empty()) {
+        return Err(Answer::invalid(
             "metadata.generateName: wanted metadata.name, since the name is part of what is signed, found generateName; \
              give the object a name",
-        );
+        ));
     }
-    let (kind, namespace, name) = match place_of(object) {
-        Ok(place) => place,
-        Err(error) => return Answer::invalid(error.to_string()),
-    };
-    let decides = matches!(kind, Kind::Approval | Kind::RiskAcceptance);
-    let where_ = namespace.as_deref().unwrap_or_default();
-    // What the API server is going to refuse is not recorded as said, and a Reject that never comes to be is not waited for.
-    if request.operation == "CREATE" && decides && own_subject::is_there(a, kind, where_, &name).await {
-        let text = format!("{}.{} \"{name}\" already exists", kind.plural(), keys::GROUP);
-        return Answer::deny(409, "AlreadyExists", text);
+    place_of(&request.object).map_err(|error| Answer::invalid(error.to_string()))
+}
+
+/// Whether somebody decides something there.
+fn decides(kind: Kind) -> bool {
+    matches!(kind, Kind::Approval | Kind::RiskAcceptance)
+}
+
+/// What the API server is going to answer where a decision has a name that is taken: it is not recorded as said, and a Reject
+/// that never comes to be is not waited for.
+async fn taken(
+    a: &Admission,
+    request: &Request,
+    (kind, namespace, name): &(Kind, Option<String>, String),
+) -> Option<Answer> {
+    let created = request.operation == "CREATE" && decides(*kind);
+    if !created || !own_subject::is_there(a, *kind, namespace.as_deref().unwrap_or_default(), name).await {
+        return None;
     }
+    let text = format!("{}.{} \"{name}\" already exists", kind.plural(), keys::GROUP);
+    Some(Answer::deny(409, "AlreadyExists", text))
+}
+
+/// `asked`: what the API server said of the sender's role, where it was asked before.
+async fn stamped(
+    a: &Admission,
+    request: &Request,
+    object: &Value,
+    (kind, namespace, name): (Kind, Option<String>, String),
+    asked: Option<RoleAnswer>,
+) -> Answer {
+    let decides = decides(kind);
     let place =
         Place { cluster: &a.state.reading.cluster, kind, namespace: namespace.as_deref(), name: &name };
     let spec = object.get("spec").unwrap_or(&Value::Null);
@@ -110,10 +139,12 @@ async fn stamped(a: &Admission, request: &Request, object: &Value, asked: Option
             Ok(signer) => signer,
             Err(why) => return Answer::forbid(why),
         };
-        let known = asked.filter(|_| signer.is_none()).map(|answered| RoleAnswer { at: now, ..answered });
-        stamp.role = match own_role::known_or_ask(a, request, known, (signer.as_ref(), spec), now).await {
-            Ok(answered) => Some(answered),
-            Err(answer) => return answer,
+        stamp.role = match asked.filter(|_| signer.is_none()) {
+            Some(answered) => Some(RoleAnswer { at: now, ..answered }),
+            None => match own_role::ask(a, request, signer.as_ref(), spec, now).await {
+                Ok(answered) => Some(answered),
+                Err(answer) => return answer,
+            },
         };
     }
     if let Some(subject) = own_subject::of_decision(kind, spec).filter(|_| !is_restored) {

@@ -38,23 +38,6 @@ pub async fn ask(
     Ok(RoleAnswer { name: name.to_owned(), user: signed_by, allowed, wildcard, at: now })
 }
 
-/// The same, unless the answer is known.
-///
-/// # Errors
-/// As [`ask`].
-pub async fn known_or_ask(
-    a: &Admission,
-    request: &Request,
-    known: Option<RoleAnswer>,
-    (signer, spec): (Option<&UserInfo>, &Value),
-    now: Timestamp,
-) -> Result<RoleAnswer, Answer> {
-    match known {
-        Some(answered) => Ok(answered),
-        None => ask(a, request, signer, spec, now).await,
-    }
-}
-
 /// Whether there is such a role.
 ///
 /// # Errors

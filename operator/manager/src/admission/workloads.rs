@@ -18,6 +18,7 @@ use super::Admission;
 use super::review::{Answer, Request};
 use crate::ledger::Repeat;
 use crate::parents::Parent;
+use crate::places::Place;
 use crate::services::events::EventType;
 use crate::state::Decided;
 
@@ -50,7 +51,8 @@ fn take_place(a: &Admission, request: &Request, subject: &Subject) -> bool {
     let (Some(owner), Some(release)) = (&subject.owner, &subject.release) else { return false };
     // The API server gives a pod its uid before it asks us.
     let uid = subject.uid.as_deref().unwrap_or(&request.uid);
-    a.state.workloads_mut().take_place(&request.namespace, owner, release, uid, a.state.now())
+    let place = Place::of(&request.namespace, release, owner);
+    a.state.workloads_mut().take_place(place, uid, a.state.now())
 }
 
 /// The request as the gate reads it, and its subject; None where nothing is judged.
@@ -106,7 +108,8 @@ fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, vali
     let owner = subject.owner.as_ref().filter(|_| decision.is_none_or(|d| d.cleared != Cleared::True));
     let release = subject.release.as_deref().unwrap_or_default();
     let history = owner.and_then(|owner| {
-        workloads.history(review.namespace, owner, release, subject.uid.as_deref(), a.state.now())
+        let place = Place::of(review.namespace, release, owner);
+        workloads.history(&place, subject.uid.as_deref(), a.state.now())
     });
     let cleared_pods_running = !subject.is_pod()
         && subject.uid.as_deref().is_some_and(|uid| workloads.cleared_pods_run(review.namespace, uid));
@@ -247,10 +250,11 @@ async fn record(
     if let (Some(from), Some(uid)) = (raised_from, &subject.uid) {
         a.state.raise(uid, from);
     }
-    if let (Effect::Hold, true, Some(uid), Some(release)) =
-        (effect, outcome.answer.replacement, &subject.uid, &subject.release)
+    if let (Effect::Hold, true, Some(uid), Some(release), Some(owner)) =
+        (effect, outcome.answer.replacement, &subject.uid, &subject.release, owner)
     {
-        a.state.workloads_mut().wait(uid, &request.namespace, release, now);
+        let place = Place::of(&request.namespace, release, owner);
+        a.state.workloads_mut().wait(uid, place, now);
     }
     Ok(Some(appended.index))
 }

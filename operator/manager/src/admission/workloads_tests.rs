@@ -351,3 +351,21 @@ async fn a_pod_that_was_held_for_want_of_a_place_starts_once_there_is_one() {
     bed.turns(2).await;
     assert!(bed.held("d") && bed.held("by-hand"));
 }
+
+#[tokio::test]
+async fn a_pod_whose_place_came_free_after_it_was_given_its_hold_starts_at_once() {
+    let site = Site::new();
+    let bed = expired(&site).await;
+    // The mutating webhook gave it a hold, and then b went.
+    there_are(&bed, &[pod("a", false)]);
+    assert!(passes(&bed, &pod("c", true), None).await);
+    there_are(&bed, &[pod("a", false), pod("c", true)]);
+    bed.turns(1).await;
+    assert!(!bed.held("c"));
+    // It has the place, and another waits for one.
+    there_are(&bed, &[pod("a", false), pod("c", false)]);
+    assert!(passes(&bed, &pod("d", true), None).await);
+    there_are(&bed, &[pod("a", false), pod("c", false), pod("d", true)]);
+    bed.turns(2).await;
+    assert!(bed.held("d"));
+}

@@ -25,6 +25,9 @@ use super::call::{self, CallError, PatchKind};
 use crate::infra::backoff::Backoff;
 use crate::infra::supervisor::Shutdown;
 
+/// The kind of policies.
+const POLICY: &str = "ReleasePolicy";
+
 /// The field manager of what packs bring.
 pub const FIELD_MANAGER: &str = "placet-packs";
 
@@ -35,6 +38,8 @@ pub const METRIC: &str = "pack_documents";
 const MAX_FILE: u64 = 1 << 20;
 /// Files that are read.
 const MAX_FILES: usize = 200;
+/// Documents that wait longer than this are not waited for: in its first seconds an operator's webhooks are not called yet.
+const LONG: Duration = Duration::from_secs(60);
 /// How often readiness is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -88,19 +93,28 @@ struct Document {
 }
 
 /// Applies the directory once `ready`, then waits for `shutdown`. What the API server cannot take now is tried again;
-/// what it will never take, and what is no document of a pack, is an error in the log and in the metric.
+/// what it will never take, and what is no document of a pack, is an error in the log and in the metric. `tried` is told the
+/// names of the policies that were applied, once no document waits or some do for long.
 ///
 /// # Errors
 /// None; the type is that of a task.
-pub async fn apply_when<R>(client: Client, dir: PathBuf, ready: R, shutdown: Shutdown) -> anyhow::Result<()>
+pub async fn apply_when<R, T, F>(
+    client: Client,
+    dir: PathBuf,
+    ready: R,
+    tried: T,
+    shutdown: Shutdown,
+) -> anyhow::Result<()>
 where
     R: Fn() -> bool + Send,
+    T: FnOnce(Vec<String>) -> F + Send,
+    F: Future<Output = ()> + Send,
 {
     let work = async {
         while !ready() {
             tokio::time::sleep(LOOK).await;
         }
-        apply_all(&client, dir).await;
+        apply_all(&client, dir, tried).await;
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -111,7 +125,11 @@ where
 }
 
 /// Applies the directory. Returns when nothing waits any more: the names of the documents with what became of them.
-async fn apply_all(client: &Client, dir: PathBuf) -> BTreeMap<String, &'static str> {
+async fn apply_all<T, F>(client: &Client, dir: PathBuf, tried: T) -> BTreeMap<String, &'static str>
+where
+    T: FnOnce(Vec<String>) -> F + Send,
+    F: Future<Output = ()> + Send,
+{
     let shown = dir.display().to_string();
     let read = tokio::task::spawn_blocking(move || read_dir(&dir)).await.map_err(io::Error::other);
     let (documents, refused) = match read.and_then(|result| result) {
@@ -123,6 +141,7 @@ async fn apply_all(client: &Client, dir: PathBuf) -> BTreeMap<String, &'static s
     };
     let mut fates: Vec<_> = documents.iter().map(|_| Fate::Waiting(None)).collect();
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(300));
+    let (begun, mut tried) = (tokio::time::Instant::now(), Some(tried));
     loop {
         for (document, fate) in documents.iter().zip(&mut fates) {
             if matches!(fate, Fate::Waiting(_)) {
@@ -130,7 +149,13 @@ async fn apply_all(client: &Client, dir: PathBuf) -> BTreeMap<String, &'static s
             }
         }
         count(&fates, refused.len());
-        if !fates.iter().any(|fate| matches!(fate, Fate::Waiting(_))) {
+        let waits = fates.iter().any(|fate| matches!(fate, Fate::Waiting(_)));
+        if let Some(tried) = tried.take_if(|_| !waits || begun.elapsed() >= LONG) {
+            let fates = documents.iter().zip(&fates);
+            let applied = fates.filter(|(d, fate)| d.kind == POLICY && **fate == Fate::Applied);
+            tried(applied.map(|(document, _)| document.name.clone()).collect()).await;
+        }
+        if !waits {
             break;
         }
         tokio::time::sleep(backoff.next_wait()).await;
@@ -258,7 +283,7 @@ fn document(place: String, mut object: Value) -> Result<Document, String> {
     let api_version = format!("{GROUP}/{VERSION}");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
-    let known = [("ReleasePolicy", "releasepolicies"), ("ApprovalRole", "approvalroles")];
+    let known = [(POLICY, "releasepolicies"), ("ApprovalRole", "approvalroles")];
     let Some((kind, plural)) = known.into_iter().find(|(known, _)| *known == kind && version == api_version)
     else {
         return Err(format!(

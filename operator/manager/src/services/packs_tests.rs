@@ -26,7 +26,7 @@ fn dir(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 async fn run(fake: &Fake, files: &[(&str, &str)]) -> BTreeMap<String, &'static str> {
-    apply_all(&fake.client(), dir(files).path().to_owned()).await
+    apply_all(&fake.client(), dir(files).path().to_owned(), |_| async {}).await
 }
 
 /// The chart tells after an upgrade which policies an earlier choice of packs left, by who applied them.
@@ -134,19 +134,24 @@ async fn nothing_is_applied_before_the_operator_is_ready() {
 
     let fake = Fake::new();
     let files = dir(&[("a.yaml", POLICY)]);
-    let ready = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&ready);
+    let now = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&now);
     let (stop, shutdown) = Shutdown::pair();
-    let task =
-        apply_when(fake.client(), files.path().to_owned(), move || asked.load(Ordering::SeqCst), shutdown);
+    let told = Arc::new(std::sync::Mutex::new(None));
+    let tell = Arc::clone(&told);
+    let tried = |policies| async move { *tell.lock().unwrap() = Some(policies) };
+    let ready = move || asked.load(Ordering::SeqCst);
+    let task = apply_when(fake.client(), files.path().to_owned(), ready, tried, shutdown);
     tokio::pin!(task);
     assert!(tokio::time::timeout(Duration::from_secs(60), &mut task).await.is_err());
     assert!(fake.asked().is_empty());
-    ready.store(true, Ordering::SeqCst);
+    assert_eq!(*told.lock().unwrap(), None);
+    now.store(true, Ordering::SeqCst);
     // Reading the directory happens on a real thread, which paused time does not wait for.
     tokio::time::resume();
     assert!(tokio::time::timeout(Duration::from_secs(2), &mut task).await.is_err(), "it waits for shutdown");
     assert_eq!(fake.writes().len(), 1);
+    assert_eq!(*told.lock().unwrap(), Some(vec!["minimal".to_owned()]));
     stop.fire();
     task.await.unwrap();
 }
@@ -154,7 +159,7 @@ async fn nothing_is_applied_before_the_operator_is_ready() {
 #[tokio::test]
 async fn a_missing_directory_is_an_error_and_no_crash() {
     let fake = Fake::new();
-    let done = apply_all(&fake.client(), PathBuf::from("/nowhere/at/all")).await;
+    let done = apply_all(&fake.client(), PathBuf::from("/nowhere/at/all"), |_| async {}).await;
     assert_eq!(done, BTreeMap::from([("/nowhere/at/all".to_owned(), "refused")]));
     let mut registry = Registry::default();
     register(&mut registry);
