@@ -24,7 +24,7 @@ async fn components_die_and_come_back() {
     get(&cluster, &["get", "configmap/kept"]).await.unwrap();
 
     get(&cluster, &["create", "deployment", "soon", "--image=registry.example/x"]).await.unwrap();
-    get(&cluster, &["rollout", "status", "deployment/soon", "--timeout=20s"]).await.unwrap();
+    get(&cluster, &["rollout", "status", "deployment/soon", "--timeout=60s"]).await.unwrap();
     get(&cluster, &["delete", "deployment/soon"]).await.unwrap();
 
     assert_eq!(cluster.kill(Component::Etcd).await.unwrap(), Did::Done);
@@ -40,7 +40,7 @@ async fn components_die_and_come_back() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(get(&cluster, &["get", "pods", "-l", "app=later", "-o", "name"]).await.unwrap(), "");
     assert_eq!(cluster.start_component(Component::ControllerManager).await.unwrap(), Did::Done);
-    get(&cluster, &["rollout", "status", "deployment/later", "--timeout=60s"]).await.unwrap();
+    get(&cluster, &["rollout", "status", "deployment/later", "--timeout=180s"]).await.unwrap();
 
     // Without a scheduler pods have no node, and without the simulator none of them starts.
     for (component, label, placed) in
@@ -63,7 +63,7 @@ async fn components_die_and_come_back() {
         assert!(get(&cluster, &pod).await.unwrap().starts_with("Pending"));
         assert_eq!(cluster.start_component(component).await.unwrap(), Did::Done);
         let status = format!("deployment/{label}");
-        get(&cluster, &["rollout", "status", &status, "--timeout=60s"]).await.unwrap();
+        get(&cluster, &["rollout", "status", &status, "--timeout=180s"]).await.unwrap();
     }
     let dir = cluster.dir().to_path_buf();
     cluster.shut_down().await.unwrap();
@@ -128,7 +128,7 @@ async fn a_cluster_mends_itself() {
         .unwrap();
     }
     get(&cluster, &["create", "deployment", "works", "--image=registry.example/x"]).await.unwrap();
-    get(&cluster, &["rollout", "status", "deployment/works", "--timeout=60s"]).await.unwrap();
+    get(&cluster, &["rollout", "status", "deployment/works", "--timeout=180s"]).await.unwrap();
 
     // One that waits for its turn when the API server comes back runs once that has.
     assert_eq!(cluster.kill(Component::ApiServer).await.unwrap(), Did::Done);

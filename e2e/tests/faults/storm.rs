@@ -22,7 +22,7 @@ const ALLOWED_FOR_100_000: u64 = 5_000_000;
 const AT_ONCE: usize = 24;
 
 /// How many pods without an owner are refused at most until the condition has to warn. A namespace may write 4,096 records
-/// at once and 200 more a second.
+/// at once and here a few more a second: as many as it may by default need a faster machine than some are.
 const MOST: usize = 60_000;
 
 /// Bytes of the published log. Of a tile that is not full the last state counts; those before go once it is.
@@ -122,6 +122,7 @@ async fn an_owner_that_fails_again_and_again_costs_little_and_delays_nobody() {
 #[tokio::test]
 async fn a_namespace_that_nears_its_write_budget_is_named() {
     let Some((cluster, _guard)) = alone().await else { return };
+    cluster.install_placet(&json!({"extraArgs": ["--namespace-records-per-second=5"]})).await.unwrap();
     let hasty = Lending::open(cluster, "hasty", Some("deny")).await.unwrap();
     // The disk of the machine that tests may be nearly full; the namespace is named beside it all the same.
     let message = "{.status.conditions[?(@.type=='EvidenceSpace')].message}";
@@ -167,7 +168,6 @@ async fn a_namespace_that_nears_its_write_budget_is_named() {
     let status = "{.status.conditions[?(@.type=='EvidenceSpace')].status}";
     cluster.becomes("", "releasepolicy/high-risk", status, "False").await.unwrap();
     // It is named for ten minutes, and by this run of the operator.
-    cluster.placet_away().await.unwrap();
-    cluster.placet_back().await.unwrap();
+    cluster.install_placet(&json!({})).await.unwrap();
     unnamed().await;
 }

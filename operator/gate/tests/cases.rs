@@ -14,11 +14,13 @@ use std::path::{Path, PathBuf};
 use common::{Base, Edited, Given, Run, SignedBy, merge, policy_objects, resolve, yaml};
 use jiff::Timestamp;
 use placet_api::common::Class;
+use placet_api::modelrelease::GateVerdict;
+use placet_api::riskacceptance::RiskAcceptanceSpec;
 use placet_gate::circumstances::Circumstances;
 use placet_gate::digest;
 use placet_gate::finding::{Gate, Reason};
-use placet_gate::gates::heard::{Said, hear};
-use placet_gate::object::Reading;
+use placet_gate::gates::heard::{Heard, Said, hear};
+use placet_gate::object::{Object, Reading};
 use placet_gate::people::PeopleKey;
 use placet_gate::stamp::ReceiptKeys;
 use placet_gate::world::{Clock, Snapshot, World};
@@ -252,8 +254,8 @@ fn replays(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
     if evaluate(&again) == *decision { Ok(()) } else { Err("replay decides otherwise".into()) }
 }
 
-/// Of approvals it is said that they count where they do and nowhere else: the decision is the same, and without those that
-/// do not count every gate comes to the same.
+/// Of approvals and acceptances it is said that they count where they do and nowhere else: the decision is the same, and without
+/// those that do not count every gate comes to the same.
 fn what_is_heard_is_what_counts(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
     let heard = hear(snapshot);
     if heard.decision != *decision {
@@ -268,10 +270,40 @@ fn what_is_heard_is_what_counts(snapshot: &Snapshot, decision: &Decision) -> Res
     };
     let (all, only) = (verdicts(decision), verdicts(&evaluate(&only)));
     if all == only {
-        return Ok(());
+        return what_is_heard_of_acceptances(snapshot, decision, &heard);
     }
     let said: Vec<_> = snapshot.approvals.iter().map(|a| (a.name(), heard.of(a))).collect();
     Err(format!("with all approvals {all:?}, with those that are said to count {only:?}: {said:#?}"))
+}
+
+fn what_is_heard_of_acceptances(
+    snapshot: &Snapshot,
+    decision: &Decision,
+    heard: &Heard,
+) -> Result<(), String> {
+    let risks = |a: &Object<RiskAcceptanceSpec>| {
+        let named = a.spec.iter().flat_map(|s| &s.risks).map(|r| r.id.to_string());
+        named.collect::<Vec<_>>()
+    };
+    let counts =
+        |a: &Object<RiskAcceptanceSpec>| risks(a).iter().any(|risk| heard.of_risk(a, risk) == Said::Counts);
+    let verdict = |decision: &Decision| {
+        decision.gates.iter().find(|g| g.gate == Gate::RiskAcceptance).map(|g| g.verdict)
+    };
+    let of = |keep: bool| {
+        let mut some = snapshot.clone();
+        some.acceptances.retain(|a| a.spec.is_err() || counts(a) == keep);
+        verdict(&evaluate(&some))
+    };
+    let (all, those) = (verdict(decision), of(true));
+    if all != those {
+        return Err(format!("with all acceptances {all:?}, with those that are said to count {those:?}"));
+    }
+    let some = snapshot.acceptances.iter().any(|a| counts(a));
+    if some && all == Some(GateVerdict::Met) && of(false) == all && !decision.on_basis {
+        return Err("acceptances are said to count that nothing rests on".into());
+    }
+    Ok(())
 }
 
 /// The outcome is the same in other words, and what the words name is kept beside them: otherwise replay would take

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use placet_evidence::budget::Limits as Budget;
 
 use crate::infra::telemetry::LogFormat;
 use crate::quota::Limits;
@@ -112,6 +113,9 @@ pub struct Run {
     /// Objects of placet.dev that one namespace may have.
     #[arg(long, env = "PLACET_QUOTA_NAMESPACE_OBJECTS", default_value_t = Limits::default().objects)]
     pub quota_namespace_objects: u64,
+    /// Records that one namespace gains a second in its budget of what it may write to the log.
+    #[arg(long, env = "PLACET_NAMESPACE_RECORDS_PER_SECOND", default_value_t = Budget::default().records_per_second)]
+    pub namespace_records_per_second: u64,
     /// File with a number of seconds that is added to the wall clock. Refused without --allow-test-clock.
     #[arg(long, env = "PLACET_TEST_CLOCK_FILE")]
     pub test_clock_file: Option<PathBuf>,

@@ -224,7 +224,7 @@ async fn packs_are_one_installation_though_releases_are_judged_meanwhile() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn packs_that_never_come_end_an_installation_too() {
     let mut site = site();
     site.packs = true;
@@ -234,6 +234,7 @@ async fn packs_that_never_come_end_an_installation_too() {
         bed.put(&object);
     }
     bed.turns(2).await;
+    tokio::time::pause();
     super::packs_brought(Arc::clone(&bed.state), vec!["never".to_owned()]).await;
     assert!(!bed.state.world().being_set_up());
 }

@@ -97,6 +97,13 @@ impl Ledger {
         self.decisions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// With other limits on what a namespace may write.
+    #[must_use]
+    pub fn with_budget(mut self, limits: Limits, now: Timestamp) -> Self {
+        self.budget = Mutex::new(Budget::new(limits, now));
+        self
+    }
+
     /// With what else the log knows.
     #[must_use]
     pub fn with_seen(mut self, seen: Seen) -> Self {

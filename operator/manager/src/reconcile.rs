@@ -11,8 +11,9 @@ use futures::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use placet_api::Kind;
+use placet_gate::gates::heard::Heard;
 use placet_gate::render;
-use placet_gate::world::Clock;
+use placet_gate::world::{Clock, World};
 use placet_gate::{Cleared, decision, evaluate};
 use serde_json::Value;
 
@@ -220,6 +221,25 @@ impl Reconciler {
         due
     }
 
+    /// What became of approvals and acceptances by the decision on a release; when that is to be asked again is added to `next`.
+    fn heard(
+        &self,
+        world: &World,
+        (namespace, release): (&str, &str),
+        next: &mut Vec<Option<Timestamp>>,
+    ) -> Arc<Heard> {
+        let heard = self.state.heard(world, namespace, release);
+        next.push(heard.decision.valid_until);
+        heard
+    }
+
+    /// Looks at an object again at the first of these times that is to come.
+    fn at_the_first(&self, work: Work, now: Timestamp, times: Vec<Option<Timestamp>>) {
+        if let Some(at) = times.into_iter().flatten().filter(|at| *at > now).min() {
+            self.again(work, at);
+        }
+    }
+
     fn again(&self, work: Work, at: Timestamp) {
         self.timers.lock().unwrap_or_else(PoisonError::into_inner).insert(work, at);
     }
@@ -320,10 +340,11 @@ impl Reconciler {
         let digest = snapshot.digest();
         self.ledger.seen().decided(&snapshot, &digest);
         if before.as_ref().is_none_or(|b| b.index != recorded.index) {
-            // What became of each approval is shown on it.
+            // What became of each approval and acceptance is shown on it.
+            let show = |kind, name: &str| Work::Object(kind, namespace.to_owned(), name.to_owned());
             let live = snapshot.approvals.iter().filter(|a| a.live);
-            let shown = live.map(|a| Work::Object(Kind::Approval, namespace.to_owned(), a.name().to_owned()));
-            self.queue.push(shown);
+            self.queue.push(live.map(|a| show(Kind::Approval, a.name())));
+            self.queue.push(snapshot.acceptances.iter().map(|a| show(Kind::RiskAcceptance, a.name())));
         }
         // An admission may have recorded the decision before; what was told is what counts.
         let told = self.told().get(&key).copied().or(before.map(|b| b.cleared));
@@ -415,6 +436,7 @@ impl Reconciler {
     fn status_of(&self, kind: Kind, namespace: &str, name: &str, generation: Option<i64>) -> Option<Value> {
         let names = self.state.names().clone();
         let now = self.state.now();
+        let own = || Work::Object(kind, namespace.to_owned(), name.to_owned());
         let world = self.state.world();
         match kind {
             Kind::AISystem => {
@@ -458,33 +480,22 @@ impl Reconciler {
             Kind::Approval => {
                 let object = world.approval(namespace, name)?;
                 let spec = object.spec.as_ref().ok();
-                let mut next = spec.and_then(|s| placet_gate::time::date_time(s.expires_at.as_ref()?));
-                let hear = |release: &str| {
-                    let heard = self.state.heard(&world, namespace, release);
-                    let until = heard.decision.valid_until.filter(|until| *until > now);
-                    next = [next.filter(|at| *at > now), until].into_iter().flatten().min();
-                    heard
-                };
+                let mut next = vec![spec.and_then(|s| placet_gate::time::date_time(s.expires_at.as_ref()?))];
+                let hear = |release: &str| self.heard(&world, (namespace, release), &mut next);
                 let counting = crate::subjects::counting(&world, now, namespace, object, hear);
-                if let Some(at) = next.filter(|at| *at > now) {
-                    self.again(Work::Object(kind, namespace.to_owned(), name.to_owned()), at);
-                }
+                self.at_the_first(own(), now, next);
                 Some(status::approval(object, generation, &counting, &names))
             }
             Kind::RiskAcceptance => {
                 let object = world.acceptance(namespace, name)?;
                 let spec = object.spec.as_ref().ok();
-                let assessment = spec.and_then(|s| world.assessment(namespace, &s.assessment.name));
-                let risks = assessment.map(|a| a.risk_digests().clone()).unwrap_or_default();
                 let warn = crate::subjects::warn_days(&world);
-                if let Some(ends) = spec.and_then(|s| placet_gate::time::date_time(&s.expires_at)) {
-                    let told = placet_gate::time::days_after(ends, -warn);
-                    if let Some(next) = [told, ends].into_iter().find(|at| *at > now) {
-                        self.again(Work::Object(kind, namespace.to_owned(), name.to_owned()), next);
-                    }
-                }
-                let void = crate::subjects::void(&world, object);
-                Some(status::acceptance(object, generation, (&risks, void), (now, warn), &names))
+                let ends = spec.and_then(|s| placet_gate::time::date_time(&s.expires_at));
+                let mut next = vec![ends, ends.map(|ends| placet_gate::time::days_after(ends, -warn))];
+                let hear = |release: &str| self.heard(&world, (namespace, release), &mut next);
+                let counting = crate::subjects::accepting(&world, namespace, object, hear);
+                self.at_the_first(own(), now, next);
+                Some(status::acceptance(object, generation, &counting, (now, warn), &names))
             }
             Kind::ReleasePolicy => {
                 let object = world.policies().find(|p| p.name() == name)?;

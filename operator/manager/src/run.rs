@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
+use placet_evidence::budget::Limits as Budget;
 use placet_evidence::{Config as LogConfig, Digest, HeadStore, Log, LogKey, OpenError};
 use placet_gate::object::Reading;
 use placet_gate::people::PeopleKey;
@@ -243,6 +244,8 @@ impl Remembered {
         state.workloads_mut().recall(memory.admitted, memory.waiting);
         memory.roles.recall(&state);
         let ledger = Ledger::new(Arc::clone(&log), decisions, clock.now()).with_seen(seen);
+        let records_per_second = flags.namespace_records_per_second;
+        let ledger = ledger.with_budget(Budget { records_per_second, ..Budget::default() }, clock.now());
         let ledger = Arc::new(ledger.with_deletions(state.deletions.clone()));
         Ok(Self { log, heads, state, ledger, receipts })
     }

@@ -1,7 +1,5 @@
 //! Status of our kinds, computed whole from what is decided: pure, so that tests compare values.
 
-use std::collections::BTreeMap;
-
 use placet_api::common::Level;
 use placet_api::modelrelease::GateVerdict;
 use placet_gate::class::Derived;
@@ -285,6 +283,17 @@ pub struct Counting {
     pub text: String,
 }
 
+/// The condition that says whether an approval or an acceptance counts.
+fn counts<S>(object: &Object<S>, counting: &Counting, generation: Option<i64>, names: &Names) -> Value {
+    let (status, reason, message) = match (problem(object), counting.counts) {
+        (Some((reason, message)), _) => ("False", reason, message),
+        (None, Some(true)) => ("True", counting.reason, counting.text.clone()),
+        (None, Some(false)) => ("False", counting.reason, counting.text.clone()),
+        (None, None) => ("Unknown", counting.reason, counting.text.clone()),
+    };
+    condition(types::COUNTS, status, reason, &with_names(&message, names), generation)
+}
+
 /// Status of an Approval: who gave it, and whether it counts, as the gate counts it. How many a policy asks for is said by the
 /// subject's findings.
 pub fn approval(
@@ -293,62 +302,31 @@ pub fn approval(
     counting: &Counting,
     names: &Names,
 ) -> Value {
-    let standing = object.standing();
-    let (status, reason, message) = match (problem(object), counting.counts) {
-        (Some((reason, message)), _) => ("False", reason, message),
-        (None, Some(true)) => ("True", counting.reason, counting.text.clone()),
-        (None, Some(false)) => ("False", counting.reason, counting.text.clone()),
-        (None, None) => ("Unknown", counting.reason, counting.text.clone()),
-    };
-    let message = with_names(&message, names);
     let mut out = json!({
         "observedGeneration": generation,
         "conditions": [
             ready(reasons::JUDGED, "judged at this generation", generation),
-            condition(types::COUNTS, status, reason, &message, generation),
+            counts(object, counting, generation, names),
         ],
     });
-    if let Some(standing) = standing {
+    if let Some(standing) = object.standing() {
         out["by"] = line(&with_names(&standing.who().to_string(), names)).into();
     }
     out
 }
 
-/// Status of a RiskAcceptance, whose assessment has these digests of risks; `void` says why its own signature does not count,
-/// if so.
+/// Status of a RiskAcceptance: who gave it, whether it counts, as the gate counts it, and whether it ends within so many days.
 pub fn acceptance(
     object: &Object<placet_api::riskacceptance::RiskAcceptanceSpec>,
     generation: Option<i64>,
-    (risks, void): (&BTreeMap<String, String>, Option<String>),
+    counting: &Counting,
     (now, warn): (jiff::Timestamp, i32),
     names: &Names,
 ) -> Value {
-    let standing = object.standing();
     let spec = object.spec.as_ref().ok();
     let ends = spec.and_then(|s| placet_gate::time::date_time(&s.expires_at));
     let ended = ends.is_none_or(|t| t <= now);
     let soon = ends.is_some_and(|t| t <= placet_gate::time::days_after(now, warn));
-    let changed: Vec<&str> = spec
-        .iter()
-        .flat_map(|s| &s.risks)
-        .filter(|r| risks.get(r.id.as_str()).is_none_or(|now| now != r.digest.as_str()))
-        .map(|r| r.id.as_str())
-        .collect();
-    let (status, reason, message) = match (problem(object), standing) {
-        (Some((reason, message)), _) => ("False", reason, message),
-        (None, Some(s)) if s.holds_role != Some(true) => {
-            ("False", reasons::ROLE_NOT_HELD, format!("{} did not hold the role when it was made", s.who()))
-        }
-        _ if ended => ("False", reasons::ENDED, "its term has ended".to_owned()),
-        _ if !changed.is_empty() => (
-            "False",
-            reasons::CONTENT_CHANGED,
-            format!("not, or no longer, risks of the digests that it names: {}", changed.join(", ")),
-        ),
-        _ if void.is_some() => ("False", reasons::NOT_SIGNED, void.unwrap_or_default()),
-        _ => ("True", reasons::IN_DATE, "in date".to_owned()),
-    };
-    let message = with_names(&message, names);
     let until = spec.map(|s| s.expires_at.to_string()).unwrap_or_default();
     let (expiring, why, told) = match (ended, soon) {
         (true, _) => ("True", reasons::ENDED, format!("ended {until}")),
@@ -359,11 +337,11 @@ pub fn acceptance(
         "observedGeneration": generation,
         "conditions": [
             ready(reasons::JUDGED, "judged at this generation", generation),
-            condition(types::COUNTS, status, reason, &message, generation),
+            counts(object, counting, generation, names),
             condition(types::EXPIRING, expiring, why, &told, generation),
         ],
     });
-    if let Some(standing) = standing {
+    if let Some(standing) = object.standing() {
         out["by"] = line(&with_names(&standing.who().to_string(), names)).into();
     }
     if let Ok(digest) = &object.record.digest {

@@ -341,10 +341,12 @@ pub(crate) fn affected(state: &State, kind: Kind, namespace: &str, name: &str) -
         .collect();
     work.push(own(kind, (namespace.to_owned(), name.to_owned())));
     let shown: &[Kind] = match kind {
-        Kind::ModelRelease => &[Kind::AISystem, Kind::Approval],
+        Kind::ModelRelease => &[Kind::AISystem, Kind::Approval, Kind::RiskAcceptance],
+        Kind::RiskAcceptance => &[Kind::Approval],
         // A policy says whether authors may approve, a signer who stands behind a signature.
-        Kind::AISystem | Kind::RiskAcceptance | Kind::ReleasePolicy => &[Kind::Approval],
-        Kind::ImpactAssessment | Kind::TrustedSigner => &[Kind::Approval, Kind::RiskAcceptance],
+        Kind::AISystem | Kind::ReleasePolicy | Kind::ImpactAssessment | Kind::TrustedSigner => {
+            &[Kind::Approval, Kind::RiskAcceptance]
+        }
         Kind::ApprovalRole => &[Kind::ReleasePolicy],
         _ => &[],
     };

@@ -1,4 +1,4 @@
-//! What became of approvals, what they are about, and what is wrong with a policy.
+//! What became of approvals and acceptances, what they are about, and what is wrong with a policy.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, Subject, SubjectKind};
 use placet_api::releasepolicy::ReleasePolicySpec;
+use placet_api::riskacceptance::RiskAcceptanceSpec;
 use placet_gate::gates::counted::{Cause, WhyNot};
 use placet_gate::gates::heard::{Heard, Said};
 use placet_gate::object::{Object, Record};
 use placet_gate::people::Person;
 use placet_gate::policy;
-use placet_gate::signature::{Decided, Trust};
 use placet_gate::world::{Clock, World};
 
 use crate::conditions::reasons;
@@ -56,16 +56,7 @@ pub fn counting(
     }
     let not = said.iter().find_map(|s| if let Said::Not(why) = s { Some(why) } else { None });
     if let Some(WhyNot { cause, text, .. }) = not {
-        let reason = match cause {
-            Cause::Changed => reasons::CONTENT_CHANGED,
-            Cause::Ended => reasons::ENDED,
-            Cause::Author => reasons::BY_AUTHOR,
-            Cause::Role => reasons::ROLE_NOT_HELD,
-            Cause::Signature => reasons::NOT_SIGNED,
-            Cause::Answered => reasons::ANSWERED,
-            Cause::Other => reasons::DOES_NOT_COUNT,
-        };
-        return Counting { counts: Some(false), reason, text: text.clone() };
+        return Counting { counts: Some(false), reason: because(*cause), text: text.clone() };
     }
     if said.contains(&Said::NotKnown) {
         return unknown(reasons::NOT_YET_ASKED, "what is asked for is not known yet");
@@ -79,6 +70,70 @@ pub fn counting(
     Counting { counts: Some(false), reason: reasons::NOT_ASKED, text }
 }
 
+/// What became of an acceptance: what the decisions said that count it, for each risk that it names. `hear` gives the decision on
+/// a release.
+pub fn accepting(
+    world: &World,
+    namespace: &str,
+    acceptance: &Object<RiskAcceptanceSpec>,
+    hear: impl FnMut(&str) -> Arc<Heard>,
+) -> Counting {
+    let Ok(spec) = &acceptance.spec else {
+        return unknown(reasons::NOT_UNDERSTOOD, "its spec is not understood");
+    };
+    let Some(system) = system_of_assessment(world, namespace, &spec.assessment.name) else {
+        return unknown(reasons::SUBJECT_NOT_FOUND, "its assessment is not there");
+    };
+    let releases = releases_of(world, namespace, &system);
+    if releases.is_empty() {
+        return unknown(reasons::NOT_YET_ASKED, "there is no release yet that asks for it");
+    }
+    let heard: Vec<Arc<Heard>> = releases.iter().map(String::as_str).map(hear).collect();
+    let (mut accepted, mut void, mut known, mut reason) = (Vec::new(), Vec::new(), true, None);
+    for risk in spec.risks.iter().map(|r| r.id.as_str()) {
+        let said: Vec<Said> = heard.iter().map(|heard| heard.of_risk(acceptance, risk)).collect();
+        let not = said.iter().find_map(|s| if let Said::Not(why) = s { Some(why) } else { None });
+        if said.contains(&Said::Counts) {
+            accepted.push(risk);
+        } else if let Some(why) = not {
+            reason = reason.or(Some(because(why.cause)));
+            void.push(format!("{risk}: {}", why.text));
+        } else {
+            known &= !said.contains(&Said::NotKnown);
+        }
+    }
+    let counts_for = format!("counts for {}", accepted.join(", "));
+    match reason {
+        Some(reason) => {
+            let also = (!accepted.is_empty()).then_some(counts_for);
+            let text = void.into_iter().chain(also).collect::<Vec<_>>().join("; ");
+            Counting { counts: Some(false), reason, text }
+        }
+        None if !accepted.is_empty() => {
+            Counting { counts: Some(true), reason: reasons::IN_DATE, text: counts_for }
+        }
+        None if !known => unknown(reasons::NOT_YET_ASKED, "what is asked for is not known yet"),
+        None => Counting {
+            counts: Some(false),
+            reason: reasons::NOT_ASKED,
+            text: "no policy asks for it: none of its risks is above an appetite after controls".to_owned(),
+        },
+    }
+}
+
+/// Why something does not count, as a reason of a condition.
+fn because(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Changed => reasons::CONTENT_CHANGED,
+        Cause::Ended => reasons::ENDED,
+        Cause::Author => reasons::BY_AUTHOR,
+        Cause::Role => reasons::ROLE_NOT_HELD,
+        Cause::Signature => reasons::NOT_SIGNED,
+        Cause::Answered => reasons::ANSWERED,
+        Cause::Other => reasons::DOES_NOT_COUNT,
+    }
+}
+
 fn unknown(reason: &'static str, text: &str) -> Counting {
     Counting { counts: None, reason, text: text.to_owned() }
 }
@@ -88,13 +143,16 @@ fn counts(approves: bool) -> Counting {
     Counting { counts: Some(true), reason: reasons::BOUND, text: text.to_owned() }
 }
 
+/// The system of an assessment that is there.
+fn system_of_assessment(world: &World, namespace: &str, name: &str) -> Option<String> {
+    let assessment = world.assessment(namespace, name)?;
+    Some(assessment.spec.as_ref().ok()?.system.to_string())
+}
+
 /// The system that a subject, which is there, belongs to.
 fn system_of(world: &World, namespace: &str, subject: &Subject) -> Option<String> {
     let name = subject.name.as_str();
-    let of_assessment = |name: &str| {
-        let assessment = world.assessment(namespace, name)?;
-        Some(assessment.spec.as_ref().ok()?.system.to_string())
-    };
+    let of_assessment = |name: &str| system_of_assessment(world, namespace, name);
     match subject.kind {
         SubjectKind::AISystem => world.system(namespace, name).map(|_| name.to_owned()),
         SubjectKind::ImpactAssessment => of_assessment(name),
@@ -157,18 +215,6 @@ fn of_change(
             text: "its role has no say in this change".to_owned(),
         },
     }
-}
-
-/// Why the signature of an approval or an acceptance does not count, if it carries one that does not; people stand in it as
-/// tokens.
-pub fn void<'o, S>(world: &World, object: &'o Object<S>) -> Option<String>
-where
-    Decided<'o>: From<&'o S>,
-{
-    let (spec, standing) = (object.spec.as_ref().ok()?, object.standing()?);
-    let (signers, remembered) = world.trust([&object.record]);
-    let trust = Trust { signers: &signers, remembered: &remembered };
-    trust.decider(&object.record, spec, standing).err().map(|void| void.text)
 }
 
 /// Whether a Reject in this role blocks anything: of a release, if the policies that apply ask for the role's approval; of

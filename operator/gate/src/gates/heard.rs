@@ -1,11 +1,12 @@
-//! What became of each approval that a decision read. Whoever shows an approval shows this: it is noted where approvals are
-//! counted, so that nobody has rules of their own on what counts.
+//! What became of each approval and each acceptance that a decision read. Whoever shows one shows this: it is noted where they
+//! are counted, so that nobody has rules of their own on what counts.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use placet_api::approval::{ApprovalDecision, ApprovalSpec};
 use placet_api::modelrelease::GateVerdict;
+use placet_api::riskacceptance::RiskAcceptanceSpec;
 
 use super::counted::WhyNot;
 use crate::decision::{self, Decision};
@@ -13,21 +14,35 @@ use crate::finding::Gate;
 use crate::object::Object;
 use crate::world::Snapshot;
 
+/// What was said of objects by id; of acceptances also by risk, which is empty for approvals.
+type Words = BTreeMap<(String, String), Result<(), WhyNot>>;
+
 /// Notes of one evaluation.
 #[derive(Debug, Default)]
-pub struct Hearing(RefCell<BTreeMap<String, Result<(), WhyNot>>>);
+pub struct Hearing(RefCell<Words>);
 
 impl Hearing {
     /// An approval counts somewhere, or why it does not. What counts in one place counts.
     pub(super) fn note(&self, approval: &Object<ApprovalSpec>, said: Result<(), WhyNot>) {
-        let mut all = self.0.borrow_mut();
-        match all.get(&approval.id) {
-            Some(Ok(())) => {}
-            Some(Err(_)) if said.is_err() => {}
-            _ => {
-                all.insert(approval.id.clone(), said);
-            }
-        }
+        add(&mut self.0.borrow_mut(), (approval.id.clone(), String::new()), said);
+    }
+
+    /// An acceptance counts somewhere for a risk that it names, or why it does not.
+    pub(super) fn accepts(
+        &self,
+        acceptance: &Object<RiskAcceptanceSpec>,
+        risk: &str,
+        said: Result<(), WhyNot>,
+    ) {
+        add(&mut self.0.borrow_mut(), (acceptance.id.clone(), risk.to_owned()), said);
+    }
+}
+
+/// What counts in one place counts; of what does not, the first word stays.
+fn add(words: &mut Words, key: (String, String), said: Result<(), WhyNot>) {
+    let known = words.get(&key);
+    if known.is_none_or(|known| known.is_err() && said.is_ok()) {
+        words.insert(key, said);
     }
 }
 
@@ -44,12 +59,12 @@ pub enum Said {
     NotKnown,
 }
 
-/// A decision, and what became of each approval that it read.
+/// A decision, and what became of each approval and acceptance that it read.
 #[derive(Debug)]
 pub struct Heard {
     /// The decision.
     pub decision: Decision,
-    words: BTreeMap<String, Result<(), WhyNot>>,
+    words: Words,
     /// Roles of which it is not known whether they are asked.
     unsure: BTreeSet<String>,
 }
@@ -57,29 +72,41 @@ pub struct Heard {
 impl Heard {
     /// What became of an approval.
     pub fn of(&self, approval: &Object<ApprovalSpec>) -> Said {
-        match self.words.get(&approval.id) {
-            Some(Ok(())) => return Said::Counts,
-            Some(Err(why)) => return Said::Not(why.clone()),
-            None => {}
+        if let Some(said) = self.words.get(&(approval.id.clone(), String::new())) {
+            return said.clone().map_or_else(Said::Not, |()| Said::Counts);
         }
         let unsure = approval.spec.as_ref().is_ok_and(|spec| {
             spec.decision == ApprovalDecision::Approve && self.unsure.contains(spec.role.as_str())
         });
-        let known = !self.decision.policies.is_empty() && !self.decision.is_blind();
-        if known && !unsure { Said::NotAsked } else { Said::NotKnown }
+        if self.knows() && !unsure { Said::NotAsked } else { Said::NotKnown }
+    }
+
+    /// What became of an acceptance, for one of the risks that it names.
+    pub fn of_risk(&self, acceptance: &Object<RiskAcceptanceSpec>, risk: &str) -> Said {
+        if let Some(said) = self.words.get(&(acceptance.id.clone(), risk.to_owned())) {
+            return said.clone().map_or_else(Said::Not, |()| Said::Counts);
+        }
+        let asked = self.decision.gates.iter().find(|gate| gate.gate == Gate::RiskAcceptance);
+        let unsure = asked.is_some_and(|gate| gate.verdict == GateVerdict::Unknown);
+        if self.knows() && !unsure { Said::NotAsked } else { Said::NotKnown }
+    }
+
+    /// Whether it is known what is asked for.
+    fn knows(&self) -> bool {
+        !self.decision.policies.is_empty() && !self.decision.is_blind()
     }
 }
 
-/// Decides on a release, and says what became of each approval: the decision is that of [`crate::evaluate`]. Where a release
+/// Decides on a release, and says what became of each approval and acceptance: the decision is that of [`crate::evaluate`]. Where a release
 /// stands on the policies that it was cleared under, what counts under those or under those of now counts.
 pub fn hear(snapshot: &Snapshot) -> Heard {
     let [now, basis] = [Hearing::default(), Hearing::default()];
     let decision = decision::decide(snapshot, Some([&now, &basis]));
     let mut words = now.0.into_inner();
     if decision.on_basis {
-        for (id, said) in basis.0.into_inner() {
-            if said.is_ok() || words.get(&id).is_none_or(Result::is_err) {
-                words.insert(id, said);
+        for (key, said) in basis.0.into_inner() {
+            if said.is_ok() || words.get(&key).is_none_or(Result::is_err) {
+                words.insert(key, said);
             }
         }
     }

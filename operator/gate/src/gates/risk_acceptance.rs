@@ -2,15 +2,17 @@
 //! that are entitled to its level, after those were heard that must be. An acceptance is of a risk by the risk's own digest.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
 use placet_api::common::Level;
 use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_api::releasepolicy::Proof;
-use placet_api::riskacceptance::RiskAcceptanceSpec;
+use placet_api::riskacceptance::{AcceptedRisk, RiskAcceptanceSpec};
 
 use super::approvals::{self, Wanted, authors, eligible, entitled};
-use super::{Context, Outcome, counted, early};
+use super::counted::{self, Cause};
+use super::{Context, Outcome, early};
 use crate::finding::{Gate, Reason};
 use crate::object::{Object, Standing};
 use crate::people::Person;
@@ -74,6 +76,13 @@ fn judge(
     let found =
         format!("{} is {level} after controls ({}); the appetite is {appetite}", score.id, score.arithmetic);
     if level == Level::VeryHigh {
+        if let Some(heard) = cx.heard {
+            let named = |a: &&Arc<Object<RiskAcceptanceSpec>>| names(a, assessment, &score.id).is_some();
+            for acceptance in cx.snapshot.acceptances.iter().filter(named) {
+                let text = format!("{} is {level} now, which nobody may accept", score.id);
+                heard.accepts(acceptance, &score.id, Err(no(Cause::Changed, text)));
+            }
+        }
         out.not_met(
             GATE,
             Reason::RiskNotAcceptable,
@@ -105,6 +114,17 @@ fn judge(
     }
 }
 
+/// What an acceptance says of a risk of this assessment; None if it does not name it.
+fn names<'a>(
+    acceptance: &'a Object<RiskAcceptanceSpec>,
+    assessment: &Object<ImpactAssessmentSpec>,
+    risk: &str,
+) -> Option<&'a AcceptedRisk> {
+    let spec = acceptance.spec.as_ref().ok()?;
+    let of_assessment = spec.assessment.name.as_str() == assessment.name();
+    spec.risks.iter().find(|r| of_assessment && r.id.as_str() == risk)
+}
+
 /// A risk above the appetite.
 struct Risk<'a> {
     assessment: &'a Object<ImpactAssessmentSpec>,
@@ -130,16 +150,11 @@ struct WhyNot {
 }
 
 /// Why one does not.
-struct No {
-    text: String,
-    about: Vec<String>,
-    ended: bool,
-}
+type No = counted::WhyNot;
 
-impl From<String> for No {
-    fn from(text: String) -> Self {
-        Self { text, about: Vec::new(), ended: false }
-    }
+/// Nothing else is named beside the acceptance and who gave it.
+fn no(cause: Cause, text: impl Into<String>) -> No {
+    No { cause, text: text.into(), about: Vec::new() }
 }
 
 impl Risk<'_> {
@@ -190,23 +205,25 @@ impl Risk<'_> {
         let (mut accepted, mut why) = (Vec::new(), WhyNot::default());
         for acceptance in &cx.snapshot.acceptances {
             let Ok(spec) = &acceptance.spec else { continue };
-            let named = spec.risks.iter().find(|r| r.id.as_str() == self.score.id);
-            let Some(named) = named.filter(|_| spec.assessment.name.as_str() == self.assessment.name())
-            else {
-                continue;
-            };
-            match self.counts(cx, authority, acceptance, spec, named.digest.as_str()) {
+            let Some(named) = names(acceptance, self.assessment, &self.score.id) else { continue };
+            let counts = self.counts(cx, authority, acceptance, spec, named.digest.as_str());
+            if let Some(heard) = cx.heard {
+                let said = counts.as_ref().map(drop).map_err(Clone::clone);
+                heard.accepts(acceptance, &self.score.id, said);
+            }
+            match counts {
                 Ok((by, until)) => {
                     accepted.push(Accepted { object: acceptance, role: spec.role.as_str(), by, until });
                 }
                 Err(no) => {
-                    why.ended |= no.ended;
+                    let ended = no.cause == Cause::Ended;
+                    why.ended |= ended;
                     why.texts.push(format!("{}: {}", acceptance.name(), no.text));
                     why.about.push(acceptance.name().to_owned());
                     why.about.extend(acceptance.standing().map(|s| s.who().to_string()));
                     why.about.extend(rejected(cx, acceptance));
                     why.about.extend(no.about);
-                    if no.ended {
+                    if ended {
                         why.about.push(spec.expires_at.to_string());
                     }
                 }
@@ -225,56 +242,57 @@ impl Risk<'_> {
         digest: &str,
     ) -> Result<(Person, String), No> {
         let level = self.score.residual;
-        let no = No::from;
-        let ended = |text: String| No { ended: true, ..No::from(text) };
         let problem = || {
             let problem = acceptance.problem().map(|p| p.to_string()).unwrap_or_default();
             format!("does not count: {problem}; whoever gave it gives it again, under another name")
         };
-        let standing = acceptance.standing().ok_or_else(|| no(problem()))?;
+        let standing = acceptance.standing().ok_or_else(|| no(Cause::Other, problem()))?;
         if self.assessment.risk_digests().get(&self.score.id).is_none_or(|now| now != digest) {
             return Err(no(
-                "is for another content of the risk: its text, harms or controls changed since".into()
+                Cause::Changed,
+                "is for another content of the risk: its text, harms or controls changed since",
             ));
         }
         if !authority.roles.contains(spec.role.as_str()) {
-            return Err(no(format!("{} may not accept {level}", spec.role)));
+            return Err(no(Cause::Role, format!("{} may not accept {level}", spec.role)));
         }
         if spec.signed.is_some() {
             self.of_this_one(cx, standing)?;
         }
-        let standing = &cx
-            .snapshot
-            .trust()
-            .decider(&acceptance.record, spec, standing)
-            .map_err(|void| No { about: void.about, ..No::from(format!("does not count: {}", void.text)) })?;
+        let standing = &cx.snapshot.trust().decider(&acceptance.record, spec, standing).map_err(|void| {
+            No { about: void.about, ..no(Cause::Signature, format!("does not count: {}", void.text)) }
+        })?;
         let who = &standing.creator;
-        entitled(cx, standing, spec.role.as_str()).and_then(|()| eligible(cx, standing)).map_err(no)?;
-        proven(authority.proof, standing, spec.into(), ("acceptance", "placet accept-risk")).map_err(no)?;
+        entitled(cx, standing, spec.role.as_str()).map_err(|text| no(Cause::Role, text))?;
+        eligible(cx, standing).map_err(|text| no(Cause::Other, text))?;
+        proven(authority.proof, standing, spec.into(), ("acceptance", "placet accept-risk"))
+            .map_err(|text| no(Cause::Signature, text))?;
         if spec.level < level {
-            return Err(no(format!("accepts {} only", spec.level)));
+            return Err(no(Cause::Changed, format!("accepts {} only", spec.level)));
         }
         let same = |a: &Person, b: &Person| cx.requirements.is_some_and(|r| r.same(a) == r.same(b));
         if authors(cx.snapshot).iter().any(|a| same(a, who)) {
-            return Err(no(format!(
-                "{who} wrote or developed the release, its system or its assessment and cannot accept its risks"
-            )));
+            let text =
+                "wrote or developed the release, its system or its assessment and cannot accept its risks";
+            return Err(no(Cause::Author, format!("{who} {text}")));
         }
         if let Some(role) = approved_as(cx, |p| same(p, who)) {
-            return Err(no(format!("{who} approved the release as {role} and cannot accept its risks")));
+            let text = format!("{who} approved the release as {role} and cannot accept its risks");
+            return Err(no(Cause::Other, text));
         }
         if let Some(reject) = rejected(cx, acceptance) {
-            return Err(no(format!("withdrawn by {reject}")));
+            return Err(no(Cause::Other, format!("withdrawn by {reject}")));
         }
         let until = time::date_time(&spec.expires_at)
-            .ok_or_else(|| no(format!("there is no day {}", spec.expires_at)))?;
+            .ok_or_else(|| no(Cause::Other, format!("there is no day {}", spec.expires_at)))?;
         if cx.now.reached(until) {
-            return Err(ended(format!("ended {}", spec.expires_at)));
+            return Err(no(Cause::Ended, format!("ended {}", spec.expires_at)));
         }
         if let Some(days) = authority.max_days {
             let ends = time::days_after(standing.created_at, days);
             if cx.now.reached(ends) {
-                return Err(ended(format!("ended after {days} days, the most that a policy lets it stand")));
+                let text = format!("ended after {days} days, the most that a policy lets it stand");
+                return Err(no(Cause::Ended, text));
             }
         }
         Ok((cx.requirements.map_or(who, |r| r.same(who)).clone(), spec.expires_at.to_string()))
@@ -305,7 +323,7 @@ impl Risk<'_> {
         if of_another {
             let text = format!("was for an earlier {name}, which was deleted since: sign again");
             let about = [name.to_owned()].into_iter().chain(standing.subject_uid.clone()).collect();
-            return Err(No { about, ..No::from(text) });
+            return Err(No { about, ..no(Cause::Signature, text) });
         }
         Ok(())
     }
