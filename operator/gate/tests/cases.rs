@@ -299,6 +299,21 @@ fn what_is_heard_of_acceptances(
     if all != those {
         return Err(format!("with all acceptances {all:?}, with those that are said to count {those:?}"));
     }
+    // What a finding says of one is what is said on it.
+    let found = decision.findings().filter(|f| f.gate == Gate::RiskAcceptance && !decision.on_basis);
+    for finding in found.filter(|f| [Reason::RiskNotAccepted, Reason::AcceptanceExpired].contains(&f.reason))
+    {
+        for acceptance in snapshot.acceptances.iter().filter(|a| risks(a).contains(&finding.item)) {
+            match heard.of_risk(acceptance, &finding.item) {
+                Said::Counts => {}
+                Said::Not(why) if finding.found.contains(&format!("{}: {}", acceptance.name(), why.text)) => {
+                }
+                other => {
+                    return Err(format!("{}: {other:?} where is found {}", acceptance.name(), finding.found));
+                }
+            }
+        }
+    }
     let some = snapshot.acceptances.iter().any(|a| counts(a));
     if some && all == Some(GateVerdict::Met) && of(false) == all && !decision.on_basis {
         return Err("acceptances are said to count that nothing rests on".into());
