@@ -390,6 +390,8 @@ pub struct ReportArgs {
 pub enum ReportCommand {
     /// A TestReport from a table of counts per group: attribute columns, then n,tp,fp,fn,tn
     Counts(CountsArgs),
+    /// A TestReport from what a tool wrote (lm-eval, inspect, garak, mlflow, evidently and others)
+    Import(crate::import::ImportArgs),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -398,6 +400,7 @@ pub enum TestTypeArg {
     Bias,
     Performance,
     Robustness,
+    Security,
     Safety,
     Drift,
 }

@@ -15,6 +15,7 @@ mod cluster;
 mod digest;
 mod evidence;
 mod files;
+mod import;
 mod keys;
 mod made;
 mod pending;

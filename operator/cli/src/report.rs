@@ -1,5 +1,5 @@
 //! `placet report counts`: a TestReport from a table of counts per group. It holds counts only; Placet computes every
-//! rate, interval and verdict from them.
+//! rate, interval and verdict from them. `placet report import` is a module of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,10 @@ const MISSING: &str = "(missing)";
 
 /// Runs the command.
 pub fn run(global: &Global, command: &ReportCommand) -> anyhow::Result<u8> {
-    let ReportCommand::Counts(args) = command;
+    let args = match command {
+        ReportCommand::Counts(args) => args,
+        ReportCommand::Import(args) => return crate::import::run(global, args),
+    };
     let table = sys::read_text(&args.file)?;
     let file = args.file.display().to_string();
     let now = args.ran_at.clone().unwrap_or_else(|| text::seconds(sys::now()));
@@ -34,7 +37,7 @@ pub fn run(global: &Global, command: &ReportCommand) -> anyhow::Result<u8> {
 }
 
 /// What says nothing about fairness: attributes of which one value is known.
-fn alone(groups: &[Group]) -> Vec<String> {
+pub fn alone(groups: &[Group]) -> Vec<String> {
     let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (attribute, value) in groups.iter().flat_map(|g| &g.attributes) {
         let known = values.entry(attribute).or_default();
@@ -110,7 +113,7 @@ fn counts(
 }
 
 /// Groups of a table: attribute columns, then `n` (or `rows`), `tp`, `fp`, `fn`, `tn`.
-fn read(table: &str, file: &str) -> anyhow::Result<Vec<Group>> {
+pub fn read(table: &str, file: &str) -> anyhow::Result<Vec<Group>> {
     let mut reader =
         csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(table.as_bytes());
     let mut records = Vec::new();

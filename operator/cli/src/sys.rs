@@ -26,6 +26,28 @@ pub fn read_text(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("{}: wanted a readable text file", path.display()))
 }
 
+/// A file of at most so many bytes, or standard input for `-`.
+///
+/// # Errors
+/// It cannot be read, or is larger.
+pub fn read_bytes(path: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
+    let what = || format!("{}: wanted a readable file", path.display());
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().take(most + 1).read_to_end(&mut bytes).context("standard input")?;
+    } else {
+        let file = std::fs::File::open(path).with_context(what)?;
+        file.take(most + 1).read_to_end(&mut bytes).with_context(what)?;
+    }
+    if u64::try_from(bytes.len()).is_ok_and(|found| found > most) {
+        bail!(
+            "{}: wanted at most {most} bytes, found more: leave out what is logged of each sample",
+            path.display()
+        );
+    }
+    Ok(bytes)
+}
+
 /// Writes a file, making its directories, under a temporary name first so that nobody reads half of it.
 pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let what = || format!("{}: cannot be written", path.display());
