@@ -28,7 +28,7 @@ pub struct Found {
 }
 
 /// A metric as a file has it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Metric {
     /// Its name: what `--metric` takes.
     pub name: String,

@@ -91,10 +91,10 @@ fn whole(at: &At<'_>) -> anyhow::Result<()> {
         );
     }
     let total = results.field("total_samples")?.count()?;
-    for part in ["completed_samples", "logged_samples"] {
-        if let Some(part) = results.get(part)
-            && part.count()? != total
-        {
+    for part in
+        [Some(results.field("completed_samples")?), results.get("logged_samples")].into_iter().flatten()
+    {
+        if part.count()? != total {
             bail!(
                 "{}: wanted all {total} samples, found {}; see which failed (inspect view), and {again}",
                 part.place(),
@@ -118,7 +118,11 @@ fn whole(at: &At<'_>) -> anyhow::Result<()> {
 
 /// The metrics of a scorer.
 fn scores(score: &At<'_>, task: &str, found: &mut Found) -> anyhow::Result<()> {
-    let name = score.field("name")?.text()?;
+    // Of several epochs there is one score per way of putting them together; the mean is the usual one.
+    let mut name = score.field("name")?.text()?.to_owned();
+    if let Some(reducer) = score.node.text("reducer").filter(|r| *r != "mean") {
+        name = format!("{name}.{reducer}");
+    }
     let rows = score.get("scored_samples").map(|n| n.count()).transpose()?;
     if let Some(unscored) = score.get("unscored_samples")
         && unscored.count()? > 0

@@ -15,6 +15,8 @@ mod in_toto;
 mod inspect;
 mod lm_eval;
 mod mlflow;
+#[cfg(test)]
+mod mutations;
 mod node;
 mod promptfoo;
 mod report;

@@ -32,7 +32,7 @@ pub fn read(at: &At<'_>) -> anyhow::Result<Found> {
             _ => found.model = Some(provider.to_owned()),
         }
         let metrics = prompt.field("metrics")?;
-        let count = |name: &str| metrics.get(name).map_or(Ok(0), |n| n.count());
+        let count = |name: &str| metrics.field(name)?.count();
         let (met, not, errors) = (count("testPassCount")?, count("testFailCount")?, count("testErrorCount")?);
         if errors > 0 {
             bail!(
@@ -70,11 +70,14 @@ fn whole(at: &At<'_>, results: &At<'_>, prompts: usize) -> anyhow::Result<()> {
     if tests.iter().any(|test| !matches!(test, Node::Map(_))) {
         return Ok(());
     }
-    let (wanted, ran) = (tests.len().saturating_mul(prompts), results.field("results")?);
+    // One that names prompts or providers of its own is asked of these alone.
+    let of_all = tests.iter().filter(|t| t.get("prompts").or_else(|| t.get("providers")).is_none()).count();
+    let wanted = of_all.saturating_mul(prompts).saturating_add(tests.len() - of_all);
+    let ran = results.field("results")?;
     let found = ran.items()?.len();
     if found < wanted {
         bail!(
-            "{}: wanted at least {wanted} results, {} test cases for each of {prompts} prompts, found {found}: whoever chooses the \
+            "{}: wanted at least {wanted} results of {} test cases and {prompts} prompts, found {found}: whoever chooses the \
              rows chooses the result; run promptfoo again without --filter options",
             ran.place(),
             tests.len()

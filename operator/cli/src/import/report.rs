@@ -232,6 +232,25 @@ struct Chosen<'a> {
     metric: &'a Metric,
 }
 
+/// Each metric once. One that stands there twice and is the same is one.
+fn unique<'a>(metrics: &'a [Metric], file: &str) -> anyhow::Result<Vec<&'a Metric>> {
+    let mut seen: BTreeMap<&str, &Metric> = BTreeMap::new();
+    let mut once = Vec::new();
+    for metric in metrics {
+        match seen.insert(&metric.name, metric) {
+            None => once.push(metric),
+            Some(other) if other == metric => {}
+            Some(other) => bail!(
+                "{file}: wanted one metric of each name, found two called {} ({} and {}); leave one of them in the file",
+                metric.name,
+                other.value,
+                metric.value
+            ),
+        }
+    }
+    Ok(once)
+}
+
 /// The metrics that were asked for; all that are numbers where none was.
 fn choose<'a>(
     args: &ImportArgs,
@@ -239,13 +258,15 @@ fn choose<'a>(
     file: &str,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<Vec<Chosen<'a>>> {
+    let metrics = unique(metrics, file)?;
+    let called = |name: &str| metrics.iter().copied().find(|m| m.name == name);
     let mut chosen = Vec::new();
     for asked in &args.metrics {
         // A name of a tool may hold the sign as well (Evidently's do): the whole is tried first.
-        let whole = metrics.iter().find(|m| m.name == *asked).map(|m| (None, m));
+        let whole = called(asked).map(|m| (None, m));
         let part = || {
             let (id, name) = asked.split_once('=')?;
-            metrics.iter().find(|m| m.name == name).map(|m| (Some(id), m))
+            called(name).map(|m| (Some(id), m))
         };
         let (id, metric) = whole.or_else(part).ok_or_else(|| {
             anyhow!(
@@ -267,7 +288,7 @@ fn choose<'a>(
         chosen.push(Chosen { id, metric });
     }
     if args.metrics.is_empty() {
-        for metric in metrics {
+        for metric in &metrics {
             match metric.value {
                 Reading::Finite(_) => chosen.push(Chosen { id: id_of(&metric.name)?, metric }),
                 Reading::NonFinite(word) => notes.push(format!(
