@@ -172,6 +172,29 @@ fn fixture_table() -> String {
 }
 
 #[test]
+fn a_mean_of_nothing_is_left_out_and_what_is_inside_is_read() {
+    let (found, notes) = report("evidently", "evidently-nan.json", FILES[7].2);
+    let names: Vec<&str> =
+        found["spec"]["metrics"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
+    let unique = "UniqueValueCount_column_sector";
+    let shares = [format!("{unique}_.shares.a"), format!("{unique}_.shares.b")];
+    assert!(names.contains(&"MeanValue_column_age"), "{names:?}");
+    assert!(shares.iter().all(|s| names.contains(&s.as_str())), "{names:?}");
+    assert!(!names.iter().any(|n| n.contains("gone")), "{names:?}");
+    assert!(notes.contains("MeanValue(column=gone) is NaN"), "{notes}");
+}
+
+#[test]
+fn scores_of_several_epochs_are_told_apart() {
+    let (found, _) = report("inspect", "inspect-epochs.json", &[]);
+    for name in ["sums.match.accuracy", "sums.match.pass_at_1.accuracy", "sums.match.at_least_2.accuracy"] {
+        let score = metric(&found, name);
+        // Samples, not answers: those to one question are alike.
+        assert_eq!((&score["rows"], &score["lower"]), (&20.into(), &"0.583982568".into()), "{name}");
+    }
+}
+
+#[test]
 fn cards_say_less_than_a_result_and_bind_what_they_name() {
     let more = FILES[11].2;
     let (found, notes) = report("cyclonedx", "cyclonedx.json", more);
