@@ -140,6 +140,8 @@ fn counts_say_what_positive_means_and_are_those_of_the_table() {
     assert_eq!(found["spec"]["groups"][0]["attributes"]["sex"], "(missing)");
     let e = refused("counts", "counts.json", &["--ran-at", "2026-11-22", "--positive-means", "Unfavourable"]);
     assert!(e.contains("--positive-means: wanted Favourable"), "{e}");
+    let e = refused("counts", "counts.json", &["--ran-at", "2026-11-22", "--rows", "399"]);
+    assert!(e.contains("--rows: wanted 400"), "{e}");
     // What a file says that it is about, and what is given, are the same, or one of them is wrong.
     let about = |field: &str, digest: &str| {
         let text = fixture("counts.json").replacen('{', &format!("{{\"{field}\": \"{digest}\","), 1);

@@ -71,6 +71,9 @@ pub fn make(
     }
     let counted = groups(&found.groups, file)?;
     if let Some((groups, rows)) = counted {
+        if let Some(given) = args.rows.filter(|given| *given != rows) {
+            bail!("--rows: wanted {rows}, the rows that {file} counts, found {given}; leave it out");
+        }
         spec["rows"] = rows.into();
         spec["groups"] = groups.into();
     }
