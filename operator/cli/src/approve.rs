@@ -75,7 +75,9 @@ pub fn run(cluster: &Cluster, args: &ApproveArgs, answers: Option<&[String]>) ->
             Rejected { kind, name: &name, role: &args.role, covers: covers(covered), digest: &digest };
         shown.add(2, &about.answered(cluster, reject)?);
     }
-    let until = expires.map_or_else(String::new, |t| format!(", until {}", text::seconds(t)));
+    // A Reject stands until it is answered, whatever its signature says of an end.
+    let until =
+        expires.filter(|_| approve).map_or_else(String::new, |t| format!(", until {}", text::seconds(t)));
     shown.add(0, &format!("You, {user}, {verb} this as {}{until}.", args.role));
     if approve && is_author(&object, kind, &user) {
         shown.add(

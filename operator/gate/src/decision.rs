@@ -145,7 +145,7 @@ impl Snapshot {
 /// Decides on a release. Total: any input gives a decision, and what is not known blocks.
 ///
 /// A release that is cleared stands on the policies that it was cleared under, for as long as it would be cleared under
-/// them, or that cannot be known; after that, those of now decide.
+/// them, or that cannot be known, and nobody rejects it who has a say by those of now; after that, those of now decide.
 pub fn evaluate(snapshot: &Snapshot) -> Decision {
     decide(snapshot, None)
 }
@@ -155,6 +155,10 @@ pub(crate) fn decide(snapshot: &Snapshot, hearings: Option<[&Hearing; 2]>) -> De
     let heard = |which: usize| hearings.and_then(|all| all.get(which).copied());
     let now = judge(snapshot, &snapshot.policies, None, heard(0));
     let Some(basis) = &snapshot.basis else { return now };
+    // Whoever has a say by the policies of now stops what stands on those of before.
+    if now.findings().any(|f| f.reason == Reason::Rejected) {
+        return now;
+    }
     let early = snapshot.before(basis.replaced_at(&snapshot.policies));
     let mut decision = judge(&early, basis, now.evidence.as_deref(), heard(1));
     if decision.cleared != Cleared::True && !decision.is_blind() {

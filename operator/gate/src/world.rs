@@ -471,8 +471,8 @@ impl World {
         let key = (namespace.to_owned(), name.to_owned());
         let release = self.releases.live.get(&key).cloned();
         let mut former: Vec<_> = self.releases.versions(&key).cloned().collect();
-        let system_name =
-            release.as_ref().and_then(|r| r.spec.as_ref().ok()).map(|s| s.system.as_str().to_owned());
+        let spec = release.as_ref().and_then(|r| r.spec.as_ref().ok());
+        let system_name = spec.map(|s| s.system.to_string());
         let system_key = system_name.clone().map(|s| (namespace.to_owned(), s));
         let system = system_key.as_ref().and_then(|k| self.systems.live.get(k)).cloned();
         let mut former_systems: Vec<_> =
@@ -518,13 +518,14 @@ impl World {
             })
             .cloned()
             .collect();
-        // Of versions that are gone matter those with this content and those that somebody approved; others would make a
+        // Of versions that are gone matter those with the content of now and those that somebody approved; others would make a
         // decision cite everything that a much edited object ever was.
         let mut approved: BTreeSet<&str> =
             approvals.iter().filter_map(|a| Some(a.spec.as_ref().ok()?.subject.digest.as_str())).collect();
         let basis = self.basis(&key);
         let seen = approvals.iter().filter_map(|a| a.standing()?.evidence.as_deref());
-        approved.extend(seen.clone().flat_map(|e| [e.content.as_str(), e.system.digest.as_str()]));
+        let then = seen.clone().flat_map(|e| [e.content.as_str(), e.system.digest.as_str()]);
+        approved.extend(then.chain(system.as_deref().map(Object::digest)));
         let former_policies = self.former_policies(basis.as_deref(), seen);
         let content = release.as_ref().map(|r| r.digest().to_owned()).unwrap_or_default();
         let last = former::last_stamped(release.as_ref(), &former);
@@ -542,11 +543,8 @@ impl World {
         let signed = signed.chain(release.iter().chain(&former).map(|r| &r.record));
         let (signers, signatures) = self.trust(signed);
         let first_use = release.as_ref().and_then(|r| self.first_use.get(r.digest())).copied();
-        let named = release.as_ref().and_then(|r| r.spec.as_ref().ok());
-        let named = named
-            .into_iter()
-            .flat_map(|s| s.previous.iter().chain(&s.rollback_target))
-            .map(ToString::to_string);
+        let named = spec.into_iter().flat_map(|s| s.previous.iter().chain(&s.rollback_target));
+        let named = named.map(ToString::to_string);
         let absent =
             named.filter(|n| !self.releases.live.contains_key(&(namespace.to_owned(), n.clone()))).collect();
         Snapshot {

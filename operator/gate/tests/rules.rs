@@ -212,6 +212,19 @@ impl Model {
             && note.ends.is_none_or(|ends| self.now < ends)
             && (!release || self.now < note.at + SignedDuration::from_hours(24 * FIRST_USE_DAYS))
             && !self.authors(release).contains(&self.person(note.by))
+            && !self.is_taken_back(note)
+    }
+
+    /// Whether whoever gave it rejected the same, as it is now, in the same role since.
+    fn is_taken_back(&self, note: &Note) -> bool {
+        let now = ["content", "evidence", "classification"].map(|c| self.seen(c));
+        let system = |covers: &str| covers == "classification";
+        self.notes.iter().filter(|r| r.reject && r.role == note.role && r.at >= note.at).any(|r| {
+            self.person(r.by) == self.person(note.by)
+                && system(r.covers) == system(note.covers)
+                && self.holds(r)
+                && now.iter().flatten().any(|n| *n == r.seen)
+        })
     }
 
     fn authors(&self, release: bool) -> Vec<&'static str> {

@@ -62,6 +62,41 @@ async fn an_edit_of_a_policy_voids_nothing_that_is_cleared() {
 }
 
 #[tokio::test]
+async fn a_reject_by_whoever_has_a_say_now_stops_what_stands_on_policies_of_before() {
+    let site = Site::new();
+    let bed = cleared(&site).await;
+    let mut spec = policy(&[])["spec"].clone();
+    spec["approvals"] = json!([{"role": "risk-officer", "count": 1, "covers": "Content"}]);
+    bed.put(&stamped(Kind::ReleasePolicy, "also", "platform", "2026-11-20T00:00:00Z", &spec));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "True", "it stands on the policy of before");
+    let mut reject = approval("no", "erin", "Reject", "2026-11-20T00:01:00Z")["spec"].clone();
+    reject["role"] = json!("risk-officer");
+    bed.put(&stamped(Kind::Approval, "no", "erin", "2026-11-20T00:01:00Z", &reject));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False");
+    assert!(findings(&bed).contains("no rejects this content"), "{}", findings(&bed));
+}
+
+#[tokio::test]
+async fn who_approved_in_a_role_that_nobody_asks_any_more_can_take_it_back() {
+    let site = Site::new();
+    let bed = cleared(&site).await;
+    let mut spec = policy(&[])["spec"].clone();
+    spec["approvals"] = json!([{"role": "risk-officer", "count": 1, "covers": "Content"}]);
+    bed.put(&stamped(Kind::ReleasePolicy, "minimal", "platform", "2026-11-20T00:00:00Z", &spec));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "True");
+    let reject = approval("no", "bob", "Reject", "2026-11-20T00:01:00Z");
+    let subject = serde_json::from_value(reject["spec"]["subject"].clone()).unwrap();
+    let clock = bed.state.gate_clock();
+    assert!(crate::subjects::may_reject(&bed.state.world(), &clock, NS, &subject, "model-owner"));
+    bed.put(&reject);
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False");
+}
+
+#[tokio::test]
 async fn at_the_end_of_its_term_the_policy_of_now_decides() {
     let site = Site::new();
     let bed = cleared(&site).await;

@@ -275,6 +275,14 @@ async fn a_policy_is_deleted_once_a_second_person_has_approved_that() {
     bed.turns(2).await;
     assert_eq!(effects(&bed).last().unwrap().after, None);
     assert_eq!(bed.cleared(), "Unknown", "no policy is left");
+    // Another object with the same content does not go on the approval of before.
+    let mut again = asking(2, "platform", "2026-11-20T00:00:00Z");
+    again["metadata"]["uid"] = json!("another");
+    bed.put(&again);
+    bed.turns(2).await;
+    assert_eq!(in_force(&bed).0, "True", "{:?}", in_force(&bed));
+    assert_eq!(bed.state.world().deletion_digest("minimal").unwrap(), digest);
+    assert!(ask("mallory").await.denied.is_some());
 }
 
 #[tokio::test]

@@ -488,14 +488,13 @@ impl Reconciler {
             }
             Kind::RiskAcceptance => {
                 let object = world.acceptance(namespace, name)?;
-                let spec = object.spec.as_ref().ok();
                 let warn = crate::subjects::warn_days(&world);
-                let ends = spec.and_then(|s| placet_gate::time::date_time(&s.expires_at));
+                let ends = crate::subjects::ends(&world, object);
                 let mut next = vec![ends, ends.map(|ends| placet_gate::time::days_after(ends, -warn))];
                 let hear = |release: &str| self.heard(&world, (namespace, release), &mut next);
                 let counting = crate::subjects::accepting(&world, namespace, object, hear);
                 self.at_the_first(own(), now, next);
-                Some(status::acceptance(object, generation, &counting, (now, warn), &names))
+                Some(status::acceptance(object, generation, &counting, (now, warn, ends), &names))
             }
             Kind::ReleasePolicy => {
                 let object = world.policies().find(|p| p.name() == name)?;

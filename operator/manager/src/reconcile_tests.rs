@@ -421,7 +421,7 @@ async fn an_approval_says_whether_it_can_count() {
     let site = Site::new();
     let bed = cleared(&site);
     // Dana wrote the release: her Reject stands, her approval does not count.
-    bed.put(&approval("own-dana", "dana", "Approve", "2026-11-05T09:00:00Z"));
+    bed.put(&approval("own-dana", "dana", "Approve", "2026-11-05T10:00:00Z"));
     bed.put(&approval("no-dana", "dana", "Reject", "2026-11-05T09:00:00Z"));
     let mut ending = approval("until-bert", "bert", "Approve", "2026-11-05T09:00:00Z");
     let mut spec = ending["spec"].take();

@@ -315,19 +315,19 @@ pub fn approval(
     out
 }
 
-/// Status of a RiskAcceptance: who gave it, whether it counts, as the gate counts it, and whether it ends within so many days.
+/// Status of a RiskAcceptance: who gave it, whether it counts, as the gate counts it, and whether it ends within so many days:
+/// at the typed time, or before it, where a policy lets it stand no longer.
 pub fn acceptance(
     object: &Object<placet_api::riskacceptance::RiskAcceptanceSpec>,
     generation: Option<i64>,
     counting: &Counting,
-    (now, warn): (jiff::Timestamp, i32),
+    (now, warn, ends): (jiff::Timestamp, i32, Option<jiff::Timestamp>),
     names: &Names,
 ) -> Value {
     let spec = object.spec.as_ref().ok();
-    let ends = spec.and_then(|s| placet_gate::time::date_time(&s.expires_at));
     let ended = ends.is_none_or(|t| t <= now);
     let soon = ends.is_some_and(|t| t <= placet_gate::time::days_after(now, warn));
-    let until = spec.map(|s| s.expires_at.to_string()).unwrap_or_default();
+    let until = ends.map(|t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default();
     let (expiring, why, told) = match (ended, soon) {
         (true, _) => ("True", reasons::ENDED, format!("ended {until}")),
         (false, true) => ("True", reasons::ENDS_SOON, format!("ends {until}, within {warn} days")),

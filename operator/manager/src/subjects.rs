@@ -223,6 +223,12 @@ pub fn may_reject(world: &World, clock: &Clock, namespace: &str, subject: &Subje
     if subject.kind == SubjectKind::ModelRelease {
         let snapshot = world.snapshot(namespace, subject.name.as_str(), clock.clone());
         let class = snapshot.class();
+        // What was approved in a role that nobody asks any more is taken back in it while the release stands on that.
+        let mut before = snapshot.basis.iter().flat_map(|basis| basis.iter());
+        let names = |p: &ReleasePolicySpec| p.approvals.iter().any(|a| a.role.as_str() == role);
+        if before.any(|p| p.spec.as_ref().is_ok_and(names)) {
+            return true;
+        }
         let matched = snapshot.policies.matching(class, &snapshot.namespace_labels);
         return match &matched.joined.requirements {
             Ok(asked) if class.is_some() && !matched.policies.is_empty() => {
@@ -289,6 +295,19 @@ pub fn warn_days(world: &World) -> i32 {
     said.max().unwrap_or(WARN_DAYS)
 }
 
+/// When an acceptance ends: when it says, or after the days that a policy in force gives its role at most for a level that it
+/// accepts.
+pub fn ends(world: &World, acceptance: &Object<RiskAcceptanceSpec>) -> Option<Timestamp> {
+    let spec = acceptance.spec.as_ref().ok()?;
+    let typed = placet_gate::time::date_time(&spec.expires_at)?;
+    let Some(given) = acceptance.standing().map(|s| s.created_at) else { return Some(typed) };
+    let policies = world.in_force().iter().filter_map(|p| p.spec.as_ref().ok());
+    let authorities = policies.flat_map(|p| p.acceptance_authority.iter().flatten());
+    let of_role = authorities.filter(|a| a.level <= spec.level && a.roles.contains(&spec.role));
+    let days = of_role.filter_map(|a| a.max_days).min();
+    Some(days.map_or(typed, |days| typed.min(placet_gate::time::days_after(given, days))))
+}
+
 /// Roles that a policy names and that do not exist, and ways in which it contradicts itself.
 pub fn policy_problems(world: &World, object: &Object<ReleasePolicySpec>) -> (Vec<String>, Vec<String>) {
     let Ok(spec) = &object.spec else { return (Vec::new(), Vec::new()) };
@@ -298,3 +317,7 @@ pub fn policy_problems(world: &World, object: &Object<ReleasePolicySpec>) -> (Ve
     roles.dedup();
     (roles, policy::join(&[object]).err().unwrap_or_default())
 }
+
+#[cfg(test)]
+#[path = "subjects_tests.rs"]
+mod tests;

@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
 use placet_api::common::Level;
+use placet_api::modelrelease::ModelReleaseSpec;
 use placet_api::releasepolicy::{ApprovalWhen, Proof};
 
+use super::authors::authors;
 use super::counted::{Cause, WhyNot};
 use super::rejects::{Answer, answered, no_reject, of_nobody};
 use super::{Context, Outcome, early};
@@ -21,7 +23,6 @@ use crate::people::Person;
 use crate::policy::{Approvals, Requirements, covers_key};
 use crate::signature::proven;
 use crate::time;
-use crate::world::Snapshot;
 
 const GATE: Gate = Gate::Approvals;
 
@@ -87,6 +88,38 @@ impl<'a> Excluded<'a> {
     }
 }
 
+/// A Reject by a holder of its role, of what is there now.
+struct Reject<'a> {
+    object: &'a Object<ApprovalSpec>,
+    spec: &'a ApprovalSpec,
+    by: Person,
+    at: Timestamp,
+}
+
+/// An approval that counts, unless whoever gave it took it back.
+struct Given<'a> {
+    object: &'a Object<ApprovalSpec>,
+    spec: &'a ApprovalSpec,
+    by: Person,
+    at: Timestamp,
+    /// Whether it covers what is wanted, and not only another part.
+    whole: bool,
+}
+
+impl Reject<'_> {
+    /// Whoever rejects takes back what they approved in that role before, also where somebody else answers the Reject.
+    fn takes_back(&self, given: &Given<'_>) -> bool {
+        self.by == given.by && self.spec.role == given.spec.role && self.at >= given.at
+    }
+}
+
+fn taken_back(given: &Given<'_>, reject: &Reject<'_>) -> WhyNot {
+    let (by, name) = (&given.by, reject.object.name());
+    let text = format!("{by} took {} back by {name}", given.object.name());
+    let about = vec![given.object.name().to_owned(), by.to_string(), name.to_owned()];
+    WhyNot { cause: Cause::Other, text, about }
+}
+
 /// As [`tally_proven`].
 fn tally_without(
     cx: &Context<'_>,
@@ -96,8 +129,8 @@ fn tally_without(
 ) -> Tally {
     let mut out = Tally::default();
     let same = |p: &Person| cx.requirements.map_or_else(|| p.clone(), |r| r.same(p).clone());
-    let mut rejects: Vec<(&Object<ApprovalSpec>, &ApprovalSpec, Timestamp)> = Vec::new();
-    let mut answers: Vec<Answer<'_>> = Vec::new();
+    let mut rejects: Vec<Reject<'_>> = Vec::new();
+    let mut given: Vec<Given<'_>> = Vec::new();
     let note = |approval: &Object<ApprovalSpec>, spec: &ApprovalSpec, said: Result<(), &WhyNot>| {
         if let Some(heard) = cx.heard.filter(|_| wanted.asks || spec.answers.is_some()) {
             heard.note(approval, said.map_err(Clone::clone));
@@ -119,7 +152,8 @@ fn tally_without(
                 let decider = approval.standing().and_then(|s| trust.decider(&approval.record, spec, s).ok());
                 let holds = decider.filter(|s| entitled(cx, s, spec.role.as_str()).is_ok());
                 if let Some(standing) = holds.filter(|_| wanted.is_now(digest)) {
-                    rejects.push((approval, spec, standing.created_at));
+                    let by = same(&standing.creator);
+                    rejects.push(Reject { object: approval, spec, by, at: standing.created_at });
                 } else {
                     if approval.live && approval.standing().is_none() && out.of_nobody.len() < NAMED {
                         out.of_nobody.push(of_nobody(approval));
@@ -130,20 +164,17 @@ fn tally_without(
             }
             ApprovalDecision::Approve => match counts(cx, approval, spec, wanted, excluded, (term, proof)) {
                 Ok(Some((person, at))) => {
-                    note(approval, spec, Ok(()));
-                    answers.push(Answer { spec, at, whole: true });
-                    out.counted.insert(same(&person));
+                    given.push(Given { object: approval, spec, by: same(&person), at, whole: true });
                 }
                 Ok(None) if spec.answers.is_some() && wanted.is_now(digest) => {
                     let own = Wanted { covers: spec.subject.covers, digest, ..*wanted };
-                    let counted = counts(cx, approval, spec, &own, excluded, (term, proof));
-                    match &counted {
-                        Ok(Some(_)) => note(approval, spec, Ok(())),
+                    match counts(cx, approval, spec, &own, excluded, (term, proof)) {
+                        Ok(Some((person, at))) => {
+                            given.push(Given { object: approval, spec, by: same(&person), at, whole: false });
+                        }
                         Ok(None) => {}
-                        Err(why) => note(approval, spec, Err(why)),
+                        Err(why) => note(approval, spec, Err(&why)),
                     }
-                    let counted = counted.ok().flatten();
-                    answers.extend(counted.map(|(_, at)| Answer { spec, at, whole: false }));
                 }
                 Ok(None) => {}
                 Err(why) => {
@@ -153,15 +184,30 @@ fn tally_without(
             },
         }
     }
-    let stands = |(reject, spec, at): &(&Object<ApprovalSpec>, &ApprovalSpec, Timestamp)| {
-        !answers.iter().any(|answer| answer.lifts(reject.name(), spec, *at))
+    let mut answers: Vec<Answer<'_>> = Vec::new();
+    for one in given {
+        if let Some(reject) = rejects.iter().find(|reject| reject.takes_back(&one)) {
+            let why = taken_back(&one, reject);
+            note(one.object, one.spec, Err(&why));
+            out.why_not.extend(one.whole.then_some(why));
+            continue;
+        }
+        note(one.object, one.spec, Ok(()));
+        answers.push(Answer { spec: one.spec, at: one.at, whole: one.whole });
+        if one.whole {
+            out.counted.insert(one.by);
+        }
+    }
+    let stands = |reject: &Reject<'_>| {
+        !answers.iter().any(|answer| answer.lifts(reject.object.name(), reject.spec, reject.at))
     };
     if let Some(heard) = cx.heard {
         for reject in &rejects {
-            heard.note(reject.0, if stands(reject) { Ok(()) } else { Err(answered(reject.0.name())) });
+            let said = if stands(reject) { Ok(()) } else { Err(answered(reject.object.name())) };
+            heard.note(reject.object, said);
         }
     }
-    out.rejects = rejects.into_iter().filter(stands).map(|(reject, ..)| reject.name().to_owned()).collect();
+    out.rejects = rejects.iter().filter(|r| stands(r)).map(|r| r.object.name().to_owned()).collect();
     out.rejects.sort();
     out.rejects.dedup();
     out
@@ -361,26 +407,6 @@ pub fn asked(cx: &Context<'_>) -> Vec<(String, Covers)> {
     asked.map(|((role, _), rule)| (role.clone(), rule.covers)).collect()
 }
 
-/// Who wrote what is judged: creator and editors of the release, of every earlier release of this name with the same
-/// content, of the system and of its assessments, and the developers that the release lists. Deleting and creating again
-/// makes nobody less of an author.
-pub fn authors(snapshot: &Snapshot) -> Vec<Person> {
-    let Some(release) = &snapshot.release else { return Vec::new() };
-    let same = snapshot.former.iter().filter(|f| f.digest() == release.digest());
-    let trust = snapshot.trust();
-    let signed = [release].into_iter().chain(same.clone()).flat_map(|r| trust.ever_authors(&r.record));
-    let standings = [release].into_iter().chain(same).filter_map(|r| r.standing());
-    let system = snapshot.system.iter().filter_map(|s| s.standing());
-    let assessments = snapshot.assessments.iter().filter(|a| a.live).filter_map(|a| a.standing());
-    let wrote = standings.chain(system).chain(assessments).flat_map(|s| s.authors.clone());
-    let developers = release.spec.iter().flat_map(|s| s.developers.iter().flatten());
-    let mut authors: Vec<Person> =
-        wrote.chain(developers.map(|d| Person::from_token(d))).chain(signed).collect();
-    authors.sort();
-    authors.dedup();
-    authors
-}
-
 /// Judges the approvals of the release. `evidence` is the digest that approvals covering Evidence bind; a Reject may name
 /// the one that they will bind `after`, too.
 pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>, after: Option<&str>) -> Outcome {
@@ -393,22 +419,21 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>, after: Option<&str>) -
         known_author(cx, &mut out);
     }
     let mut by_role: Vec<(&str, &Approvals, Tally)> = Vec::new();
+    // A Reject in a role that is asked under a condition blocks whether or not that holds: the author who says what the
+    // condition is about does not unsay a Reject so.
+    let mut not_asked: Vec<(&str, Tally)> = Vec::new();
     for ((role, _), rule) in &requirements.approvals {
-        match required(cx, rule) {
-            Some(true) => {}
-            Some(false) => continue,
-            None => {
-                out.unknown(
-                    GATE,
-                    Reason::ScoreNotComputable,
-                    role.clone(),
-                    format!("residual levels, to know whether {role} must approve"),
-                    "the assessment's scores are not known",
-                    "system owner",
-                    "see the gate assessment",
-                );
-                continue;
-            }
+        let required = required(cx, rule);
+        if required.is_none() {
+            out.unknown(
+                GATE,
+                Reason::ScoreNotComputable,
+                role.clone(),
+                format!("residual levels, to know whether {role} must approve"),
+                "the assessment's scores are not known",
+                "system owner",
+                "see the gate assessment",
+            );
         }
         let digest = match rule.covers {
             Covers::Evidence => evidence.unwrap_or_default(),
@@ -422,32 +447,22 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>, after: Option<&str>) -
             digest,
             also: &[release.digest(), evidence.unwrap_or_default(), after.unwrap_or_default()],
             role: Some(role),
-            asks: true,
+            asks: required == Some(true),
         };
-        by_role.push((role, rule, tally_without(cx, &wanted, &excluded, (Some(requirements), None))));
+        let tally = tally_without(cx, &wanted, &excluded, (Some(requirements), None));
+        if required == Some(true) {
+            by_role.push((role, rule, tally));
+        } else {
+            not_asked.push((role, tally));
+        }
+    }
+    let asked: BTreeSet<&str> = by_role.iter().map(|(role, ..)| *role).collect();
+    for (role, tally) in not_asked.iter().filter(|(role, _)| !asked.contains(role)) {
+        rejected(cx, release, (role, tally), &mut out);
     }
     let assigned = assign(&by_role, requirements.one_role_per_person);
     for (i, (role, rule, tally)) in by_role.iter().enumerate() {
-        out.notes.extend(tally.of_nobody.iter().map(|why| format!("warning: the Reject {why}")));
-        if let Some((found, about)) = tally.rejected("this content") {
-            out.not_met(
-                GATE,
-                Reason::Rejected,
-                *role,
-                format!("no Reject by {role}"),
-                found,
-                format!("data scientist, or a holder of {role} who answers the Reject"),
-                format!(
-                    "mend what was criticised and release it as a new ModelRelease, or {}",
-                    cx.command(&format!(
-                        "placet approve mr/{} --role {role}{}",
-                        release.name(),
-                        tally.answering()
-                    ))
-                ),
-            )
-            .about(about);
-        }
+        rejected(cx, release, (role, tally), &mut out);
         let have = assigned[i];
         let need = usize::try_from(rule.count).unwrap_or(usize::MAX);
         if have >= need {
@@ -485,6 +500,28 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>, after: Option<&str>) -
         );
     }
     out
+}
+
+/// Says which Rejects of the release in a role stand.
+fn rejected(
+    cx: &Context<'_>,
+    release: &Object<ModelReleaseSpec>,
+    (role, tally): (&str, &Tally),
+    out: &mut Outcome,
+) {
+    out.notes.extend(tally.of_nobody.iter().map(|why| format!("warning: the Reject {why}")));
+    let Some((found, about)) = tally.rejected("this content") else { return };
+    let answer = format!("placet approve mr/{} --role {role}{}", release.name(), tally.answering());
+    out.not_met(
+        GATE,
+        Reason::Rejected,
+        role,
+        format!("no Reject by {role}"),
+        found,
+        format!("data scientist, or a holder of {role} who answers the Reject"),
+        format!("mend what was criticised and release it as a new ModelRelease, or {}", cx.command(&answer)),
+    )
+    .about(about);
 }
 
 /// A robot writes nothing itself: without somebody who signed what it created, nobody can say who may not approve it.

@@ -112,8 +112,7 @@ fn rejected(cx: &Context<'_>, out: &mut Outcome) {
         role: None,
         asks: false,
     };
-    let authors = system.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
-    let tally = approvals::tally(cx, &wanted, authors, None);
+    let tally = approvals::tally(cx, &wanted, &super::authors::system_authors(cx.snapshot), None);
     if let Some((found, about)) = tally.rejected("the system as it is") {
         out.not_met(
             GATE,
@@ -140,8 +139,7 @@ pub(super) fn confirmations(cx: &Context<'_>, system: &Object<AISystemSpec>, rol
         role: Some(role),
         asks: true,
     };
-    let authors = system.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
-    approvals::tally(cx, &wanted, authors, None)
+    approvals::tally(cx, &wanted, &super::authors::system_authors(cx.snapshot), None)
 }
 
 /// A class below High needs its Approval, by each role that a matching policy names.

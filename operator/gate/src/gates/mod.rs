@@ -2,6 +2,7 @@
 
 pub mod approvals;
 pub mod assessment;
+pub mod authors;
 pub mod class_lowered;
 pub mod classification;
 pub mod counted;

@@ -10,7 +10,8 @@ use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_api::releasepolicy::Proof;
 use placet_api::riskacceptance::{AcceptedRisk, RiskAcceptanceSpec};
 
-use super::approvals::{self, Wanted, authors, eligible, entitled};
+use super::approvals::{self, Wanted, eligible, entitled};
+use super::authors::authors;
 use super::counted::{self, Cause};
 use super::{Context, Outcome, early};
 use crate::finding::{Gate, Reason};

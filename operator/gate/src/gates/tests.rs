@@ -85,7 +85,7 @@ fn evaluation_defined(cx: &Context<'_>, sets: &[Vec<String>], out: &mut Outcome)
     if cx.class() != Some(Class::High) {
         return;
     }
-    let authors = system.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
+    let authors = super::authors::system_authors(cx.snapshot);
     let wanted = super::approvals::Wanted {
         kind: SubjectKind::AISystem,
         name: system.name(),
@@ -96,7 +96,7 @@ fn evaluation_defined(cx: &Context<'_>, sets: &[Vec<String>], out: &mut Outcome)
         role: None,
         asks: true,
     };
-    let tally = super::approvals::tally(cx, &wanted, authors, None);
+    let tally = super::approvals::tally(cx, &wanted, &authors, None);
     if tally.counted.is_empty() {
         out.not_met(
             GATE,
@@ -207,7 +207,7 @@ fn relevant<'a>(
         return all;
     }
     // Whoever wrote or develops the release does not say which of its results are wrong.
-    let authors = super::approvals::authors(cx.snapshot);
+    let authors = super::authors::authors(cx.snapshot);
     // What was found on one dataset is not shown to be wrong by another.
     let superseded = |report: &Object<TestReportSpec>, about: &TestReportSpec| {
         all.iter().any(|(by, spec)| {

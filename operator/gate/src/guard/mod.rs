@@ -193,7 +193,8 @@ impl<'a> Proposed<'a> {
         // A policy that is new is approved by those who could approve a change of another.
         let judges = vec![old.map_or_else(|| others.to_vec(), |old| vec![old])];
         let first = open || (old.is_none() && others.is_empty());
-        let since = after.and_then(|p| Some(p.standing()?.changed_at));
+        // Of a deletion, since the version is there: who approved that another object of this content goes said nothing of it.
+        let since = after.or(before).and_then(|p| Some(p.standing()?.changed_at));
         let (before, after) = (before.map(|p| &p.record), after.map(|p| &p.record));
         Self { kind: Kind::ReleasePolicy, name, before, after, ways, first, since, judges }
     }

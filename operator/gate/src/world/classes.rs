@@ -173,7 +173,9 @@ impl World {
         let (Some(class), Some(release)) = (class, release) else { return Vec::new() };
         let (Ok(spec), Some(standing)) = (&release.spec, release.standing()) else { return Vec::new() };
         let key = (namespace.to_owned(), spec.system.to_string());
-        self.classes.above(&key, models(spec), class, standing.created_at)
+        // Whatever role it has here: it is the same file.
+        let artifacts = spec.artifacts.iter().map(|a| a.digest.as_str());
+        self.classes.above(&key, artifacts, class, standing.created_at)
     }
 }
 

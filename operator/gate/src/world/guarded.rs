@@ -175,7 +175,7 @@ impl World {
             self.policy_set.iter().filter_map(|p| p.spec.as_ref().ok()).collect();
         let judges: Vec<Vec<&ReleasePolicySpec>> =
             crate::guard::concerned(&roles, &policies).into_iter().map(|p| vec![p]).collect();
-        let changed = after.and_then(|a| Some(a.standing()?.changed_at));
+        let changed = after.or(same_life).and_then(|a| Some(a.standing()?.changed_at));
         // Who approved it before it was deleted did not approve that it comes back.
         let deleted = after.and_then(|a| self.signatures.deleted.get(a.record.key()?)).copied();
         let record = |o: Option<&Arc<Object<S>>>| o.map(|o| o.record.clone());

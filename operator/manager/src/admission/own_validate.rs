@@ -6,7 +6,7 @@ use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
 use placet_api::scalar::{DateTime, Moment, SshPublicKey};
 use placet_evidence::{ACTOR, Operation};
-use placet_gate::gates::approvals::authors;
+use placet_gate::gates::authors::authors;
 use placet_gate::object::{Record, Stamp, is_ending, place_of};
 use placet_gate::signed::SignerKey;
 use placet_gate::stamp::StampText;
