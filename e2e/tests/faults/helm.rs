@@ -110,12 +110,13 @@ async fn the_namespace_of_the_installation_may_be_deleted() {
     before.all_documents().await.unwrap();
     cluster.install_placet(&json!({})).await.unwrap();
     let path = "{range .items[*]}{.metadata.name}={.status.conditions[?(@.type=='InForce')].status} {end}";
-    eventually("all policies in force", SOON, async || {
+    let all = eventually("all policies in force", SOON, async || {
         let found = cluster.field("", "releasepolicies", path).await?;
         if found.trim() == "high-risk=True limited=True minimal=True" { Ok(()) } else { Err(found) }
-    })
-    .await
-    .unwrap();
+    });
+    if let Err(unmet) = all.await {
+        panic!("{unmet}\n{}", cluster.pod_logs(INSTALLED_IN, "placet-0").await.unwrap());
+    }
     let delete = ["delete", "namespace", "survivor", "--timeout=60s"];
     cluster.kubectl("root-admin", delete).await.unwrap().ok().unwrap();
 }

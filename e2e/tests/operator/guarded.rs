@@ -90,9 +90,15 @@ async fn a_looser_policy_waits_for_a_second_person_and_so_does_its_deletion() {
     let elsewhere = lending.approval("elsewhere", "risk-officer", "ReleasePolicy", policy, &digest);
     refused_with(&lending.apply("erin", &elsewhere.to_string()).await.unwrap(), &["wanted placet-system"]);
 
-    let approved =
-        placet(&lending, "erin", &["approve", &format!("rp/{policy}"), "--role", "risk-officer", "--yes"])
-            .await;
+    let target = format!("rp/{policy}");
+    let approve = ["approve", &target, "--role", "risk-officer"];
+    let shown = placet(&lending, "erin", &[approve.as_slice(), &["--show", "-o", "json"]].concat()).await;
+    let shown: serde_json::Value = serde_json::from_str(&shown.ok().unwrap()).unwrap();
+    assert_eq!(
+        (&shown["subject"]["digest"], &shown["waiting"]["digest"]),
+        (&digest.clone().into(), &digest.clone().into())
+    );
+    let approved = placet(&lending, "erin", &[approve.as_slice(), &["--yes"]].concat()).await;
     assert_eq!(approved.code, 0, "{approved:?}");
     holds(&approved.stderr, &["asks for less: approvals[risk-officer].count"]);
     in_force(&lending, policy, "True").await;

@@ -473,8 +473,15 @@ async fn a_release_whose_author_signed_is_cleared_as_any() {
     let said = lending.cluster.run("placet", "dana", args, None).await.unwrap();
     assert_eq!(said.code, 2, "{said:?}");
     holds(&said.stderr, &["--cluster-name"]);
-    let args = [args.as_slice(), &["--cluster-name", &robot.cluster_uid]].concat();
+    // As JSON it is the same.
+    let args = [args.as_slice(), &["--cluster-name", &robot.cluster_uid, "-o", "json"]].concat();
     let signed = lending.cluster.run("placet", "dana", args, None).await.unwrap().ok().unwrap();
+    let read: Value = serde_json::from_str(&signed).unwrap();
+    assert_eq!(read["kind"], "ModelRelease");
+    let absent = ["sign", "nowhere/release.yaml", "--sign-with", &key, "--yes"];
+    let said = lending.cluster.run("placet", "dana", absent, None).await.unwrap();
+    assert_eq!(said.code, 2, "{said:?}");
+    holds(&said.stderr, &["nowhere/release.yaml: wanted a file with one ModelRelease", "no such file"]);
     robot.taken(&signed).await;
     lending.settings_and_risk().await.unwrap();
     lending.approvals(&[]).await.unwrap();

@@ -200,6 +200,17 @@ pub struct SignArgs {
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
+    /// Output
+    #[arg(short, long, value_enum, default_value_t = YamlOrJson::Yaml)]
+    pub output: YamlOrJson,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum YamlOrJson {
+    /// The release with the signature, to be applied
+    Yaml,
+    /// The same as JSON
+    Json,
 }
 
 /// Answers are data, whatever they are: something that waits is no error.

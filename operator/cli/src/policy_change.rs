@@ -8,12 +8,12 @@ use placet_gate::signed::ApprovalPayload;
 use placet_gate::visible;
 use serde_json::{Value, json};
 
-use crate::args::{ApproveArgs, Global, TableOrJson, WhyArgs};
+use crate::args::{ApproveArgs, Global, TableOrJson, WhyArgs, WriteOutput};
 use crate::cluster::Cluster;
 use crate::made::{Made, Writing};
 use crate::target::{self, Target};
 use crate::text::{self, Page};
-use crate::{approve, signed, sys};
+use crate::{approve, signed, sys, yaml};
 
 /// Kinds that guard themselves.
 pub const GUARDED: [Kind; 3] = [Kind::ReleasePolicy, Kind::ApprovalRole, Kind::TrustedSigner];
@@ -56,7 +56,13 @@ pub fn decide(
     let verb = if answers.is_some() { "approve" } else { "reject" };
     let shown = page(&object, (kind, &name), &digest, deletion);
     if args.show {
-        sys::print(shown.text())?;
+        let about = json!({"kind": kind.as_str(), "name": name, "digest": digest, "deletion": deletion});
+        let out = json!({"subject": about, "role": args.role, "waiting": object.pointer("/status/waiting")});
+        sys::print(&match args.output {
+            WriteOutput::Name => shown.text().to_owned(),
+            WriteOutput::Yaml => yaml::document(&out),
+            WriteOutput::Json => text::json(&out)?,
+        })?;
         return Ok(0);
     }
     sys::tell(shown.text());

@@ -14,7 +14,7 @@ use placet_gate::signed::{
 };
 use serde_json::{Value, json};
 
-use crate::args::{Global, SignArgs, Signing, WriteOutput};
+use crate::args::{Global, SignArgs, Signing, WriteOutput, YamlOrJson};
 use crate::cluster::Cluster;
 use crate::files::{self, Loaded};
 use crate::made::{Made, Writing};
@@ -103,7 +103,14 @@ pub fn signer(object: &Loaded, all: &[Loaded]) -> Option<String> {
 /// `placet sign`: prints a release with its author's signature.
 pub fn run(global: &Global, args: &SignArgs) -> anyhow::Result<u8> {
     let path = Path::new(&args.target);
-    let (namespace, name, object, cluster) = if args.target == "-" || path.exists() {
+    let is_file = args.target == "-" || path.exists();
+    if !is_file && path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json") {
+        bail!(
+            "{}: wanted a file with one ModelRelease, or mr/NAME on the cluster, found no such file",
+            args.target
+        );
+    }
+    let (namespace, name, object, cluster) = if is_file {
         let mut input = files::load(&[path.to_owned()], global.namespace.as_deref())?;
         let found = input.objects.len();
         let Some(release) = input.objects.pop().filter(|o| found == 1 && o.kind == Kind::ModelRelease) else {
@@ -158,6 +165,9 @@ pub fn run(global: &Global, args: &SignArgs) -> anyhow::Result<u8> {
     let signed = json!({
         "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "ModelRelease", "metadata": metadata, "spec": spec,
     });
-    sys::print(&yaml::document(&signed))?;
+    sys::print(&match args.output {
+        YamlOrJson::Yaml => yaml::document(&signed),
+        YamlOrJson::Json => text::json(&signed)?,
+    })?;
     Ok(0)
 }

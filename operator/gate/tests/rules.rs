@@ -194,7 +194,7 @@ impl Model {
 
     /// Whether an approval counts for its role.
     fn counts(&self, note: &Note) -> bool {
-        note.covers == self.asked(note.role) && self.is_good(note)
+        note.covers == self.asked(note.role) && self.is_good(note) && !self.is_taken_back(note)
     }
 
     /// Whether an approval is one for what it covers, asked for or not.
@@ -212,7 +212,6 @@ impl Model {
             && note.ends.is_none_or(|ends| self.now < ends)
             && (!release || self.now < note.at + SignedDuration::from_hours(24 * FIRST_USE_DAYS))
             && !self.authors(release).contains(&self.person(note.by))
-            && !self.is_taken_back(note)
     }
 
     /// Whether whoever gave it rejected the same, as it is now, in the same role since.
@@ -253,7 +252,8 @@ impl Model {
                 && a.at > note.at
                 && a.role == note.role
                 && system(a.covers) == system(note.covers)
-                && (self.counts(a) || a.covers == note.covers && self.is_good(a))
+                && (a.covers == self.asked(a.role) || a.covers == note.covers)
+                && self.is_good(a)
         });
         // The classifier is asked about the system alone: elsewhere a Reject of that role is refused when it is given.
         let asked = system(note.covers) || note.role != "classifier";
@@ -526,7 +526,8 @@ fn agree_on_each(both: &Both, heard: &Heard) -> Result<(), TestCaseError> {
         let naive = if note.reject {
             model.stands(note)
         } else {
-            model.counts(note) || asked && note.answers.is_some() && model.is_good(note)
+            let answers = asked && note.answers.is_some() && model.is_good(note);
+            (model.counts(note) || answers) && !model.is_taken_back(note)
         };
         prop_assert!(
             naive == (said == Said::Counts),

@@ -186,6 +186,8 @@ fn tally_without(
     }
     let mut answers: Vec<Answer<'_>> = Vec::new();
     for one in given {
+        // What was answered stays answered, whatever becomes of the approval that did.
+        answers.push(Answer { spec: one.spec, at: one.at, whole: one.whole });
         if let Some(reject) = rejects.iter().find(|reject| reject.takes_back(&one)) {
             let why = taken_back(&one, reject);
             note(one.object, one.spec, Err(&why));
@@ -193,7 +195,6 @@ fn tally_without(
             continue;
         }
         note(one.object, one.spec, Ok(()));
-        answers.push(Answer { spec: one.spec, at: one.at, whole: one.whole });
         if one.whole {
             out.counted.insert(one.by);
         }
