@@ -244,10 +244,13 @@ impl Reconciler {
 /// Packs were applied since the start: what they brought of policies ends the setting up of an installation once it is in force,
 /// or did not come to be in time.
 pub async fn packs_brought(state: Arc<State>, policies: Vec<String>) {
+    // Not by what decides now: while an installation is being set up that is what is there, be it one of an earlier installation
+    // whose new stamp was not heard of yet.
     let in_force = || {
         let world = state.world();
-        let in_force = world.in_force();
-        policies.iter().all(|name| in_force.iter().any(|p| p.name() == name))
+        let unsettled = world.unsettled_of(Kind::ReleasePolicy);
+        let there = |name: &str| world.policies().any(|p| p.name() == name);
+        policies.iter().all(|name| there(name) && !unsettled.contains(name))
     };
     let begun = tokio::time::Instant::now();
     while begun.elapsed() < BROUGHT && !in_force() {

@@ -7,7 +7,7 @@ use placet_evidence::{Payload, PolicyEffect};
 use serde_json::{Value, json};
 
 use crate::admission::review::Request;
-use crate::testbed::{Bed, NS, RELEASE, Site, content, path, policy, stamped, world};
+use crate::testbed::{Bed, NS, RELEASE, Site, content, model_release, path, policy, stamped, world};
 
 /// The policy, asking for so many people.
 fn asking(count: i32, by: &str, at: &str) -> Value {
@@ -222,6 +222,30 @@ async fn packs_are_one_installation_though_releases_are_judged_meanwhile() {
         bed.status(Kind::ReleasePolicy, "high-risk")["waiting"]["digest"].as_str().map(str::len),
         Some(71)
     );
+}
+
+#[tokio::test]
+async fn packs_of_an_earlier_installation_are_waited_for_until_they_are_stamped_anew() {
+    let mut site = site();
+    site.packs = true;
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    // What survived carries no stamp that this installation knows.
+    let mut survived = policy(&[]);
+    survived["metadata"].as_object_mut().unwrap().remove("annotations");
+    bed.put(&survived);
+    bed.put(&model_release());
+    bed.turns(2).await;
+    let brought = super::packs_brought(Arc::clone(&bed.state), vec!["minimal".to_owned()]);
+    let stamping = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        assert!(bed.state.world().being_set_up());
+        bed.put(&policy(&[]));
+        bed.turns(2).await;
+    };
+    tokio::join!(brought, stamping);
+    assert!(!bed.state.world().being_set_up());
+    assert_eq!(effects(&bed).iter().map(|e| e.because.as_str()).collect::<Vec<_>>(), ["First"]);
 }
 
 #[tokio::test]
