@@ -28,6 +28,24 @@ fn site() -> Site {
     site
 }
 
+/// Where packs are going to be applied.
+fn with_packs() -> Site {
+    let mut site = site();
+    site.packs = true;
+    site
+}
+
+/// An installation whose packs are being applied, with everything that clears the release there already.
+async fn installing(site: &Site) -> Bed {
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    for object in world() {
+        bed.put(&object);
+    }
+    bed.turns(2).await;
+    bed
+}
+
 /// An installation in which two people are asked for and one has approved.
 async fn set_up(site: &Site) -> Bed {
     let bed = site.start();
@@ -196,14 +214,8 @@ async fn a_log_of_before_begins_with_what_is_there() {
 
 #[tokio::test]
 async fn packs_are_one_installation_though_releases_are_judged_meanwhile() {
-    let mut site = site();
-    site.packs = true;
-    let bed = site.start();
-    bed.namespace(Some("deny"));
-    for object in world() {
-        bed.put(&object);
-    }
-    bed.turns(2).await;
+    let site = with_packs();
+    let bed = installing(&site).await;
     assert_eq!(bed.cleared(), "True");
     assert!(bed.state.world().being_set_up(), "packs are still being applied");
     let another = |name: &str, class: &str| {
@@ -226,8 +238,7 @@ async fn packs_are_one_installation_though_releases_are_judged_meanwhile() {
 
 #[tokio::test]
 async fn packs_of_an_earlier_installation_are_waited_for_until_they_are_stamped_anew() {
-    let mut site = site();
-    site.packs = true;
+    let site = with_packs();
     let bed = site.start();
     bed.namespace(Some("deny"));
     // What survived carries no stamp that this installation knows.
@@ -250,14 +261,8 @@ async fn packs_of_an_earlier_installation_are_waited_for_until_they_are_stamped_
 
 #[tokio::test]
 async fn packs_that_never_come_end_an_installation_too() {
-    let mut site = site();
-    site.packs = true;
-    let bed = site.start();
-    bed.namespace(Some("deny"));
-    for object in world() {
-        bed.put(&object);
-    }
-    bed.turns(2).await;
+    let site = with_packs();
+    let bed = installing(&site).await;
     tokio::time::pause();
     super::packs_brought(Arc::clone(&bed.state), vec!["never".to_owned()]).await;
     assert!(!bed.state.world().being_set_up());

@@ -11,7 +11,7 @@ use placet_api::releasepolicy::{ApprovalWhen, Proof};
 
 use super::authors::authors;
 use super::counted::{Cause, WhyNot};
-use super::rejects::{Answer, answered, no_reject, of_nobody};
+use super::rejects::{Answer, Given, Reject, answered, no_reject, of_nobody, taken_back};
 use super::{Context, Outcome, early};
 
 pub use super::counted::Tally;
@@ -86,38 +86,6 @@ impl<'a> Excluded<'a> {
     fn new(cx: &Context<'a>, people: &'a [Person]) -> Self {
         Self(people.iter().map(|p| cx.requirements.map_or(p, |r| r.same(p))).collect())
     }
-}
-
-/// A Reject by a holder of its role, of what is there now.
-struct Reject<'a> {
-    object: &'a Object<ApprovalSpec>,
-    spec: &'a ApprovalSpec,
-    by: Person,
-    at: Timestamp,
-}
-
-/// An approval that counts, unless whoever gave it took it back.
-struct Given<'a> {
-    object: &'a Object<ApprovalSpec>,
-    spec: &'a ApprovalSpec,
-    by: Person,
-    at: Timestamp,
-    /// Whether it covers what is wanted, and not only another part.
-    whole: bool,
-}
-
-impl Reject<'_> {
-    /// Whoever rejects takes back what they approved in that role before, also where somebody else answers the Reject.
-    fn takes_back(&self, given: &Given<'_>) -> bool {
-        self.by == given.by && self.spec.role == given.spec.role && self.at >= given.at
-    }
-}
-
-fn taken_back(given: &Given<'_>, reject: &Reject<'_>) -> WhyNot {
-    let (by, name) = (&given.by, reject.object.name());
-    let text = format!("{by} took {} back by {name}", given.object.name());
-    let about = vec![given.object.name().to_owned(), by.to_string(), name.to_owned()];
-    WhyNot { cause: Cause::Other, text, about }
 }
 
 /// As [`tally_proven`].

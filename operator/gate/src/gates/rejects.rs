@@ -29,6 +29,39 @@ impl Answer<'_> {
     }
 }
 
+/// A Reject by a holder of its role, of what is there now.
+pub(super) struct Reject<'a> {
+    pub(super) object: &'a Object<ApprovalSpec>,
+    pub(super) spec: &'a ApprovalSpec,
+    pub(super) by: Person,
+    pub(super) at: Timestamp,
+}
+
+/// An approval that counts, unless whoever gave it took it back.
+pub(super) struct Given<'a> {
+    pub(super) object: &'a Object<ApprovalSpec>,
+    pub(super) spec: &'a ApprovalSpec,
+    pub(super) by: Person,
+    pub(super) at: Timestamp,
+    /// Whether it covers what is wanted, and not only another part.
+    pub(super) whole: bool,
+}
+
+impl Reject<'_> {
+    /// Whoever rejects takes back what they approved in that role before, also where somebody else answers the Reject.
+    pub(super) fn takes_back(&self, given: &Given<'_>) -> bool {
+        self.by == given.by && self.spec.role == given.spec.role && self.at >= given.at
+    }
+}
+
+/// What became of an approval that its giver took back.
+pub(super) fn taken_back(given: &Given<'_>, reject: &Reject<'_>) -> WhyNot {
+    let (by, name) = (&given.by, reject.object.name());
+    let text = format!("{by} took {} back by {name}", given.object.name());
+    let about = vec![given.object.name().to_owned(), by.to_string(), name.to_owned()];
+    WhyNot { cause: Cause::Other, text, about }
+}
+
 /// What became of a Reject that was answered.
 pub(super) fn answered(name: &str) -> WhyNot {
     WhyNot { cause: Cause::Answered, text: format!("{name} was answered"), about: vec![name.to_owned()] }
