@@ -44,24 +44,33 @@ pub const APPROVERS: &[(&str, &str)] = &[
     ("frank", "executive"),
 ];
 
+/// Roles that are heard, by the packs, before the executive's acceptance of a high risk counts.
+pub const HEARD: &[&str] = &["security-officer", "privacy-officer", "legal-compliance"];
+
 /// Waits until a `TrustedSigner` is in force, and has whoever is asked approve it.
 ///
 /// # Errors
 /// When it does not come into force.
 pub async fn vouch(cluster: &Cluster, signer: &str) -> Result<()> {
-    let object = format!("trustedsigner/{signer}");
+    vouch_for(cluster, &format!("trustedsigner/{signer}"), &format!("ts/{signer}")).await
+}
+
+/// The same of any object that guards itself. `target`: as `placet approve` names it.
+///
+/// # Errors
+/// When it does not come into force.
+pub async fn vouch_for(cluster: &Cluster, object: &str, target: &str) -> Result<()> {
     let path = "{.metadata.generation}/{.status.observedGeneration}/\
                 {.status.conditions[?(@.type=='InForce')].status}/{.status.waiting.roles[*]}";
     eventually(&format!("{object} to be in force"), SOON, async || {
-        let told = cluster.field("", &object, path).await?;
+        let told = cluster.field("", object, path).await?;
         let parts: Vec<&str> = told.split('/').collect();
         let [now, judged, in_force, roles] = parts.as_slice() else { return Err(told) };
         if now == judged && *in_force == "True" {
             return Ok(());
         }
         if let Some((who, role)) = APPROVERS.iter().find(|(_, role)| roles.split(' ').any(|r| r == *role)) {
-            let target = format!("ts/{signer}");
-            let said = cluster.run("placet", who, ["approve", &target, "--role", role, "--yes"], None).await;
+            let said = cluster.run("placet", who, ["approve", target, "--role", role, "--yes"], None).await;
             said.and_then(Output::ok).map_err(|e| format!("{told}: {e}"))?;
         }
         Err(told)
@@ -332,7 +341,8 @@ impl<'a> Lending<'a> {
     /// # Errors
     /// When there is none in time.
     pub async fn digest(&self, object: &str) -> Result<String> {
-        let path = if object.starts_with("impactassessment/") {
+        let of_its_own = ["impactassessment/", "riskacceptance/"];
+        let path = if of_its_own.iter().any(|kind| object.starts_with(kind)) {
             "{.status.digest}"
         } else {
             "{.status.digests.content}"
@@ -413,7 +423,8 @@ impl<'a> Lending<'a> {
         said.ok().map(drop)
     }
 
-    /// The validator approves the system's settings for the evaluation, and the executive accepts the risk.
+    /// The validator approves the system's settings for the evaluation; the executive accepts the risk, on which those are
+    /// heard who must be.
     ///
     /// # Errors
     /// When one is refused.
@@ -432,7 +443,14 @@ impl<'a> Lending<'a> {
                 "expiresAt": in_seconds(90 * 86_400),
             },
         });
-        self.apply("frank", &acceptance.to_string()).await?.ok().map(drop)
+        self.apply("frank", &acceptance.to_string()).await?.ok()?;
+        let digest = self.digest("riskacceptance/risk-1").await?;
+        for (who, role) in APPROVERS.iter().filter(|(_, role)| HEARD.contains(role)) {
+            let approval =
+                self.approval(&format!("risk-1-{role}"), role, "RiskAcceptance", "risk-1", &digest);
+            self.apply(who, &approval.to_string()).await?.ok()?;
+        }
+        Ok(())
     }
 
     /// All approvals but those of the roles in `but`.

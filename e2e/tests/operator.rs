@@ -44,6 +44,8 @@ mod restore;
 mod rewriting;
 #[path = "operator/role_loss.rs"]
 mod role_loss;
+#[path = "operator/roles.rs"]
+mod roles;
 #[path = "operator/second.rs"]
 mod second;
 #[path = "operator/signatures.rs"]

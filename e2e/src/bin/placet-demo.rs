@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
-use placet_e2e::placet::APPROVERS;
+use placet_e2e::placet::{APPROVERS, HEARD};
 use placet_e2e::{Cluster, Options, Output, own_images};
 
 #[path = "placet-demo/kills.rs"]
@@ -419,6 +419,10 @@ async fn released(demo: &mut Demo) -> anyhow::Result<()> {
         "--yes",
     ];
     demo.placet("frank", &accept, &DONE).await?;
+    demo.teller.say("\nBefore an executive's acceptance of a high risk counts, those are heard whose field it is:")?;
+    for (who, role) in APPROVERS.iter().filter(|(_, role)| HEARD.contains(role)) {
+        demo.approve(who, "ra/credit-eligibility-2026-r1-frank", role, &[]).await?;
+    }
     let release = format!("mr/{V2}");
     demo.placet(
         "dana",

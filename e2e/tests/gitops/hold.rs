@@ -61,7 +61,11 @@ async fn everything_at_once_is_applied_with_approvals_before_what_they_are_about
     let apply = ["apply", "-n", team.ns, "-f", governance.as_str()];
     team.cluster.kubectl("dana", apply).await.unwrap().ok().unwrap();
     team.approve_all(&git).await;
+    // One was against it first, and answered that: both stay in the repository, and are applied before the release.
+    team.reject_and_answer(&git).await;
     let delete = ["delete", "-n", team.ns, "aisystem,modelrelease", "--all"];
+    team.cluster.kubectl("root-admin", delete).await.unwrap().ok().unwrap();
+    let delete = ["delete", "-n", team.ns, "approval", "--all"];
     team.cluster.kubectl("root-admin", delete).await.unwrap().ok().unwrap();
 
     let flux = Flux::start(place, team.ns, "hold").await;

@@ -70,23 +70,31 @@ impl Team {
         git.write("governance/release.yaml", &signed).await;
     }
 
-    /// Somebody reads what is in the cluster, and signs their approval into the repository.
-    pub async fn approve(&self, git: &Repository, who: &str, role: &str, target: &str, covers: &str) {
-        self.judged(target).await;
-        let args = [
-            "approve",
-            target,
-            "--role",
-            role,
-            "--covers",
-            covers,
-            "--comment",
-            "Read and understood",
-            "-o",
-            "yaml",
-        ];
+    /// Somebody reads what is in the cluster, and signs their decision on it into the repository.
+    async fn decide(&self, git: &Repository, who: &str, decision: &[&str], file: &str) {
+        self.judged(decision[1]).await;
+        let said = ["--comment", "Read and understood", "-o", "yaml"];
+        let args: Vec<&str> = decision.iter().chain(&said).copied().collect();
         let signed = self.placet(who, &args).await;
-        git.write(&format!("governance/approvals/{who}.yaml"), &signed).await;
+        git.write(&format!("governance/approvals/{file}.yaml"), &signed).await;
+    }
+
+    async fn approve(&self, git: &Repository, who: &str, role: &str, target: &str, covers: &str) {
+        self.decide(git, who, &["approve", target, "--role", role, "--covers", covers], who).await;
+    }
+
+    /// bob rejects the release, which the robot applies, and then answers that himself. Both files are in the repository, and
+    /// the answer is the only approval of his.
+    pub async fn reject_and_answer(&self, git: &Repository) {
+        let release = format!("mr/{RELEASE}");
+        self.decide(git, "bob", &["reject", &release, "--role", "model-owner"], "bob-veto").await;
+        let veto = git.path("governance/approvals/bob-veto.yaml");
+        let apply = ["apply", "-n", self.ns, "-f", &veto.display().to_string()];
+        self.cluster.kubectl("root-admin", apply).await.unwrap().ok().unwrap();
+        let text = tokio::fs::read_to_string(veto).await.unwrap();
+        let name = text.lines().find_map(|line| line.trim().strip_prefix("name: ")).unwrap().to_owned();
+        let answer = ["approve", &release, "--role", "model-owner", "--covers", "Content", "--answers", &name];
+        self.decide(git, "bob", &answer, "bob").await;
     }
 
     /// Both approvals that the pack `minimal` asks for.

@@ -114,6 +114,32 @@ impl ReleasePolicySpec {
             None => self.applies_to.classes.contains(&Class::High),
         }
     }
+
+    /// Who does not count, with what holds for class High where it is left out.
+    pub fn duties(&self) -> SeparationOfDuties {
+        let mut duties = self.separation_of_duties.clone().unwrap_or_default();
+        if self.separates_by_default() {
+            duties.barred_groups =
+                duties.barred_groups.or_else(|| Some(Title::new("auditors").into_iter().collect()));
+            duties.acceptor_not_approver_as = duties
+                .acceptor_not_approver_as
+                .or_else(|| Some(Name::new("model-owner").into_iter().collect()));
+            duties.policy_change_days = duties.policy_change_days.or(Some(7));
+        }
+        duties
+    }
+
+    /// Groups whose members do not count in the role of a rule, with what holds for class High where it is left out.
+    pub fn not_in_groups(&self, rule: &ApprovalRule) -> Vec<Title> {
+        let validates = rule.role.as_str() == "validator" && self.separates_by_default();
+        let left_out = || Title::new("developers").into_iter().filter(|_| validates).collect();
+        rule.not_in_groups.clone().unwrap_or_else(left_out)
+    }
+
+    fn separates_by_default(&self) -> bool {
+        let said = self.separation_of_duties.as_ref().and_then(|d| d.high_defaults);
+        self.applies_to.classes.contains(&Class::High) && said != Some(HighDefaults::Ignore)
+    }
 }
 
 /// Which releases a policy applies to.
@@ -347,7 +373,8 @@ pub struct ApprovalRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<ApprovalWhen>,
     /// Groups whose members do not count in this role: a validator who is a developer, for example. As the API server
-    /// saw the groups when the approval was made.
+    /// saw the groups when the approval was made. Left out: developers for the role validator and class High (see
+    /// `separationOfDuties.highDefaults`), otherwise none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16))]
     pub not_in_groups: Option<Vec<Title>>,
@@ -399,18 +426,18 @@ pub struct SeparationOfDuties {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_role_per_person: Option<bool>,
     /// Groups whose members neither approve nor accept risks, auditors for example. As the API server saw the groups when
-    /// the object was made.
+    /// the object was made. Left out: auditors for class High (see `highDefaults`), otherwise none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16))]
     pub barred_groups: Option<Vec<Title>>,
-    /// Roles whose holders, where they approved the release in one of them, cannot accept its risks: the model owner, for
-    /// example.
+    /// Roles whose holders, where they approved the release in one of them, cannot accept its risks. Left out: model-owner for
+    /// class High (see `highDefaults`), otherwise none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub acceptor_not_approver_as: Option<Vec<Name>>,
     /// Whoever changed a policy that applies does not count in an approval given within so many days of 24 hours after
-    /// that change. Left out: the change of a policy bars nobody.
+    /// that change. Left out: 7 for class High (see `highDefaults`), otherwise the change of a policy bars nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 365))]
     pub policy_change_days: Option<i32>,
@@ -423,6 +450,11 @@ pub struct SeparationOfDuties {
     /// system:masters. Left out: Ignore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wildcard_grants: Option<WildcardGrants>,
+    /// Whether, where the policy applies to class High, what is left out means `barredGroups: [auditors]`,
+    /// `acceptorNotApproverAs: [model-owner]`, `policyChangeDays: 7`, and for the role validator `notInGroups: [developers]`.
+    /// Left out: Apply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high_defaults: Option<HighDefaults>,
     /// User names that are the same person: a plain name and the name of an OIDC provider, for example. Personal: kept out
     /// of evidence leaves and snapshots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -437,6 +469,15 @@ pub struct Alias {
     /// The names, exactly as the API server sees them (`kubectl auth whoami`).
     #[schemars(length(min = 2, max = 8))]
     pub names: Vec<Title>,
+}
+
+/// Whether rules that are left out hold for class High.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum HighDefaults {
+    /// They do.
+    Apply,
+    /// Only what is said holds.
+    Ignore,
 }
 
 /// Whether a role counts that is held by a wildcard.

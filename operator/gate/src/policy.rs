@@ -438,9 +438,9 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
             out.authority.entry(authority.level).or_default().insert(Authority::new(authority));
         }
         for rule in &spec.approvals {
-            approvals::add(&mut out.approvals, rule, spec.covers(rule));
+            approvals::add(&mut out.approvals, rule, spec);
         }
-        join_duties(&mut out, spec.separation_of_duties.as_ref(), i == 0);
+        join_duties(&mut out, &spec.duties(), i == 0);
         if let Some(standing) = policy.standing() {
             if standing.edits.is_empty() {
                 out.policy_authors.extend(standing.authors.iter().map(|p| (p.clone(), standing.changed_at)));
@@ -470,29 +470,23 @@ fn join_images(out: &mut Requirements, spec: &ReleasePolicySpec, first: bool) {
 }
 
 /// Joins what a policy says of who may not approve; `first` if it is the first.
-fn join_duties(out: &mut Requirements, duties: Option<&SeparationOfDuties>, first: bool) {
-    out.author_may_approve &= duties.and_then(|d| d.author_may_approve) == Some(true);
-    out.one_role_per_person |= duties.and_then(|d| d.one_role_per_person) != Some(false);
-    out.wildcards_count &= duties.and_then(|d| d.wildcard_grants) == Some(WildcardGrants::Count);
-    let accounts: BTreeSet<Person> = duties
-        .and_then(|d| d.service_accounts.as_ref())
-        .into_iter()
-        .flatten()
-        .map(|a| Person::from_token(a))
-        .collect();
+fn join_duties(out: &mut Requirements, duties: &SeparationOfDuties, first: bool) {
+    out.author_may_approve &= duties.author_may_approve == Some(true);
+    out.one_role_per_person |= duties.one_role_per_person != Some(false);
+    out.wildcards_count &= duties.wildcard_grants == Some(WildcardGrants::Count);
+    let accounts: BTreeSet<Person> =
+        duties.service_accounts.iter().flatten().map(|a| Person::from_token(a)).collect();
     if first {
         out.service_accounts = accounts;
     } else {
         out.service_accounts.retain(|a| accounts.contains(a));
     }
-    if let Some(duties) = duties {
-        out.barred_groups.extend(duties.barred_groups.iter().flatten().map(ToString::to_string));
-        out.acceptor_not_approver_as
-            .extend(duties.acceptor_not_approver_as.iter().flatten().map(ToString::to_string));
-        out.policy_change_days = out.policy_change_days.max(duties.policy_change_days);
-        for alias in duties.aliases.iter().flatten() {
-            join_names(&mut out.aliases, alias.names.iter().map(|n| Person::from_token(n)));
-        }
+    out.barred_groups.extend(duties.barred_groups.iter().flatten().map(ToString::to_string));
+    let acceptors = duties.acceptor_not_approver_as.iter().flatten();
+    out.acceptor_not_approver_as.extend(acceptors.map(ToString::to_string));
+    out.policy_change_days = out.policy_change_days.max(duties.policy_change_days);
+    for alias in duties.aliases.iter().flatten() {
+        join_names(&mut out.aliases, alias.names.iter().map(|n| Person::from_token(n)));
     }
 }
 

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::object::{Object, Reading, Record, Standing};
 use crate::people::{PeopleKey, Person};
+use crate::time;
 use crate::signed::{
     self, ApprovalPayload, AuthorPayload, EnvelopeError, KeyHistory, Mismatch, Payload, Place,
     RiskAcceptancePayload, SignerKey, Verified, VoidReason,
@@ -245,6 +246,14 @@ impl Record {
         }
     }
 
+    /// When it was signed, by the signer's clock, where its signature holds.
+    pub(crate) fn issued_at(&self) -> Option<Timestamp> {
+        match &self.signature {
+            Some(Signature::Verified { issued_at, .. }) => time::date_time(issued_at),
+            _ => None,
+        }
+    }
+
     /// Token of its envelope, where its signature holds.
     pub fn envelope(&self) -> Option<&str> {
         match &self.signature {
@@ -272,18 +281,20 @@ pub struct Decided<'a> {
     pub signed: bool,
     /// Whether it can only block.
     pub rejects: bool,
+    /// Whether it is about to be made: then whatever keeps an approval from counting keeps a Reject from being new.
+    pub anew: bool,
 }
 
 impl<'a> From<&'a ApprovalSpec> for Decided<'a> {
     fn from(spec: &'a ApprovalSpec) -> Self {
         let rejects = spec.decision == ApprovalDecision::Reject;
-        Self { role: &spec.role, signed: spec.signed.is_some(), rejects }
+        Self { role: &spec.role, signed: spec.signed.is_some(), rejects, anew: false }
     }
 }
 
 impl<'a> From<&'a RiskAcceptanceSpec> for Decided<'a> {
     fn from(spec: &'a RiskAcceptanceSpec) -> Self {
-        Self { role: &spec.role, signed: spec.signed.is_some(), rejects: false }
+        Self { role: &spec.role, signed: spec.signed.is_some(), rejects: false, anew: false }
     }
 }
 
@@ -333,13 +344,13 @@ impl<'a> Trust<'a> {
         what: impl Into<Decided<'d>>,
         standing: &'s Standing,
     ) -> Result<Cow<'s, Standing>, Void> {
-        let Decided { role, signed, rejects } = what.into();
+        let Decided { role, signed, rejects, anew } = what.into();
         if !signed {
             return Ok(Cow::Borrowed(standing));
         }
         let mut decider = standing.clone();
-        if rejects {
-            self.once(object, standing)?;
+        if rejects && !anew {
+            self.once(object, standing, rejects)?;
             let who = standing.role_of.clone();
             decider.creator = who.ok_or_else(|| Void::new("the key that signed it was not known here"))?;
             decider.authors = vec![decider.creator.clone()];
@@ -347,7 +358,7 @@ impl<'a> Trust<'a> {
             return Ok(Cow::Owned(decider));
         }
         let behind = self.behind(object, standing)?;
-        self.once(object, standing)?;
+        self.once(object, standing, rejects)?;
         let Behind { spec: signer, person, doubtful_name, seen } = behind;
         if !signer.roles.contains(role) {
             let roles: Vec<&str> = signer.roles.iter().map(placet_api::scalar::Name::as_str).collect();
@@ -395,8 +406,9 @@ impl<'a> Trust<'a> {
         self.signers.iter().filter(move |s| key.is_some() && s.record.key() == key)
     }
 
-    /// An envelope counts for the object and the subject that it was first used for.
-    fn once(&self, object: &Record, standing: &Standing) -> Result<(), Void> {
+    /// An envelope counts for the object and the subject that it was first used for. A Reject that is applied again before
+    /// there is another subject only says again what stands.
+    fn once(&self, object: &Record, standing: &Standing, rejects: bool) -> Result<(), Void> {
         let Some(first) = object.envelope().and_then(|e| self.remembered.seen.get(e)) else { return Ok(()) };
         let namespace = object.namespace.as_deref().unwrap_or_default();
         if first.name != object.name || first.namespace != namespace {
@@ -406,7 +418,8 @@ impl<'a> Trust<'a> {
             ))
             .about([&first.name]));
         }
-        if first.subject_uid != standing.subject_uid && standing.subject_uid.is_some() {
+        let said_again = rejects && standing.subject_uid.is_none();
+        if first.subject_uid != standing.subject_uid && !said_again {
             let uids = first.subject_uid.iter().chain(&standing.subject_uid);
             return Err(Void::new(
                 "its signature was used before, for an earlier object of the same name, and counts once: sign again",

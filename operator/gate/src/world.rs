@@ -162,7 +162,6 @@ impl World {
                 self.policies_changed();
             }
             Kind::ApprovalRole => {
-                self.had_role(&key.1);
                 self.roles.apply(key, record);
                 self.roles_changed();
             }
@@ -252,7 +251,9 @@ impl World {
 
     fn roles_changed(&mut self) {
         let names = self.roles.live.keys().map(|(_, name)| name);
-        let stand = names.filter(|name| self.role_in_force(name).is_some()).cloned().collect();
+        let stand: BTreeSet<String> =
+            names.filter(|name| self.role_in_force(name).is_some()).cloned().collect();
+        self.in_force.roles.extend(stand.iter().cloned());
         self.role_names = Arc::new(stand);
     }
 

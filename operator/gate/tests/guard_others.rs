@@ -19,7 +19,7 @@ use placet_api::approvalrole::{ApprovalRoleSpec, RoleScope};
 use placet_api::crd::crds;
 use placet_api::trustedsigner::TrustedSignerSpec;
 use placet_gate::circumstances::Circumstances;
-use placet_gate::guard::{Because, Guarded, Ruling};
+use placet_gate::guard::{Asked, Because, Guarded, Ruling};
 use placet_gate::object::Record;
 use placet_gate::world::{Clock, World};
 use placet_gate::{Cleared, digest, evaluate};
@@ -357,6 +357,39 @@ fn each_policy_that_names_the_role_has_a_say_and_a_new_one_only_adds_to_them() {
         json!({"key": "key 2", "user": "zoe", "roles": ["janitor"]}),
     )));
     waits(&world, Kind::TrustedSigner, "zoe");
+}
+
+#[test]
+fn a_role_that_waits_is_nobodys_yet_so_the_others_are_asked() {
+    // Somebody adds a policy that asks for a new role alone, which loosens nothing, and makes that role one that a namespace's
+    // own administrators give: who can hold it is not asked, since nobody can.
+    let only = |name: &str| {
+        given("ReleasePolicy", name, "mallory", "2026-11-02T00:00:00Z", json!({
+            "appliesTo": {"classes": ["High"]}, "approvals": [{"role": "janitor", "count": 1, "covers": "Content"}],
+        }))
+    };
+    let janitor = given("ApprovalRole", "janitor", "mallory", "2026-11-02T01:00:00Z", json!({
+        "title": "Janitor", "answersFor": "The house", "scope": "Namespace",
+    }));
+    let mut world = used(&[asks(json!({})), only("only")]);
+    world.apply(of(&janitor));
+    let asked = |world: &World| match ruling(world, Kind::ApprovalRole, "janitor") {
+        Ruling::Waits(asked) => asked,
+        Ruling::Takes(because) => panic!("{because:?}"),
+    };
+    let Asked { digest, roles, .. } = asked(&world);
+    assert_eq!(roles.into_iter().collect::<Vec<_>>(), ["risk-officer"]);
+    assert!(!world.has_role("janitor"));
+    world.apply(of(&word("ApprovalRole", "janitor", "olga", &digest, json!({}))));
+    assert_eq!(ruling(&world, Kind::ApprovalRole, "janitor"), Ruling::Takes(Because::Approved));
+    // Nor is the policy that asks for it locked, for which nobody else has a say.
+    let mut world = used(&[only("only")]);
+    world.apply(of(&janitor));
+    assert_eq!(ruling(&world, Kind::ApprovalRole, "janitor"), Ruling::Takes(Because::NobodyCould));
+    let mut other = only("only");
+    other.spec["approvals"][0]["role"] = "caretaker".into();
+    world.apply(of(&other));
+    assert_eq!(ruling(&world, Kind::ReleasePolicy, "only"), Ruling::Takes(Because::NobodyCould));
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub struct GuardMemory {
     signers: BTreeSet<Digest>,
     /// Kinds of which changes wait.
     closed: BTreeSet<Kind>,
-    /// Roles that there ever were.
+    /// Roles that were ever in force.
     roles: BTreeSet<String>,
     /// Whether a release was judged.
     judged: bool,
@@ -80,9 +80,16 @@ impl GuardMemory {
                 if kind == Kind::TrustedSigner {
                     self.signers.extend(effect.stored);
                 }
+                if kind == Kind::ApprovalRole {
+                    self.roles.insert(name());
+                }
                 self.in_force.insert((kind, name()), effect.stored);
             }
-            Payload::PolicyChange(_) if record.subject.kind == Kind::ApprovalRole.as_str() => {
+            // Until the kind is closed, what is there is in force.
+            Payload::PolicyChange(_)
+                if record.subject.kind == Kind::ApprovalRole.as_str()
+                    && !self.closed.contains(&Kind::ApprovalRole) =>
+            {
                 self.roles.insert(name());
             }
             Payload::Decision(decision) => {

@@ -11,7 +11,7 @@ use placet_api::releasepolicy::{ApprovalWhen, Proof};
 
 use super::authors::authors;
 use super::counted::{Cause, WhyNot};
-use super::rejects::{Answer, Given, Reject, answered, no_reject, of_nobody, taken_back};
+use super::rejects::{Answer, Given, Reject, When, answered, no_reject, of_nobody, taken_back};
 use super::{Context, Outcome, early};
 
 pub use super::counted::Tally;
@@ -121,7 +121,8 @@ fn tally_without(
                 let holds = decider.filter(|s| entitled(cx, s, spec.role.as_str()).is_ok());
                 if let Some(standing) = holds.filter(|_| wanted.is_now(digest)) {
                     let by = same(&standing.creator);
-                    rejects.push(Reject { object: approval, spec, by, at: standing.created_at });
+                    let at = When::of(&approval.record, standing.created_at);
+                    rejects.push(Reject { object: approval, spec, by, at });
                 } else {
                     if approval.live && approval.standing().is_none() && out.of_nobody.len() < NAMED {
                         out.of_nobody.push(of_nobody(approval));
@@ -132,12 +133,14 @@ fn tally_without(
             }
             ApprovalDecision::Approve => match counts(cx, approval, spec, wanted, excluded, (term, proof)) {
                 Ok(Some((person, at))) => {
+                    let at = When::of(&approval.record, at);
                     given.push(Given { object: approval, spec, by: same(&person), at, whole: true });
                 }
                 Ok(None) if spec.answers.is_some() && wanted.is_now(digest) => {
                     let own = Wanted { covers: spec.subject.covers, digest, ..*wanted };
                     match counts(cx, approval, spec, &own, excluded, (term, proof)) {
                         Ok(Some((person, at))) => {
+                            let at = When::of(&approval.record, at);
                             given.push(Given { object: approval, spec, by: same(&person), at, whole: false });
                         }
                         Ok(None) => {}
@@ -309,7 +312,11 @@ fn counts(
     let proof = rule.and_then(|r| r.proof).max(proof);
     proven(proof, standing, spec.into(), ("approval", "placet approve")).map_err(why)?;
     if excluded.0.contains(cx.requirements.map_or(who, |r| r.same(who))) {
-        return Err(because(Cause::Author, format!("{who} is an author and does not count")));
+        let is = match wanted.kind {
+            SubjectKind::RiskAcceptance => "accepted the risk",
+            _ => "is an author",
+        };
+        return Err(because(Cause::Author, format!("{who} {is} and does not count")));
     }
     if let Some(expires) = &spec.expires_at {
         let ends =

@@ -17,6 +17,10 @@ pub(super) fn was_of_another(cx: &Context<'_>, wanted: &Wanted<'_>, since: Times
     match wanted.kind {
         SubjectKind::ModelRelease => snapshot.former.iter().any(|f| other(&f.record, f.standing())),
         SubjectKind::AISystem => snapshot.former_systems.iter().any(|f| other(&f.record, f.standing())),
+        SubjectKind::RiskAcceptance => snapshot
+            .acceptances
+            .iter()
+            .any(|a| !a.live && a.name() == wanted.name && other(&a.record, a.standing())),
         _ => snapshot
             .assessments
             .iter()

@@ -5,15 +5,39 @@ use placet_api::approval::{ApprovalDecision, ApprovalSpec, SubjectKind};
 
 use super::Context;
 use super::counted::{Cause, WhyNot};
-use crate::object::Object;
+use crate::object::{Object, Record};
 use crate::people::Person;
 use crate::signature::Trust;
+
+/// When somebody decided.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct When {
+    stamped: Timestamp,
+    /// As whoever signed it says, who cannot say that it was after it was stamped.
+    signed: Option<Timestamp>,
+}
+
+impl When {
+    /// When the decision in an object was made, which was stamped, or first seen, at `stamped`.
+    pub(super) fn of(object: &Record, stamped: Timestamp) -> Self {
+        Self { stamped, signed: object.issued_at().map(|signed| signed.min(stamped)) }
+    }
+
+    /// Whether it came after another. A robot applies what was signed in an order of its own, and anew in an empty namespace:
+    /// of two that are signed, what their signers say holds.
+    fn after(self, other: Self) -> bool {
+        match (self.signed, other.signed) {
+            (Some(this), Some(other)) => this > other,
+            _ => self.stamped > other.stamped,
+        }
+    }
+}
 
 /// An approval that counts and that may answer Rejects.
 #[derive(Debug)]
 pub(super) struct Answer<'a> {
     pub(super) spec: &'a ApprovalSpec,
-    pub(super) at: Timestamp,
+    pub(super) at: When,
     /// Whether it is what was wanted, and not only another part of the subject.
     pub(super) whole: bool,
 }
@@ -21,8 +45,8 @@ pub(super) struct Answer<'a> {
 impl Answer<'_> {
     /// Whether it answers a Reject of this name: given later (a name that bears another Reject by now is not answered by an
     /// approval of before), in the same role, and for the same part of the subject or for all that the role is asked for.
-    pub(super) fn lifts(&self, name: &str, reject: &ApprovalSpec, at: Timestamp) -> bool {
-        self.at > at
+    pub(super) fn lifts(&self, name: &str, reject: &ApprovalSpec, at: When) -> bool {
+        self.at.after(at)
             && self.spec.answers.iter().flatten().any(|answered| answered.as_str() == name)
             && self.spec.role == reject.role
             && (self.whole || self.spec.subject.digest == reject.subject.digest)
@@ -34,7 +58,7 @@ pub(super) struct Reject<'a> {
     pub(super) object: &'a Object<ApprovalSpec>,
     pub(super) spec: &'a ApprovalSpec,
     pub(super) by: Person,
-    pub(super) at: Timestamp,
+    pub(super) at: When,
 }
 
 /// An approval that counts, unless whoever gave it took it back.
@@ -42,7 +66,7 @@ pub(super) struct Given<'a> {
     pub(super) object: &'a Object<ApprovalSpec>,
     pub(super) spec: &'a ApprovalSpec,
     pub(super) by: Person,
-    pub(super) at: Timestamp,
+    pub(super) at: When,
     /// Whether it covers what is wanted, and not only another part.
     pub(super) whole: bool,
 }
@@ -50,7 +74,7 @@ pub(super) struct Given<'a> {
 impl Reject<'_> {
     /// Whoever rejects takes back what they approved in that role before, also where somebody else answers the Reject.
     pub(super) fn takes_back(&self, given: &Given<'_>) -> bool {
-        self.by == given.by && self.spec.role == given.spec.role && self.at >= given.at
+        self.by == given.by && self.spec.role == given.spec.role && !given.at.after(self.at)
     }
 }
 
@@ -141,12 +165,14 @@ pub fn stands_already<'o>(
                     && decider.creator == *new.by
                     && spec.subject.digest == new.spec.subject.digest
                 {
-                    rejects.push((approval, spec, decider.created_at));
+                    rejects.push((approval, spec, When::of(&approval.record, decider.created_at)));
                 }
             }
             // Answers to Rejects of what guards itself are not asked when they were given.
             ApprovalDecision::Approve if approval.live => {
-                let at = if guards_itself(spec) { Timestamp::MAX } else { decider.created_at };
+                let always = When { stamped: Timestamp::MAX, signed: None };
+                let at = When::of(&approval.record, decider.created_at);
+                let at = if guards_itself(spec) { always } else { at };
                 answers.push(Answer { spec, at, whole: true });
             }
             ApprovalDecision::Approve => {}
@@ -154,7 +180,7 @@ pub fn stands_already<'o>(
     }
     rejects.retain(|(reject, spec, at)| !answers.iter().any(|a| a.lifts(reject.name(), spec, *at)));
     // One that is there is easier to look at than one that is gone.
-    rejects.sort_by_key(|(reject, _, at)| (!reject.live, *at));
+    rejects.sort_by_key(|(reject, _, at)| (!reject.live, at.stamped));
     rejects.first().map(|(reject, ..)| *reject)
 }
 

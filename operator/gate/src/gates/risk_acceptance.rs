@@ -10,7 +10,7 @@ use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_api::releasepolicy::Proof;
 use placet_api::riskacceptance::{AcceptedRisk, RiskAcceptanceSpec};
 
-use super::approvals::{self, Wanted, eligible, entitled};
+use super::approvals::{self, Tally, Wanted, eligible, entitled};
 use super::authors::authors;
 use super::counted::{self, Cause};
 use super::{Context, Outcome, early};
@@ -164,7 +164,8 @@ impl Risk<'_> {
         let (id, level) = (&self.score.id, self.score.residual);
         let (accepted, why) = self.acceptances(cx, authority);
         let roles: Vec<&str> = authority.roles.iter().map(String::as_str).collect();
-        let open = if authority.every { unfilled(&roles, &accepted) } else { roles.clone() };
+        let people: Vec<(&str, &Person)> = accepted.iter().map(|a| (a.role, &a.by)).collect();
+        let open = if authority.every { unfilled(&roles, &people) } else { roles.clone() };
         let enough = if authority.every { open.is_empty() } else { !accepted.is_empty() };
         if !enough {
             let who = if authority.every { open.join(" and ") } else { open.join(" or ") };
@@ -190,10 +191,7 @@ impl Risk<'_> {
             );
             return;
         }
-        let mut heard = true;
-        for role in &authority.consulted {
-            heard &= self.consulted(cx, (role, authority.proof), &accepted, out);
-        }
+        let heard = self.all_heard(cx, authority, &accepted, out);
         if heard {
             for one in &accepted {
                 out.notes.push(format!("{id} {level} accepted by {} until {}", one.object.name(), one.until));
@@ -329,16 +327,61 @@ impl Risk<'_> {
         Ok(())
     }
 
-    /// Whether a role was heard on one of the acceptances, by somebody who accepted none of them.
-    fn consulted(
+    /// Whether each role that must be was heard on one of the acceptances, by somebody who accepted none of them; where people
+    /// count in one role only, each by a person of its own.
+    fn all_heard(
         &self,
         cx: &Context<'_>,
-        (role, proof): (&str, Option<Proof>),
+        authority: &Authority,
         accepted: &[Accepted<'_>],
         out: &mut Outcome,
     ) -> bool {
         let acceptors: Vec<Person> = accepted.iter().map(|a| a.by.clone()).collect();
-        let tally = |one: &Accepted<'_>| {
+        let heard: Vec<(&str, Tally)> = authority
+            .consulted
+            .iter()
+            .map(|role| (role.as_str(), self.heard(cx, (role, authority.proof), accepted, &acceptors)))
+            .collect();
+        let people: Vec<(&str, &Person)> =
+            heard.iter().flat_map(|(role, tally)| tally.counted.iter().map(|who| (*role, who))).collect();
+        let roles: Vec<&str> = heard.iter().map(|(role, _)| *role).collect();
+        let of_their_own = cx.requirements.is_some_and(|r| r.one_role_per_person);
+        let open = if of_their_own { unfilled(&roles, &people) } else { Vec::new() };
+        let (id, name) = (&self.score.id, accepted.first().map(|a| a.object.name()).unwrap_or_default());
+        let mut all = true;
+        for (role, tally) in &heard {
+            let found = if tally.counted.is_empty() {
+                tally.found_or(&format!("nobody of {role} approved {name}"))
+            } else if open.contains(role) {
+                "whoever was heard in it was heard in another role, and a person counts in one role only".to_owned()
+            } else {
+                continue;
+            };
+            all = false;
+            out.not_met(
+                GATE,
+                Reason::ConsultationMissing,
+                format!("{id} {role}"),
+                format!("{role} heard on the acceptance of {id}, by somebody who did not accept it"),
+                found,
+                *role,
+                cx.command(&format!("placet approve ra/{name} --role {role}{}", signing(authority.proof))),
+            )
+            .about([name.to_owned()].into_iter().chain(tally.about()));
+        }
+        all
+    }
+
+    /// Who was heard in a role, on any of the acceptances.
+    fn heard(
+        &self,
+        cx: &Context<'_>,
+        (role, proof): (&str, Option<Proof>),
+        accepted: &[Accepted<'_>],
+        acceptors: &[Person],
+    ) -> Tally {
+        let mut all = Tally::default();
+        for one in accepted {
             let wanted = Wanted {
                 kind: SubjectKind::RiskAcceptance,
                 name: one.object.name(),
@@ -349,26 +392,11 @@ impl Risk<'_> {
                 role: Some(role),
                 asks: true,
             };
-            approvals::tally_proven(cx, &wanted, &acceptors, None, proof)
-        };
-        let tallies: Vec<_> = accepted.iter().map(tally).collect();
-        if tallies.iter().any(|t| !t.counted.is_empty()) {
-            return true;
+            let tally = approvals::tally_proven(cx, &wanted, acceptors, None, proof);
+            all.counted.extend(tally.counted);
+            all.why_not.extend(tally.why_not);
         }
-        let (id, name) = (&self.score.id, accepted.first().map(|a| a.object.name()).unwrap_or_default());
-        let why_not: Vec<counted::WhyNot> = tallies.into_iter().flat_map(|t| t.why_not).collect();
-        let found = counted::words(&why_not).unwrap_or_else(|| format!("nobody of {role} approved {name}"));
-        out.not_met(
-            GATE,
-            Reason::ConsultationMissing,
-            format!("{id} {role}"),
-            format!("{role} heard on the acceptance of {id}, by somebody who did not accept it"),
-            found,
-            role,
-            cx.command(&format!("placet approve ra/{name} --role {role}{}", signing(proof))),
-        )
-        .about([name.to_owned()].into_iter().chain(counted::about(&why_not)));
-        false
+        all
     }
 }
 
@@ -377,31 +405,32 @@ fn signing(proof: Option<Proof>) -> &'static str {
     if proof == Some(Proof::Signed) { " --sign-with KEY" } else { "" }
 }
 
-/// Roles for which no person of their own is left, by the largest assignment of people to roles.
-fn unfilled<'r>(roles: &[&'r str], accepted: &[Accepted<'_>]) -> Vec<&'r str> {
+/// Roles for which no person of their own is left, by the largest assignment of people to roles. `people`: who there is for
+/// which role.
+fn unfilled<'r>(roles: &[&'r str], people: &[(&str, &Person)]) -> Vec<&'r str> {
     fn place<'a>(
         role: &str,
-        accepted: &'a [Accepted<'_>],
-        taken: &mut BTreeMap<&'a Person, String>,
+        people: &[(&'a str, &'a Person)],
+        taken: &mut BTreeMap<&'a Person, &'a str>,
         seen: &mut BTreeSet<&'a Person>,
     ) -> bool {
-        for one in accepted.iter().filter(|a| a.role == role) {
-            if !seen.insert(&one.by) {
+        for &(of, who) in people.iter().filter(|(of, _)| *of == role) {
+            if !seen.insert(who) {
                 continue;
             }
-            let free = match taken.get(&one.by).cloned() {
+            let free = match taken.get(who).copied() {
                 None => true,
-                Some(other) => place(&other, accepted, taken, seen),
+                Some(other) => place(other, people, taken, seen),
             };
             if free {
-                taken.insert(&one.by, role.to_owned());
+                taken.insert(who, of);
                 return true;
             }
         }
         false
     }
     let mut taken = BTreeMap::new();
-    roles.iter().copied().filter(|role| !place(role, accepted, &mut taken, &mut BTreeSet::new())).collect()
+    roles.iter().copied().filter(|role| !place(role, people, &mut taken, &mut BTreeSet::new())).collect()
 }
 
 /// The role in which somebody approved the release, of those whose approvers cannot accept its risks.

@@ -33,7 +33,7 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
         risk_matrix,
         acceptance_authority,
         approvals,
-        separation_of_duties,
+        separation_of_duties: _,
         validity,
         platform_images,
         // Says when a version applies, not what it asks for.
@@ -57,11 +57,7 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
     out.differs("riskMatrix", risk_matrix, &new.risk_matrix);
     out.authority(acceptance_authority.as_deref(), new.acceptance_authority.as_deref());
     out.approvals((old, approvals), (new, &new.approvals));
-    let nothing = SeparationOfDuties::default();
-    out.duties(
-        separation_of_duties.as_ref().unwrap_or(&nothing),
-        new.separation_of_duties.as_ref().unwrap_or(&nothing),
-    );
+    out.duties(&old.duties(), &new.duties());
     // How long before an acceptance ends it is told.
     let terms = |v: &Option<Validity>| {
         v.as_ref().map(|Validity { first_use_days, running_days, warn_days: _, role_loss: _ }| {
@@ -331,7 +327,7 @@ impl Found {
         (of_new, after): (&ReleasePolicySpec, &[ApprovalRule]),
     ) {
         for old in before {
-            let ApprovalRule { role, count, covers: _, empty_digest, when, not_in_groups, proof } = old;
+            let ApprovalRule { role, count, covers: _, empty_digest, when, not_in_groups: _, proof } = old;
             let field = format!("approvals[{role}]");
             let Some(new) = after.iter().find(|r| r.role == *role) else {
                 self.say(format!("{field}: left out"));
@@ -346,8 +342,8 @@ impl Found {
             if new.when.is_some() && new.when != *when {
                 self.say(format!("{field}.when: asked for in fewer cases"));
             }
-            let groups = |g: &Option<Vec<_>>| set(g.as_deref().unwrap_or_default());
-            self.loses(&format!("{field}.notInGroups"), &groups(not_in_groups), &groups(&new.not_in_groups));
+            let (was, is) = (of_old.not_in_groups(old), of_new.not_in_groups(new));
+            self.loses(&format!("{field}.notInGroups"), &set(&was), &set(&is));
             self.proven(&field, *proof, new.proof);
             if *empty_digest != Some(EmptyDigest::Fill) && new.empty_digest == Some(EmptyDigest::Fill) {
                 self.add(&format!("{field}.emptyDigest"), "Refuse", "Fill");
@@ -369,6 +365,8 @@ impl Found {
             policy_change_days,
             service_accounts,
             wildcard_grants: _,
+            // Is in the others.
+            high_defaults: _,
             aliases,
         } = before;
         let at = |name: &str| format!("separationOfDuties.{name}");

@@ -70,7 +70,7 @@ pub enum Because {
     Approved,
     /// The version in force, or each policy that has a say, says `guard.loosening: Apply`.
     Unguarded,
-    /// Nobody could approve it: none of the roles that have a say ever existed.
+    /// Nobody could approve it: none of the roles that have a say was ever in force.
     NobodyCould,
 }
 
@@ -132,20 +132,24 @@ fn names(spec: &ReleasePolicySpec) -> BTreeSet<&str> {
     out
 }
 
-/// Policies that have a say in who approves in some roles: those that name one; if none does, all.
+/// Policies that have a say in who approves in some roles: those that name one; if none does, all. Where nobody ever could
+/// speak for any of those (a policy that asks for the new role alone), all others are asked. `held`: roles that are in force,
+/// or once were.
 pub fn concerned<'a>(
     roles: &BTreeSet<String>,
     policies: &[&'a ReleasePolicySpec],
+    held: &BTreeSet<String>,
 ) -> Vec<&'a ReleasePolicySpec> {
     let name_one = |p: &&&ReleasePolicySpec| names(p).iter().any(|r| roles.contains(*r));
+    let answers = |p: &&ReleasePolicySpec| unguarded(p) || !self::roles(p).is_disjoint(held);
     let some: Vec<&ReleasePolicySpec> = policies.iter().filter(name_one).copied().collect();
-    if some.is_empty() { policies.to_vec() } else { some }
+    if some.iter().any(answers) { some } else { policies.to_vec() }
 }
 
 /// What rulings are made from beside the versions.
 #[derive(Debug)]
 pub struct Ground<'a> {
-    /// Roles that exist, or once did.
+    /// Roles that are in force, or once were: others can be held by nobody.
     pub roles: &'a BTreeSet<String>,
     /// Roles in which some key ever counted.
     pub signed_in: &'a BTreeSet<String>,
@@ -438,7 +442,7 @@ impl Asking<'_> {
         if let Some(doubt) = who.doubtful_name {
             return Err(format!("the name of {person} {doubt}"));
         }
-        let objects: Vec<_> = self.judges.iter().filter_map(|p| p.separation_of_duties.as_ref()).collect();
+        let objects: Vec<_> = self.judges.iter().map(|p| p.duties()).collect();
         let listed = |accounts: &Option<Vec<_>>| {
             accounts.iter().flatten().any(|a: &placet_api::scalar::Title| Person::from_token(a) == *person)
         };
@@ -446,13 +450,17 @@ impl Asking<'_> {
             return Err(format!("{person} is a service account"));
         }
         let barred = objects.iter().flat_map(|d| d.barred_groups.iter().flatten());
-        let rules: Vec<_> =
-            self.judges.iter().flat_map(|p| &p.approvals).filter(|r| r.role == spec.role).collect();
-        let not_in = rules.iter().flat_map(|r| r.not_in_groups.iter().flatten());
-        if let Some(group) = barred.chain(not_in).find(|g| who.groups.iter().any(|of| of == g.as_str())) {
+        let rules: Vec<_> = self
+            .judges
+            .iter()
+            .flat_map(|p| p.approvals.iter().map(move |rule| (p, rule)))
+            .filter(|(_, rule)| rule.role == spec.role)
+            .collect();
+        let not_in: Vec<_> = rules.iter().flat_map(|(of, rule)| of.not_in_groups(rule)).collect();
+        if let Some(group) = barred.chain(&not_in).find(|g| who.groups.iter().any(|of| of == g.as_str())) {
             return Err(format!("{person} is in the group {group}"));
         }
-        let proof = rules.iter().filter_map(|r| r.proof).max();
+        let proof = rules.iter().filter_map(|(_, rule)| rule.proof).max();
         if proof >= Some(Proof::Credential) && !who.credential {
             return Err(format!("{person}'s request named no credential"));
         }

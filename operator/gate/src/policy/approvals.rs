@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use placet_api::approval::Covers;
-use placet_api::releasepolicy::{ApprovalRule, ApprovalWhen, EmptyDigest, Proof};
+use placet_api::releasepolicy::{ApprovalRule, ApprovalWhen, EmptyDigest, Proof, ReleasePolicySpec};
 use serde::Serialize;
 
 /// What an approval covers, as a key.
@@ -49,13 +49,13 @@ impl Approvals {
 
 impl Approvals {
     /// What one rule asks for.
-    fn new(rule: &ApprovalRule, covers: Covers) -> Self {
+    fn new(rule: &ApprovalRule, of: &ReleasePolicySpec) -> Self {
         Self {
             count: rule.count,
-            covers,
+            covers: of.covers(rule),
             always: rule.when.is_none(),
             when: rule.when.into_iter().collect(),
-            not_in_groups: rule.not_in_groups.iter().flatten().map(ToString::to_string).collect(),
+            not_in_groups: of.not_in_groups(rule).iter().map(ToString::to_string).collect(),
             proof: rule.proof.filter(|p| *p > Proof::Stamp),
             fill: rule.empty_digest == Some(EmptyDigest::Fill),
         }
@@ -77,14 +77,14 @@ pub(super) fn widest(approvals: &mut BTreeMap<(String, CoversKey), Approvals>) {
     }
 }
 
-/// Takes one rule in.
+/// Takes one rule of a policy in.
 pub(super) fn add(
     approvals: &mut BTreeMap<(String, CoversKey), Approvals>,
     rule: &ApprovalRule,
-    covers: Covers,
+    of: &ReleasePolicySpec,
 ) {
-    let asked = Approvals::new(rule, covers);
-    match approvals.entry((rule.role.to_string(), covers_key(covers))) {
+    let asked = Approvals::new(rule, of);
+    match approvals.entry((rule.role.to_string(), covers_key(asked.covers))) {
         Entry::Occupied(mut known) => known.get_mut().add(asked),
         Entry::Vacant(free) => {
             free.insert(asked);

@@ -12,7 +12,7 @@ use placet_api::trustedsigner::TrustedSignerSpec;
 use serde::de::DeserializeOwned;
 
 use super::{Key, World};
-use crate::guard::{Change, Guarded, Proposed};
+use crate::guard::{self, Change, Guarded, Proposed};
 use crate::object::{Object, Record};
 
 /// What the log says of one kind.
@@ -174,7 +174,7 @@ impl World {
         let policies: Vec<&ReleasePolicySpec> =
             self.policy_set.iter().filter_map(|p| p.spec.as_ref().ok()).collect();
         let judges: Vec<Vec<&ReleasePolicySpec>> =
-            crate::guard::concerned(&roles, &policies).into_iter().map(|p| vec![p]).collect();
+            guard::concerned(&roles, &policies, &self.in_force.roles).into_iter().map(|p| vec![p]).collect();
         let changed = after.or(same_life).and_then(|a| Some(a.standing()?.changed_at));
         // Who approved it before it was deleted did not approve that it comes back.
         let deleted = after.and_then(|a| self.signatures.deleted.get(a.record.key()?)).copied();

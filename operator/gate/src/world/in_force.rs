@@ -26,7 +26,7 @@ pub(super) struct InForce {
     /// Whether the installation is being set up: no release was judged.
     open: bool,
     versions: BTreeMap<String, Policy>,
-    /// Roles that exist, or once did.
+    /// Roles that are in force, or once were: somebody may hold them.
     pub(super) roles: BTreeSet<String>,
     /// Whether a release was ever cleared.
     pub(super) cleared: bool,
@@ -104,7 +104,7 @@ impl World {
         }
     }
 
-    /// The log says that there was such a role.
+    /// The log says that such a role was in force.
     pub fn had_role(&mut self, name: &str) {
         self.in_force.roles.insert(name.to_owned());
     }

@@ -264,9 +264,13 @@ fn key() -> PrivateKey {
 
 /// An Approve that bob's key signed.
 fn signed(name: &str) -> Value {
-    let mut object = approve(name);
-    object["spec"]["signed"] =
-        json!({"issuedAt": "2026-11-20T11:59:00Z", "nonce": "00112233445566778899aabbccddeeff"});
+    signed_as(name, approve(name))
+}
+
+/// A decision that bob's key signed.
+fn signed_as(name: &str, mut object: Value) -> Value {
+    let nonce: String = name.bytes().cycle().take(16).map(|byte| format!("{byte:02x}")).collect();
+    object["spec"]["signed"] = json!({"issuedAt": "2026-11-20T11:59:00Z", "nonce": nonce});
     let place = Place { cluster: "cluster", namespace: NS, kind: Kind::Approval, name };
     let payload = payload_of::<ApprovalPayload>(&object["spec"], place).unwrap().to_bytes().unwrap();
     let bytes = pae(ApprovalPayload::TYPE, &payload);
@@ -358,4 +362,59 @@ async fn a_dry_run_says_what_the_write_would_say_and_who_holds_no_role_hears_not
     let said: Vec<_> = said.into_iter().collect();
     let [one] = said.as_slice() else { panic!("{said:#?}") };
     assert!(one.contains("wanted a holder of the role model-owner, found mallory"), "{one}");
+}
+
+#[tokio::test]
+async fn what_was_signed_may_come_before_what_it_is_about_rejects_and_answers_included() {
+    let site = Site::new();
+    let (bed, desk) = heard(&site);
+    let public = key().public_key().to_openssh().unwrap();
+    let signer = json!({"key": public, "user": "bob", "roles": ["model-owner"]});
+    bed.hear(&stamped(Kind::TrustedSigner, "bob", "platform", "2026-10-01T00:00:00Z", &signer));
+    let of = |kind: &str, name: &str, spec: Value| {
+        let mut object = changed(&approve(name), "/spec/subject/kind", json!(kind));
+        object["spec"]["subject"]["name"] = json!("not-yet");
+        for (key, value) in spec.as_object().unwrap() {
+            object["spec"][key] = value.clone();
+        }
+        object
+    };
+    let stop = json!({"decision": "Reject"});
+    let answer = json!({"answers": ["stop-modelrelease-0"]});
+    let robot = Asking { by: "system:serviceaccount:git:robot", ..NEW };
+    for (kind, does, spec) in [
+        ("ModelRelease", "counts", &json!({})),
+        ("ModelRelease", "blocks", &stop),
+        ("ModelRelease", "counts", &answer),
+        ("AISystem", "blocks", &stop),
+        ("ImpactAssessment", "blocks", &stop),
+        ("RiskAcceptance", "blocks", &stop),
+    ] {
+        let verb = if spec == &stop { "stop" } else { "go" };
+        let answers = usize::from(spec == &answer);
+        let name = format!("{verb}-{}-{answers}", kind.to_lowercase());
+        let object = of(kind, &name, spec.clone());
+        // By a person's own word it must be there.
+        let refused = written(&desk, NEW, &object).await.unwrap_err();
+        assert!(refused.contains(&format!("found no {kind} not-yet")), "{refused}");
+        for dry in [true, false] {
+            let asking = Asking { dry, ..robot };
+            let given = mutated(&desk, asking, &signed_as(&name, object.clone())).await;
+            let said = own_validate::answer(&desk, &request(asking, &given)).await;
+            assert_eq!(said.denied, None, "{kind} {spec}");
+            let told = format!("there is no {kind} not-yet yet: this {does} once there is one");
+            assert!(said.warnings.iter().any(|w| w.contains(&told)), "{:?}", said.warnings);
+        }
+    }
+    // What withdraws an acceptance is not answered, be it there or not.
+    let object = of("RiskAcceptance", "again", answer.clone());
+    for object in [signed_as("again", object.clone()), object] {
+        let refused = written(&desk, robot, &object).await.unwrap_err();
+        assert!(refused.contains("a Reject of a RiskAcceptance withdraws it for good"), "{refused}");
+    }
+    // A signature by somebody who does not hold the role decides nothing, whenever it comes.
+    let nobody = json!({"key": public, "user": NOBODY, "roles": ["model-owner"]});
+    bed.hear(&stamped(Kind::TrustedSigner, "bob", "platform", "2026-10-01T00:00:00Z", &nobody));
+    let refused = written(&desk, robot, &signed_as("late", of("ModelRelease", "late", stop))).await.unwrap_err();
+    assert!(refused.contains("wanted a holder of the role model-owner, found mallory"), "{refused}");
 }

@@ -239,7 +239,7 @@ fn identity(world: &world::World, user: &UserInfo, decides: bool) -> Identity {
     groups.dedup();
     if groups.len() > MAX_GROUPS {
         let matter = groups_that_matter(world);
-        groups.sort_by_key(|g| !matter.contains(g.as_str()));
+        groups.sort_by_key(|g| !matter.contains(g));
         groups.truncate(MAX_GROUPS);
         groups.sort();
     }
@@ -253,13 +253,13 @@ fn identity(world: &world::World, user: &UserInfo, decides: bool) -> Identity {
 }
 
 /// Groups that a policy names.
-fn groups_that_matter(world: &world::World) -> BTreeSet<&str> {
+fn groups_that_matter(world: &world::World) -> BTreeSet<String> {
     let specs = world.policies().filter_map(|p| p.spec.as_ref().ok());
     let groups = specs.flat_map(|spec| {
-        let barred = spec.separation_of_duties.iter().flat_map(|d| d.barred_groups.iter().flatten());
-        barred.chain(spec.approvals.iter().flat_map(|a| a.not_in_groups.iter().flatten()))
+        let barred = spec.duties().barred_groups.unwrap_or_default();
+        barred.into_iter().chain(spec.approvals.iter().flat_map(|rule| spec.not_in_groups(rule)))
     });
-    groups.map(placet_api::scalar::Title::as_str).collect()
+    groups.map(|group| group.to_string()).collect()
 }
 
 /// Editors of one object at most: 100 take about 10 KiB of the 256 KiB that all annotations of an object may have.

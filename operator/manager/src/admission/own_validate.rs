@@ -247,16 +247,20 @@ fn approval(
     let subject = &spec.subject;
     crate::guard::counts_here(world, namespace, subject)?;
     let what = format!("{} {}", subject.kind.as_str(), subject.name);
-    let whole = matches!(
-        subject.kind,
-        SubjectKind::ModelRelease | SubjectKind::AISystem | SubjectKind::ImpactAssessment
-    );
-    let early = live.uid.is_none() && spec.signed.is_some() && whole && spec.answers.is_none();
-    if early && spec.decision == ApprovalDecision::Approve {
+    if subject.kind == SubjectKind::RiskAcceptance && spec.answers.as_ref().is_some_and(|a| !a.is_empty()) {
+        return Err(format!(
+            "spec.answers: wanted none, since a Reject of a RiskAcceptance withdraws it for good, found an answer to one of {}; \
+             whoever may accept the risk accepts it anew: placet accept-risk",
+            subject.name
+        ));
+    }
+    let guarded = crate::guard::GUARDED.contains(&subject.kind.kind());
+    if live.uid.is_none() && spec.signed.is_some() && !guarded {
         // A robot applies a directory in an order of its own, and dry-runs all of it before it applies anything. The
-        // signature says what is approved, whenever that comes.
+        // signature says what was decided, and which Rejects it answers, whenever that comes.
+        let does = if spec.decision == ApprovalDecision::Reject { "blocks" } else { "counts" };
         return Ok(vec![format!(
-            "there is no {what} yet: this counts once there is one, with the digest that was signed"
+            "there is no {what} yet: this {does} once there is one, with the digest that was signed"
         )]);
     }
     let Some(current) = live.digest.as_deref() else {

@@ -49,8 +49,7 @@ pub fn signer(a: &Admission, object: &Value, now: Timestamp) -> Result<Option<Us
     let live = signers.iter().find(|s| s.live).and_then(|s| s.spec.as_ref().ok());
     let person = live.map(|s| Person::from_token(&s.user));
     standing.role_of.clone_from(&person);
-    // Whatever keeps an approval from counting keeps a Reject from being new.
-    let asked = Decided { rejects: false, ..what };
+    let asked = Decided { anew: true, ..what };
     let decider =
         trust.decider(&record, asked, &standing).map_err(|void| refusal(a, record.kind, &void.text))?;
     let user = a.state.names().get(decider.creator.token()).cloned();

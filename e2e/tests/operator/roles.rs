@@ -1,0 +1,149 @@
+//! Roles as RBAC gives them: which of them a namespace gives, what the chart's may not become part of, and who is asked where
+//! a harmless-looking system releases what another system does.
+
+use placet_e2e::placet::{Lending, RELEASE, SYSTEM, vouch_for};
+use placet_e2e::{Output, SOON, eventually};
+use serde_json::{Value, json};
+
+use super::common::{holds, refused_with};
+use super::lending;
+
+/// Lets somebody approve in a role, by a Role and its binding in one namespace.
+async fn bind(lending: &Lending<'_>, namespace: &str, who: &str, role: &str) {
+    let name = format!("approve-{role}");
+    let rbac = "rbac.authorization.k8s.io";
+    let objects = [
+        json!({
+            "apiVersion": format!("{rbac}/v1"), "kind": "Role",
+            "metadata": { "name": name, "namespace": namespace },
+            "rules": [{
+                "apiGroups": ["placet.dev"], "resources": ["approvalroles"], "resourceNames": [role],
+                "verbs": ["approve"],
+            }],
+        }),
+        json!({
+            "apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding",
+            "metadata": { "name": name, "namespace": namespace },
+            "roleRef": { "apiGroup": rbac, "kind": "Role", "name": name },
+            "subjects": [{ "apiGroup": rbac, "kind": "User", "name": who }],
+        }),
+    ];
+    lending.cluster.apply("root-admin", &objects).await.unwrap();
+}
+
+async fn can_approve(lending: &Lending<'_>, who: &str, role: &str, place: &[&str]) -> bool {
+    let object = format!("approvalroles.placet.dev/{role}");
+    let asked = ["auth", "can-i", "approve", &object].into_iter().chain(place.iter().copied());
+    lending.cluster.kubectl(who, asked).await.unwrap().stdout.trim() == "yes"
+}
+
+#[tokio::test]
+async fn a_role_of_namespaces_is_asked_there_and_a_role_of_the_cluster_is_not() {
+    let Some(lending) = lending("team-scope", Some("deny")).await else { return };
+    let (ns, elsewhere) = (lending.ns, "team-scope-other");
+    lending.cluster.namespace(elsewhere, &[]).await.unwrap();
+    lending.cluster.grant(ns, "mallory", "placet-reviewer").await.unwrap();
+    let role = json!({
+        "apiVersion": "placet.dev/v1alpha1", "kind": "ApprovalRole", "metadata": { "name": "team-lead" },
+        "spec": { "title": "Team lead", "answersFor": "The team's own releases", "scope": "Namespace" },
+    });
+    lending.cluster.apply("root-admin", &[role]).await.unwrap();
+    // It lets in whoever a namespace's administrators choose: of an installation that was used before, it waits.
+    vouch_for(lending.cluster, "approvalrole/team-lead", "approle/team-lead").await.unwrap();
+    let policy = json!({
+        "apiVersion": "placet.dev/v1alpha1", "kind": "ReleasePolicy", "metadata": { "name": ns },
+        "spec": {
+            "appliesTo": {
+                "classes": ["High"], "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": ns } },
+            },
+            "approvals": [{ "role": "team-lead", "count": 1, "covers": "Content" }],
+        },
+    });
+    lending.cluster.apply("root-admin", &[policy]).await.unwrap();
+    lending.documents(&["system", "release-v2"]).await.unwrap();
+    let wanted = "{.status.gates[*].findings[?(@.item=='team-lead')].wanted}";
+    let asked = "1 approval by team-lead (covers: Content)";
+    lending.cluster.becomes(ns, &format!("modelrelease/{RELEASE}"), wanted, asked).await.unwrap();
+
+    let digest = lending.digest(&format!("modelrelease/{RELEASE}")).await.unwrap();
+    let approve = async |name: &str, role: &str| -> Output {
+        let approval = lending.approval(name, role, "ModelRelease", RELEASE, &digest);
+        lending.apply("mallory", &approval.to_string()).await.unwrap()
+    };
+    let nobody = ["wanted a holder of the role team-lead, found mallory"];
+    refused_with(&approve("unbound", "team-lead").await, &nobody);
+    bind(&lending, elsewhere, "mallory", "team-lead").await;
+    assert!(can_approve(&lending, "mallory", "team-lead", &["-n", elsewhere]).await);
+    refused_with(&approve("bound-elsewhere", "team-lead").await, &nobody);
+
+    bind(&lending, ns, "mallory", "team-lead").await;
+    assert!(can_approve(&lending, "mallory", "team-lead", &["-n", ns]).await);
+    assert!(!can_approve(&lending, "mallory", "team-lead", &["-A"]).await);
+    eventually("mallory's binding to be known to the API server's authorizer", SOON, async || {
+        let said = approve("bound-here", "team-lead").await;
+        if said.code == 0 { Ok(()) } else { Err(said.stderr) }
+    })
+    .await
+    .unwrap();
+    let counts = "{.status.conditions[?(@.type=='Counts')].status}";
+    lending.cluster.becomes(ns, "approval/bound-here", counts, "True").await.unwrap();
+
+    // A role of the cluster is nothing that a namespace gives, and `can-i` in all namespaces tells the truth.
+    bind(&lending, ns, "mallory", "risk-officer").await;
+    assert!(can_approve(&lending, "mallory", "risk-officer", &["-n", ns]).await);
+    assert!(!can_approve(&lending, "mallory", "risk-officer", &["-A"]).await);
+    assert!(can_approve(&lending, "erin", "risk-officer", &["-A"]).await);
+    let refused = approve("bound-in-vain", "risk-officer").await;
+    refused_with(&refused, &["wanted a holder of the role risk-officer, found mallory"]);
+}
+
+#[tokio::test]
+async fn the_charts_roles_are_aggregated_into_none() {
+    let Some(lending) = lending("aggregation", None).await else { return };
+    let list = ["get", "clusterroles", "-o", "json"];
+    let text = lending.cluster.kubectl("root-admin", list).await.unwrap().ok().unwrap();
+    let all: Value = serde_json::from_str(&text).unwrap();
+    let all = all["items"].as_array().unwrap();
+    let name = |role: &Value| role["metadata"]["name"].as_str().unwrap().to_owned();
+    let ours: Vec<&Value> = all.iter().filter(|role| name(role).starts_with("placet-")).collect();
+    for wanted in ["placet-data-scientist", "placet-reviewer", "placet-risk-officer", "placet-auditor"] {
+        assert!(ours.iter().any(|role| name(role) == wanted), "{wanted}");
+    }
+    for role in ours {
+        let labels = role["metadata"]["labels"].as_object().cloned().unwrap_or_default();
+        assert!(!labels.keys().any(|key| key.contains("/aggregate-to-")), "{role}");
+        assert!(role["aggregationRule"].is_null(), "{role}");
+    }
+    // Nor do Kubernetes' own roles hold any of our rights, but where they hold everything.
+    for role in all.iter().filter(|role| ["admin", "edit", "view"].contains(&name(role).as_str())) {
+        let rules = role["rules"].as_array().unwrap();
+        assert!(!rules.is_empty() && !rules.iter().any(|rule| rule.to_string().contains("placet.dev")), "{role}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_system_that_looks_harmless_does_not_lower_the_class_of_the_same_model() {
+    let Some(high) = lending("class-known", Some("deny")).await else { return };
+    high.documents(&["system", "release-v2"]).await.unwrap();
+    let (release, class) = (format!("modelrelease/{RELEASE}"), "{.status.class}");
+    high.cluster.becomes(high.ns, &release, class, "High").await.unwrap();
+
+    let Some(low) = lending("class-hidden", Some("deny")).await else { return };
+    low.documents(&["system"]).await.unwrap();
+    let emptied = json!({"spec": {"triggers": {
+        "annexI": [], "annexIII": [], "article5": [], "article50": [], "profiling": false, "personalData": false,
+    }}});
+    let system = format!("ais/{SYSTEM}");
+    let patch = emptied.to_string();
+    low.kubectl("dana", &["patch", &system, "--type=merge", "-p", &patch]).await.unwrap().ok().unwrap();
+    low.documents(&["release-v2"]).await.unwrap();
+    low.cluster.becomes(low.ns, &release, class, "Minimal").await.unwrap();
+    low.findings_say(&["was of class High with the same artefact"]).await.unwrap();
+
+    // What confirms a class is not enough: the finding names the role that approves a lower one.
+    let why = low.cluster.run("placet", "dana", ["why", &format!("mr/{RELEASE}"), "-n", low.ns], None).await.unwrap();
+    assert_eq!(why.code, 1, "{why:?}");
+    holds(&why.stdout, &["ClassLowered"]);
+    let pod = low.pod("harmless", RELEASE);
+    refused_with(&low.apply("dana", &pod.to_string()).await.unwrap(), &["was of class High"]);
+}
