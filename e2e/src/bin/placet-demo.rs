@@ -390,6 +390,9 @@ async fn released(demo: &mut Demo) -> anyhow::Result<()> {
     demo.report("v2", WEIGHTS_2).await?;
     demo.kubectl("dana", &["apply", "-f", &m("report-performance-v2")], &DONE).await?;
     demo.until("dana", &["get", "mr", V2, "-n", "lending"], "riskAcceptance,approvals").await?;
+    let beside = Told { code: 0, says: &["not binding (sex)", "equal-opportunity "] };
+    demo.kubectl("dana", &["get", "mr", V2, "-n", "lending", "-o", "jsonpath={.status.notes[*]}"], &beside)
+        .await?;
     demo.teller.say(
         "\nThe bias test passes: only the selection-rate ratio binds (MinMax, 0.80, sex). Equal opportunity is computed and \
          shown, not binding: with base rates of 0.11 and 0.30 (women, men), parity of selection and parity of error rates \
@@ -419,9 +422,11 @@ async fn released(demo: &mut Demo) -> anyhow::Result<()> {
         "--yes",
     ];
     demo.placet("frank", &accept, &DONE).await?;
-    demo.teller.say("\nBefore an executive's acceptance of a high risk counts, those are heard whose field it is:")?;
+    demo.teller.say(
+        "\nBefore an executive's acceptance of a high risk counts, those are heard whose field it is:",
+    )?;
     for (who, role) in APPROVERS.iter().filter(|(_, role)| HEARD.contains(role)) {
-        demo.approve(who, "ra/credit-eligibility-2026-r1-frank", role, &[]).await?;
+        demo.approve(who, "ra/credit-eligibility-2026-r1", role, &[]).await?;
     }
     let release = format!("mr/{V2}");
     demo.placet(

@@ -93,7 +93,8 @@ impl Team {
         self.cluster.kubectl("root-admin", apply).await.unwrap().ok().unwrap();
         let text = tokio::fs::read_to_string(veto).await.unwrap();
         let name = text.lines().find_map(|line| line.trim().strip_prefix("name: ")).unwrap().to_owned();
-        let answer = ["approve", &release, "--role", "model-owner", "--covers", "Content", "--answers", &name];
+        let answer =
+            ["approve", &release, "--role", "model-owner", "--covers", "Content", "--answers", &name];
         self.decide(git, "bob", &answer, "bob").await;
     }
 

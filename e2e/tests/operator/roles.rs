@@ -117,7 +117,10 @@ async fn the_charts_roles_are_aggregated_into_none() {
     // Nor do Kubernetes' own roles hold any of our rights, but where they hold everything.
     for role in all.iter().filter(|role| ["admin", "edit", "view"].contains(&name(role).as_str())) {
         let rules = role["rules"].as_array().unwrap();
-        assert!(!rules.is_empty() && !rules.iter().any(|rule| rule.to_string().contains("placet.dev")), "{role}");
+        assert!(
+            !rules.is_empty() && !rules.iter().any(|rule| rule.to_string().contains("placet.dev")),
+            "{role}"
+        );
     }
 }
 
@@ -141,7 +144,11 @@ async fn a_second_system_that_looks_harmless_does_not_lower_the_class_of_the_sam
     low.findings_say(&["was of class High with the same artefact"]).await.unwrap();
 
     // What confirms a class is not enough: the finding names the role that approves a lower one.
-    let why = low.cluster.run("placet", "dana", ["why", &format!("mr/{RELEASE}"), "-n", low.ns], None).await.unwrap();
+    let why = low
+        .cluster
+        .run("placet", "dana", ["why", &format!("mr/{RELEASE}"), "-n", low.ns], None)
+        .await
+        .unwrap();
     assert_eq!(why.code, 1, "{why:?}");
     holds(&why.stdout, &["ClassLowered"]);
     let pod = low.pod("harmless", RELEASE);

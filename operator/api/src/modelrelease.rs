@@ -207,7 +207,8 @@ pub struct ModelReleaseStatus {
     #[schemars(length(max = 24))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["gate".into()]))]
     pub gates: Option<Vec<GateStatus>>,
-    /// What keeps nothing from being cleared and should be seen by whoever decides; at most 10 are listed.
+    /// What keeps nothing from being cleared and should be seen by whoever decides: warnings, and metrics that were computed
+    /// and bind nobody. At most 10 are listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 10))]
     pub notes: Option<Vec<Line>>,

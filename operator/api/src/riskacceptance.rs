@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::{Condition, Level};
-use crate::scalar::{DateTime, Digest, Id, Line, Name, Paragraph};
+use crate::scalar::{DateTime, Digest, Explanation, Id, Line, Name};
 use crate::signed::Signed;
 
 /// A person's acceptance of residual risks that lie above the policy's appetite, for one assessment, at a level, until a
@@ -49,7 +49,7 @@ pub struct RiskAcceptanceSpec {
     /// The highest residual level that is accepted.
     pub level: Level,
     /// Why the risk is acceptable. Personal: kept out of evidence leaves and snapshots.
-    pub rationale: Paragraph,
+    pub rationale: Explanation,
     /// Conditions of the acceptance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]

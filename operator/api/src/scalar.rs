@@ -134,6 +134,10 @@ scalar!(
     Paragraph, 2048, None, "a text of at most 2,048 characters", |_| true
 );
 scalar!(
+    /// A paragraph of text that is not empty.
+    Explanation, 2048, Some("\\S"), "a text of 1 to 2,048 characters", |t| t.contains(|c: char| !c.is_whitespace())
+);
+scalar!(
     /// A calendar date, `YYYY-MM-DD`, meaning 00:00 UTC of that day, or a date with a time (RFC 3339).
     Moment, 35,
     Some("^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2}))?$"),

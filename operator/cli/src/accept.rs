@@ -72,9 +72,9 @@ pub fn run(cluster: &Cluster, args: &AcceptArgs) -> anyhow::Result<u8> {
     }
     serde_json::from_value::<placet_api::riskacceptance::RiskAcceptanceSpec>(spec.clone())
         .context("the RiskAcceptance")?;
+    // Without a user's name, as with approvals.
     let mut parts = vec![name.as_str()];
     parts.extend(args.risks.iter().map(String::as_str));
-    parts.push(&user);
     let made = Made { kind: Kind::RiskAcceptance, name: text::object_name(&parts), spec };
     let how = Writing { question: "Accept?", yes: args.yes, dry_run: args.dry_run, output: args.output };
     if let Some(key) = &args.signing.sign_with {
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(run(&cluster, &args(&["R1"])).unwrap(), 0);
         let body = asked.lock().unwrap().last().unwrap().body.clone();
         assert_eq!(body["spec"]["level"], "High");
-        assert_eq!(body["metadata"]["name"], "impact-r1-frank");
+        assert_eq!(body["metadata"]["name"], "impact-r1");
         let digest =
             placet_gate::digest::risk("lending", "impact", &assessment()["spec"], "R1").unwrap().unwrap();
         assert_eq!(body["spec"]["assessment"], json!({"name": "impact"}));

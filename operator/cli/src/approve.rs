@@ -105,7 +105,8 @@ pub fn run(cluster: &Cluster, args: &ApproveArgs, answers: Option<&[String]>) ->
     }
     // Checked here already, so that what cannot be is said before anybody is asked.
     serde_json::from_value::<placet_api::approval::ApprovalSpec>(spec.clone()).context("the Approval")?;
-    let mut parts = vec![name.as_str(), args.role.as_str(), user.as_str()];
+    // Names of objects stand in the log for good: whose decision it is does not belong into one.
+    let mut parts = vec![name.as_str(), args.role.as_str()];
     if !approve {
         parts.push("reject");
     }

@@ -84,7 +84,7 @@ pub fn decide(
         spec["expiresAt"] = text::seconds(expires).into();
     }
     serde_json::from_value::<placet_api::approval::ApprovalSpec>(spec.clone()).context("the Approval")?;
-    let mut parts = vec![name.as_str(), args.role.as_str(), user.as_str()];
+    let mut parts = vec![name.as_str(), args.role.as_str()];
     parts.extend((answers.is_none()).then_some("reject"));
     parts.extend(deletion.then_some("deletion"));
     parts.extend((kind != Kind::ReleasePolicy).then_some(kind.short()));

@@ -95,6 +95,9 @@ pub struct Shown {
     pub stands_on: Option<String>,
 }
 
+/// How a note begins that is shown to people beside the findings.
+pub(crate) const SHOWN: &str = "shown: ";
+
 impl Decision {
     /// All findings, gate by gate.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
@@ -104,6 +107,12 @@ impl Decision {
     /// What the gates warn of: it keeps nothing from being cleared, and whoever decides should see it.
     pub fn warnings(&self) -> impl Iterator<Item = &str> {
         self.gates.iter().flat_map(|g| &g.notes).filter_map(|note| note.strip_prefix("warning: "))
+    }
+
+    /// What whoever decides should see beside the findings: warnings, and what was computed and binds nobody.
+    pub fn notes(&self) -> impl Iterator<Item = &str> {
+        let shown = self.gates.iter().flat_map(|g| &g.notes).filter_map(|note| note.strip_prefix(SHOWN));
+        self.warnings().chain(shown)
     }
 
     /// Whether it says nothing about the release, since the clock or what the operator hears cannot be trusted now.

@@ -1,6 +1,7 @@
 //! Which policies apply, and what they ask for together: the strictest value of each field (invariant 2).
 
 mod approvals;
+mod criterion;
 mod minimum;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use crate::people::Person;
 use crate::risk::{self, Matrix};
 
 pub use approvals::{Approvals, CoversKey, covers_key};
+pub(crate) use criterion::{confidence, criterion};
 
 /// What all matching policies ask for together.
 #[expect(clippy::struct_excessive_bools, reason = "each is one yes-or-no field of the policy")]
@@ -396,7 +398,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         platform_images: BTreeSet::new(),
         hold_replacements: false,
     };
-    let mut matrix_of: Option<(&str, Matrix)> = None;
+    let mut looked_up: Option<(&str, Matrix)> = None;
     for (i, policy) in policies.iter().enumerate() {
         let Ok(spec) = &policy.spec else { continue };
         let name = policy.name();
@@ -415,23 +417,25 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
                 .map(|set| set.iter().map(ToString::to_string).collect::<Vec<_>>()),
         );
         for rule in spec.tests.iter().flatten() {
-            if let Some(why) = impossible(rule) {
+            if let Some(why) = criterion::impossible(rule) {
                 conflicts.push(format!("policy {name}: {why}"));
             }
             add_test(&mut out.tests, rule, name);
         }
         out.appetite = smaller(out.appetite, spec.risk_appetite);
-        match spec.risk_matrix.as_deref().map(risk::matrix) {
+        match matrix_of(spec) {
             Some(Err(why)) => conflicts.push(format!("policy {name}: {why}")),
-            Some(Ok(matrix)) => {
-                if let Some((other, known)) = matrix_of
-                    && known != matrix
-                {
-                    conflicts.push(format!("policies {other} and {name} use different risk matrices"));
+            Some(Ok(matrix)) => match looked_up {
+                Some((other, known)) if known != matrix => {
+                    conflicts.push(format!(
+                        "policies {other} and {name} use different risk matrices (a policy that says none uses that of ISO/IEC 27005)"
+                    ));
                 }
-                matrix_of = Some((name, matrix));
-                out.matrix = matrix;
-            }
+                _ => {
+                    looked_up = Some((name, matrix));
+                    out.matrix = matrix;
+                }
+            },
             None => {}
         }
         for authority in spec.acceptance_authority.iter().flatten() {
@@ -456,6 +460,17 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
     approvals::widest(&mut out.approvals);
     out.policies.sort();
     if conflicts.is_empty() { Ok(out) } else { Err(conflicts) }
+}
+
+/// The matrix in which a policy looks levels up; None if it asks nothing of levels.
+fn matrix_of(spec: &ReleasePolicySpec) -> Option<Result<Matrix, String>> {
+    if let Some(rows) = &spec.risk_matrix {
+        return Some(risk::matrix(rows));
+    }
+    let of_levels = spec.risk_appetite.is_some()
+        || spec.acceptance_authority.iter().flatten().next().is_some()
+        || spec.approvals.iter().any(|a| a.when == Some(ApprovalWhen::ResidualHighOrAbove));
+    of_levels.then_some(Ok(risk::ISO_27005))
 }
 
 /// Keeps the platform images that every policy lists; `first` if it is the first.
@@ -515,13 +530,6 @@ pub(crate) fn tests_of(rules: Option<&[TestRule]>) -> Vec<TestRule> {
         add_test(&mut out, rule, "");
     }
     out.into_iter().map(|t| t.rule).collect()
-}
-
-/// Why no value could ever satisfy a rule.
-fn impossible(rule: &TestRule) -> Option<String> {
-    let (low, high) = (rule.at_least.as_ref()?, rule.at_most.as_ref()?);
-    (low.value() > high.value())
-        .then(|| format!("{} {}: atLeast {low} is above atMost {high}", rule.type_, rule.metric))
 }
 
 /// Adds a test; where metric, comparison and reference are the same, the strictest thresholds are taken together.

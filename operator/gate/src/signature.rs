@@ -18,11 +18,11 @@ use serde_json::Value;
 
 use crate::object::{Object, Reading, Record, Standing};
 use crate::people::{PeopleKey, Person};
-use crate::time;
 use crate::signed::{
     self, ApprovalPayload, AuthorPayload, EnvelopeError, KeyHistory, Mismatch, Payload, Place,
     RiskAcceptancePayload, SignerKey, Verified, VoidReason,
 };
+use crate::time;
 use crate::username::{self, DoubtfulName};
 
 /// The signature that an object carries, as it was found when the object was read.

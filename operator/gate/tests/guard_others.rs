@@ -364,13 +364,25 @@ fn a_role_that_waits_is_nobodys_yet_so_the_others_are_asked() {
     // Somebody adds a policy that asks for a new role alone, which loosens nothing, and makes that role one that a namespace's
     // own administrators give: who can hold it is not asked, since nobody can.
     let only = |name: &str| {
-        given("ReleasePolicy", name, "mallory", "2026-11-02T00:00:00Z", json!({
-            "appliesTo": {"classes": ["High"]}, "approvals": [{"role": "janitor", "count": 1, "covers": "Content"}],
-        }))
+        given(
+            "ReleasePolicy",
+            name,
+            "mallory",
+            "2026-11-02T00:00:00Z",
+            json!({
+                "appliesTo": {"classes": ["High"]}, "approvals": [{"role": "janitor", "count": 1, "covers": "Content"}],
+            }),
+        )
     };
-    let janitor = given("ApprovalRole", "janitor", "mallory", "2026-11-02T01:00:00Z", json!({
-        "title": "Janitor", "answersFor": "The house", "scope": "Namespace",
-    }));
+    let janitor = given(
+        "ApprovalRole",
+        "janitor",
+        "mallory",
+        "2026-11-02T01:00:00Z",
+        json!({
+            "title": "Janitor", "answersFor": "The house", "scope": "Namespace",
+        }),
+    );
     let mut world = used(&[asks(json!({})), only("only")]);
     world.apply(of(&janitor));
     let asked = |world: &World| match ruling(world, Kind::ApprovalRole, "janitor") {

@@ -340,11 +340,13 @@ impl Reconciler {
         let digest = snapshot.digest();
         self.ledger.seen().decided(&snapshot, &digest);
         if before.as_ref().is_none_or(|b| b.index != recorded.index) {
-            // What became of each approval and acceptance is shown on it.
+            // What became of each approval and acceptance is shown on it, and on assessments by which matrix levels are looked up.
             let show = |kind, name: &str| Work::Object(kind, namespace.to_owned(), name.to_owned());
             let live = snapshot.approvals.iter().filter(|a| a.live);
             self.queue.push(live.map(|a| show(Kind::Approval, a.name())));
             self.queue.push(snapshot.acceptances.iter().map(|a| show(Kind::RiskAcceptance, a.name())));
+            let live = snapshot.assessments.iter().filter(|a| a.live);
+            self.queue.push(live.map(|a| show(Kind::ImpactAssessment, a.name())));
         }
         // An admission may have recorded the decision before; what was told is what counts.
         let told = self.told().get(&key).copied().or(before.map(|b| b.cleared));
@@ -472,8 +474,8 @@ impl Reconciler {
             }
             Kind::ImpactAssessment => {
                 let object = world.assessment(namespace, name)?;
-                let scores =
-                    object.spec.as_ref().map(|s| placet_gate::risk::scores(s, &placet_gate::risk::ISO_27005));
+                let matrix = crate::subjects::matrix(&world, namespace, object);
+                let scores = object.spec.as_ref().map(|s| placet_gate::risk::scores(s, &matrix));
                 Some(status::assessment(object, generation, &scores.unwrap_or_default()))
             }
             Kind::TestReport => Some(status::report(world.report(namespace, name)?, generation)),

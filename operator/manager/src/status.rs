@@ -117,8 +117,7 @@ pub fn release(
     if !approvers.is_empty() {
         out["approvers"] = approvers.into();
     }
-    let notes: Vec<String> =
-        decision.warnings().take(MAX_NOTES).map(|n| line(&with_names(n, names))).collect();
+    let notes: Vec<String> = decision.notes().take(MAX_NOTES).map(|n| line(&with_names(n, names))).collect();
     if !notes.is_empty() {
         out["notes"] = notes.into();
     }

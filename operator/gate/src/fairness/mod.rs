@@ -35,6 +35,7 @@ pub use error::FairnessError;
 pub use metrics::{MetricValue, all_metrics, unrounded_value};
 pub use needed::{Needed, NeededUnit, Towards};
 pub use number::{Extended, Interval, round9};
+pub(crate) use question::check_confidence;
 pub use question::{BiasTest, Compare, Criterion, Eligibility, MAX_GROUPS};
 pub use rates::{Metric, Rate, Scale};
 pub use result::{BiasResult, Comparison, Hold, Ineligible, IneligibleReason, SetValues, Side, Verdict};

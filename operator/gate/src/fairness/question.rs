@@ -127,7 +127,7 @@ impl Criterion {
 }
 
 /// Checks a two-sided confidence: in \[0.5, 1), also once rounded to 1e-9.
-pub(super) fn check_confidence(confidence: f64) -> Result<(), FairnessError> {
+pub(crate) fn check_confidence(confidence: f64) -> Result<(), FairnessError> {
     if (0.5..1.0).contains(&round9(confidence)) {
         Ok(())
     } else {

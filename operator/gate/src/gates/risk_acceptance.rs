@@ -337,23 +337,24 @@ impl Risk<'_> {
         out: &mut Outcome,
     ) -> bool {
         let acceptors: Vec<Person> = accepted.iter().map(|a| a.by.clone()).collect();
-        let heard: Vec<(&str, Tally)> = authority
+        let by_role: Vec<(&str, Tally)> = authority
             .consulted
             .iter()
-            .map(|role| (role.as_str(), self.heard(cx, (role, authority.proof), accepted, &acceptors)))
+            .map(|role| (role.as_str(), heard(cx, (role, authority.proof), accepted, &acceptors)))
             .collect();
         let people: Vec<(&str, &Person)> =
-            heard.iter().flat_map(|(role, tally)| tally.counted.iter().map(|who| (*role, who))).collect();
-        let roles: Vec<&str> = heard.iter().map(|(role, _)| *role).collect();
+            by_role.iter().flat_map(|(role, tally)| tally.counted.iter().map(|who| (*role, who))).collect();
+        let roles: Vec<&str> = by_role.iter().map(|(role, _)| *role).collect();
         let of_their_own = cx.requirements.is_some_and(|r| r.one_role_per_person);
         let open = if of_their_own { unfilled(&roles, &people) } else { Vec::new() };
         let (id, name) = (&self.score.id, accepted.first().map(|a| a.object.name()).unwrap_or_default());
         let mut all = true;
-        for (role, tally) in &heard {
+        for (role, tally) in &by_role {
             let found = if tally.counted.is_empty() {
                 tally.found_or(&format!("nobody of {role} approved {name}"))
             } else if open.contains(role) {
-                "whoever was heard in it was heard in another role, and a person counts in one role only".to_owned()
+                "whoever was heard in it was heard in another role, and a person counts in one role only"
+                    .to_owned()
             } else {
                 continue;
             };
@@ -371,33 +372,32 @@ impl Risk<'_> {
         }
         all
     }
+}
 
-    /// Who was heard in a role, on any of the acceptances.
-    fn heard(
-        &self,
-        cx: &Context<'_>,
-        (role, proof): (&str, Option<Proof>),
-        accepted: &[Accepted<'_>],
-        acceptors: &[Person],
-    ) -> Tally {
-        let mut all = Tally::default();
-        for one in accepted {
-            let wanted = Wanted {
-                kind: SubjectKind::RiskAcceptance,
-                name: one.object.name(),
-                uid: &one.object.record.uid,
-                covers: Covers::Content,
-                digest: one.object.digest(),
-                also: &[],
-                role: Some(role),
-                asks: true,
-            };
-            let tally = approvals::tally_proven(cx, &wanted, acceptors, None, proof);
-            all.counted.extend(tally.counted);
-            all.why_not.extend(tally.why_not);
-        }
-        all
+/// Who was heard in a role, on any of the acceptances.
+fn heard(
+    cx: &Context<'_>,
+    (role, proof): (&str, Option<Proof>),
+    accepted: &[Accepted<'_>],
+    acceptors: &[Person],
+) -> Tally {
+    let mut all = Tally::default();
+    for one in accepted {
+        let wanted = Wanted {
+            kind: SubjectKind::RiskAcceptance,
+            name: one.object.name(),
+            uid: &one.object.record.uid,
+            covers: Covers::Content,
+            digest: one.object.digest(),
+            also: &[],
+            role: Some(role),
+            asks: true,
+        };
+        let tally = approvals::tally_proven(cx, &wanted, acceptors, None, proof);
+        all.counted.extend(tally.counted);
+        all.why_not.extend(tally.why_not);
     }
+    all
 }
 
 /// What a command needs where a signature is asked for.

@@ -415,6 +415,7 @@ async fn what_was_signed_may_come_before_what_it_is_about_rejects_and_answers_in
     // A signature by somebody who does not hold the role decides nothing, whenever it comes.
     let nobody = json!({"key": public, "user": NOBODY, "roles": ["model-owner"]});
     bed.hear(&stamped(Kind::TrustedSigner, "bob", "platform", "2026-10-01T00:00:00Z", &nobody));
-    let refused = written(&desk, robot, &signed_as("late", of("ModelRelease", "late", stop))).await.unwrap_err();
+    let refused =
+        written(&desk, robot, &signed_as("late", of("ModelRelease", "late", stop))).await.unwrap_err();
     assert!(refused.contains("wanted a holder of the role model-owner, found mallory"), "{refused}");
 }

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
-use placet_api::releasepolicy::Compare as PolicyCompare;
 use placet_api::testreport::{PositiveMeans as ApiPositiveMeans, TestReportSpec, TestType};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_security::skeleton;
 
+use crate::decision::SHOWN;
 use crate::fairness::{
-    self, BiasTest, Compare, Counts, Criterion, Eligibility, Extended, Group, Ineligible, IneligibleReason,
-    Limit, Measured, Metric, PositiveMeans, Table, Towards, Verdict,
+    self, BiasTest, Counts, Extended, Group, Ineligible, IneligibleReason, Limit, Measured, MetricValue,
+    PositiveMeans, Scale, Table, Towards, Verdict,
 };
 use crate::object::Object;
-use crate::policy::Test;
+use crate::policy::{Test, confidence, criterion};
 use crate::visible::hidden;
 
 /// What would let a report that decides nothing decide.
@@ -101,11 +101,10 @@ fn judge_report(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>]) -> Jud
     {
         return invalid(format!("{} rows; wanted at least {min}", spec.rows.unwrap_or(0)), Mend::MoreData);
     }
-    let confidence = test.rule.confidence.as_ref().map_or(0.95, placet_api::scalar::Decimal::value);
     let result = if test.rule.type_ == TestType::Bias {
-        bias(test, spec, sets, confidence)
+        bias(test, spec, sets)
     } else {
-        single(test, spec, confidence)
+        single(test, spec, confidence(&test.rule))
     };
     result.unwrap_or_else(|text| {
         let lacking = Some(sets).filter(|_| test.rule.type_ == TestType::Bias).and_then(|s| lacking(spec, s));
@@ -174,11 +173,10 @@ fn two_known(groups: &[Group], sets: &[Vec<String>]) -> Result<(), String> {
 }
 
 /// Recomputes a bias test from its counts.
-fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>], confidence: f64) -> Result<Judged, String> {
+fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>]) -> Result<Judged, String> {
     let rule = &test.rule;
-    let metric = Metric::by_name(&rule.metric).ok_or_else(|| {
-        format!("policy {} asks for the metric {}, which is not known here", test.policy, rule.metric)
-    })?;
+    let criterion = criterion(rule).map_err(|why| format!("policy {}: {why}", test.policy))?;
+    let metric = criterion.metric;
     let means = match spec.positive_means.ok_or("wanted positiveMeans, found none")? {
         ApiPositiveMeans::Favourable => PositiveMeans::Favourable,
         ApiPositiveMeans::Unfavourable => PositiveMeans::Unfavourable,
@@ -188,41 +186,10 @@ fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>], confidence: f6
     two_known(&groups, sets)?;
     let total = spec.rows.and_then(|r| u64::try_from(r).ok()).ok_or("wanted rows, found none")?;
     let table = Table::new(&groups, means, Some(total)).map_err(|e| e.to_string())?;
-    let threshold = match metric.scale() {
-        fairness::Scale::Ratio => rule.at_least.as_ref(),
-        fairness::Scale::Difference => rule.at_most.as_ref(),
-    }
-    .ok_or_else(|| {
-        format!(
-            "policy {}: {} wants {}",
-            test.policy,
-            rule.metric,
-            match metric.scale() {
-                fairness::Scale::Ratio => "atLeast",
-                fairness::Scale::Difference => "atMost",
-            }
-        )
-    })?;
-    let compare = match (rule.compare, &rule.reference) {
-        (Some(PolicyCompare::Reference), Some(reference)) => {
-            Compare::Reference(reference.iter().map(|(k, v)| (k.clone(), v.to_string())).collect())
-        }
-        (Some(PolicyCompare::Reference), None) => {
-            return Err(format!("policy {}: compare: Reference names no reference group", test.policy));
-        }
-        _ => Compare::MinMax,
-    };
-    let min_rows = u64::try_from(rule.min_group_size.unwrap_or(100)).unwrap_or(u64::MAX);
-    let eligibility = Eligibility {
-        min_rows,
-        min_intersection_rows: Eligibility::default().min_intersection_rows.min(min_rows),
-        ..Eligibility::default()
-    };
-    let criterion = Criterion { metric, threshold: threshold.value(), compare, confidence, eligibility };
     let question =
         BiasTest { attribute_sets: sets.to_vec(), criteria: vec![criterion], accepted_groups: Vec::new() };
     let result = fairness::decide(&table, &question).map_err(|e| e.to_string())?;
-    let percent = fairness::round9(confidence * 100.0);
+    let percent = fairness::round9(question.criteria[0].confidence * 100.0);
     let mut shown = if let Some(worst) = result.worst.map(|i| &result.comparisons[i]) {
         let value = worst.estimate.map_or("undefined".to_owned(), extended);
         let interval = worst.interval.map_or("no interval".to_owned(), |i| {
@@ -242,21 +209,23 @@ fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>], confidence: f6
         .values
         .iter()
         .map(|set| {
-            let shown: Vec<String> = set
-                .values
-                .iter()
-                .map(|v| {
-                    format!(
-                        "{} {}",
-                        v.metric.words(),
-                        v.value.map_or("undefined".into(), |x| format!("{x:.3}"))
-                    )
-                })
+            let beside = |scale: Scale| -> Vec<String> {
+                let values = set.values.iter().filter(|v| v.metric.scale() == scale && v.metric != metric);
+                let value = |v: &MetricValue| v.value.map_or("undefined".into(), |x| format!("{x:.3}"));
+                values
+                    .map(|v| format!("{} {}", v.metric.words().trim_end_matches(" difference"), value(v)))
+                    .collect()
+            };
+            let kinds = [("differences: ", beside(Scale::Difference)), ("", beside(Scale::Ratio))];
+            let said: Vec<String> = kinds
+                .into_iter()
+                .filter(|(_, values)| !values.is_empty())
+                .map(|(kind, values)| format!("{kind}{}", values.join(", ")))
                 .collect();
             format!(
-                "shown, not binding ({}): {}",
+                "{SHOWN}not binding ({}): {}",
                 question.attribute_sets[set.set].join(" × "),
-                shown.join(", ")
+                said.join("; ")
             )
         })
         .collect();

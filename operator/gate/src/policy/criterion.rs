@@ -1,0 +1,71 @@
+//! What a rule on a test asks for, and why it could never be met.
+
+use std::collections::BTreeMap;
+
+use placet_api::releasepolicy::{Compare as PolicyCompare, TestRule};
+use placet_api::scalar::Decimal;
+use placet_api::testreport::TestType;
+
+use crate::fairness::{Compare, Criterion, Eligibility, Metric, Scale};
+
+/// The confidence that a rule asks for, or the one that holds where it asks for none.
+pub(crate) fn confidence(rule: &TestRule) -> f64 {
+    rule.confidence.as_ref().map_or(0.95, Decimal::value)
+}
+
+/// What a rule on a bias test asks for.
+///
+/// # Errors
+/// What no counts could ever meet, or what would be left out of account: an unknown metric, a threshold on the wrong side or
+/// out of its range, no reference group. What was wanted and found, in words.
+pub(crate) fn criterion(rule: &TestRule) -> Result<Criterion, String> {
+    let asked = format!("{} {}", rule.type_, rule.metric);
+    let metric = Metric::by_name(&rule.metric).ok_or_else(|| {
+        let known: Vec<&str> = Metric::ALL.iter().map(|m| m.name()).collect();
+        format!("{asked}: wanted one of the metrics {}, found {}", known.join(", "), rule.metric)
+    })?;
+    let (threshold, other, (side, none)) = match metric.scale() {
+        Scale::Ratio => (&rule.at_least, &rule.at_most, ("atLeast", "atMost")),
+        Scale::Difference => (&rule.at_most, &rule.at_least, ("atMost", "atLeast")),
+    };
+    let (Some(threshold), None) = (threshold, other) else {
+        return Err(format!(
+            "{asked}: wanted {side} alone, which bounds it on both sides, found {}",
+            if other.is_some() { none } else { "neither" }
+        ));
+    };
+    let compare = match (rule.compare, &rule.reference) {
+        (Some(PolicyCompare::Reference), Some(reference)) => Compare::Reference(
+            reference.iter().map(|(k, v)| (k.clone(), v.to_string())).collect::<BTreeMap<_, _>>(),
+        ),
+        (Some(PolicyCompare::Reference), None) => {
+            return Err(format!(
+                "{asked}: wanted the reference group that compare: Reference compares with, found none"
+            ));
+        }
+        _ => Compare::MinMax,
+    };
+    let min_rows = u64::try_from(rule.min_group_size.unwrap_or(100)).unwrap_or(u64::MAX);
+    let eligibility = Eligibility {
+        min_rows,
+        min_intersection_rows: Eligibility::default().min_intersection_rows.min(min_rows),
+        ..Eligibility::default()
+    };
+    let threshold = threshold.value();
+    let criterion = Criterion { metric, threshold, compare, confidence: confidence(rule), eligibility };
+    criterion.check().map_err(|error| format!("{asked}: {error}"))?;
+    Ok(criterion)
+}
+
+/// Why nothing could ever satisfy a rule, if so.
+pub(super) fn impossible(rule: &TestRule) -> Option<String> {
+    if rule.type_ == TestType::Bias {
+        return criterion(rule).err();
+    }
+    let asked = format!("{} {}", rule.type_, rule.metric);
+    if let Err(error) = crate::fairness::check_confidence(confidence(rule)) {
+        return Some(format!("{asked}: {error}"));
+    }
+    let (low, high) = (rule.at_least.as_ref()?, rule.at_most.as_ref()?);
+    (low.value() > high.value()).then(|| format!("{asked}: atLeast {low} is above atMost {high}"))
+}
