@@ -10,10 +10,12 @@
 //! | e | decisions of the gate |
 //! | f | durable appends to the evidence log, beside write and sync of the same bytes |
 //! | g | Approvals through a real API server, stamped by us, beside objects of the same schema and webhooks that decide nothing |
+//! | h | `placet bias` on Parquet, beside Fairlearn on the same file |
 //!
 //! The load generator counts latency from when a request was due, so that a server that stalls cannot hide it.
 
 mod appends;
+mod bias;
 mod cluster;
 mod creation;
 mod decisions;
@@ -54,6 +56,8 @@ enum Group {
     F,
     /// Approvals through the API server.
     G,
+    /// Rows counted by groups of people.
+    H,
 }
 
 /// Ratios against same-run baselines, as a table and as JSON.
@@ -83,7 +87,10 @@ struct Flags {
     /// d: seconds that are watched while nothing happens.
     #[arg(long, default_value_t = 120)]
     idle: u64,
-    /// Where the evidence logs of a and f go: a directory on the disk that is to be measured.
+    /// h: rows of the file.
+    #[arg(long, default_value_t = 4_000_000)]
+    rows: usize,
+    /// Where the evidence logs of a and f and the file of h go: a directory on the disk that is to be measured.
     #[arg(long, default_value = "target")]
     dir: PathBuf,
     /// Where the results go.
@@ -115,6 +122,9 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
     }
     if wanted(Group::F) {
         appends::measure(&mut report, &flags.dir, slice)?;
+    }
+    if wanted(Group::H) {
+        bias::measure(&mut report, &flags.dir, flags.rows)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if [Group::B, Group::C, Group::G].into_iter().any(wanted) {

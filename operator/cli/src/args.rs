@@ -65,6 +65,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Make a TestReport
     Report(ReportArgs),
+    /// Count rows by groups of people: rates with intervals, the gate's verdict, a picture, a TestReport
+    Bias(Box<crate::bias::BiasArgs>),
     /// Print the digest that approvals bind
     Digest(DigestArgs),
     /// Read and verify the evidence log

@@ -10,6 +10,7 @@ mod accept;
 mod access;
 mod approve;
 mod args;
+mod bias;
 mod check;
 mod cluster;
 mod digest;
@@ -95,6 +96,7 @@ fn run(cli: &Cli, mut command: clap::Command) -> anyhow::Result<u8> {
         Command::AcceptRisk(args) => accept::run(&cluster::Cluster::connect(global)?, args),
         Command::Check(args) => check::run(global, args),
         Command::Report(args) => report::run(global, &args.command),
+        Command::Bias(args) => bias::run(global, args),
         Command::Digest(args) => digest::run(global, args),
         Command::Evidence(args) => evidence::run(global, &args.command),
         Command::Keys(args) => keys::run(&cluster::Cluster::connect(global)?, &args.command),

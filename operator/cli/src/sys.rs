@@ -48,6 +48,22 @@ pub fn read_bytes(path: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// A file that is read from its beginning to its end, bit by bit.
+///
+/// # Errors
+/// There is none, it is a directory, or it may not be read.
+pub fn open(path: &Path) -> anyhow::Result<std::fs::File> {
+    match named(path)? {
+        Named::File => {
+            std::fs::File::open(path).with_context(|| format!("{}: wanted a readable file", path.display()))
+        }
+        Named::Directory => bail!("{}: wanted a file, found a directory", path.display()),
+        Named::Other(what) => {
+            bail!("{}: wanted a file, which may be read more than once, found {what}", path.display())
+        }
+    }
+}
+
 /// Writes a file, making its directories, under a temporary name first so that nobody reads half of it.
 pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let what = || format!("{}: cannot be written", path.display());
@@ -172,6 +188,33 @@ pub fn tell(text: &str) {
     end_progress();
     let mut err = std::io::stderr().lock();
     let _ = writeln!(err, "{}", visible::lines(text.trim_end_matches('\n')));
+}
+
+/// While this lives, a library that ends the program because of what a file says does it with words and the exit code of
+/// a question that could not be asked. A mistake of this program's own code is shown as it is.
+#[must_use = "it ends when it is dropped"]
+pub struct EndWithWords(());
+
+/// See [`EndWithWords`].
+pub fn end_with_words(words: String) -> EndWithWords {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if info.location().is_some_and(|at| at.file().starts_with("operator")) {
+            before(info);
+            return;
+        }
+        tell(&format!("error: {words}"));
+        std::process::exit(i32::from(crate::COULD_NOT_ASK));
+    }));
+    EndWithWords(())
+}
+
+impl Drop for EndWithWords {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            drop(std::panic::take_hook());
+        }
+    }
 }
 
 /// What a path names.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use placet_api::aisystem::AISystemSpec;
 use placet_api::approval::{Covers, SubjectKind};
 use placet_api::common::Class;
 use placet_api::modelrelease::{Artifact, ArtifactRole, DatasetUse, ModelReleaseSpec};
@@ -18,9 +19,11 @@ use crate::object::Object;
 use crate::policy::{Requirements, Test};
 use crate::time;
 
+pub use trial::{Trial, names_sets, try_bias};
 pub(crate) use verdict::Verdicts;
 use verdict::{Judged, verdict};
 
+mod trial;
 mod verdict;
 
 const GATE: Gate = Gate::Tests;
@@ -31,7 +34,7 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
     let Some((_, release)) = cx.release else { return cx.requirements_unknown(GATE) };
     let mut out = Outcome::default();
     let bias = requirements.tests.iter().any(|t| t.rule.type_ == TestType::Bias);
-    let sets = attribute_sets(cx, requirements);
+    let sets = attribute_sets(cx.system.map(|(_, s)| s), requirements);
     if bias {
         evaluation_defined(cx, &sets, &mut out);
     }
@@ -55,8 +58,8 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
 }
 
 /// The union of the policies' and the system's attribute sets, each sorted.
-fn attribute_sets(cx: &Context<'_>, requirements: &Requirements) -> Vec<Vec<String>> {
-    let own = cx.system.iter().flat_map(|(_, s)| s.evaluation.iter().flat_map(|e| e.attribute_sets.iter()));
+fn attribute_sets(system: Option<&AISystemSpec>, requirements: &Requirements) -> Vec<Vec<String>> {
+    let own = system.into_iter().flat_map(|s| s.evaluation.iter().flat_map(|e| e.attribute_sets.iter()));
     let own = own.map(|set| set.iter().map(ToString::to_string).collect::<Vec<_>>());
     let mut sets: BTreeSet<Vec<String>> = BTreeSet::new();
     for mut set in requirements.attribute_sets.iter().cloned().chain(own) {

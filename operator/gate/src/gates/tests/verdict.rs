@@ -88,7 +88,8 @@ pub(super) fn verdict(
     judged
 }
 
-fn judge_report(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>]) -> Judged {
+/// What a report comes to for a test.
+pub(super) fn judge_report(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>]) -> Judged {
     let invalid = |text: String, mend: Mend| Judged {
         verdict: Verdict::Indeterminate,
         text,

@@ -1,0 +1,318 @@
+//! `placet bias`: what rows become, whatever they are written in and however they are read.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+mod common;
+#[path = "common/bias.rs"]
+mod rows;
+
+use std::fmt::Write as _;
+
+use rows::{REPORT, bias, counted, counts_of, csv, file, files, report, rows as made};
+
+const BY_BOTH: [&str; 6] = ["--prediction", "prediction", "-a", "sex", "-a", "region"];
+
+#[test]
+fn rows_become_the_same_report_in_every_format_and_for_any_number_of_threads() {
+    let rows = made(20_011);
+    let wanted = counted(&rows);
+    let mut said = Vec::new();
+    for (name, bytes) in files(&rows) {
+        let file = file(bytes);
+        for threads in ["1", "2", "5"] {
+            let ran =
+                bias(&file, &[&BY_BOTH[..], &REPORT, &["--threads", threads, "--weight", "weight"]].concat());
+            assert_eq!(ran.code, 0, "{name}: {}", ran.err);
+            said.push((name, ran.out, ran.err));
+        }
+    }
+    for (name, out, err) in &said[1..] {
+        assert_eq!(*out, said[0].1, "{name}");
+        assert_eq!(*err, said[0].2, "{name}");
+    }
+    let found: serde_json::Value = serde_saphyr::from_str(&said[0].1).unwrap();
+    assert_eq!(found["spec"]["rows"], 20_011);
+    let typed: placet_api::testreport::TestReportSpec =
+        serde_json::from_value(found["spec"].clone()).unwrap();
+    assert_eq!(typed.artifact.as_str(), rows::ARTIFACT);
+    let found = counts_of(&found);
+    assert_eq!(found.len(), 9, "three regions by female, male and (missing)");
+    for ((sex, region), counts) in &wanted {
+        assert_eq!(found[&vec![region.clone(), sex.clone()]], *counts, "{sex} {region}");
+    }
+}
+
+#[test]
+fn counting_one_by_one_and_by_a_table_is_the_same() {
+    // With weights each row is counted on its own, without them by a table; the counts are the same.
+    let file = file(csv(&made(5_000)));
+    let (with, _) = report(&file, &[&BY_BOTH[..], &["--weight", "weight"]].concat());
+    let (without, _) = report(&file, &BY_BOTH);
+    assert_eq!(with, without);
+}
+
+#[test]
+fn the_published_counts_of_compas_give_the_known_figures() {
+    // ProPublica's counts, as in the oracles of the gate; rows that say nothing of anybody are made from them.
+    let mut text = "race,label,prediction\n".to_owned();
+    for (race, tp, fp, fn_, tn) in
+        [("African-American", 1369, 805, 532, 990), ("Caucasian", 505, 349, 461, 1139)]
+    {
+        for (count, label, prediction) in [(tp, 1, 1), (fp, 0, 1), (fn_, 1, 0), (tn, 0, 0)] {
+            for _ in 0..count {
+                let _ = writeln!(text, "{race},{label},{prediction}");
+            }
+        }
+    }
+    let file = file(text);
+    let base = ["bias", &file.path, "--label", "label", "--prediction", "prediction", "-a", "race"];
+    let flagged = common::placet(&[&base[..], &["--positive-means", "Favourable"]].concat());
+    assert_eq!((flagged.code, flagged.err.as_str()), (0, ""));
+    for wanted in [
+        "selection-rate ratio 0.592 (95 %: 0.557 to 0.629), Caucasian / African-American",
+        "selection-rate difference 0.240 (95 %: 0.215 to 0.265), African-American − Caucasian",
+        "equal-opportunity difference 0.197 ",
+        "equalized-odds difference 0.214",
+        "predictive-parity difference 0.038 ",
+        "6,150 rows in 2 groups",
+    ] {
+        assert!(flagged.out.contains(wanted), "{wanted}\n{}", flagged.out);
+    }
+    // Not being flagged is the favourable outcome, and its ratio is another one.
+    let free = common::placet(&[&base[..], &["--positive-means", "Unfavourable"]].concat());
+    let wanted = "selection-rate ratio 0.632 (95 %: 0.602 to 0.663), African-American / Caucasian";
+    assert!(free.out.contains(wanted), "{}", free.out);
+    common::golden("bias-compas.txt", &free.out.replace(&file.path, "FILE"));
+}
+
+#[test]
+fn the_verdict_is_the_gates_and_the_exit_code_says_it() {
+    let pack = common::tests().join("../../../policies/packs/high-risk.yaml");
+    let policy = ["--policy", pack.to_str().unwrap()];
+    let table = |of: &[(&str, u32, u32)]| {
+        let mut text = "sex,label,prediction\n".to_owned();
+        for (sex, selected, rows) in of {
+            for row in 0..*rows {
+                let _ = writeln!(text, "{sex},{},{}", row % 2, u8::from(row < *selected));
+            }
+        }
+        file(text)
+    };
+    let by_sex = ["--prediction", "prediction", "-a", "sex"];
+    let says = |of: &[(&str, u32, u32)]| {
+        let ran = bias(&table(of), &[&by_sex[..], &policy].concat());
+        (ran.code, ran.out)
+    };
+    let (code, out) = says(&[("f", 2_000, 4_000), ("m", 2_000, 4_000)]);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("Pass: high-risk wants SelectionRateRatio at least 0.80"), "{out}");
+    let (code, out) = says(&[("f", 1_000, 4_000), ("m", 2_000, 4_000)]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("Fail: high-risk") && out.contains("sex=f / sex=m is 0.50"), "{out}");
+    let (code, out) = says(&[("f", 180, 400), ("m", 200, 400)]);
+    assert_eq!(code, 1, "{out}");
+    assert!(
+        out.contains("Indeterminate, which holds a release") && out.contains(" more rows of sex="),
+        "{out}"
+    );
+    let (code, out) = says(&[("f", 300, 400)]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("Indeterminate"), "{out}");
+}
+
+#[test]
+fn a_system_says_which_sets_are_judged_and_what_positive_means() {
+    let pack = common::tests().join("../../../policies/packs/high-risk.yaml");
+    let data = file(csv(&made(4_000)));
+    let system = |sets: &str, means: &str| {
+        let text = include_str!("fixtures/bias-system.yaml").replace("SETS", sets).replace("MEANS", means);
+        file(text)
+    };
+    let judged = |system: &rows::File, by: &[&str]| {
+        let base =
+            ["--prediction", "prediction", "--policy", pack.to_str().unwrap(), "--system", &system.path];
+        bias(&data, &[&base[..], by].concat())
+    };
+    // Sex is not asked for, and a set of both is: the verdict is on both.
+    let ran = judged(&system("[[sex, region]]", "Favourable"), &["-a", "sex", "-a", "region"]);
+    assert!(ran.out.contains("verdict of the gate, by region × sex\n"), "{}", ran.out);
+    // An attribute that the file was not grouped by cannot be judged.
+    let ran = judged(&system("[[sex], [age]]", "Favourable"), &["-a", "sex"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.out.contains("test with the attribute age"), "{}", ran.out);
+    // Whoever tests does not choose what is favourable.
+    let ran = judged(&system("[[sex]]", "Unfavourable"), &["-a", "sex"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert!(ran.err.contains("wanted Unfavourable, as AISystem"), "{}", ran.err);
+}
+
+#[test]
+fn small_groups_are_put_together_in_what_leaves_and_named_to_whoever_tests() {
+    let mut text = "race,label,prediction\n".to_owned();
+    for (race, rows) in [("a", 300), ("b", 200), ("c", 40), ("d", 4)] {
+        for row in 0..rows {
+            let _ = writeln!(text, "{race},{},{}", row % 2, row % 3 % 2);
+        }
+    }
+    let data = file(text);
+    let svg = data.beside("rates.svg");
+    let by = ["--prediction", "prediction", "-a", "race", "--svg", &svg];
+    let (found, err) = report(&data, &by);
+    let groups = counts_of(&found);
+    let names: Vec<&str> = groups.keys().map(|k| k[0].as_str()).collect();
+    assert_eq!(names, ["(small groups)", "a", "b"], "the four of d with the forty of c");
+    assert_eq!(groups[&vec!["(small groups)".to_owned()]].iter().sum::<u64>(), 44);
+    assert_eq!(found["spec"]["rows"], 544);
+    assert!(err.contains("note: 2 groups with 44 rows are exported as one, (small groups)"), "{err}");
+    assert!(err.lines().any(|line| line.trim_start().starts_with("d ") && line.contains(" 4 ")), "{err}");
+    #[expect(clippy::disallowed_methods, reason = "a test reads what was written")]
+    let picture = std::fs::read_to_string(svg).unwrap();
+    assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
+    assert!(picture.contains("(small groups)") && !picture.contains(">d<"), "{picture}");
+    assert_eq!(picture.matches("class=\"bar\"").count(), 3);
+}
+
+#[test]
+fn more_than_200_groups_are_shown_and_not_reported_and_10000_are_read() {
+    let table = |groups: u32| {
+        let mut text = "place,label,prediction\n".to_owned();
+        for group in 0..groups {
+            for row in 0..12 {
+                let _ = writeln!(text, "p{group},{},{}", row % 2, row % 3 % 2);
+            }
+        }
+        text
+    };
+    let by = ["--prediction", "prediction", "-a", "place"];
+    let ran = bias(&file(table(201)), &by);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("201 groups"), "{}", ran.out);
+    assert!(ran.err.contains("no TestReport can be made of this: wanted at most 200 groups"), "{}", ran.err);
+    let ran = bias(&file(table(201)), &[&by[..], &REPORT].concat());
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert!(
+        ran.err.contains("201 groups; label") && ran.err.contains("error: wanted at most 200 groups"),
+        "{}",
+        ran.err
+    );
+    let ran = bias(&file(table(10_000)), &by);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("120,000 rows in 10,000 groups"), "{}", ran.out);
+    assert!(ran.out.contains("and 9,940 smaller groups"), "{}", ran.out);
+    let e = rows::refused(table(10_001), &by);
+    assert!(
+        e.contains("column place: wanted at most 10000 different values, found more: put values together"),
+        "{e}"
+    );
+    // Few values of each attribute, and too many of both together.
+    let mut text = "a,b,label,prediction\n".to_owned();
+    for group in 0..10_100 {
+        let _ = writeln!(text, "{},{},1,0", group % 101, group / 101);
+    }
+    let e = rows::refused(text, &["--prediction", "prediction", "-a", "a", "-a", "b"]);
+    assert!(e.contains("wanted at most 10000 groups, found more"), "{e}");
+}
+
+#[test]
+fn a_score_above_a_threshold_is_a_positive_prediction() {
+    let rows = made(3_001);
+    let scored = |threshold: &str, positive: &dyn Fn(f64) -> bool| {
+        let mut as_if = rows.clone();
+        as_if.iter_mut().for_each(|r| r.prediction = positive(r.score));
+        let wanted = counted(&as_if);
+        for (name, bytes) in files(&rows) {
+            let by = ["--score", "score", "--threshold", threshold, "-a", "sex", "-a", "region"];
+            let (found, err) = report(&file(bytes), &by);
+            let found = counts_of(&found);
+            for ((sex, region), counts) in &wanted {
+                assert_eq!(found[&vec![region.clone(), sex.clone()]], *counts, "{name} {threshold}: {err}");
+            }
+        }
+    };
+    scored("0.5", &|s| s >= 0.5);
+    let mut sorted: Vec<f64> = rows.iter().map(|r| r.score).collect();
+    sorted.sort_by(f64::total_cmp);
+    // 3,001 scores: the median is the one in the middle, the ninth decile the 2,701st.
+    scored("median", &|s| s > sorted[1_500]);
+    scored("q0.9", &|s| s > sorted[2_700]);
+}
+
+#[test]
+fn weights_are_shown_beside_what_is_judged() {
+    let data = file("sex,label,prediction,w\nf,1,1,3\nf,0,0,1\nf,1,0,1\nm,1,1,1\nm,0,1,0\nm,0,0,1\n");
+    let ran = bias(&data, &["--prediction", "prediction", "-a", "sex", "--weight", "w"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let line = |name: &str| {
+        let all = ran.out.lines().skip_while(|l| !l.contains("effective n"));
+        let line = all.filter(|l| l.trim_start().starts_with(name)).map(str::to_owned).next().unwrap();
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ")
+    };
+    // f: (3 + 1 + 1)² / (9 + 1 + 1) = 2.27; selected 3 of 5, of the actually positive 3 of 4.
+    assert_eq!(line("f"), "f 3 2.3 60.0, 33.3 75.0, 50.0 0.0, 0.0");
+    // m: (1 + 0 + 1)² / 2 = 2; who weighs nothing changes no weighted rate.
+    assert_eq!(line("m"), "m 3 2.0 50.0, 66.7 100.0, 100.0 0.0, 50.0");
+}
+
+#[test]
+fn values_are_named_as_a_policy_names_them() {
+    let data =
+        file("Marital status;y;p\n Divorced ;yes;Yes\nNever-married;no;No\n?;yes;No\nDivorced;no;No\n");
+    let ran = common::placet(&[
+        "bias",
+        &data.path,
+        "--delimiter",
+        ";",
+        "--label",
+        "y",
+        "--prediction",
+        "p",
+        "-a",
+        "maritalStatus=Marital status",
+        "--positive",
+        "yes",
+        "--positive",
+        "Yes",
+        "--missing",
+        "?",
+        "--positive-means",
+        "Favourable",
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("by maritalStatus"), "{}", ran.out);
+    for wanted in ["(missing)", "Divorced", "Never-married"] {
+        assert!(ran.out.lines().any(|l| l.trim_start().starts_with(wanted)), "{wanted}\n{}", ran.out);
+    }
+}
+
+#[test]
+fn the_report_goes_where_it_is_told_and_the_tables_elsewhere() {
+    let data = file(csv(&made(2_000)));
+    let to = data.beside("report.yaml");
+    let by = ["--prediction", "prediction", "-a", "sex"];
+    let ran = bias(&data, &[&by[..], &REPORT, &["--report", &to]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("by sex") && !ran.out.contains("apiVersion"), "{}", ran.out);
+    #[expect(clippy::disallowed_methods, reason = "a test reads what was written")]
+    let written = std::fs::read_to_string(to).unwrap();
+    let ran = bias(&data, &[&by[..], &REPORT].concat());
+    assert_eq!(written, ran.out);
+    assert!(ran.err.contains("by sex"), "{}", ran.err);
+}
+
+#[test]
+fn json_has_what_the_tables_show_with_all_digits() {
+    let data = file("sex,label,prediction\nf,1,1\nf,0,0\nf,0,0\nf,0,0\nm,1,1\nm,0,1\n");
+    let ran = bias(&data, &["--prediction", "prediction", "-a", "sex", "-o", "json"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let found: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&found["rows"], &found["gate"]), (&6.into(), &serde_json::Value::Null));
+    let set = &found["sets"][0];
+    assert_eq!(set["groups"][0]["group"], "f");
+    assert_eq!(set["groups"][0]["rates"]["Selection"]["value"], 0.25);
+    // Wilson's interval of 1 in 4 (statsmodels: 0.0455871, 0.6993582).
+    let lower = set["groups"][0]["rates"]["Selection"]["lower"].as_f64().unwrap();
+    assert!((lower - 0.045_587_1).abs() < 1e-6, "{lower}");
+    assert_eq!(set["metrics"][0]["metric"], "SelectionRateRatio");
+    assert_eq!((&set["metrics"][0]["value"], &set["metrics"][0]["between"][0]), (&0.25.into(), &"f".into()));
+    assert_eq!(set["groups"][1]["rates"]["FalsePositive"]["value"], 1.0);
+}
