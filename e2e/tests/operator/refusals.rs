@@ -51,6 +51,18 @@ async fn dates_that_cannot_be_are_refused() {
         ),
         (
             &system,
+            "placedOnMarketAt: \"2026-12-01\"",
+            "placedOnMarketAt: \"2026-02-30\"",
+            "spec.placedOnMarketAt: wanted a day that exists, found 2026-02-30",
+        ),
+        (
+            &system,
+            "placedOnMarketAt: \"2026-12-01\"",
+            "placedOnMarketAt: \"2026-12-01\"\n  designChangedAt: \"2199-01-01\"",
+            "spec.designChangedAt: wanted a time that has come, found 2199-01-01",
+        ),
+        (
+            &system,
             "  stage: Deployment",
             "  stage: Deployment\n  derogation: {condition: PreparatoryTask, noSignificantRisk: none, \
              noMaterialInfluence: none, assessedAt: \"2199-01-01\"}",

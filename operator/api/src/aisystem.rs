@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::common::{Class, Condition};
+use crate::common::{Class, Condition, Level};
 use crate::scalar::{DateTime, Digest, Id, Line, Moment, Name, Paragraph, Title};
 use crate::testreport::PositiveMeans;
 
@@ -27,6 +27,8 @@ use crate::testreport::PositiveMeans;
     printcolumn = r#"{"name":"Cleared","type":"string","jsonPath":".status.releases.cleared","description":"Newest cleared release"}"#,
     printcolumn = r#"{"name":"Pending","type":"integer","jsonPath":".status.releases.pending","description":"Releases that wait"}"#,
     printcolumn = r#"{"name":"Owner","type":"string","jsonPath":".spec.owner.function","priority":1}"#,
+    printcolumn = r#"{"name":"Risk-Rank","type":"integer","jsonPath":".status.riskRank.value","priority":1,"description":"Which system to look at first: the highest"}"#,
+    printcolumn = r#"{"name":"Next-Obligation","type":"string","jsonPath":".status.obligations.nextFrom","priority":1,"description":"When the next obligation begins to apply"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -63,6 +65,10 @@ pub struct AISystemSpec {
     /// When the system was or will be placed on the market or put into service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed_on_market_at: Option<Moment>,
+    /// When its design was last changed significantly after it was placed on the market (AI Act Article 111(2)): some
+    /// obligations that passed over older systems apply from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub design_changed_at: Option<Moment>,
     /// Datasets that the system uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -109,6 +115,17 @@ pub enum OrganisationRole {
     Distributor,
 }
 
+/// Kind of an organisation that uses a system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeployerKind {
+    /// A public authority, or a body governed by public law.
+    PublicAuthority,
+    /// A private organisation that provides public services.
+    PublicServiceProvider,
+    /// Any other.
+    Private,
+}
+
 /// The use that a system is meant for.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -129,6 +146,11 @@ pub struct IntendedUse {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub regions: Vec<Line>,
+    /// Kinds of organisations that use it. Left out: it may be any, and obligations of each of them apply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 3))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub deployers: Option<Vec<DeployerKind>>,
     /// Uses that are excluded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
@@ -232,6 +254,22 @@ pub struct NamedSupplier {
     /// What it supplies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supplies: Option<Line>,
+    /// Whether and how you changed the model that it supplies. A High system with a Substantial one has you as its provider
+    /// (AI Act Article 25(1)(b)), whatever organisationRoles says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modification: Option<Modification>,
+}
+
+/// Whether and how a supplier's model was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Modification {
+    /// It is used as it is supplied.
+    Unmodified,
+    /// It was changed within what its provider foresaw and assessed.
+    Foreseen,
+    /// It was changed in a way that its provider did not foresee and that touches its compliance or its purpose (AI Act
+    /// Article 3(23)).
+    Substantial,
 }
 
 /// What a bias test of this system must look at.
@@ -310,6 +348,12 @@ pub struct AISystemStatus {
     /// Digests that approvals of this system name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digests: Option<SystemDigests>,
+    /// Obligations of the policies that match it, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obligations: Option<SystemObligations>,
+    /// Which system to look at first, and what that follows from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk_rank: Option<RiskRank>,
     /// Its releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub releases: Option<ReleaseCounts>,
@@ -318,6 +362,67 @@ pub struct AISystemStatus {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Option<Vec<Condition>>,
+}
+
+/// Obligations of a system.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SystemObligations {
+    /// Those that apply today, by date; the first 64.
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
+    pub apply: Vec<SystemObligation>,
+    /// How many apply today.
+    pub total: i32,
+    /// The next to come, by date; at most 8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
+    pub next: Option<Vec<SystemObligation>>,
+    /// When the first of `next` begins to apply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_from: Option<DateTime>,
+    /// Why obligations of a provider apply although organisationRoles does not say Provider (AI Act Article 25).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_because: Option<Line>,
+}
+
+/// An obligation of a system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SystemObligation {
+    /// Its id.
+    pub id: Id,
+    /// Its version; an assessment that considered it names both.
+    pub version: Title,
+    /// What is to be done.
+    pub title: Title,
+    /// Where it stands.
+    pub article: Title,
+    /// From when it applies to this system.
+    pub from: DateTime,
+}
+
+/// Which system to look at first. A rank orders, it measures nothing: class before residual level before inherent level,
+/// and what is not known before what is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RiskRank {
+    /// Three digits: class (1 Minimal to 4 Prohibited, 5 not known), highest residual level and highest inherent level (each 1
+    /// VeryLow to 5 VeryHigh, 6 not known).
+    pub value: i32,
+    /// The class, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// The highest residual level of the current assessment, where every risk of it can be scored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residual: Option<Level>,
+    /// The highest inherent level of the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inherent: Option<Level>,
+    /// The current assessment, where there is exactly one that counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assessment: Option<Name>,
 }
 
 /// Digests of a system.

@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::{Condition, DatasetRef, Level};
+use crate::modelrelease::ArtifactKind;
+use crate::obligation::ConsideredObligation;
 use crate::scalar::{Digest, Id, Line, Moment, Name, Paragraph, Title};
 
 /// An impact assessment of an AI system (ISO/IEC 42001 clauses 6.1.4 and 8.4): who is affected, which harms can come,
@@ -39,6 +41,12 @@ pub struct ImpactAssessmentSpec {
     pub supersedes: Option<Name>,
     /// What was looked at.
     pub scope: Scope,
+    /// Obligations that were considered, by id and version as the policies give them (`kubectl get ais NAME -o yaml`, under
+    /// status, lists those that apply). A policy may ask for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
+    pub obligations: Option<Vec<ConsideredObligation>>,
     /// Groups that were considered, or excluded with a reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -72,6 +80,16 @@ pub struct Scope {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub affected_groups: Option<Vec<Line>>,
+    /// Purposes, each in the words of the system's purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub purposes: Option<Vec<Paragraph>>,
+    /// Kinds of artefacts: a model that comes as an image is deployed otherwise than one that is fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub artifact_kinds: Option<Vec<ArtifactKind>>,
 }
 
 /// A group that was considered or excluded.

@@ -17,6 +17,7 @@ pub mod impactassessment;
 pub mod keys;
 pub mod kind;
 pub mod modelrelease;
+pub mod obligation;
 pub mod releasepolicy;
 pub mod riskacceptance;
 pub mod scalar;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::approval::Covers;
 use crate::common::{Class, Condition, Level};
 use crate::guard::{MinimumClass, PolicyGuard, PolicyWaiting};
+use crate::obligation::{Obligation, ProhibitedFrom};
 use crate::scalar::{Decimal, Digest, Id, Line, Name, PlatformImageRef, Title};
 use crate::testreport::TestType;
 
@@ -90,6 +91,19 @@ pub struct ReleasePolicySpec {
     /// content or a prohibition. Left out: Hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replacements: Option<Replacements>,
+    /// What law, contracts and your own rules attach to the systems that this policy applies to, with dates and sources. Each
+    /// AISystem's status lists those that apply and the next to come; `assessment.freshness` asks assessments about them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
+    pub obligations: Option<Vec<Obligation>>,
+    /// Practices of AI Act Article 5(1) that are refused from some day on only, where every policy for the class High in the
+    /// namespace says so; of several days the earliest. Left out: all of them are refused at once, those with a future date
+    /// included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 10))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["letter".into()]))]
+    pub prohibited_from: Option<Vec<ProhibitedFrom>>,
     /// The least class of systems in the namespaces that `appliesTo` selects, whatever classes it names. Left out: the class
     /// that a system's triggers give.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -248,6 +262,38 @@ pub struct AssessmentRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 3650))]
     pub max_age_days: Option<i32>,
+    /// What makes it stale beside its age and other datasets. Left out: nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<FreshnessRule>,
+}
+
+/// What makes an assessment stale beside its age and other datasets.
+#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FreshnessRule {
+    /// Parts of its scope that must hold whatever the release and its system have of them. Left out: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub scope: Option<Vec<ScopePart>>,
+    /// Obligations that apply now, or will within so many days of 24 hours, must be among those that it considered, in the
+    /// version that the policies give. Left out: the assessment is not asked about obligations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 3650))]
+    pub obligations_lead_days: Option<i32>,
+}
+
+/// A part of an assessment's scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum ScopePart {
+    /// Kinds of the release's artefacts.
+    ArtifactKinds,
+    /// The system's purpose.
+    Purpose,
+    /// Regions of intended use.
+    Regions,
+    /// Groups of people whom the system's decisions touch.
+    AffectedGroups,
 }
 
 /// A test that is asked for, of each artefact of role Model or Adapter, on a dataset of use Evaluation.

@@ -1,11 +1,15 @@
 //! The command line as people type it.
 
+mod check;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use placet_api::approval::Covers as ApiCovers;
 use placet_api::common::Level;
 use placet_api::testreport::PositiveMeans as ApiPositive;
+
+pub use check::{CheckArgs, CheckOutput, GivenArgs, SimulateArgs};
 
 /// What the exit codes mean, wherever a command does not say otherwise.
 const EXIT_CODES: &str = "Exit codes: 0 cleared, or done; 1 not cleared or not yet known, or an answer that is no; 2 the \
@@ -63,6 +67,8 @@ pub enum Command {
     Access(AccessArgs),
     /// Decide from files, without a cluster: the same decision in the same words
     Check(CheckArgs),
+    /// Show which releases would be held at a later date, and why, were nothing but the time to change
+    Simulate(SimulateArgs),
     /// Make a TestReport
     Report(ReportArgs),
     /// Count rows by groups of people: rates with intervals, the gate's verdict, a picture, a TestReport
@@ -336,61 +342,6 @@ pub struct AcceptArgs {
     /// Output
     #[arg(short, long, value_enum, default_value_t = WriteOutput::Name)]
     pub output: WriteOutput,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CheckOutput {
-    Table,
-    Json,
-    Sarif,
-}
-
-#[derive(Debug, Args)]
-pub struct CheckArgs {
-    /// Files and directories with objects (*.yaml, *.yml, *.json at any depth); - is standard input
-    #[arg(short = 'f', long = "filename", required_unless_present = "from_cluster", value_name = "DIR|FILE", num_args = 1..)]
-    pub files: Vec<PathBuf>,
-    /// Only this release [default: every release in the files]
-    #[arg(long, value_name = "NS/NAME")]
-    pub release: Option<String>,
-    /// The time of the decision [default: now]
-    #[arg(long, value_name = "TIME")]
-    pub now: Option<String>,
-    /// Who wrote the objects that carry no stamp; KIND/NAME=USER says it of one object. May be given several times
-    #[arg(long = "as", value_name = "USER|KIND/NAME=USER")]
-    pub written_by: Vec<String>,
-    /// Who holds which role: YAML, {role: [users]}
-    #[arg(long, value_name = "FILE")]
-    pub roles: Option<PathBuf>,
-    /// Public keys that stamps are verified with (placet-receipt:<base64>, one a line): kubectl get configmap
-    /// placet-log-head -n placet-system -o jsonpath='{.data.receiptKeys}' > FILE
-    #[arg(long, value_name = "FILE")]
-    pub receipt_keys: Option<PathBuf>,
-    /// Uid of the cluster that the stamps come from: kubectl get namespace kube-system -o jsonpath='{.metadata.uid}'
-    #[arg(long, value_name = "UID")]
-    pub cluster_uid: Option<String>,
-    /// Name of the cluster that signatures are made for, where it has one (the chart's value clusterName)
-    #[arg(long, value_name = "NAME")]
-    pub cluster_name: Option<String>,
-    /// A new policy: lists which releases would lose or gain their clearance, at once or when their approvals end; exits 1
-    /// where one loses it at once. May be given several times
-    #[arg(long = "policy", value_name = "FILE")]
-    pub policies: Vec<PathBuf>,
-    /// Labels of the releases' namespaces, for policies that select by label
-    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',')]
-    pub namespace_labels: Vec<String>,
-    /// When the releases were first used: their approvals then stand for the running term [default: not yet used]
-    #[arg(long, value_name = "TIME")]
-    pub first_use: Option<String>,
-    /// Read what the files leave out from the cluster: policies, roles, the namespace's objects, keys
-    #[arg(long)]
-    pub from_cluster: bool,
-    /// With --from-cluster: the releases of all namespaces
-    #[arg(short = 'A', long, requires = "from_cluster")]
-    pub all_namespaces: bool,
-    /// Output
-    #[arg(short, long, value_enum, default_value_t = CheckOutput::Table)]
-    pub output: CheckOutput,
 }
 
 #[derive(Debug, Args)]

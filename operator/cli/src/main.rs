@@ -95,6 +95,7 @@ fn run(cli: &Cli, mut command: clap::Command) -> anyhow::Result<u8> {
         Command::Sign(args) => signed::run(global, args),
         Command::AcceptRisk(args) => accept::run(&cluster::Cluster::connect(global)?, args),
         Command::Check(args) => check::run(global, args),
+        Command::Simulate(args) => check::simulate::run(global, args),
         Command::Report(args) => report::run(global, &args.command),
         Command::Bias(args) => bias::run(global, args),
         Command::Digest(args) => digest::run(global, args),

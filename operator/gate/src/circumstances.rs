@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::object::{Object, Record};
 use crate::policy::PolicySet;
 use crate::signature::Remembered;
-use crate::world::{Clock, HadClass, Snapshot, World};
+use crate::world::{Clock, HadClass, Reassess, Snapshot, World};
 
 /// The field that tells these from stored objects of ours, with the version of the form as its value.
 const MARK: &str = "placet.dev/snapshot";
@@ -50,6 +50,9 @@ pub struct Circumstances {
     /// Classes above that of now, which the system or another one with its artefacts had.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub had: Vec<HadClass>,
+    /// What asked for a new assessment of the system.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reassess: Vec<Reassess>,
     /// Releases that the release names and that were not there.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub absent: BTreeSet<String>,
@@ -92,6 +95,7 @@ impl Circumstances {
             basis: snapshot.basis.as_ref().map(|b| b.iter().map(|p| p.id.clone()).collect()),
             in_force: in_force(snapshot),
             had: snapshot.had.clone(),
+            reassess: snapshot.reassess.clone(),
             absent: snapshot.absent.clone(),
             signatures: snapshot.signatures.clone(),
         }
@@ -135,6 +139,7 @@ impl Circumstances {
         snapshot.not_ready = self.not_ready;
         snapshot.signatures = self.signatures;
         snapshot.had = self.had;
+        snapshot.reassess = self.reassess;
         snapshot.absent = self.absent;
         if self.in_force.is_some() {
             in_force.sort_by(|a, b| a.name().cmp(b.name()));

@@ -1,6 +1,8 @@
 //! The class of an AI system, derived from the facts that its AISystem states (Regulation (EU) 2024/1689, Articles 5, 6
 //! and 50, Annexes I and III).
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use placet_api::aisystem::{AISystemSpec, DerogationCondition};
@@ -29,6 +31,11 @@ pub enum Ground {
     /// A practice of Article 5, with the exception that the article knows for it: at least High.
     Article5Excepted {
         /// For example `5(1)(h)`.
+        point: String,
+    },
+    /// A practice that the policies of the namespace refuse from some later day on only: at least High until then.
+    Article5NotYet {
+        /// For example `5(1)(ba)`.
         point: String,
     },
     /// A prohibited practice.
@@ -75,6 +82,9 @@ impl fmt::Display for Ground {
             Ground::Article5Excepted { point } => {
                 write!(f, "Article {point} with the exception recorded for it: at least High")
             }
+            Ground::Article5NotYet { point } => {
+                write!(f, "Article {point}: not refused yet, as the policies say: at least High")
+            }
             Ground::Article5 { point } => write!(f, "Article {point}: prohibited practice"),
             Ground::AnnexI { act } => write!(f, "Annex I: {act}"),
             Ground::AnnexIIIExcepted { point } => {
@@ -101,7 +111,7 @@ impl Derived {
 }
 
 /// A class with what goes into digests.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Classified {
     /// The class.
     pub(crate) derived: Derived,
@@ -112,22 +122,82 @@ pub(crate) struct Classified {
 impl Object<AISystemSpec> {
     /// The class that follows from this spec, worked out once. `spec` is the object's.
     pub(crate) fn classified(&self, spec: &AISystemSpec) -> &Classified {
-        self.known().class.get_or_init(|| {
-            let derived = derive(spec);
-            let basis = crate::digest::class_basis(&derived.basis).unwrap_or_default();
-            Classified { derived, basis }
-        })
+        self.known().class.get_or_init(|| Classified::new(derive(spec)))
+    }
+
+    /// The same where the practices of Article 5(1) with the letters `later` are not refused yet.
+    pub(crate) fn classified_before(
+        &self,
+        spec: &AISystemSpec,
+        later: &BTreeSet<String>,
+    ) -> Cow<'_, Classified> {
+        if later.is_empty() {
+            return Cow::Borrowed(self.classified(spec));
+        }
+        Cow::Owned(Classified::new(derive_before(spec, later)))
     }
 }
 
-/// Points of Annex III that carry an exception of their own, and its ground: 1(a) biometric verification, 5(b) detection
-/// of financial fraud.
-const ANNEX_III_EXCEPTIONS: &[&str] = &["1(a)", "5(b)"];
-/// Letters of Article 5(1) that carry an exception of their own: (f) medical or safety reasons, (h) the cases listed.
-const ARTICLE_5_EXCEPTIONS: &[&str] = &["f", "h"];
+impl Classified {
+    fn new(derived: Derived) -> Self {
+        let basis = crate::digest::class_basis(&derived.basis).unwrap_or_default();
+        Self { derived, basis }
+    }
+}
+
+/// Exceptions that a point itself names: the point and the grounds on which it excepts.
+type Exceptions = &'static [(&'static str, &'static [&'static str])];
+
+/// Points of Annex III that carry an exception of their own: 1(a) biometric verification, 5(b) detection of financial fraud,
+/// 5(c) other insurance than life and health, 7(d) verification of travel documents, 8(b) output to which people are not
+/// directly exposed.
+const ANNEX_III_EXCEPTIONS: Exceptions = &[
+    ("1(a)", &["Verification"]),
+    ("5(b)", &["FraudDetection"]),
+    ("5(c)", &["OtherInsurance"]),
+    ("7(d)", &["TravelDocuments"]),
+    ("8(b)", &["NotDirectlyExposed"]),
+];
+/// Points of Article 5 that carry an exception of their own: 5(1)(f) medical or safety reasons, 5(1)(h) its cases (i) to
+/// (iii).
+const ARTICLE_5_EXCEPTIONS: Exceptions = &[
+    ("5(1)(f)", &["Medical", "Safety"]),
+    ("5(1)(h)", &["VictimSearch", "ThreatPrevention", "SuspectLocalisation"]),
+];
+
+/// Whether an exception is recorded for a point, on a ground that the point knows. What is recorded and does not count goes
+/// to `refused`.
+fn excepted(
+    spec: &AISystemSpec,
+    exceptions: Exceptions,
+    (point, called): (&str, &str),
+    refused: &mut Vec<String>,
+) -> bool {
+    let Some(record) = spec.exceptions.iter().flatten().find(|e| e.point.as_str() == point) else {
+        return false;
+    };
+    let Some((_, grounds)) = exceptions.iter().find(|(of, _)| *of == point) else {
+        refused.push(format!("{called} {point} carries no exception of its own"));
+        return false;
+    };
+    let known = grounds.contains(&record.ground.as_str());
+    if !known {
+        refused.push(format!(
+            "exceptions[{point}]: wanted the ground {}, found {:?}",
+            grounds.join(" or "),
+            record.ground.as_str()
+        ));
+    }
+    known
+}
 
 /// Derives the class: the maximum over all triggers.
 pub fn derive(spec: &AISystemSpec) -> Derived {
+    derive_before(spec, &BTreeSet::new())
+}
+
+/// The same where the practices of Article 5(1) with the letters `later` are not refused yet.
+pub(crate) fn derive_before(spec: &AISystemSpec, later: &BTreeSet<String>) -> Derived {
     let mut out = Derived { class: None, basis: Vec::new(), unanswered: Vec::new(), refused: Vec::new() };
     let none = placet_api::aisystem::Triggers {
         article5: None,
@@ -150,17 +220,16 @@ pub fn derive(spec: &AISystemSpec) -> Derived {
             out.unanswered.push(name);
         }
     }
-    let excepted = |point: &str| spec.exceptions.iter().flatten().any(|e| e.point.as_str() == point);
     let mut class = Class::Minimal;
     for letter in triggers.article5.iter().flatten() {
         let point = format!("5(1)({letter})");
-        if excepted(&point) && ARTICLE_5_EXCEPTIONS.contains(&letter.as_str()) {
+        if excepted(spec, ARTICLE_5_EXCEPTIONS, (&point, "Article"), &mut out.refused) {
             class = class.max(Class::High);
             out.basis.push(Ground::Article5Excepted { point });
+        } else if later.contains(letter.as_str()) {
+            class = class.max(Class::High);
+            out.basis.push(Ground::Article5NotYet { point });
         } else {
-            if excepted(&point) {
-                out.refused.push(format!("Article {point} knows no exception"));
-            }
             class = Class::Prohibited;
             out.basis.push(Ground::Article5 { point });
         }
@@ -171,12 +240,9 @@ pub fn derive(spec: &AISystemSpec) -> Derived {
     }
     let mut annex_iii: Vec<String> = Vec::new();
     for point in triggers.annex_iii.iter().flatten() {
-        if excepted(point) && ANNEX_III_EXCEPTIONS.contains(&point.as_str()) {
+        if excepted(spec, ANNEX_III_EXCEPTIONS, (point, "Annex III"), &mut out.refused) {
             out.basis.push(Ground::AnnexIIIExcepted { point: point.to_string() });
         } else {
-            if excepted(point) {
-                out.refused.push(format!("Annex III {point} carries no exception of its own"));
-            }
             annex_iii.push(point.to_string());
         }
     }
@@ -223,12 +289,15 @@ fn derogation(spec: &AISystemSpec, profiling: Option<bool>) -> Result<Option<Der
     }
     let assessed = crate::time::moment(&record.assessed_at)
         .ok_or_else(|| format!("derogation: there is no day {}", record.assessed_at))?;
-    if let Some(market) = spec.placed_on_market_at.as_ref().and_then(crate::time::moment)
-        && assessed > market
-    {
-        return Err(
-            "derogation: wanted assessedAt before the system was placed on the market (Article 6(4))".into(),
-        );
+    if let Some(placed) = &spec.placed_on_market_at {
+        let market = crate::time::moment(placed)
+            .ok_or_else(|| format!("derogation: placedOnMarketAt: there is no day {placed}"))?;
+        if assessed > market {
+            return Err(
+                "derogation: wanted assessedAt before the system was placed on the market (Article 6(4))"
+                    .into(),
+            );
+        }
     }
     Ok(Some(record.condition))
 }

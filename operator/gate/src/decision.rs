@@ -195,7 +195,11 @@ fn judge(
     let now = Now::new(snapshot.clock.now());
     let release = snapshot.release.as_deref().and_then(|r| Some((r, r.spec.as_ref().ok()?)));
     let system = snapshot.system.as_deref().and_then(|s| Some((s, s.spec.as_ref().ok()?)));
-    let classified = system.map(|(object, spec)| object.classified(spec));
+    let classified = system.map(|(object, spec)| {
+        let later = policies.not_yet_prohibited(spec, &snapshot.namespace_labels, &now);
+        object.classified_before(spec, &later)
+    });
+    let classified = classified.as_deref();
     let derived = classified.and_then(|c| c.derived.class);
     let minimum = policies.minimum(&snapshot.namespace_labels);
     let class = policies.class_in(derived, &snapshot.namespace_labels);
@@ -325,6 +329,7 @@ fn lapse(gates: &[GateOutcome]) -> Option<Lapse> {
         | Reason::TestFailed
         | Reason::ReleaseNotFound => 2,
         Reason::AssessmentStale
+        | Reason::ObligationNotConsidered
         | Reason::ReportStale
         | Reason::ApprovalExpired
         | Reason::AcceptanceExpired => 0,

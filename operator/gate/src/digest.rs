@@ -146,6 +146,14 @@ pub(crate) fn applied(requirements: &str, personal_data: Option<bool>) -> Result
     of_canonical("", &Applied { personal_data, requirements })
 }
 
+/// Digest of requirements that are held against facts of a system, with these facts.
+///
+/// # Errors
+/// As [`content`].
+pub(crate) fn with_facts(requirements: &str, facts: &Value) -> Result<String, DigestError> {
+    of_value(&serde_json::json!({"facts": facts, "requirements": requirements}))
+}
+
 /// Digest of what is canonical JSON as it is written.
 fn of_canonical(domain: &str, value: &impl serde::Serialize) -> Result<String, DigestError> {
     let mut text = Vec::with_capacity(1024);

@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use placet_api::aisystem::AISystemSpec;
 use placet_api::common::Level;
 use placet_api::modelrelease::DatasetUse;
+use placet_api::scalar::Line;
 use placet_api::testreport::TestReportSpec;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::digest::{self, EvidenceParts, changed_fields};
 use crate::gates::Context;
@@ -21,6 +23,40 @@ const MAX_LISTED: usize = 64;
 const MAX_FIELDS: usize = 5;
 /// Changes that are named at most.
 const MAX_CHANGES: usize = 12;
+
+/// Fields of a system that class and requirements say what matters of.
+const DECIDES: &[&str] = &[
+    "spec.triggers",
+    "spec.derogation",
+    "spec.exceptions",
+    "spec.organisationRoles",
+    "spec.purpose",
+    "spec.intendedUse",
+    "spec.placedOnMarketAt",
+    "spec.designChangedAt",
+    "spec.suppliers",
+];
+
+/// What an assessment is held against, of a system: where its author changes it, who approved the evidence is asked again.
+fn facts(system: &AISystemSpec) -> Value {
+    let sorted = |list: Vec<String>| list.into_iter().collect::<BTreeSet<_>>();
+    let intended = &system.intended_use;
+    let texts = |list: &[Line]| sorted(list.iter().map(ToString::to_string).collect());
+    let roles = sorted(system.organisation_roles.iter().map(|r| format!("{r:?}")).collect());
+    let deployers = intended.deployers.as_ref().map(|d| sorted(d.iter().map(|d| format!("{d:?}")).collect()));
+    let suppliers = system.suppliers.iter().flatten();
+    let modified = suppliers.filter_map(|s| Some((s.name.to_string(), format!("{:?}", s.modification?))));
+    json!({
+        "organisationRoles": roles,
+        "purpose": system.purpose,
+        "regions": texts(&intended.regions),
+        "affectedGroups": texts(&intended.affected_groups),
+        "deployers": deployers,
+        "placedOnMarketAt": system.placed_on_market_at,
+        "designChangedAt": system.design_changed_at,
+        "modified": modified.collect::<BTreeMap<_, _>>(),
+    })
+}
 
 /// What the evidence of a release was made of when it was decided on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +120,11 @@ impl Evidence {
             digest::applied(requirements, personal).ok()?
         } else {
             requirements.to_owned()
+        };
+        let requirements = if asked.asks_for_facts() {
+            digest::with_facts(&requirements, &facts(triggers)).ok()?
+        } else {
+            requirements
         };
         let evaluation = release_spec.datasets.iter().flatten().filter(|d| d.use_ == DatasetUse::Evaluation);
         let evaluation: BTreeSet<&str> = evaluation.map(|d| d.digest.as_str()).collect();
@@ -182,7 +223,7 @@ pub fn changes(then: &Evidence, now: &Evidence, snapshot: &Snapshot) -> Changes 
     {
         let old = find(&snapshot.former_systems, |o| o.digest() == then.system.digest);
         let new = snapshot.system.as_ref().map(|s| &s.record);
-        let of = fields(old, new, &["spec.triggers", "spec.derogation", "spec.exceptions"]);
+        let of = fields(old, new, DECIDES);
         // Where neither is known to differ in what the class follows from, the policies differ, and are named below.
         if !of.is_empty() || (then.class_basis != now.class_basis && !by_class) {
             out.add(format!("system {}{of}", now.system.name), [now.system.name.clone()]);

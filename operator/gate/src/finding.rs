@@ -124,6 +124,20 @@ reasons! {
     AssessmentStale,
     /// The assessment does not cover a dataset.
     DatasetNotAssessed,
+    /// The assessment does not cover a kind of artefact.
+    ArtifactKindNotAssessed,
+    /// The assessment does not cover the system's purpose.
+    PurposeNotAssessed,
+    /// The assessment does not cover a region of use.
+    RegionNotAssessed,
+    /// The assessment does not cover a group of people.
+    AffectedGroupNotAssessed,
+    /// The assessment did not consider an obligation that applies or soon will.
+    ObligationNotConsidered,
+    /// The assessment considered another version of an obligation.
+    ObligationVersionDiffers,
+    /// Something asks for a new assessment.
+    ReassessmentAsked,
     /// The scores of the assessment cannot be computed.
     ScoreNotComputable,
     /// A residual value is above the inherent one.

@@ -1,6 +1,7 @@
 //! Which policies apply, and what they ask for together: the strictest value of each field (invariant 2).
 
 mod approvals;
+mod assessment;
 mod criterion;
 mod minimum;
 
@@ -12,12 +13,14 @@ use jiff::Timestamp;
 use placet_api::common::{Class, Level};
 use placet_api::releasepolicy::{
     AcceptanceAuthority, AcceptanceNeeds, ApprovalWhen, LabelOperator, LabelSelector, Proof,
-    ReleasePolicySpec, Replacements, SeparationOfDuties, TestRule, WhenIndeterminate, WildcardGrants,
+    ReleasePolicySpec, Replacements, ScopePart, SeparationOfDuties, TestRule, WhenIndeterminate,
+    WildcardGrants,
 };
 use serde::Serialize;
 
 use crate::digest;
 use crate::object::Object;
+use crate::obligations::Dated;
 use crate::people::Person;
 use crate::risk::{self, Matrix};
 
@@ -39,6 +42,12 @@ pub struct Requirements {
     pub assessment: bool,
     /// How old it may be, in days.
     pub assessment_max_age_days: Option<i32>,
+    /// Parts of an assessment's scope that must hold what is there now.
+    pub assessment_scope: BTreeSet<ScopePart>,
+    /// Within how many days the obligations begin to apply that an assessment must have considered.
+    pub obligations_lead_days: Option<i32>,
+    /// Obligations, by id.
+    pub obligations: BTreeMap<String, Dated>,
     /// Tests; equal ones from several policies appear once, with the strictest thresholds.
     pub tests: Vec<Test>,
     /// Attribute sets of the policies.
@@ -125,6 +134,11 @@ impl Requirements {
         self.approvals.values().any(|a| !a.always && a.when.contains(&ApprovalWhen::PersonalData))
     }
 
+    /// Whether an assessment is held against facts of the system beside its class: regions, roles, dates.
+    pub fn asks_for_facts(&self) -> bool {
+        !self.assessment_scope.is_empty() || self.obligations_lead_days.is_some()
+    }
+
     /// The person that a name stands for.
     pub fn same<'a>(&'a self, person: &'a Person) -> &'a Person {
         self.aliases.get(person).unwrap_or(person)
@@ -198,6 +212,14 @@ fn serialisable(requirements: &Requirements) -> serde_json::Value {
         "wildcardsCount": requirements.wildcards_count.then_some(true),
         "voidOnRoleLoss": requirements.void_on_role_loss.then_some(true),
     });
+    if !requirements.assessment_scope.is_empty() {
+        out["assessmentScope"] = serde_json::json!(requirements.assessment_scope);
+    }
+    if let Some(lead) = requirements.obligations_lead_days {
+        out["obligationsLeadDays"] = lead.into();
+        out["obligations"] =
+            serde_json::json!(requirements.obligations.values().map(|o| &o.obligation).collect::<Vec<_>>());
+    }
     if requirements.lowered_roles != requirements.classification_roles {
         out["loweredRoles"] = serde_json::json!(requirements.lowered_roles);
     }
@@ -377,6 +399,9 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         lowered_roles: BTreeSet::new(),
         assessment: false,
         assessment_max_age_days: None,
+        assessment_scope: BTreeSet::new(),
+        obligations_lead_days: None,
+        obligations: BTreeMap::new(),
         tests: Vec::new(),
         attribute_sets: BTreeSet::new(),
         appetite: None,
@@ -399,6 +424,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         hold_replacements: false,
     };
     let mut looked_up: Option<(&str, Matrix)> = None;
+    let mut obligation_of: BTreeMap<String, &str> = BTreeMap::new();
     for (i, policy) in policies.iter().enumerate() {
         let Ok(spec) = &policy.spec else { continue };
         let name = policy.name();
@@ -406,10 +432,8 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         out.classification_roles.extend(spec.classification.iter().map(|c| c.approved_by.to_string()));
         let lowered = spec.classification.iter().map(|c| c.lowered_by.as_ref().unwrap_or(&c.approved_by));
         out.lowered_roles.extend(lowered.map(ToString::to_string));
-        if let Some(assessment) = &spec.assessment {
-            out.assessment |= assessment.required;
-            out.assessment_max_age_days = smaller(out.assessment_max_age_days, assessment.max_age_days);
-        }
+        assessment::join(&mut out, spec.assessment.as_ref());
+        conflicts.extend(assessment::join_obligations(&mut out, &mut obligation_of, name, spec));
         out.attribute_sets.extend(
             spec.attribute_sets
                 .iter()

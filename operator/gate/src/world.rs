@@ -1,6 +1,7 @@
 //! Everything that decisions are made from, indexed. The operator feeds it from watches and the log, the command line
 //! from files; both take the same [`Snapshot`]s from it.
 
+mod assessments;
 mod classes;
 mod former;
 mod guarded;
@@ -32,6 +33,7 @@ use crate::policy::PolicySet;
 use crate::signature::Remembered;
 use table::Table;
 
+pub use assessments::Reassess;
 pub use classes::HadClass;
 
 /// A namespaced name.
@@ -87,6 +89,8 @@ pub struct World {
     signatures: Remembered,
     /// What the log remembers of classes.
     classes: classes::Classes,
+    /// What asks for a new assessment, by system.
+    reassess: BTreeMap<Key, BTreeSet<Reassess>>,
     namespaces: BTreeMap<String, Arc<BTreeMap<String, String>>>,
     first_use: BTreeMap<String, Timestamp>,
     not_ready: BTreeSet<String>,
@@ -135,6 +139,8 @@ pub struct Snapshot {
     pub signatures: Remembered,
     /// Classes above that of now, which the system or another one with its artefacts had.
     pub had: Vec<HadClass>,
+    /// What asks for a new assessment of the system.
+    pub reassess: Vec<Reassess>,
     /// Releases that the release names, as the one before or the one to go back to, and that are not there.
     pub absent: BTreeSet<String>,
     /// When the first pod of this content was admitted.
@@ -478,17 +484,7 @@ impl World {
         let system = system_key.as_ref().and_then(|k| self.systems.live.get(k)).cloned();
         let mut former_systems: Vec<_> =
             system_key.map(|k| self.systems.versions(&k).cloned().collect()).unwrap_or_default();
-        // An assessment that is not understood may be the one that decides, so it stays in view whatever its system.
-        let assessments: Vec<_> = self
-            .assessments
-            .in_namespace(namespace)
-            .filter(|a| match (&a.spec, &system_name) {
-                (Ok(spec), Some(system)) => spec.system.as_str() == system,
-                (Err(_), _) => a.record.spec.text("system") == system_name,
-                _ => false,
-            })
-            .cloned()
-            .collect();
+        let assessments = self.assessments_of(namespace, system_name.as_deref());
         let reports = self.reports_on(namespace, release.as_deref());
         let acceptances: Vec<_> = self
             .acceptances
@@ -550,6 +546,7 @@ impl World {
             named.filter(|n| !self.releases.live.contains_key(&(namespace.to_owned(), n.clone()))).collect();
         Snapshot {
             had: self.had_above(namespace, release.as_deref(), system.as_deref()),
+            reassess: self.reassessments(namespace, system_name.as_deref()),
             clock,
             not_ready: self.not_ready.iter().cloned().collect(),
             namespace: namespace.to_owned(),

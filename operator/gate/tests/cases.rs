@@ -23,7 +23,7 @@ use placet_gate::gates::heard::{Heard, Said, hear};
 use placet_gate::object::{Object, Reading};
 use placet_gate::people::PeopleKey;
 use placet_gate::stamp::ReceiptKeys;
-use placet_gate::world::{Clock, Snapshot, World};
+use placet_gate::world::{Clock, Reassess, Snapshot, World};
 use placet_gate::{Decision, evaluate};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -55,6 +55,9 @@ struct Case {
     /// Classes with which releases were judged before.
     #[serde(default)]
     had: Vec<Had>,
+    /// What asks for a new assessment.
+    #[serde(default)]
+    reassess: Vec<AskedAgain>,
     expect: Expect,
 }
 
@@ -64,6 +67,14 @@ struct Had {
     namespace: Option<String>,
     release: Value,
     class: Class,
+    at: Timestamp,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AskedAgain {
+    system: String,
+    by: String,
     at: Timestamp,
 }
 
@@ -220,6 +231,10 @@ fn run(path: &Path) -> Result<(), String> {
         merge(&mut spec, &had.release);
         let spec = serde_json::from_value(spec).unwrap();
         world.had_class(had.namespace.as_deref().unwrap_or(&run.namespace), &spec, had.class, had.at);
+    }
+    for asked in &case.reassess {
+        let request = Reassess { at: asked.at, by: asked.by.clone() };
+        world.reassess(&run.namespace, &asked.system, request);
     }
     world.set_namespace(&run.namespace, case.namespace_labels.clone());
     for what in &case.not_ready {

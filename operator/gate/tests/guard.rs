@@ -10,6 +10,8 @@
 )]
 
 mod common;
+#[path = "guard/variants.rs"]
+mod variants;
 
 use std::path::Path;
 
@@ -26,6 +28,7 @@ use placet_gate::{Cleared, digest, evaluate};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use variants::variants;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -115,110 +118,6 @@ fn of(given: &Given) -> Record {
     Run::new().record(given)
 }
 
-/// One value of each field that says nothing, something, and something else.
-fn variants() -> Vec<(&'static str, Vec<Value>)> {
-    let bias = |least: &str, more: Value| {
-        let mut rule =
-            json!({"type": "Bias", "metric": "SelectionRateRatio", "compare": "MinMax", "atLeast": least});
-        merge(&mut rule, &more);
-        rule
-    };
-    let accuracy =
-        |least: &str| json!({"type": "Performance", "metric": "BalancedAccuracy", "atLeast": least});
-    let approval = |role: &str, count: i32| json!({"role": role, "count": count, "covers": "Content"});
-    let when = |role: &str, when: &str| json!({"role": role, "count": 1, "covers": "Content", "when": when});
-    vec![
-        (
-            "appliesTo",
-            vec![
-                json!({"classes": ["High"]}),
-                json!({"classes": ["High", "Limited"]}),
-                json!({"classes": ["Limited"]}),
-                json!({"classes": ["High"], "namespaceSelector": {"matchLabels": {"tier": "prod"}}}),
-            ],
-        ),
-        ("classification", vec![Value::Null, json!({"approvedBy": "risk-officer"})]),
-        (
-            "assessment",
-            vec![
-                Value::Null,
-                json!({"required": true}),
-                json!({"required": true, "maxAgeDays": 20}),
-                json!({"required": false, "maxAgeDays": 365}),
-            ],
-        ),
-        (
-            "tests",
-            vec![
-                Value::Null,
-                json!([bias("0.80", json!({}))]),
-                json!([bias("0.99", json!({"whenIndeterminate": "Warn"}))]),
-                json!([bias("0.99", json!({"whenIndeterminate": "Warn", "confidence": "0.999"}))]),
-                json!([bias("0.99", json!({"confidence": "0.5"}))]),
-                json!([
-                    bias("0.80", json!({"minGroupSize": 4000, "whenIndeterminate": "Warn"})),
-                    accuracy("0.70")
-                ]),
-                json!([accuracy("0.70"), bias("0.80", json!({"maxAgeDays": 10}))]),
-                json!([accuracy("0.785")]),
-            ],
-        ),
-        ("attributeSets", vec![Value::Null, json!([["sex"]]), json!([["sex"], ["age"]])]),
-        ("riskAppetite", vec![Value::Null, json!("Low"), json!("High"), json!("VeryHigh")]),
-        ("riskMatrix", vec![Value::Null, json!(vec![vec!["Low"; 5]; 5]), json!(vec![vec!["High"; 5]; 5])]),
-        (
-            "acceptanceAuthority",
-            vec![
-                Value::Null,
-                json!([{"level": "Medium", "roles": ["executive"]}]),
-                json!([{"level": "High", "roles": ["executive"]}, {"level": "Medium", "roles": ["risk-officer"]}]),
-                json!([{"level": "High", "roles": ["executive", "risk-officer"]}, {"level": "Medium", "roles": ["executive"]}]),
-                json!([{"level": "High", "roles": ["executive", "risk-officer"], "needs": "EveryRole"}, {"level": "Medium", "roles": ["executive"], "maxDays": 5}]),
-                json!([{"level": "High", "roles": ["executive"], "consulted": ["risk-officer"]}, {"level": "Medium", "roles": ["executive"]}]),
-            ],
-        ),
-        (
-            "approvals",
-            vec![
-                json!([approval("model-owner", 1)]),
-                json!([approval("model-owner", 2)]),
-                json!([approval("model-owner", 1), approval("risk-officer", 1)]),
-                json!([approval("model-owner", 1), when("executive", "ResidualHighOrAbove")]),
-                json!([
-                    approval("model-owner", 1),
-                    when("executive", "PersonalData"),
-                    when("risk-officer", "ResidualHighOrAbove")
-                ]),
-                json!([{"role": "risk-officer", "count": 1, "covers": "Content", "notInGroups": ["staff"]}]),
-                json!([{"role": "risk-officer", "count": 1, "covers": "Content", "proof": "Credential"}]),
-            ],
-        ),
-        (
-            "separationOfDuties",
-            vec![
-                Value::Null,
-                json!({"authorMayApprove": true}),
-                json!({"authorMayApprove": true, "oneRolePerPerson": false}),
-                json!({"barredGroups": ["staff"]}),
-                json!({"wildcardGrants": "Count"}),
-                json!({"acceptorNotApproverAs": ["executive"]}),
-                json!({"aliases": [{"names": ["bob", "erin"]}]}),
-                json!({"aliases": [{"names": ["bob", "erin"]}, {"names": ["olga", "erin"]}]}),
-                json!({"policyChangeDays": 365}),
-            ],
-        ),
-        (
-            "validity",
-            vec![
-                Value::Null,
-                json!({"firstUseDays": 30, "runningDays": 365}),
-                json!({"firstUseDays": 10, "runningDays": 5}),
-            ],
-        ),
-        ("minimumClass", vec![Value::Null, json!("High"), json!("Limited")]),
-    ]
-}
-
 /// Which value of each field a policy has.
 fn chosen(choices: &[usize]) -> Value {
     let mut out = json!({});
@@ -256,19 +155,32 @@ fn beside() -> impl Strategy<Value = Option<Value>> {
 }
 
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one way in which the world differs")]
 struct Around {
     left_out: Vec<usize>,
     limited: bool,
+    practice: bool,
+    considered: bool,
     wildcard_reject: bool,
     hours: i64,
 }
 
 fn around() -> impl Strategy<Value = Around> {
     let count = base().len();
-    (prop::collection::vec(0..count, 0..2), prop::bool::ANY, prop::bool::weighted(0.2), -100_i64..600)
-        .prop_map(|(left_out, limited, wildcard_reject, hours)| Around {
+    let rarely = || prop::bool::weighted(0.2);
+    (
+        prop::collection::vec(0..count, 0..2),
+        prop::bool::ANY,
+        rarely(),
+        prop::bool::ANY,
+        rarely(),
+        -100_i64..600,
+    )
+        .prop_map(|(left_out, limited, practice, considered, wildcard_reject, hours)| Around {
             left_out,
             limited,
+            practice,
+            considered,
             wildcard_reject,
             hours,
         })
@@ -284,6 +196,13 @@ fn cleared(policies: &[(&str, &Value)], around: &Around) -> Cleared {
         if around.limited && given.kind == "AISystem" {
             given.spec["triggers"]["annexIII"] = json!([]);
             given.spec["triggers"]["article50"] = json!(["1"]);
+        }
+        if around.practice && given.kind == "AISystem" {
+            given.spec["triggers"]["article5"] = json!(["ba"]);
+        }
+        if around.considered && given.kind == "ImpactAssessment" {
+            given.spec["obligations"] = json!([{"id": "Act-1", "version": "1"}]);
+            given.spec["scope"]["regions"] = json!(["EU"]);
         }
         given.groups = if given.name == "risk-erin" { vec!["staff".into()] } else { Vec::new() };
         given.credential = given.name != "risk-erin";

@@ -44,4 +44,6 @@ mod network_tests;
 #[cfg(test)]
 mod replica_tests;
 #[cfg(test)]
+mod systems_tests;
+#[cfg(test)]
 mod testbed;

@@ -443,7 +443,8 @@ impl Reconciler {
         match kind {
             Kind::AISystem => {
                 let object = world.system(namespace, name)?;
-                let derived = object.spec.as_ref().ok().map(placet_gate::class::derive);
+                let overview = world.overview(namespace, name, now);
+                self.at_the_first(own(), now, vec![overview.as_ref().and_then(|o| o.until)]);
                 let mut cleared: Option<(u64, String)> = None;
                 let mut pending = 0;
                 for (ns, release) in
@@ -467,7 +468,7 @@ impl Reconciler {
                 Some(status::system(
                     object,
                     generation,
-                    derived.as_ref(),
+                    overview.as_ref(),
                     cleared.as_ref().map(|(_, n)| n.as_str()),
                     pending,
                 ))

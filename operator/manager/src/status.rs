@@ -2,8 +2,9 @@
 
 use placet_api::common::Level;
 use placet_api::modelrelease::GateVerdict;
-use placet_gate::class::Derived;
+use placet_api::obligation::Obligation;
 use placet_gate::object::Object;
+use placet_gate::overview::Overview;
 use placet_gate::people::with_names;
 use placet_gate::render::{self, Names};
 use placet_gate::risk::{Score, ScoreError};
@@ -21,6 +22,10 @@ const MAX_POLICIES: usize = 32;
 const MAX_RISKS: usize = 64;
 /// Warnings that a status lists.
 const MAX_NOTES: usize = 10;
+/// Obligations that apply and that a status lists.
+const MAX_OBLIGATIONS: usize = 64;
+/// Obligations to come that a status lists.
+const MAX_NEXT: usize = 8;
 /// Roles that a status lists.
 const MAX_APPROVERS: usize = 64;
 
@@ -180,10 +185,11 @@ pub(crate) fn problem<S>(object: &Object<S>) -> Option<(&'static str, String)> {
 pub fn system(
     object: &Object<placet_api::aisystem::AISystemSpec>,
     generation: Option<i64>,
-    derived: Option<&Derived>,
+    overview: Option<&Overview>,
     cleared: Option<&str>,
     pending: usize,
 ) -> Value {
+    let derived = overview.map(|o| &o.derived);
     let class = derived.and_then(|d| d.class);
     let (reason, message) = match (problem(object), class, derived) {
         (Some((reason, message)), ..) => (reason, message),
@@ -213,7 +219,51 @@ pub fn system(
     if let Some(cleared) = cleared {
         out["releases"]["cleared"] = cleared.into();
     }
+    if let Some(overview) = overview {
+        out["riskRank"] = rank(overview);
+        if let Some(obligations) = obligations(overview) {
+            out["obligations"] = obligations;
+        }
+    }
     out
+}
+
+fn rank(overview: &Overview) -> Value {
+    let rank = &overview.rank;
+    let mut out = json!({"value": rank.value()});
+    let inputs = [
+        ("class", rank.class.map(|c| c.to_string())),
+        ("residual", rank.residual.map(|l| l.to_string())),
+        ("inherent", rank.inherent.map(|l| l.to_string())),
+        ("assessment", overview.assessment.clone()),
+    ];
+    for (field, value) in inputs {
+        if let Some(value) = value {
+            out[field] = value.into();
+        }
+    }
+    out
+}
+
+/// Obligations, where the policies give any that concern the system.
+fn obligations(overview: &Overview) -> Option<Value> {
+    if overview.apply.is_empty() && overview.next.is_empty() {
+        return None;
+    }
+    let time = |at: &jiff::Timestamp| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let one = |(o, from): &(Obligation, jiff::Timestamp)| json!({"id": o.id, "version": o.version, "title": o.title, "article": o.article, "from": time(from)});
+    let mut out = json!({
+        "apply": overview.apply.iter().take(MAX_OBLIGATIONS).map(one).collect::<Vec<_>>(),
+        "total": overview.apply.len(),
+    });
+    if let Some((_, from)) = overview.next.first() {
+        out["next"] = overview.next.iter().take(MAX_NEXT).map(one).collect();
+        out["nextFrom"] = time(from).into();
+    }
+    if let Some(because) = &overview.provider_because {
+        out["providerBecause"] = line(because).into();
+    }
+    Some(out)
 }
 
 /// Status of an ImpactAssessment.

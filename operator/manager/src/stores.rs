@@ -344,8 +344,10 @@ pub(crate) fn affected(state: &State, kind: Kind, namespace: &str, name: &str) -
         Kind::ModelRelease => &[Kind::AISystem, Kind::Approval, Kind::RiskAcceptance],
         Kind::RiskAcceptance => &[Kind::Approval],
         // A policy says whether authors may approve, a signer who stands behind a signature.
-        Kind::AISystem | Kind::ReleasePolicy | Kind::ImpactAssessment | Kind::TrustedSigner => {
-            &[Kind::Approval, Kind::RiskAcceptance]
+        Kind::AISystem | Kind::TrustedSigner => &[Kind::Approval, Kind::RiskAcceptance],
+        // A system shows its obligations and where it ranks.
+        Kind::ReleasePolicy | Kind::ImpactAssessment => {
+            &[Kind::AISystem, Kind::Approval, Kind::RiskAcceptance]
         }
         Kind::ApprovalRole => &[Kind::ReleasePolicy],
         _ => &[],
@@ -370,7 +372,7 @@ fn namespace_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + S
             Event::Deleted(object) => (vec![], Some(object)),
         };
         let mut world = state.world_mut();
-        let mut touched = Vec::new();
+        let (mut touched, mut systems) = (Vec::new(), Vec::new());
         for object in objects {
             let name = text(&object, "/metadata/name").to_owned();
             let labels = labels(&object, "/metadata/labels");
@@ -379,6 +381,8 @@ fn namespace_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + S
                 // Looked at even without a release: holds are lifted when a namespace no longer enforces.
                 touched.push((name.clone(), String::new()));
                 touched.extend(world.releases_touched(Kind::ModelRelease, Some(&name)));
+                // Policies select by labels, and a system shows what they attach to it.
+                systems.extend(world.names(Kind::AISystem).into_iter().filter(|(ns, _)| *ns == name));
             }
         }
         if let Some(object) = deleted {
@@ -386,6 +390,7 @@ fn namespace_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + S
         }
         drop(world);
         queue.push(touched.into_iter().map(|(ns, name)| Work::Release(ns, name)));
+        queue.push(systems.into_iter().map(|key| own(Kind::AISystem, key)));
     }
 }
 

@@ -7,7 +7,7 @@ use placet_api::Kind;
 use placet_gate::stamp::ReceiptKeys;
 use serde_json::Value;
 
-use crate::args::CheckArgs;
+use crate::args::GivenArgs;
 use crate::cluster::Cluster;
 use crate::files::{Input, Loaded};
 
@@ -22,7 +22,7 @@ pub fn is_live(object: &Loaded) -> bool {
 /// Adds what is on the cluster and not in the files. What the files replace goes to `replaced`: it was there before.
 pub fn fill(
     cluster: &Cluster,
-    args: &CheckArgs,
+    args: &GivenArgs,
     input: &mut Input,
     replaced: &mut Vec<Loaded>,
     keys: &mut Option<ReceiptKeys>,
@@ -130,7 +130,7 @@ mod tests {
         let mut input = Input::default();
         input.objects.push(Loaded::new(mine, "f.yaml", 1, None).unwrap());
         let (mut replaced, mut keys, mut uid) = (Vec::new(), None, None);
-        fill(&cluster, args, &mut input, &mut replaced, &mut keys, &mut uid).unwrap();
+        fill(&cluster, &args.given, &mut input, &mut replaced, &mut keys, &mut uid).unwrap();
         assert_eq!(input.objects.len(), Kind::ALL.len());
         assert_eq!(replaced.iter().map(|o| o.kind).collect::<Vec<_>>(), [Kind::AISystem]);
         assert!(!is_live(&input.objects[0]) && is_live(&input.objects[1]));

@@ -6,6 +6,7 @@ mod loosened;
 mod people;
 mod sarif;
 mod show;
+pub mod simulate;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +25,7 @@ use placet_gate::stamp::{ReceiptKeys, StampProblem};
 use placet_gate::world::{Clock, Snapshot, World};
 use placet_gate::{Cleared, Decision, decision, evaluate, render, visible};
 
-use crate::args::{CheckArgs, CheckOutput, Global};
+use crate::args::{CheckArgs, CheckOutput, GivenArgs, Global};
 use crate::files::{self, Input, Loaded};
 use crate::{signed, sys, target, text};
 use change::{Becomes, Change};
@@ -62,6 +63,8 @@ pub struct Judged {
 /// Everything that is asked about.
 pub struct Question {
     now: Timestamp,
+    /// The time of the decisions, where it is another than that of everything else.
+    clock: Timestamp,
     reading: Reading,
     authors: Authors,
     roles: Option<Roles>,
@@ -80,10 +83,10 @@ pub struct Question {
 
 /// Runs the command.
 pub fn run(global: &Global, args: &CheckArgs) -> anyhow::Result<u8> {
-    let mut question = Question::new(global, args)?;
-    let wanted = question.wanted(args)?;
+    let mut question = Question::new(global, &args.given)?;
+    let wanted = question.wanted(&args.given)?;
     let new_policies = files::load_all(&args.policies, global.namespace.as_deref())?;
-    question.note_assumptions(args);
+    question.note_assumptions(&args.given);
     let (world, names) = question.world(&[])?;
     let judged: Vec<Judged> =
         wanted.iter().map(|(ns, name)| question.judge_on(&world, ns, name, &names, None)).collect();
@@ -132,7 +135,7 @@ pub fn run(global: &Global, args: &CheckArgs) -> anyhow::Result<u8> {
 }
 
 impl Question {
-    fn new(global: &Global, args: &CheckArgs) -> anyhow::Result<Self> {
+    fn new(global: &Global, args: &GivenArgs) -> anyhow::Result<Self> {
         let mut assumptions = Vec::new();
         let now = if let Some(time) = &args.now {
             text::moment("--now", time)?
@@ -202,6 +205,7 @@ impl Question {
             .transpose()?;
         Ok(Self {
             now,
+            clock: now,
             reading,
             authors: Authors::parse(&args.written_by)?,
             roles,
@@ -216,7 +220,7 @@ impl Question {
     }
 
     /// The releases that are asked about.
-    fn wanted(&self, args: &CheckArgs) -> anyhow::Result<Vec<(String, String)>> {
+    fn wanted(&self, args: &GivenArgs) -> anyhow::Result<Vec<(String, String)>> {
         if let Some(release) = &args.release {
             let (namespace, name) = release
                 .split_once('/')
@@ -239,7 +243,7 @@ impl Question {
     }
 
     /// Says what is taken for granted where nothing was given.
-    fn note_assumptions(&mut self, args: &CheckArgs) {
+    fn note_assumptions(&mut self, args: &GivenArgs) {
         let bare: Vec<&Loaded> =
             self.input.objects.iter().filter(|o| !o.stamped() && !live::is_live(o)).collect();
         let mut by: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -389,7 +393,7 @@ impl Question {
 
     /// What a decision on a release reads in a world.
     fn snapshot(&self, world: &World, namespace: &str, name: &str) -> Snapshot {
-        let mut snapshot = world.snapshot(namespace, name, Clock::Trusted(self.now));
+        let mut snapshot = world.snapshot(namespace, name, Clock::Trusted(self.clock));
         snapshot.first_use = self.first_use.or(snapshot.first_use);
         snapshot
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::change::{Becomes, Change};
 use super::loosened::Loosened;
+use super::simulate::Fate;
 use super::{Judged, Question};
 use crate::text::{self, seconds};
 
@@ -138,6 +139,50 @@ fn document(question: &Question, mut body: Value) -> anyhow::Result<String> {
 pub fn json(question: &Question, judged: &[Judged], names: &Names) -> anyhow::Result<String> {
     let releases = judged.iter().map(|j| one(j, names)).collect::<anyhow::Result<Vec<_>>>()?;
     document(question, json!({"releases": releases}))
+}
+
+/// What becomes of releases at a later date: one line each, then what is said on those that are held.
+pub fn later(fates: &[Fate]) -> String {
+    let header = ["NAMESPACE", "RELEASE", "CLASS", "NOW", "THEN", "HELD FROM", "OPEN"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend(fates.iter().map(|f| {
+        vec![
+            f.then.namespace.clone(),
+            f.then.name.clone(),
+            class(&f.then.decision),
+            format!("{:?}", f.now.decision.cleared),
+            format!("{:?}", f.then.decision.cleared),
+            f.held_from().map(seconds).unwrap_or_default(),
+            render::open_gates(&f.then.decision),
+        ]
+    }));
+    let mut out = columns(&rows);
+    for fate in fates.iter().filter(|f| f.is_held()) {
+        out.push('\n');
+        out.push_str(&fate.then.said);
+        out.push('\n');
+    }
+    out
+}
+
+/// The same as JSON.
+pub fn later_json(
+    question: &Question,
+    date: jiff::Timestamp,
+    fates: &[Fate],
+    names: &Names,
+) -> anyhow::Result<String> {
+    let releases = fates
+        .iter()
+        .map(|f| {
+            let mut value = one(&f.then, names)?;
+            value["clearedNow"] = json!(f.now.decision.cleared);
+            value["heldFrom"] = f.held_from().map(seconds).into();
+            Ok(value)
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let held = fates.iter().filter(|f| f.is_held()).count();
+    document(question, json!({"date": seconds(date), "held": held, "releases": releases}))
 }
 
 /// What a new set of policies changes, as JSON.

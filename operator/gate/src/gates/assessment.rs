@@ -1,11 +1,13 @@
-//! Gate *assessment*: an ImpactAssessment of the system exists, is in date, covers the release's datasets, and its
-//! scores can be computed.
+//! Gate *assessment*: an ImpactAssessment of the system exists, is in date, saw what is there now, and its scores can be
+//! computed.
+
+use std::sync::Arc;
 
 use placet_api::approval::{Covers, SubjectKind};
 use placet_api::impactassessment::ImpactAssessmentSpec;
 
 use super::approvals::{self, Wanted};
-use super::{Context, Outcome, gone};
+use super::{Context, Outcome, freshness, gone};
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
 use crate::risk::{Score, ScoreError};
@@ -17,12 +19,18 @@ const GATE: Gate = Gate::Assessment;
 /// The assessments of a system of which none is superseded by another. Deleted ones take part: otherwise deleting the
 /// newer assessment would bring the older one back.
 pub fn current(snapshot: &Snapshot) -> Vec<&Object<ImpactAssessmentSpec>> {
-    let all: Vec<&Object<ImpactAssessmentSpec>> = snapshot
-        .assessments
+    current_of(&snapshot.assessments)
+}
+
+/// The same among all assessments of a system.
+pub(crate) fn current_of(
+    assessments: &[Arc<Object<ImpactAssessmentSpec>>],
+) -> Vec<&Object<ImpactAssessmentSpec>> {
+    let all: Vec<&Object<ImpactAssessmentSpec>> = assessments
         .iter()
         .map(AsRef::as_ref)
         // An older version of an assessment that still exists is history, not a rival.
-        .filter(|a| a.live || !snapshot.assessments.iter().any(|l| l.live && l.name() == a.name()))
+        .filter(|a| a.live || !assessments.iter().any(|l| l.live && l.name() == a.name()))
         .collect();
     let superseded = |a: &Object<ImpactAssessmentSpec>| {
         all.iter().any(|b| {
@@ -133,28 +141,7 @@ pub fn evaluate(
     rejected(cx, assessment, &mut out);
     let Ok(spec) = &assessment.spec else { return out };
     in_date(cx, assessment, spec, requirements.assessment_max_age_days, &mut out);
-    for dataset in release.datasets.iter().flatten() {
-        if !spec.scope.datasets.iter().any(|d| d.digest == dataset.digest) {
-            out.not_met(
-                GATE,
-                Reason::DatasetNotAssessed,
-                dataset.name.to_string(),
-                format!(
-                    "dataset {} {} in the scope of {}",
-                    dataset.name,
-                    short(&dataset.digest),
-                    assessment.name()
-                ),
-                "the assessment did not look at this content",
-                "system owner",
-                cx.command(&format!(
-                    "assess it and add it to spec.scope.datasets: kubectl edit ia/{}",
-                    assessment.name()
-                )),
-            )
-            .about([dataset.digest.as_str(), assessment.name()]);
-        }
-    }
+    freshness::evaluate(cx, (assessment, spec), &mut out);
     for score in scored.into_iter().flatten() {
         match score {
             Ok(score) => {

@@ -1,14 +1,17 @@
 //! Gate *classification*: the class follows from the system's triggers; Prohibited is refused whatever is approved; a
 //! class below High counts only with an Approval by the role that the policy names, not by the system's author.
 
+use jiff::Timestamp;
 use placet_api::aisystem::AISystemSpec;
 use placet_api::approval::{Covers, SubjectKind};
 use placet_api::common::Class;
 
 use super::approvals::{self, Tally, Wanted};
 use super::{Context, Outcome, class_lowered};
+use crate::class::{Derived, Ground};
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
+use crate::time;
 
 const GATE: Gate = Gate::Classification;
 
@@ -57,6 +60,7 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
             cx.command(&format!("kubectl edit ais/{}", system.name())),
         );
     }
+    derogation_in_time(cx, spec, derived, &mut out);
     let Some(class) = derived.class else { return out };
     out.notes.push(format!("class {class}: {}", derived.in_words().join("; ")));
     if class == Class::Prohibited {
@@ -97,6 +101,47 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
         confirmed(cx, class, &mut out);
     }
     out
+}
+
+/// What a derogation that counts needs by the calendar: it was assessed, and it is registered once the system is on the market
+/// (Articles 6(4) and 49(2)). The class stays what the triggers give; the release waits.
+fn derogation_in_time(cx: &Context<'_>, spec: &AISystemSpec, derived: &Derived, out: &mut Outcome) {
+    let counts = derived.basis.iter().any(|g| matches!(g, Ground::Derogated { .. }));
+    let (Some(record), Some((system, _))) = (spec.derogation.as_ref().filter(|_| counts), cx.system) else {
+        return;
+    };
+    let mut wrong = |wanted: &str, found: String, at: Timestamp| {
+        out.not_met(
+            GATE,
+            Reason::DerogationNotValid,
+            system.name(),
+            wanted,
+            found,
+            "system owner",
+            cx.command(&format!("kubectl edit ais/{}", system.name())),
+        )
+        .about([at.to_string()]);
+    };
+    let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
+    // A plain day may be tomorrow's in UTC where it is today's elsewhere.
+    let slack = if record.assessed_at.len() == 10 { -1 } else { 0 };
+    let assessed = time::moment(&record.assessed_at);
+    if let Some(at) = assessed.filter(|at| !cx.now.reached(time::days_after(*at, slack))) {
+        wrong(
+            "derogation.assessedAt on a day that has come",
+            format!("{}, which is still to come", day(at)),
+            at,
+        );
+    }
+    let registered = record.registration.as_ref().is_some_and(|r| !r.trim().is_empty());
+    let placed = spec.placed_on_market_at.as_ref().and_then(time::moment);
+    if let Some(at) = placed.filter(|at| !registered && cx.now.reached(*at)) {
+        wrong(
+            "derogation.registration, the reference of the registration under Article 49(2), once the system is on the market",
+            format!("placed on the market on {} and no reference", day(at)),
+            at,
+        );
+    }
 }
 
 /// A Reject of the system by a holder of a role blocks, whichever part of it the digest covers.

@@ -7,6 +7,7 @@ pub mod class_lowered;
 pub mod classification;
 pub mod counted;
 mod early;
+pub mod freshness;
 pub mod heard;
 pub mod policies;
 pub mod rejects;

@@ -10,10 +10,11 @@ use std::fmt::Display;
 use placet_api::approval::Covers;
 use placet_api::common::Class;
 use placet_api::guard::PolicyGuard;
+use placet_api::obligation::{Obligation, ProhibitedFrom};
 use placet_api::releasepolicy::{
     AcceptanceAuthority, AcceptanceNeeds, AppliesTo, ApprovalRule, AssessmentRule, EmptyDigest,
-    LabelSelector, Proof, ReleasePolicySpec, Replacements, SeparationOfDuties, TestRule, Validity,
-    WhenIndeterminate, WildcardGrants,
+    FreshnessRule, LabelSelector, Proof, ReleasePolicySpec, Replacements, ScopePart, SeparationOfDuties,
+    TestRule, Validity, WhenIndeterminate, WildcardGrants,
 };
 use placet_api::scalar::Decimal;
 
@@ -39,6 +40,8 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
         // Says when a version applies, not what it asks for.
         applies_to_cleared: _,
         replacements,
+        obligations,
+        prohibited_from,
         minimum_class,
         guard,
     } = old;
@@ -78,6 +81,8 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
     if *replacements != Some(Replacements::Start) && new.replacements == Some(Replacements::Start) {
         out.add("replacements", "Hold", "Start");
     }
+    out.obligations(obligations.as_deref(), new.obligations.as_deref());
+    out.prohibited(prohibited_from.as_deref(), new.prohibited_from.as_deref());
     // A higher class is asked for other things, not always for more.
     out.differs("minimumClass", minimum_class, &new.minimum_class);
     let PolicyGuard { role, loosening } = guard.clone().unwrap_or_default();
@@ -227,9 +232,50 @@ impl Found {
             self.add("assessment.required", true, false);
         }
         let age = |rule: Option<&AssessmentRule>| {
-            rule.and_then(|AssessmentRule { required: _, max_age_days }| *max_age_days)
+            rule.and_then(|AssessmentRule { required: _, max_age_days, freshness: _ }| *max_age_days)
         };
         self.at_most("assessment.maxAgeDays", age(before), age(after));
+        let fresh =
+            |rule: Option<&AssessmentRule>| rule.and_then(|r| r.freshness.clone()).unwrap_or_default();
+        let (before, after) = (fresh(before), fresh(after));
+        let FreshnessRule { scope, obligations_lead_days } = &before;
+        let named = |parts: &Option<Vec<ScopePart>>| -> BTreeSet<String> {
+            parts.iter().flatten().map(|p| format!("{p:?}")).collect()
+        };
+        self.loses("assessment.freshness.scope", &named(scope), &named(&after.scope));
+        self.at_least(
+            "assessment.freshness.obligationsLeadDays",
+            *obligations_lead_days,
+            after.obligations_lead_days,
+        );
+    }
+
+    /// One more asks for more; each that is left out or says something else may ask for less.
+    fn obligations(&mut self, before: Option<&[Obligation]>, after: Option<&[Obligation]>) {
+        for old in before.unwrap_or_default() {
+            match after.unwrap_or_default().iter().find(|new| new.id == old.id) {
+                Some(new) if new == old => {}
+                Some(_) => self.say(format!("obligations[{}]: changed", old.id)),
+                None => self.say(format!("obligations[{}]: left out", old.id)),
+            }
+        }
+    }
+
+    /// What is refused later is let in before.
+    fn prohibited(&mut self, before: Option<&[ProhibitedFrom]>, after: Option<&[ProhibitedFrom]>) {
+        for ProhibitedFrom { letter, from, source: _ } in after.unwrap_or_default() {
+            let known = before.unwrap_or_default().iter().find(|old| old.letter == *letter);
+            let was = known.and_then(|old| crate::time::moment(&old.from));
+            match (was, crate::time::moment(from)) {
+                // A day that does not exist delays nothing.
+                (_, None) => {}
+                (Some(was), Some(is)) if is <= was => {}
+                _ => {
+                    let before = known.map_or("at once".to_owned(), |old| old.from.to_string());
+                    self.add(&format!("prohibitedFrom[{letter}]"), before, from);
+                }
+            }
+        }
     }
 
     fn tests(&mut self, before: &[TestRule], after: &[TestRule]) {

@@ -1,10 +1,14 @@
-//! The least class that policies ask for in some namespaces.
+//! What policies say of classes in some namespaces: the least one, and from when a practice is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+use placet_api::aisystem::AISystemSpec;
 use placet_api::common::Class;
 
 use super::{PolicySet, selects};
+use crate::class::{self, Derived};
+use crate::time::{self, Now};
 use crate::world::Snapshot;
 
 impl PolicySet {
@@ -21,6 +25,59 @@ impl PolicySet {
         here.max_by(|(a, one), (b, other)| a.cmp(b).then_with(|| other.cmp(one)))
     }
 
+    /// Letters of Article 5(1) of which every policy for the class High in a namespace with these labels says from when they are
+    /// refused, each with the earliest day. A day that does not exist is no day, and a policy that is not understood says
+    /// nothing.
+    #[must_use]
+    pub fn prohibited_from(&self, labels: &BTreeMap<String, String>) -> BTreeMap<String, Timestamp> {
+        let mut out: Option<BTreeMap<String, Timestamp>> = None;
+        for policy in self.iter() {
+            let here = match super::fits(policy, Some(Class::High), labels) {
+                Some(false) => continue,
+                None => BTreeMap::new(),
+                Some(true) => policy
+                    .spec
+                    .iter()
+                    .flat_map(|s| s.prohibited_from.iter().flatten())
+                    .filter_map(|p| Some((p.letter.to_string(), time::moment(&p.from)?)))
+                    .collect(),
+            };
+            out = Some(match out {
+                None => here,
+                Some(mut all) => {
+                    all.retain(|letter, _| here.contains_key(letter));
+                    for (letter, from) in &mut all {
+                        *from = here.get(letter).map_or(*from, |other| (*from).min(*other));
+                    }
+                    all
+                }
+            });
+        }
+        out.unwrap_or_default()
+    }
+
+    /// Letters of the practices of a system that are not refused yet. Their days bound how long that holds.
+    pub(crate) fn not_yet_prohibited(
+        &self,
+        spec: &AISystemSpec,
+        labels: &BTreeMap<String, String>,
+        now: &Now,
+    ) -> BTreeSet<String> {
+        let practices = spec.triggers.iter().flat_map(|t| t.article5.iter().flatten());
+        let mut practices = practices.map(ToString::to_string).peekable();
+        if practices.peek().is_none() {
+            return BTreeSet::new();
+        }
+        let from = self.prohibited_from(labels);
+        practices.filter(|letter| from.get(letter).is_some_and(|day| !now.reached(*day))).collect()
+    }
+
+    /// The class of a system in a namespace with these labels, as its triggers give it at this time.
+    #[must_use]
+    pub fn derive(&self, spec: &AISystemSpec, labels: &BTreeMap<String, String>, now: &Now) -> Derived {
+        class::derive_before(spec, &self.not_yet_prohibited(spec, labels, now))
+    }
+
     /// What the class that a system's triggers give comes to in a namespace with these labels.
     #[must_use]
     pub fn class_in(&self, derived: Option<Class>, labels: &BTreeMap<String, String>) -> Option<Class> {
@@ -33,6 +90,8 @@ impl Snapshot {
     #[must_use]
     pub fn class(&self) -> Option<Class> {
         let spec = self.system.as_ref()?.spec.as_ref().ok()?;
-        self.policies.class_in(crate::class::derive(spec).class, &self.namespace_labels)
+        let now = Now::new(self.clock.now());
+        let derived = self.policies.derive(spec, &self.namespace_labels, &now);
+        self.policies.class_in(derived.class, &self.namespace_labels)
     }
 }

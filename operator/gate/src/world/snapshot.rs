@@ -53,6 +53,10 @@ impl Snapshot {
             let had = serde_json::to_string(had).unwrap_or_default();
             let _ = writeln!(text, "had {had}");
         }
+        for request in &self.reassess {
+            let request = serde_json::to_string(request).unwrap_or_default();
+            let _ = writeln!(text, "reassess {request}");
+        }
         for name in &self.absent {
             let _ = writeln!(text, "absent {name}");
         }

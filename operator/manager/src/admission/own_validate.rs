@@ -191,11 +191,17 @@ fn judge(
     }
 }
 
+/// A typed moment, if there is one, with its text.
+fn a_day<'a>(path: &str, typed: Option<&'a Value>) -> Result<Option<(&'a str, Timestamp)>, String> {
+    let Some(text) = typed.and_then(Value::as_str) else { return Ok(None) };
+    let parsed = Moment::new(text).ok().as_ref().and_then(time::moment);
+    let moment = parsed.ok_or_else(|| format!("{path}: wanted a day that exists, found {text}"))?;
+    Ok(Some((text, moment)))
+}
+
 /// A typed moment that must not be later than the stamp; a plain date may be the stamp's UTC date or the next.
 fn not_later(path: &str, typed: Option<&Value>, at: Timestamp) -> Result<(), String> {
-    let Some(text) = typed.and_then(Value::as_str) else { return Ok(()) };
-    let parsed = Moment::new(text).ok().as_ref().and_then(time::moment);
-    let Some(moment) = parsed else { return Err(format!("{path}: wanted a day that exists, found {text}")) };
+    let Some((text, moment)) = a_day(path, typed)? else { return Ok(()) };
     let slack = if text.len() == 10 { SignedDuration::from_hours(24) } else { SignedDuration::ZERO };
     if moment > at + slack {
         return Err(format!(
@@ -222,10 +228,12 @@ fn later(path: &str, typed: Option<&Value>, at: Timestamp) -> Result<(), String>
 
 fn dates(kind: Kind, spec: &Value, at: Timestamp) -> Result<(), String> {
     match kind {
-        Kind::AISystem => not_later("spec.oversight.lastDrill", spec.pointer("/oversight/lastDrill"), at)
-            .and_then(|()| {
-                not_later("spec.derogation.assessedAt", spec.pointer("/derogation/assessedAt"), at)
-            }),
+        Kind::AISystem => {
+            not_later("spec.oversight.lastDrill", spec.pointer("/oversight/lastDrill"), at)?;
+            not_later("spec.derogation.assessedAt", spec.pointer("/derogation/assessedAt"), at)?;
+            not_later("spec.designChangedAt", spec.get("designChangedAt"), at)?;
+            a_day("spec.placedOnMarketAt", spec.get("placedOnMarketAt")).map(|_| ())
+        }
         Kind::ImpactAssessment => not_later("spec.assessedAt", spec.get("assessedAt"), at),
         Kind::TestReport => not_later("spec.ranAt", spec.get("ranAt"), at),
         Kind::Approval | Kind::RiskAcceptance => later("spec.expiresAt", spec.get("expiresAt"), at),

@@ -1,0 +1,256 @@
+//! Part of the gate *assessment*: what makes an assessment stale beside its age. Datasets and requests to assess again are
+//! held against it always; the rest of its scope, and obligations, where a policy asks (`assessment.freshness`).
+
+use std::collections::BTreeSet;
+
+use placet_api::aisystem::{AISystemSpec, Modification, NamedSupplier};
+use placet_api::impactassessment::ImpactAssessmentSpec;
+use placet_api::modelrelease::{ArtifactRole, ChangeKind};
+use placet_api::releasepolicy::ScopePart;
+use placet_api::scalar::{Line, Paragraph};
+
+use super::assessment::short;
+use super::{Context, Outcome};
+use crate::class::Derived;
+use crate::finding::{Gate, Reason};
+use crate::object::Object;
+use crate::obligations::{self, Due};
+use crate::time;
+
+const GATE: Gate = Gate::Assessment;
+
+/// Judges whether the assessment saw what is there now.
+pub fn evaluate(
+    cx: &Context<'_>,
+    (assessment, spec): (&Object<ImpactAssessmentSpec>, &ImpactAssessmentSpec),
+    out: &mut Outcome,
+) {
+    datasets(cx, assessment.name(), spec, out);
+    scope(cx, assessment.name(), spec, out);
+    considered(cx, assessment.name(), spec, out);
+    asked_again(cx, assessment, spec, out);
+}
+
+fn datasets(cx: &Context<'_>, name: &str, spec: &ImpactAssessmentSpec, out: &mut Outcome) {
+    let Some((_, release)) = cx.release else { return };
+    for dataset in release.datasets.iter().flatten() {
+        if !spec.scope.datasets.iter().any(|d| d.digest == dataset.digest) {
+            out.not_met(
+                GATE,
+                Reason::DatasetNotAssessed,
+                dataset.name.to_string(),
+                format!("dataset {} {} in the scope of {name}", dataset.name, short(&dataset.digest)),
+                "the assessment did not look at this content",
+                "system owner",
+                cx.command(&format!("assess it and add it to spec.scope.datasets: kubectl edit ia/{name}")),
+            )
+            .about([dataset.digest.as_str(), name]);
+        }
+    }
+}
+
+/// The parts of the scope that policies ask for.
+fn scope(cx: &Context<'_>, name: &str, spec: &ImpactAssessmentSpec, out: &mut Outcome) {
+    let (Some(asked), Some((_, release)), Some((system, facts))) = (cx.requirements, cx.release, cx.system)
+    else {
+        return;
+    };
+    let scope = &spec.scope;
+    for part in &asked.assessment_scope {
+        match part {
+            ScopePart::ArtifactKinds => {
+                let seen: BTreeSet<String> =
+                    scope.artifact_kinds.iter().flatten().map(|k| format!("{k:?}")).collect();
+                let used: BTreeSet<String> =
+                    release.artifacts.iter().map(|a| format!("{:?}", a.kind)).collect();
+                let what = |kind: &str| format!("artefacts of the kind {kind}");
+                part_of(
+                    cx,
+                    name,
+                    Reason::ArtifactKindNotAssessed,
+                    "artifactKinds",
+                    (&used, &seen),
+                    what,
+                    out,
+                );
+            }
+            ScopePart::Regions => {
+                let seen = plain(scope.regions.iter().flatten().map(Line::as_str));
+                let used = plain(facts.intended_use.regions.iter().map(Line::as_str));
+                let what = |region: &str| format!("use in {region}");
+                part_of(cx, name, Reason::RegionNotAssessed, "regions", (&used, &seen), what, out);
+            }
+            ScopePart::AffectedGroups => {
+                let seen = plain(scope.affected_groups.iter().flatten().map(Line::as_str));
+                let used = plain(facts.intended_use.affected_groups.iter().map(Line::as_str));
+                let what = |group: &str| format!("what it does to {group}");
+                part_of(
+                    cx,
+                    name,
+                    Reason::AffectedGroupNotAssessed,
+                    "affectedGroups",
+                    (&used, &seen),
+                    what,
+                    out,
+                );
+            }
+            ScopePart::Purpose => {
+                let seen = plain(scope.purposes.iter().flatten().map(Paragraph::as_str));
+                if !plain([facts.purpose.as_str()]).is_subset(&seen) {
+                    out.not_met(
+                        GATE,
+                        Reason::PurposeNotAssessed,
+                        system.name(),
+                        format!("the purpose of {} in spec.scope.purposes of {name}", system.name()),
+                        match seen.len() {
+                            0 => "the assessment names none".to_owned(),
+                            1 => "the purpose assessed is another one".to_owned(),
+                            more => format!("each of the {more} purposes assessed is another one"),
+                        },
+                        "system owner",
+                        cx.command(&format!(
+                            "assess it and add it, in the words of ais/{}: kubectl edit ia/{name}",
+                            system.name()
+                        )),
+                    )
+                    .about([system.digest(), name]);
+                }
+            }
+        }
+    }
+}
+
+/// Texts with one space where there are several: how a line is folded in YAML is no other purpose.
+fn plain<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    texts.into_iter().map(|t| t.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// One finding for each thing that is used and was not seen.
+fn part_of(
+    cx: &Context<'_>,
+    name: &str,
+    reason: Reason,
+    field: &str,
+    (used, seen): (&BTreeSet<String>, &BTreeSet<String>),
+    what: impl Fn(&str) -> String,
+    out: &mut Outcome,
+) {
+    let seen_in_words = match seen.len() {
+        0 => format!("the assessment names no {field}"),
+        _ => format!("assessed: {}", seen.iter().cloned().collect::<Vec<_>>().join(", ")),
+    };
+    for missing in used.difference(seen) {
+        out.not_met(
+            GATE,
+            reason,
+            missing.clone(),
+            format!("{} assessed by {name}, as {} asks", what(missing), cx.policy_names()),
+            seen_in_words.clone(),
+            "system owner",
+            cx.command(&format!("assess it and add it to spec.scope.{field}: kubectl edit ia/{name}")),
+        )
+        .about(seen.iter().cloned().chain([name.to_owned(), missing.clone()]));
+    }
+}
+
+/// Obligations that apply, or soon will, and that the assessment did not consider. Their days bound how long the decision holds
+/// whether or not a policy asks about them.
+fn considered(cx: &Context<'_>, name: &str, spec: &ImpactAssessmentSpec, out: &mut Outcome) {
+    let (Some(asked), Some((_, system)), Some(derived)) = (cx.requirements, cx.system, cx.derived) else {
+        return;
+    };
+    let all = obligations::of(system, derived, asked.obligations.values(), cx.now);
+    if !asked.obligations.is_empty() {
+        modified(cx, system, derived, out);
+    }
+    let Some(lead) = asked.obligations_lead_days else { return };
+    let soon = |due: &&Due<'_>| cx.now.reached(time::days_after(due.from, -lead));
+    let (mut wanted, mut seen) = (0, 0);
+    for due in all.apply.iter().chain(all.next.iter().filter(soon)) {
+        wanted += 1;
+        let obligation = due.obligation;
+        let (id, version) = (obligation.id.as_str(), obligation.version.as_str());
+        let known = spec.obligations.iter().flatten().find(|o| o.id.as_str() == id);
+        let (reason, found) = match known {
+            Some(known) if known.version == obligation.version => {
+                seen += 1;
+                continue;
+            }
+            Some(known) => (
+                Reason::ObligationVersionDiffers,
+                format!("the assessment considered version {}", known.version),
+            ),
+            None => (Reason::ObligationNotConsidered, "the assessment did not consider it".to_owned()),
+        };
+        let from = due.from.strftime("%Y-%m-%d");
+        out.not_met(
+            GATE,
+            reason,
+            id,
+            format!(
+                "obligation {id}, version {version} ({}: {}; from {from}), considered by {name}, as {} asks",
+                obligation.article,
+                obligation.title,
+                cx.policy_names()
+            ),
+            found,
+            "system owner",
+            cx.command(&format!(
+                "consider it and add {{id: {id}, version: {version:?}}} to spec.obligations: kubectl edit ia/{name}"
+            )),
+        )
+        .about(
+            [due.from.to_string(), version.to_owned(), name.to_owned()]
+                .into_iter()
+                .chain(known.map(|k| k.version.to_string())),
+        );
+    }
+    out.notes.push(format!("{seen} of {wanted} obligations that apply within {lead} days were considered"));
+}
+
+/// Whether a supplier's model is modified (AI Act Article 25): what follows from what the system says, and where the release says
+/// otherwise.
+fn modified(cx: &Context<'_>, system: &AISystemSpec, derived: &Derived, out: &mut Outcome) {
+    if let Some(because) = obligations::provider_because(system, derived.class) {
+        out.notes.push(format!("warning: {because}, although organisationRoles does not say so"));
+    }
+    let Some((_, release)) = cx.release else { return };
+    let adapted = release.artifacts.iter().any(|a| a.role == ArtifactRole::Adapter);
+    let says = match (adapted, release.change.kind) {
+        (true, _) => "has an adapter",
+        (false, ChangeKind::Retrain) => "is trained again",
+        _ => return,
+    };
+    let as_it_is = |s: &&NamedSupplier| s.modification == Some(Modification::Unmodified);
+    for supplier in system.suppliers.iter().flatten().filter(as_it_is) {
+        out.notes.push(format!(
+            "warning: Article 25: the model of {} is used Unmodified, as the system says, and this release {says}",
+            supplier.name
+        ));
+    }
+}
+
+/// Somebody asked for a new assessment since this one was made.
+fn asked_again(
+    cx: &Context<'_>,
+    assessment: &Object<ImpactAssessmentSpec>,
+    spec: &ImpactAssessmentSpec,
+    out: &mut Outcome,
+) {
+    let typed = spec.assessed_at.as_ref().and_then(time::moment);
+    let changed = assessment.standing().map(|s| s.changed_at);
+    let Some(made) = typed.into_iter().chain(changed).min() else { return };
+    for request in cx.snapshot.reassess.iter().filter(|r| r.at >= made) {
+        let at = request.at.strftime("%Y-%m-%dT%H:%M:%SZ");
+        out.not_met(
+            GATE,
+            Reason::ReassessmentAsked,
+            request.by.clone(),
+            format!("an assessment made after {at}, as {} asks", request.by),
+            format!("{} is of {}", assessment.name(), made.strftime("%Y-%m-%dT%H:%M:%SZ")),
+            "system owner",
+            cx.command(&format!("assess again: kubectl edit ia/{}", assessment.name())),
+        )
+        .about([at.to_string(), made.to_string(), assessment.name().to_owned(), request.by.clone()]);
+    }
+}
