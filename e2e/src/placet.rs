@@ -444,10 +444,26 @@ impl<'a> Lending<'a> {
             },
         });
         self.apply("frank", &acceptance.to_string()).await?.ok()?;
-        let digest = self.digest("riskacceptance/risk-1").await?;
+        self.heard("risk-1").await
+    }
+
+    /// Those who must be heard on an acceptance of a high risk are.
+    ///
+    /// # Errors
+    /// When one is refused.
+    pub async fn heard(&self, acceptance: &str) -> Result<()> {
+        self.heard_as(acceptance, acceptance).await
+    }
+
+    /// The same, with approvals whose names begin so.
+    ///
+    /// # Errors
+    /// When one is refused.
+    pub async fn heard_as(&self, prefix: &str, acceptance: &str) -> Result<()> {
+        let digest = self.digest(&format!("riskacceptance/{acceptance}")).await?;
         for (who, role) in APPROVERS.iter().filter(|(_, role)| HEARD.contains(role)) {
-            let approval =
-                self.approval(&format!("risk-1-{role}"), role, "RiskAcceptance", "risk-1", &digest);
+            let name = format!("{prefix}-{role}");
+            let approval = self.approval(&name, role, "RiskAcceptance", acceptance, &digest);
             self.apply(who, &approval.to_string()).await?.ok()?;
         }
         Ok(())

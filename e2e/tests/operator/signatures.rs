@@ -356,6 +356,7 @@ async fn a_risk_that_a_robot_applies_is_accepted_by_whoever_signed_exactly_that_
     let stamp =
         lending.cluster.field(ns, &object, "{.metadata.annotations.placet\\.dev/stamp}").await.unwrap();
     holds(&stamp, &["system:serviceaccount:signed-risk:robot", "\"user\":\"frank\""]);
+    lending.heard(&name_of(&acceptance)).await.unwrap();
     lending.approvals(&[]).await.unwrap();
     lending.cleared("True").await.unwrap();
 
@@ -372,6 +373,7 @@ async fn a_risk_that_a_robot_applies_is_accepted_by_whoever_signed_exactly_that_
     lending.findings_say(&["is younger than the signature"]).await.unwrap();
     let again = robot.by_frank(&key, &robot.cluster_uid).await;
     robot.applied(&again).await;
+    lending.heard(&name_of(&again)).await.unwrap();
     lending.cleared("True").await.unwrap();
 
     // Once: not for another assessment that bears the name.

@@ -218,7 +218,9 @@ fn a_score_above_a_threshold_is_a_positive_prediction() {
     let rows = made(3_001);
     let scored = |threshold: &str, positive: &dyn Fn(f64) -> bool| {
         let mut as_if = rows.clone();
-        as_if.iter_mut().for_each(|r| r.prediction = positive(r.score));
+        for row in &mut as_if {
+            row.prediction = positive(row.score);
+        }
         let wanted = counted(&as_if);
         for (name, bytes) in files(&rows) {
             let by = ["--score", "score", "--threshold", threshold, "-a", "sex", "-a", "region"];

@@ -62,7 +62,7 @@ impl Dated {
                 unknown.as_str()
             ));
         }
-        Ok(Self { from, transitional, obligation })
+        Ok(Self { obligation, from, transitional })
     }
 }
 

@@ -49,7 +49,7 @@ pub struct BiasArgs {
     /// Two-sided confidence of the intervals in tables and picture; a policy's tests have their own
     #[arg(long, value_name = "LEVEL", default_value_t = 0.95)]
     pub confidence: f64,
-    /// ReleasePolicies by which the report is judged; may be repeated
+    /// Release policies by which the report is judged; may be repeated
     #[arg(long = "policy", value_name = "FILE")]
     pub policies: Vec<PathBuf>,
     /// The AISystem, whose attribute sets are asked for as well

@@ -19,7 +19,7 @@ pub fn of(args: &BiasArgs, rows: u64, sets: &[Set], z: f64, judged: Option<&Judg
                 .map(|v| {
                     json!({
                         "metric": v.metric,
-                        "value": v.value.map(round9),
+                        "value": v.estimate.map(round9),
                         "interval": v.interval,
                         "between": v.between.map(|(a, b)| [a, b]),
                     })

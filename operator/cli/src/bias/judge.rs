@@ -44,7 +44,7 @@ pub fn read(args: &BiasArgs, namespace: Option<&str>) -> anyhow::Result<Option<A
     }
     let system = args.system.as_deref().map(|path| system(path, namespace)).transpose()?;
     let all: Vec<&Object<ReleasePolicySpec>> = policies.iter().collect();
-    let sets = names_sets(&all, system.as_ref().map(|(_, s)| s)).map_err(contradicts)?;
+    let sets = names_sets(&all, system.as_ref().map(|(_, s)| s)).map_err(|why| contradicts(&why))?;
     if let Some((name, said)) = &system
         && let Some(evaluation) = &said.evaluation
     {
@@ -61,7 +61,7 @@ pub fn read(args: &BiasArgs, namespace: Option<&str>) -> anyhow::Result<Option<A
     Ok(Some(Asked { policies, system, sets }))
 }
 
-fn contradicts(why: Vec<String>) -> anyhow::Error {
+fn contradicts(why: &[String]) -> anyhow::Error {
     anyhow::anyhow!("--policy: wanted policies that can hold together, found that {}", why.join("; "))
 }
 
@@ -110,7 +110,7 @@ impl Asked {
     pub fn judge(&self, report: &TestReportSpec, own: &[Vec<String>]) -> anyhow::Result<Judged> {
         let all: Vec<&Object<ReleasePolicySpec>> = self.policies.iter().collect();
         let system = self.system.as_ref().map(|(_, s)| s);
-        let trials = try_bias(&all, system, report, own).map_err(contradicts)?;
+        let trials = try_bias(&all, system, report, own).map_err(|why| contradicts(&why))?;
         if trials.is_empty() {
             bail!("--policy: wanted a policy with a test of type Bias, found none that asks for one");
         }

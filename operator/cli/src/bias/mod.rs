@@ -79,7 +79,7 @@ pub fn run(global: &Global, args: &BiasArgs) -> anyhow::Result<u8> {
             let own: Vec<Vec<String>> =
                 own.iter().map(|set| set.iter().map(|at| names[*at].clone()).collect()).collect();
             let judged = asked.as_ref().map(|asked| asked.judge(&spec, &own)).transpose()?;
-            Ok((report::object(args, namespace, value), judged))
+            Ok((report::object(args, namespace, &value), judged))
         }
         Err(why) => Err(why),
     };
@@ -91,7 +91,9 @@ pub fn run(global: &Global, args: &BiasArgs) -> anyhow::Result<u8> {
         // What was asked for cannot be had: the tables are of use all the same.
         Err(why) if args.artifact.is_some() || asked.is_some() => {
             sys::tell(&page(None)?);
-            notes.iter().for_each(|note| sys::tell(&visible::line(&format!("note: {note}"))));
+            for note in &notes {
+                sys::tell(&visible::line(&format!("note: {note}")));
+            }
             return Err(why);
         }
         Err(why) => {

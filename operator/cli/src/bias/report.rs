@@ -74,7 +74,7 @@ pub fn spec(args: &BiasArgs, names: &[String], cells: &Cells) -> anyhow::Result<
 }
 
 /// The whole report; None where nobody said what was tested.
-pub fn object(args: &BiasArgs, namespace: Option<&str>, spec: Value) -> Option<Value> {
+pub fn object(args: &BiasArgs, namespace: Option<&str>, spec: &Value) -> Option<Value> {
     let artifact = args.artifact.as_deref()?;
     let name = match &args.name {
         Some(name) => name.clone(),

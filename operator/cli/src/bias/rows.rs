@@ -202,7 +202,7 @@ impl<S: Sink> Worker<S> {
         }
         if let (Some(place), Some(name)) = (places.score, &self.names.0) {
             source.numbers(place, &mut batch.scores).with_context(|| format!("column {name}"))?;
-            check(&batch.scores, first, name, "a finite score", |score| score.is_finite())?;
+            check(&batch.scores, first, name, "a finite score", f64::is_finite)?;
             if let Some(cut) = self.cut {
                 batch.predicted.clear();
                 batch.predicted.extend(batch.scores.iter().map(|score| u8::from(cut.positive(*score))));

@@ -97,17 +97,17 @@ pub fn set(set: &Set, z: f64, level: f64) -> String {
     }
     for value in set.values(z) {
         let words = value.metric.words();
-        let _ = match (value.value, value.interval, &value.between) {
+        let _ = match (value.estimate, value.interval, &value.between) {
             (None, ..) => writeln!(out, "  {words}: undefined"),
-            (Some(v), Some(i), Some((a, b))) => {
+            (Some(found), Some(interval), Some((a, b))) => {
                 let sign =
                     if value.metric.scale() == placet_gate::fairness::Scale::Ratio { "/" } else { "−" };
                 writeln!(
                     out,
-                    "  {words} {v:.3} ({} %: {:.3} to {}), {} {sign} {}",
+                    "  {words} {found:.3} ({} %: {:.3} to {}), {} {sign} {}",
                     placet_gate::fairness::round9(level * 100.0),
-                    i.lower,
-                    bound(i.upper),
+                    interval.lower,
+                    bound(interval.upper),
                     visible::line(a),
                     visible::line(b)
                 )

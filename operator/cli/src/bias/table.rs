@@ -102,7 +102,7 @@ pub struct Value {
     /// The metric.
     pub metric: Metric,
     /// What it comes to; None where it is undefined.
-    pub value: Option<f64>,
+    pub estimate: Option<f64>,
     /// Its interval for the two groups that are farthest apart.
     pub interval: Option<Interval>,
     /// These two.
@@ -128,9 +128,9 @@ impl Set {
 }
 
 fn value(metric: Metric, groups: &[LabelledCounts], z: f64) -> Value {
-    let value = unrounded_value(metric, groups);
-    let none = Value { metric, value, interval: None, between: None };
-    let (Some(_), [rate]) = (value, metric.rates()) else { return none };
+    let estimate = unrounded_value(metric, groups);
+    let none = Value { metric, estimate, interval: None, between: None };
+    let (Some(_), [rate]) = (estimate, metric.rates()) else { return none };
     let of = |group: &LabelledCounts| {
         let (x, n) = rate.of(group.counts);
         share(x, n)

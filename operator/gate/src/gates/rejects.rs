@@ -23,12 +23,13 @@ impl When {
         Self { stamped, signed: object.issued_at().map(|signed| signed.min(stamped)) }
     }
 
-    /// Whether it came after another. A robot applies what was signed in an order of its own, and anew in an empty namespace:
-    /// of two that are signed, what their signers say holds.
-    fn after(self, other: Self) -> bool {
-        match (self.signed, other.signed) {
-            (Some(this), Some(other)) => this > other,
-            _ => self.stamped > other.stamped,
+    /// Whether it came after a Reject, which it `answers` or not. A robot applies what was signed in an order of its own, and anew
+    /// in an empty namespace: of two that are signed, what their signers say holds. They say it to the second; within one, what
+    /// names a Reject came after it.
+    fn after(self, reject: Self, answers: bool) -> bool {
+        match (self.signed, reject.signed) {
+            (Some(this), Some(reject)) => this > reject || (this == reject && answers),
+            _ => self.stamped > reject.stamped,
         }
     }
 }
@@ -46,8 +47,8 @@ impl Answer<'_> {
     /// Whether it answers a Reject of this name: given later (a name that bears another Reject by now is not answered by an
     /// approval of before), in the same role, and for the same part of the subject or for all that the role is asked for.
     pub(super) fn lifts(&self, name: &str, reject: &ApprovalSpec, at: When) -> bool {
-        self.at.after(at)
-            && self.spec.answers.iter().flatten().any(|answered| answered.as_str() == name)
+        answers(self.spec, name)
+            && self.at.after(at, true)
             && self.spec.role == reject.role
             && (self.whole || self.spec.subject.digest == reject.subject.digest)
     }
@@ -74,8 +75,14 @@ pub(super) struct Given<'a> {
 impl Reject<'_> {
     /// Whoever rejects takes back what they approved in that role before, also where somebody else answers the Reject.
     pub(super) fn takes_back(&self, given: &Given<'_>) -> bool {
-        self.by == given.by && self.spec.role == given.spec.role && !given.at.after(self.at)
+        let answers = answers(given.spec, self.object.name());
+        self.by == given.by && self.spec.role == given.spec.role && !given.at.after(self.at, answers)
     }
+}
+
+/// Whether an approval names a Reject that it answers.
+fn answers(approval: &ApprovalSpec, reject: &str) -> bool {
+    approval.answers.iter().flatten().any(|answered| answered.as_str() == reject)
 }
 
 /// What became of an approval that its giver took back.

@@ -269,7 +269,9 @@ fn signed(name: &str) -> Value {
 
 /// A decision that bob's key signed.
 fn signed_as(name: &str, mut object: Value) -> Value {
-    let nonce: String = name.bytes().cycle().take(16).map(|byte| format!("{byte:02x}")).collect();
+    // Of 32 hexadecimal digits, as a nonce is, and another one for each name.
+    let nonce = placet_evidence::Digest::of(name.as_bytes()).to_string();
+    let nonce = &nonce["sha256:".len()..][..32];
     object["spec"]["signed"] = json!({"issuedAt": "2026-11-20T11:59:00Z", "nonce": nonce});
     let place = Place { cluster: "cluster", namespace: NS, kind: Kind::Approval, name };
     let payload = payload_of::<ApprovalPayload>(&object["spec"], place).unwrap().to_bytes().unwrap();

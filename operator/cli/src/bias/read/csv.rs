@@ -15,7 +15,7 @@ const RECORDS: usize = 1 << 12;
 
 /// Some rows; `used` of the records are filled.
 struct Records {
-    records: Vec<ByteRecord>,
+    read: Vec<ByteRecord>,
     used: usize,
     header: Vec<String>,
 }
@@ -23,7 +23,7 @@ struct Records {
 impl Records {
     /// A text of a row.
     fn text(&self, row: usize, column: usize) -> anyhow::Result<&str> {
-        let record = &self.records[row];
+        let record = &self.read[row];
         let at = || {
             let line = record.position().map_or(0, csv::Position::line);
             format!("line {line}, column {}", self.header[column])
@@ -61,7 +61,7 @@ impl Source for Records {
                 f64::NAN
             } else {
                 text.parse().map_err(|_| {
-                    let line = self.records[row].position().map_or(0, csv::Position::line);
+                    let line = self.read[row].position().map_or(0, csv::Position::line);
                     anyhow::anyhow!("line {line}: wanted a number, found {text:?}")
                 })?
             });
@@ -100,11 +100,11 @@ pub fn read<S: Sink>(
             "the first line is the names of the columns"
         }
     })?;
-    let mut records = Records { records: vec![ByteRecord::new(); RECORDS], used: 0, header: header.clone() };
+    let mut records = Records { read: vec![ByteRecord::new(); RECORDS], used: 0, header: header.clone() };
     let (mut first, mut before) = (1, 0);
     loop {
         records.used = 0;
-        while records.used < RECORDS && reader.read_byte_record(&mut records.records[records.used])? {
+        while records.used < RECORDS && reader.read_byte_record(&mut records.read[records.used])? {
             records.used += 1;
         }
         let rows = u64::try_from(records.used)?;
