@@ -21,6 +21,7 @@ pub mod obligation;
 pub mod releasepolicy;
 pub mod riskacceptance;
 pub mod scalar;
+pub mod separation;
 pub mod signed;
 pub mod testreport;
 pub mod trustedsigner;
