@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Ran, golden, placet};
+use common::{AUTHORS, NOW, Ran, golden, placet};
 use ed25519_dalek::SigningKey;
 use placet_api::Kind;
 use placet_gate::object::Reading;
@@ -13,17 +13,6 @@ use placet_gate::stamp::{self, Identity, Place, ReceiptKeys, RoleAnswer, StampTe
 use placet_gate::world::{Clock, World};
 use placet_gate::{evaluate, render};
 use serde_json::{Value, json};
-
-const NOW: &str = "2026-11-20T12:00:00Z";
-/// Who wrote what in the fixtures, where it is not dana.
-const AUTHORS: [&str; 6] = [
-    "AISystem/scoring=olga",
-    "apv/evaluation-erin=erin",
-    "apv/owner-bob=bob",
-    "apv/risk-erin=erin",
-    "apv/executive-frank=frank",
-    "ra/r1-frank=frank",
-];
 
 fn check(more: &[&str]) -> Ran {
     let mut args = vec!["check", "--now", NOW, "--as", "dana"];

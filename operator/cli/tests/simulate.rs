@@ -4,19 +4,8 @@
 
 mod common;
 
-use common::{Ran, golden, placet};
+use common::{AUTHORS, NOW, Ran, golden, placet};
 use serde_json::Value;
-
-const NOW: &str = "2026-11-20T12:00:00Z";
-/// Who wrote what in the fixtures, where it is not dana.
-const AUTHORS: [&str; 6] = [
-    "AISystem/scoring=olga",
-    "apv/evaluation-erin=erin",
-    "apv/owner-bob=bob",
-    "apv/risk-erin=erin",
-    "apv/executive-frank=frank",
-    "ra/r1-frank=frank",
-];
 
 fn simulate(date: &str, more: &[&str]) -> Ran {
     let mut args = vec!["simulate", "--date", date, "--now", NOW, "--roles", "holders.yaml", "--as", "dana"];

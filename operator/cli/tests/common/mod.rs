@@ -5,6 +5,19 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// When the fixtures are judged.
+pub const NOW: &str = "2026-11-20T12:00:00Z";
+
+/// Who wrote what in the fixtures, where it is not dana.
+pub const AUTHORS: [&str; 6] = [
+    "AISystem/scoring=olga",
+    "apv/evaluation-erin=erin",
+    "apv/owner-bob=bob",
+    "apv/risk-erin=erin",
+    "apv/executive-frank=frank",
+    "ra/r1-frank=frank",
+];
+
 /// What a run gave.
 #[derive(Debug)]
 pub struct Ran {
