@@ -26,6 +26,7 @@ pub const PEOPLE: &[Person] = &[
     Person { name: "piet", groups: &["privacy-officers"], title: "privacy officer" },
     Person { name: "frank", groups: &["executives"], title: "executive" },
     Person { name: "audrey", groups: &["auditors"], title: "auditor" },
+    Person { name: "rosa", groups: &[], title: "stands in for a role and gives it back" },
     Person { name: "mallory", groups: &[], title: "editor of one namespace, without any role" },
 ];
 
