@@ -29,6 +29,10 @@ use crate::scalar::{Digest, Id, Line, Moment, Name, Paragraph, Title};
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
+#[x_kube(validation = Rule::new("!has(self.threatsExcluded) || !self.threatsExcluded.exists(t, self.risks.exists(r, has(r.threat) && r.threat == t.threat))")
+    .message("threatsExcluded: a threat is one of the risks or excluded, not both"))]
+#[x_kube(validation = Rule::new("!has(self.noHarms) || !self.noHarms.exists(n, self.harms.exists(h, n.section == 'Misuse' ? (has(h.misuse) && h.misuse) : h.affects == n.section))")
+    .message("noHarms: a section has harms or none, not both"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImpactAssessmentSpec {
     /// The AISystem in this namespace that was assessed.
@@ -36,6 +40,10 @@ pub struct ImpactAssessmentSpec {
     /// When it was assessed. Without it the assessment counts as stale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assessed_at: Option<Moment>,
+    /// When the risks were evaluated: not before the assessment, which says whom they fall on (ISO/IEC 42001 clauses 6.1.2 and
+    /// 6.1.4). A policy may ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risks_evaluated_at: Option<Moment>,
     /// The assessment of the same system that this one replaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supersedes: Option<Name>,
@@ -56,10 +64,23 @@ pub struct ImpactAssessmentSpec {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
     pub harms: Vec<Harm>,
+    /// Sections in which no harm was found, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["section".into()]))]
+    pub no_harms: Option<Vec<NoHarm>>,
     /// Risks, of information security and of AI, in one register.
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
     pub risks: Vec<Risk>,
+    /// Threats to AI systems that are no risk of this one, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["threat".into()]))]
+    pub threats_excluded: Option<Vec<ExcludedThreat>>,
+    /// The assessment of fundamental rights that AI Act Article 27 asks of deployers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fundamental_rights: Option<FundamentalRights>,
 }
 
 /// What an assessment looked at.
@@ -99,6 +120,9 @@ pub struct Scope {
 pub struct Stakeholder {
     /// The group.
     pub group: Title,
+    /// The kind of interested party that it is. A policy may ask for each of the six.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<StakeholderKind>,
     /// Whether it was considered.
     pub considered: bool,
     /// How it was heard.
@@ -107,6 +131,98 @@ pub struct Stakeholder {
     /// Why it was left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Line>,
+}
+
+/// A kind of interested party (ISO/IEC 42001 clause 4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum StakeholderKind {
+    /// Those who buy or use what the system is part of.
+    Customers,
+    /// Those whose data is processed, and those whom its decisions touch.
+    DataSubjects,
+    /// Authorities that supervise it.
+    Regulators,
+    /// Those who work with it.
+    Staff,
+    /// Those who offer it together with you.
+    Partners,
+    /// Those who supply a part of it.
+    Suppliers,
+}
+
+/// A section of an impact assessment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Section {
+    /// Harms to single persons (ISO/IEC 42001 A.5.4).
+    Individuals,
+    /// Harms to groups of persons (A.5.4).
+    Groups,
+    /// Harms to society (A.5.5).
+    Society,
+    /// Harms that come from misuse, whomever they fall on.
+    Misuse,
+}
+
+/// A section without harms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NoHarm {
+    /// The section.
+    pub section: Section,
+    /// Why there is none.
+    pub reason: Title,
+}
+
+/// A threat to AI systems that each assessment of a class may be asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Threat {
+    /// Inputs made to mislead the model (evasion).
+    InputManipulation,
+    /// Training data or a model that somebody has tampered with.
+    Poisoning,
+    /// Sensitive data read out of what the model answers.
+    SensitiveInference,
+    /// A lack of transparency that hides manipulation.
+    HiddenManipulation,
+}
+
+/// A threat that is no risk of this system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExcludedThreat {
+    /// The threat.
+    pub threat: Threat,
+    /// Why it is none.
+    pub reason: Title,
+}
+
+/// The fundamental rights impact assessment of AI Act Article 27(1), by letter. Each is optional here; where a policy asks
+/// for it and the article applies, the gate names those that are missing.
+#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FundamentalRights {
+    /// (a) The deployer's processes in which the system will be used, in line with its intended purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes: Option<Paragraph>,
+    /// (b) For how long and how often it is meant to be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<Paragraph>,
+    /// (c) Categories of persons and groups that its use is likely to affect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub affected: Option<Vec<Line>>,
+    /// (d) The risks of harm to them: ids of risks of this assessment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub risks: Option<Vec<Id>>,
+    /// (e) How people oversee it, according to the instructions for use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oversight: Option<Paragraph>,
+    /// (f) What is done when a risk materialises: internal governance and where to complain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measures: Option<Paragraph>,
 }
 
 /// Whom a harm falls on.
@@ -162,7 +278,7 @@ pub struct Harm {
 }
 
 /// Domain of a risk: which set of criteria scores it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum RiskDomain {
     /// Information security (ISO/IEC 27001): severity is the worst of three impacts.
     Information,
@@ -183,6 +299,9 @@ pub struct Risk {
     /// What the risk is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Paragraph>,
+    /// The threat to AI systems that it comes from, if it is one of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threat: Option<Threat>,
     /// Domain AI: ids of the harms that it can lead to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -194,7 +313,9 @@ pub struct Risk {
     /// What remains after controls. Left out: the inherent values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub residual: Option<Residual>,
-    /// Controls that lower the risk.
+    /// Controls that lower the risk. Without one that counts now, the inherent level is the level: it is in the catalogue of
+    /// the risk's domain (ISO42001 for AI, ISO27001 for Information) or a policy lists it, no policy excludes it, it is
+    /// Implemented since a day that has come, and each object of its evidence counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["control".into()]))]
@@ -248,7 +369,9 @@ pub struct RiskControl {
     /// Since when it works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub implemented_at: Option<Moment>,
-    /// Objects in this namespace that show it.
+    /// Objects in this namespace that show it: a TestReport, an Approval of the system, of an assessment of it or of an
+    /// acceptance of its risks, or a RiskAcceptance. One that does not count, or is of another kind, takes the control's
+    /// effect away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub evidence: Option<Vec<EvidenceRef>>,
@@ -273,6 +396,9 @@ pub struct EvidenceRef {
     pub kind: Id,
     /// Its name.
     pub name: Name,
+    /// Its content digest (`placet digest KIND/NAME`). Left out: whatever bears the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
 }
 
 /// What Placet computed for an assessment.

@@ -132,6 +132,10 @@ impl Kind {
                 ("risks.*.harms", &[]),
                 ("risks.*.controls", &["control"]),
                 ("risks", &["id"]),
+                ("threatsExcluded", &["threat"]),
+                ("noHarms", &["section"]),
+                ("fundamentalRights.affected", &[]),
+                ("fundamentalRights.risks", &[]),
             ],
             Kind::ModelRelease => {
                 &[("artifacts", &["name"]), ("datasets", &["name", "use"]), ("developers", &[])]
@@ -157,6 +161,11 @@ impl Kind {
                 ("approvals", &["role"]),
                 ("separationOfDuties.acceptorNotApproverAs", &[]),
                 ("platformImages", &["image"]),
+                ("assessment.stakeholders", &[]),
+                ("assessment.sections", &[]),
+                ("assessment.threats", &[]),
+                ("controls.alsoAccepted", &["control", "domain"]),
+                ("controls.excluded", &["control"]),
             ],
         }
     }

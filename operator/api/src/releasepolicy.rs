@@ -8,11 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::Covers;
 use crate::common::{Class, Condition, Level};
+use crate::controlrule::ControlsRule;
 use crate::guard::{MinimumClass, PolicyGuard, PolicyWaiting};
+use crate::impactassessment::{Section, StakeholderKind, Threat};
 use crate::obligation::{Obligation, ProhibitedFrom};
 use crate::scalar::{Decimal, Digest, Id, Line, Name, PlatformImageRef, Title};
 pub use crate::separation::{Alias, HighDefaults, SeparationOfDuties, WildcardGrants};
 use crate::testreport::TestType;
+
+pub use crate::selector::{LabelOperator, LabelRequirement, LabelSelector};
 
 /// What releases of the named classes must have before they run. All policies that match a release apply together, with
 /// the strictest value of each field. A release that no policy matches is Unknown, which blocks.
@@ -64,6 +68,9 @@ pub struct ReleasePolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 5, max = 5), inner(length(min = 5, max = 5)))]
     pub risk_matrix: Option<Vec<Vec<Level>>>,
+    /// Which controls may lower a risk, beside those of the catalogue of its domain, and which may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controls: Option<ControlsRule>,
     /// Which roles may accept a residual risk of which level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4))]
@@ -200,47 +207,6 @@ impl AppliesTo {
     }
 }
 
-/// Selects objects by their labels; all requirements must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LabelSelector {
-    /// Labels that must have these values.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxProperties" = 16))]
-    pub match_labels: Option<BTreeMap<String, Line>>,
-    /// Further requirements.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16))]
-    pub match_expressions: Option<Vec<LabelRequirement>>,
-}
-
-/// One requirement of a label selector.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LabelRequirement {
-    /// The label.
-    pub key: Title,
-    /// How it is compared.
-    pub operator: LabelOperator,
-    /// Values for In and NotIn.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
-    pub values: Option<Vec<Line>>,
-}
-
-/// How a label is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum LabelOperator {
-    /// The label has one of the values.
-    In,
-    /// The label is absent or has none of the values.
-    NotIn,
-    /// The label is present.
-    Exists,
-    /// The label is absent.
-    DoesNotExist,
-}
-
 /// Who confirms a class below High.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -254,11 +220,37 @@ pub struct ClassificationRule {
 }
 
 /// What is asked of the impact assessment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AssessmentRule {
     /// Whether one is asked for.
     pub required: bool,
+    /// Kinds of interested parties, of each of which a stakeholder was considered, or left out with a reason. Left out: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 6))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub stakeholders: Option<Vec<StakeholderKind>>,
+    /// Sections that have harms, or say why there are none. Left out: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub sections: Option<Vec<Section>>,
+    /// Threats to AI systems, each of which is a risk or excluded with a reason. Left out: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub threats: Option<Vec<Threat>>,
+    /// Whether the sections (a) to (f) of AI Act Article 27 are asked for where the system's facts bring it under the article,
+    /// whether or not its date of application has come. Left out: no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub article27: Option<bool>,
+    /// Whether it says when the risks were evaluated (`risksEvaluatedAt`). Left out: no; where it says so, the day is not
+    /// before the assessment all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk_evaluation: Option<bool>,
+    /// The role whose Approval of it is asked for, by nobody who wrote it, before the release is approved. Left out: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<Name>,
     /// How old it may be, in days of 24 hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 3650))]

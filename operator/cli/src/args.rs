@@ -61,6 +61,8 @@ pub enum Command {
     Sign(SignArgs),
     /// Accept residual risks of an assessment, at a level and until a date
     AcceptRisk(AcceptArgs),
+    /// Show the risk register of assessments: levels, what each control comes to, and the heat map
+    Risks(crate::risks::RisksArgs),
     /// Withdraw a release for good, a risk acceptance, or an approval that you gave
     Withdraw(WithdrawArgs),
     /// Show who can approve in each role, and who could get round it: a scan of RBAC

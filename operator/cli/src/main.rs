@@ -22,6 +22,7 @@ mod made;
 mod pending;
 mod policy_change;
 mod report;
+mod risks;
 mod sign;
 mod signed;
 mod sys;
@@ -94,6 +95,7 @@ fn run(cli: &Cli, mut command: clap::Command) -> anyhow::Result<u8> {
         }
         Command::Sign(args) => signed::run(global, args),
         Command::AcceptRisk(args) => accept::run(&cluster::Cluster::connect(global)?, args),
+        Command::Risks(args) => risks::run(global, args),
         Command::Check(args) => check::run(global, args),
         Command::Simulate(args) => check::simulate::run(global, args),
         Command::Report(args) => report::run(global, &args.command),

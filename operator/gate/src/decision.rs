@@ -15,7 +15,7 @@ use crate::gates::heard::Hearing;
 use crate::gates::{self, Context, Outcome};
 use crate::object::Standing;
 use crate::policy::{PolicySet, Requirements};
-use crate::risk;
+use crate::risk::{self, Score};
 use crate::time::Now;
 use crate::world::{Clock, Snapshot};
 
@@ -214,7 +214,7 @@ fn judge(
         _ => None,
     };
     let matrix = requirements.map_or(risk::ISO_27005, |r| r.matrix);
-    let scored = assessment.map(|(object, spec)| object.scored(spec, &matrix));
+    let numbers = assessment.map(|(object, spec)| (object.scored(spec, &matrix), spec));
     let cx = Context {
         snapshot,
         now: &now,
@@ -224,10 +224,16 @@ fn judge(
         minimum,
         requirements,
         assessment,
-        scores: scored.as_ref().and_then(|s| s.scores.as_deref()),
+        scores: None,
+        assessed_since: None,
         evidence: None,
         heard,
     };
+    let levels = numbers.map(|(all, spec)| gates::controls::settle(&cx, spec, &all.rated));
+    let scores: Option<Vec<Score>> =
+        levels.as_ref().and_then(|all| all.iter().map(|s| s.as_ref().ok().cloned()).collect());
+    let assessed_since = gates::assessment_approved::since(&cx);
+    let cx = Context { scores: scores.as_deref(), assessed_since, ..cx };
     let parts = classified.and_then(|c| Evidence::of(&cx, &c.basis, &matched.joined.digest));
     let evidence = parts.as_ref().and_then(|e| e.digest().ok());
     let cx = Context { evidence: parts.as_ref(), ..cx };
@@ -242,10 +248,7 @@ fn judge(
         let rest = [Gate::Assessment, Gate::Tests, Gate::RiskAcceptance, Gate::Approvals];
         outcomes.extend(rest.map(|g| (g, Outcome::default())));
     } else {
-        outcomes.push((
-            Gate::Assessment,
-            gates::assessment::evaluate(&cx, &current, scored.as_ref().map(|s| s.attempts.as_slice())),
-        ));
+        outcomes.push((Gate::Assessment, gates::assessment::evaluate(&cx, &current, levels.as_deref())));
         outcomes.push((Gate::Tests, gates::tests::evaluate(&cx)));
         outcomes.push((Gate::RiskAcceptance, gates::risk_acceptance::evaluate(&cx)));
         outcomes.push((Gate::Approvals, gates::approvals::evaluate(&cx, evidence.as_deref(), after)));

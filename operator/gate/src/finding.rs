@@ -142,6 +142,22 @@ reasons! {
     ScoreNotComputable,
     /// A residual value is above the inherent one.
     ResidualAboveInherent,
+    /// A kind of interested party was neither considered nor left out with a reason.
+    StakeholderNotConsidered,
+    /// A section of the assessment has neither harms nor a reason why there are none.
+    SectionMissing,
+    /// A threat is neither a risk nor excluded with a reason.
+    ThreatNotAddressed,
+    /// A part of the fundamental rights impact assessment of AI Act Article 27 is missing.
+    FundamentalRightsMissing,
+    /// It is not said when the risks were evaluated.
+    RiskEvaluationMissing,
+    /// The risks were evaluated before the assessment.
+    RiskEvaluationTooEarly,
+    /// A risk that is High or above without controls cites no control of an Annex A.
+    ControlNotCited,
+    /// The assessment is not approved by a role that is asked for it.
+    AssessmentNotApproved,
     /// There is no report of a test.
     TestMissing,
     /// A test failed.

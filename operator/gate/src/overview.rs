@@ -10,9 +10,9 @@ use crate::class::Derived;
 use crate::gates::assessment;
 use crate::obligations::{self, Due};
 use crate::rank::Rank;
-use crate::risk;
+use crate::register;
 use crate::time::Now;
-use crate::world::World;
+use crate::world::{Clock, World};
 
 /// What follows for a system.
 #[derive(Debug, Clone)]
@@ -53,20 +53,22 @@ impl World {
         let assessments = self.assessments_of(namespace, Some(name));
         let current = assessment::current_of(&assessments);
         let counts = match current.as_slice() {
-            [one] if one.live && one.problem().is_none() => one.spec.as_ref().ok().map(|s| (*one, s)),
+            [one] if one.live && one.problem().is_none() && one.spec.is_ok() => Some(one.name()),
             _ => None,
         };
-        let matrix = asked.map_or(risk::ISO_27005, |a| a.matrix);
-        let scored = counts.map(|(object, spec)| object.scored(spec, &matrix));
+        let around = counts.and_then(|name| self.around(namespace, name, Clock::Trusted(now.timestamp())));
+        let register = counts.and_then(|name| register::of(around.as_ref()?, name));
+        let scores = register.as_ref().and_then(register::Register::scores);
+        let levels_until = register.and_then(|r| r.valid_until);
         Some(Overview {
             apply: owned(&all.apply),
             next: owned(&all.next),
             provider_because: obligations::provider_because(spec, derived.class),
-            rank: Rank::of(class, scored.as_ref().and_then(|s| s.scores.as_deref())),
-            assessment: counts.map(|(object, _)| object.name().to_owned()),
+            rank: Rank::of(class, scores.as_deref()),
+            assessment: counts.map(ToOwned::to_owned),
             class,
             derived,
-            until: now.horizon(),
+            until: [now.horizon(), levels_until].into_iter().flatten().min(),
         })
     }
 }

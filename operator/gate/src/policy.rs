@@ -4,6 +4,7 @@ mod approvals;
 mod assessment;
 mod criterion;
 mod minimum;
+mod register;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -26,6 +27,7 @@ use crate::risk::{self, Matrix};
 
 pub use approvals::{Approvals, CoversKey, covers_key};
 pub(crate) use criterion::{confidence, criterion};
+pub use register::RegisterRules;
 
 /// What all matching policies ask for together.
 #[expect(clippy::struct_excessive_bools, reason = "each is one yes-or-no field of the policy")]
@@ -56,6 +58,8 @@ pub struct Requirements {
     pub appetite: Option<Level>,
     /// Matrix that levels are looked up in.
     pub matrix: Matrix,
+    /// What is asked of the assessment's content, and which controls lower its risks.
+    pub register: RegisterRules,
     /// Who may accept a level: what each policy says, all of which must be satisfied.
     pub authority: BTreeMap<Level, BTreeSet<Authority>>,
     /// Approvals asked for, by role and what they cover.
@@ -228,6 +232,9 @@ fn serialisable(requirements: &Requirements) -> serde_json::Value {
         if said {
             out[key] = value.clone();
         }
+    }
+    if requirements.register != RegisterRules::default() {
+        out["register"] = serde_json::json!(requirements.register);
     }
     out
 }
@@ -406,6 +413,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         attribute_sets: BTreeSet::new(),
         appetite: None,
         matrix: risk::ISO_27005,
+        register: RegisterRules::default(),
         authority: BTreeMap::new(),
         approvals: BTreeMap::new(),
         author_may_approve: true,
@@ -462,6 +470,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
             },
             None => {}
         }
+        out.register.join(name, spec, i == 0);
         for authority in spec.acceptance_authority.iter().flatten() {
             out.authority.entry(authority.level).or_default().insert(Authority::new(authority));
         }

@@ -56,13 +56,7 @@ mod tests {
     use super::*;
 
     fn score(inherent: Level, residual: Level) -> Score {
-        Score {
-            id: "R".into(),
-            inherent,
-            residual,
-            arithmetic: String::new(),
-            lowered_without_control: false,
-        }
+        Score { id: "R".into(), inherent, residual, arithmetic: String::new(), raised: None }
     }
 
     #[test]

@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 
 use placet_api::common::Level;
 use placet_api::impactassessment::{
-    ControlStatus, Harm, ImpactAssessmentSpec, Reversibility, Risk, RiskDomain,
+    ControlStatus, Harm, ImpactAssessmentSpec, Reversibility, Risk, RiskControl, RiskDomain,
 };
 
+use crate::controls::{self, Standard};
 use crate::object::Object;
 
 /// A level matrix: rows are likelihood 1 to 5, columns severity 1 to 5.
@@ -57,8 +58,144 @@ pub struct Score {
     pub residual: Level,
     /// How the residual level was looked up.
     pub arithmetic: String,
-    /// Residual values were lowered without an implemented control, so the inherent level counts.
-    pub lowered_without_control: bool,
+    /// Where residual values were lowered and no control that counts carries that, so that the inherent level counts: why each
+    /// control that is cited does not. Empty if none is.
+    pub raised: Option<Vec<Doubt>>,
+}
+
+/// Why a control lowers no risk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// The control, as it is cited.
+    pub control: String,
+    /// In words, which go on after its name.
+    pub why: String,
+    /// What the words name: objects, people, days.
+    pub about: Vec<String>,
+}
+
+impl Doubt {
+    /// That of a control.
+    pub fn new(control: &RiskControl, why: impl Into<String>) -> Self {
+        Self { control: control.control.to_string(), why: why.into(), about: Vec::new() }
+    }
+}
+
+/// Where a risk stands in a matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Likelihood, 1 to 5.
+    pub likelihood: i32,
+    /// Severity, 1 to 5.
+    pub severity: i32,
+    /// Stakeholder impact, 1 to 5; 1 of risks of domain Information, which have none.
+    pub impact: i32,
+    /// The level: that of the matrix, and one up where the impact is 4 or 5.
+    pub level: Level,
+}
+
+/// A risk by its numbers alone: its levels were its controls to count, and were they not to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rated {
+    /// Id of the risk.
+    pub id: String,
+    /// Without controls.
+    pub inherent: Place,
+    /// After controls, as the assessment claims it.
+    pub claimed: Place,
+    /// How the level without controls was looked up.
+    without: String,
+    /// How the level after controls was looked up.
+    with: String,
+}
+
+/// Reasons that the text on a level names.
+const NAMED: usize = 3;
+
+impl Rated {
+    /// Whether its residual values are lower than the inherent ones, which a control has to carry.
+    pub fn lowered(&self) -> bool {
+        (self.claimed.likelihood, self.claimed.severity) != (self.inherent.likelihood, self.inherent.severity)
+    }
+
+    /// The levels, where `counts` says of each control whether it lowers a risk. One that does is enough.
+    pub fn settle(&self, risk: &Risk, counts: impl Fn(&RiskControl) -> Result<(), Doubt>) -> Score {
+        let score = |residual: Place, arithmetic: String, raised| Score {
+            id: self.id.clone(),
+            inherent: self.inherent.level,
+            residual: residual.level,
+            arithmetic,
+            raised,
+        };
+        if !self.lowered() {
+            return score(self.claimed, self.with.clone(), None);
+        }
+        let mut doubts = Vec::new();
+        for control in risk.controls.iter().flatten() {
+            match counts(control) {
+                Ok(()) => return score(self.claimed, self.with.clone(), None),
+                Err(doubt) => doubts.push(doubt),
+            }
+        }
+        let implemented = risk.controls.iter().flatten().any(|c| c.status == ControlStatus::Implemented);
+        let why = if implemented {
+            let mut named: Vec<String> =
+                doubts.iter().take(NAMED).map(|d| format!("{} {}", d.control, d.why)).collect();
+            if doubts.len() > NAMED {
+                named.push(format!("{} more", doubts.len() - NAMED));
+            }
+            format!("lowered by controls that do not count ({})", named.join("; "))
+        } else {
+            "lowered without an implemented control".to_owned()
+        };
+        let arithmetic = format!("{}; {why}, so the inherent level counts", self.without);
+        score(self.inherent, arithmetic, Some(doubts))
+    }
+}
+
+/// Whether a control may lower a risk of a domain as far as the assessment alone says it: it is Implemented, by somebody and
+/// since some day, and in the catalogue of the domain. What policies and other objects say of it is not asked here.
+///
+/// # Errors
+/// Why it may not.
+pub fn by_content(domain: RiskDomain, control: &RiskControl) -> Result<(), Doubt> {
+    implemented(control)?;
+    in_catalogue(domain, control)
+}
+
+/// Whether a control says that it works, who answers for it, and since when.
+pub(crate) fn implemented(control: &RiskControl) -> Result<jiff::Timestamp, Doubt> {
+    if control.status != ControlStatus::Implemented {
+        return Err(Doubt::new(control, format!("is {:?}, not Implemented", control.status)));
+    }
+    if control.owner.as_ref().is_none_or(|o| o.trim().is_empty()) {
+        return Err(Doubt::new(control, "has no owner"));
+    }
+    let since = control.implemented_at.as_ref();
+    since.and_then(crate::time::moment).ok_or_else(|| {
+        let found = since.map_or("does not say since when it works".to_owned(), |at| {
+            format!("works since {at}, which is no day")
+        });
+        Doubt::new(control, found)
+    })
+}
+
+/// Whether a control is in the catalogue of a domain.
+pub(crate) fn in_catalogue(domain: RiskDomain, control: &RiskControl) -> Result<(), Doubt> {
+    let wanted = Standard::of(domain);
+    let why = match controls::find(&control.control) {
+        Some(known) if known.standard == wanted => return Ok(()),
+        Some(known) => format!(
+            "is of {}, which lowers risks of domain {:?}; this one is of domain {domain:?}",
+            known.standard,
+            known.standard.domain()
+        ),
+        None => format!(
+            "is neither in Annex A of {wanted} ({}/A.…) nor listed in a policy's controls.alsoAccepted",
+            wanted.prefix()
+        ),
+    };
+    Err(Doubt::new(control, why))
 }
 
 /// Why a score cannot be computed.
@@ -94,26 +231,50 @@ pub enum ScoreError {
     },
 }
 
-/// All scores of an assessment by one matrix.
+impl ScoreError {
+    /// The risk.
+    pub fn risk(&self) -> &str {
+        match self {
+            Self::UnknownHarm { risk, .. }
+            | Self::OutOfRange { risk, .. }
+            | Self::Incomplete { risk, .. }
+            | Self::ResidualAboveInherent { risk, .. } => risk,
+        }
+    }
+}
+
+/// What is wrong, in words that go on after the risk's name.
+impl std::fmt::Display for ScoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::UnknownHarm { harm, .. } => {
+                write!(f, "it names the harm {harm}, which is not in spec.harms")
+            }
+            Self::OutOfRange { value, .. } => write!(f, "wanted values from 1 to 5, found {value}"),
+            Self::Incomplete { wanted, .. } => write!(f, "wanted {wanted}, found none"),
+            Self::ResidualAboveInherent { found, .. } => {
+                write!(f, "wanted residual values that are not above the inherent ones, found {found}")
+            }
+        }
+    }
+}
+
+/// All risks of an assessment by one matrix.
 #[derive(Debug, Clone)]
 pub(crate) struct Scored {
     matrix: Matrix,
-    /// Each risk's score, or why it has none.
-    pub(crate) attempts: Vec<Result<Score, ScoreError>>,
-    /// The scores, where every risk has one.
-    pub(crate) scores: Option<Vec<Score>>,
+    /// Each risk by its numbers, or why it has no level.
+    pub(crate) rated: Vec<Result<Rated, ScoreError>>,
 }
 
 impl Scored {
     fn new(spec: &ImpactAssessmentSpec, matrix: &Matrix) -> Self {
-        let attempts = scores(spec, matrix);
-        let scores = attempts.iter().map(|s| s.as_ref().ok().cloned()).collect();
-        Self { matrix: *matrix, attempts, scores }
+        Self { matrix: *matrix, rated: rated(spec, matrix) }
     }
 }
 
 impl Object<ImpactAssessmentSpec> {
-    /// Scores by a matrix, kept for the one that was asked for first. `spec` is the object's.
+    /// Its risks by a matrix, kept for the one that was asked for first. `spec` is the object's.
     pub(crate) fn scored(&self, spec: &ImpactAssessmentSpec, matrix: &Matrix) -> Cow<'_, Scored> {
         let first = self.known().scores.get_or_init(|| Scored::new(spec, matrix));
         if first.matrix == *matrix { Cow::Borrowed(first) } else { Cow::Owned(Scored::new(spec, matrix)) }
@@ -132,12 +293,19 @@ impl Object<ImpactAssessmentSpec> {
     }
 }
 
-/// Scores every risk of an assessment, in the order in which they are written.
+/// Scores every risk of an assessment, in the order in which they are written, as far as the assessment alone says it: a
+/// control counts as [`by_content`] has it.
 pub fn scores(spec: &ImpactAssessmentSpec, matrix: &Matrix) -> Vec<Result<Score, ScoreError>> {
-    spec.risks.iter().map(|risk| score(spec, risk, matrix)).collect()
+    let rated = rated(spec, matrix).into_iter().zip(&spec.risks);
+    rated.map(|(rated, risk)| Ok(rated?.settle(risk, |c| by_content(risk.domain, c)))).collect()
 }
 
-fn score(spec: &ImpactAssessmentSpec, risk: &Risk, matrix: &Matrix) -> Result<Score, ScoreError> {
+/// Every risk of an assessment by its numbers, in the order in which they are written.
+pub fn rated(spec: &ImpactAssessmentSpec, matrix: &Matrix) -> Vec<Result<Rated, ScoreError>> {
+    spec.risks.iter().map(|risk| rate(spec, risk, matrix)).collect()
+}
+
+fn rate(spec: &ImpactAssessmentSpec, risk: &Risk, matrix: &Matrix) -> Result<Rated, ScoreError> {
     let id = risk.id.to_string();
     let (likelihood, severity, impact) = match risk.domain {
         RiskDomain::AI => ai_inherent(spec, risk)?,
@@ -149,32 +317,26 @@ fn score(spec: &ImpactAssessmentSpec, risk: &Risk, matrix: &Matrix) -> Result<Sc
             (i.likelihood, i.confidentiality.max(i.integrity).max(i.availability), 1)
         }
     };
-    let inherent = level(matrix, &id, likelihood, severity, impact)?;
-    let Some(residual) = &risk.residual else {
-        let arithmetic = arithmetic(matrix, likelihood, severity, impact, inherent);
-        return Ok(Score { id, inherent, residual: inherent, arithmetic, lowered_without_control: false });
+    let place = |likelihood, severity| {
+        let level = level(matrix, &id, likelihood, severity, impact)?;
+        Ok(Place { likelihood, severity, impact, level })
     };
-    if residual.likelihood > likelihood || residual.severity > severity {
-        return Err(ScoreError::ResidualAboveInherent {
-            risk: id,
-            found: format!(
-                "residual likelihood {}, severity {}; inherent likelihood {likelihood}, severity {severity}",
-                residual.likelihood, residual.severity
-            ),
-        });
-    }
-    let after = level(matrix, &id, residual.likelihood, residual.severity, impact)?;
-    let controlled = risk.controls.iter().flatten().any(|c| c.status == ControlStatus::Implemented);
-    let lowered = residual.likelihood < likelihood || residual.severity < severity;
-    if lowered && !controlled {
-        let arithmetic = format!(
-            "{}; lowered without an implemented control, so the inherent level counts",
-            arithmetic(matrix, likelihood, severity, impact, inherent)
-        );
-        return Ok(Score { id, inherent, residual: inherent, arithmetic, lowered_without_control: true });
-    }
-    let arithmetic = arithmetic(matrix, residual.likelihood, residual.severity, impact, after);
-    Ok(Score { id, inherent, residual: after, arithmetic, lowered_without_control: false })
+    let inherent = place(likelihood, severity)?;
+    let claimed = match &risk.residual {
+        None => inherent,
+        Some(after) if after.likelihood > likelihood || after.severity > severity => {
+            return Err(ScoreError::ResidualAboveInherent {
+                risk: id,
+                found: format!(
+                    "residual likelihood {}, severity {}; inherent likelihood {likelihood}, severity {severity}",
+                    after.likelihood, after.severity
+                ),
+            });
+        }
+        Some(after) => place(after.likelihood, after.severity)?,
+    };
+    let (without, with) = (arithmetic(matrix, inherent), arithmetic(matrix, claimed));
+    Ok(Rated { id, inherent, claimed, without, with })
 }
 
 /// Inherent likelihood and severity of an AI risk are the largest over its harms; so is the stakeholder impact.
@@ -225,12 +387,18 @@ fn level(
     Ok(if impact >= 4 { Level::from_rank(base.rank() + 1) } else { base })
 }
 
-fn arithmetic(matrix: &Matrix, likelihood: i32, severity: i32, impact: i32, result: Level) -> String {
-    let at = |v: i32| usize::try_from(v.saturating_sub(1)).unwrap_or(0).min(4);
-    let base = matrix[at(likelihood)][at(severity)];
+/// The level of the matrix at a place, before stakeholders weigh.
+pub fn at(matrix: &Matrix, place: Place) -> Level {
+    let index = |v: i32| usize::try_from(v.saturating_sub(1)).unwrap_or(0).min(4);
+    matrix[index(place.likelihood)][index(place.severity)]
+}
+
+fn arithmetic(matrix: &Matrix, place: Place) -> String {
+    let Place { likelihood, severity, impact, level } = place;
+    let base = at(matrix, place);
     if impact >= 4 {
         format!(
-            "likelihood {likelihood}, severity {severity}: {base}; stakeholder impact {impact}: one up, {result}"
+            "likelihood {likelihood}, severity {severity}: {base}; stakeholder impact {impact}: one up, {level}"
         )
     } else {
         format!("likelihood {likelihood}, severity {severity}: {base}")

@@ -6,6 +6,7 @@ mod classes;
 mod former;
 mod guarded;
 mod in_force;
+mod proofs;
 mod rejects;
 mod signatures;
 mod snapshot;
@@ -35,6 +36,7 @@ use table::Table;
 
 pub use assessments::Reassess;
 pub use classes::HadClass;
+pub use proofs::reports_named;
 
 /// A namespaced name.
 pub type Key = (String, String);
@@ -121,6 +123,8 @@ pub struct Snapshot {
     pub assessments: Vec<Arc<Object<ImpactAssessmentSpec>>>,
     /// Reports on the release's artefacts, remembered ones included.
     pub reports: Vec<Arc<Object<TestReportSpec>>>,
+    /// Further reports, which its assessments name as evidence of controls, and what supersedes them.
+    pub proofs: Vec<Arc<Object<TestReportSpec>>>,
     /// Approvals of the release, its system, its assessments and their acceptances, remembered Rejects included.
     pub approvals: Vec<Arc<Object<ApprovalSpec>>>,
     /// Acceptances of the system's assessments.
@@ -455,37 +459,33 @@ impl World {
         out
     }
 
-    /// Reports on the artefacts of a release.
-    fn reports_on(
-        &self,
-        namespace: &str,
-        release: Option<&Object<ModelReleaseSpec>>,
-    ) -> Vec<Arc<Object<TestReportSpec>>> {
-        let artefacts: BTreeSet<&str> = release
-            .iter()
-            .filter_map(|r| r.spec.as_ref().ok())
-            .flat_map(|s| s.artifacts.iter().map(|a| a.digest.as_str()))
-            .collect();
-        let on = |r: &&Arc<Object<TestReportSpec>>| match &r.spec {
-            Ok(spec) => artefacts.contains(spec.artifact.as_str()),
-            Err(_) => r.record.spec.text("artifact").is_some_and(|a| artefacts.contains(a.as_str())),
-        };
-        self.reports.in_namespace(namespace).filter(on).cloned().collect()
-    }
-
     /// What the decision on one release reads, whether or not the release exists.
     pub fn snapshot(&self, namespace: &str, name: &str, clock: Clock) -> Snapshot {
         let key = (namespace.to_owned(), name.to_owned());
         let release = self.releases.live.get(&key).cloned();
-        let mut former: Vec<_> = self.releases.versions(&key).cloned().collect();
         let spec = release.as_ref().and_then(|r| r.spec.as_ref().ok());
         let system_name = spec.map(|s| s.system.to_string());
-        let system_key = system_name.clone().map(|s| (namespace.to_owned(), s));
+        self.snapshot_of((namespace, name), release, system_name.as_deref(), clock)
+    }
+
+    /// The same of a release and a system that were found.
+    fn snapshot_of(
+        &self,
+        (namespace, name): (&str, &str),
+        release: Option<Arc<Object<ModelReleaseSpec>>>,
+        system_name: Option<&str>,
+        clock: Clock,
+    ) -> Snapshot {
+        let key = (namespace.to_owned(), name.to_owned());
+        let spec = release.as_ref().and_then(|r| r.spec.as_ref().ok());
+        let mut former: Vec<_> = self.releases.versions(&key).cloned().collect();
+        let system_key = system_name.map(|s| (namespace.to_owned(), s.to_owned()));
         let system = system_key.as_ref().and_then(|k| self.systems.live.get(k)).cloned();
         let mut former_systems: Vec<_> =
             system_key.map(|k| self.systems.versions(&k).cloned().collect()).unwrap_or_default();
-        let assessments = self.assessments_of(namespace, system_name.as_deref());
+        let assessments = self.assessments_of(namespace, system_name);
         let reports = self.reports_on(namespace, release.as_deref());
+        let proofs = self.proofs(namespace, &assessments, &reports);
         let acceptances: Vec<_> = self
             .acceptances
             .in_namespace(namespace)
@@ -504,11 +504,10 @@ impl World {
                 Ok(spec) => {
                     // One about something else decides nothing here; with it in view, an approval of any release of the
                     // namespace would be a new input of all of them: a record and a status for each.
-                    let about =
-                        is_about(&spec.subject, (name, system_name.as_deref()), |kind, named| match kind {
-                            SubjectKind::ImpactAssessment => assessments.iter().any(|i| i.name() == named),
-                            _ => acceptances.iter().any(|r| r.name() == named),
-                        });
+                    let about = is_about(&spec.subject, (name, system_name), |kind, named| match kind {
+                        SubjectKind::ImpactAssessment => assessments.iter().any(|i| i.name() == named),
+                        _ => acceptances.iter().any(|r| r.name() == named),
+                    });
                     about && (a.live || spec.decision == ApprovalDecision::Reject)
                 }
                 Err(_) => a.live,
@@ -546,7 +545,7 @@ impl World {
             named.filter(|n| !self.releases.live.contains_key(&(namespace.to_owned(), n.clone()))).collect();
         Snapshot {
             had: self.had_above(namespace, release.as_deref(), system.as_deref()),
-            reassess: self.reassessments(namespace, system_name.as_deref()),
+            reassess: self.reassessments(namespace, system_name),
             clock,
             not_ready: self.not_ready.iter().cloned().collect(),
             namespace: namespace.to_owned(),
@@ -558,6 +557,7 @@ impl World {
             former_systems,
             assessments,
             reports,
+            proofs,
             approvals,
             acceptances,
             policies: Arc::clone(&self.policy_set),

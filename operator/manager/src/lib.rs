@@ -24,6 +24,7 @@ pub mod queue;
 pub mod quota;
 pub mod receipts;
 pub mod reconcile;
+pub mod registers;
 mod retry;
 pub mod roles;
 pub mod run;

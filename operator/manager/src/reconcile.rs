@@ -475,9 +475,13 @@ impl Reconciler {
             }
             Kind::ImpactAssessment => {
                 let object = world.assessment(namespace, name)?;
-                let matrix = crate::subjects::matrix(&world, namespace, object);
-                let scores = object.spec.as_ref().map(|s| placet_gate::risk::scores(s, &matrix));
-                Some(status::assessment(object, generation, &scores.unwrap_or_default()))
+                // By the policies of its system, as a release is judged.
+                let clock = placet_gate::world::Clock::Trusted(now);
+                let register = world
+                    .around(namespace, name, clock)
+                    .and_then(|around| placet_gate::register::of(&around, name));
+                self.at_the_first(own(), now, vec![register.as_ref().and_then(|r| r.valid_until)]);
+                Some(status::assessment(object, generation, register.as_ref(), &names))
             }
             Kind::TestReport => Some(status::report(world.report(namespace, name)?, generation)),
             Kind::Approval => {

@@ -6,6 +6,7 @@ use placet_api::obligation::Obligation;
 use placet_gate::object::Object;
 use placet_gate::overview::Overview;
 use placet_gate::people::with_names;
+use placet_gate::register::Register;
 use placet_gate::render::{self, Names};
 use placet_gate::risk::{Score, ScoreError};
 use placet_gate::{Cleared, Decision, visible};
@@ -270,9 +271,12 @@ fn obligations(overview: &Overview) -> Option<Value> {
 pub fn assessment(
     object: &Object<placet_api::impactassessment::ImpactAssessmentSpec>,
     generation: Option<i64>,
-    scores: &[Result<Score, ScoreError>],
+    register: Option<&Register>,
+    names: &Names,
 ) -> Value {
-    let good: Vec<&Score> = scores.iter().filter_map(|s| s.as_ref().ok()).collect();
+    let scores: Vec<Result<&Score, &ScoreError>> =
+        register.iter().flat_map(|r| &r.entries).map(|e| e.as_ref().map(|e| &e.score)).collect();
+    let good: Vec<&Score> = scores.iter().filter_map(|s| s.as_ref().ok().copied()).collect();
     let (reason, message) = match problem(object) {
         Some((reason, message)) => (reason, message),
         None if good.len() < scores.len() => {
@@ -289,7 +293,7 @@ pub fn assessment(
                 "id": s.id,
                 "inherent": s.inherent.to_string(),
                 "residual": s.residual.to_string(),
-                "arithmetic": line(&s.arithmetic),
+                "arithmetic": line(&with_names(&s.arithmetic, names)),
                 "digest": object.risk_digests().get(&s.id),
             })
         })

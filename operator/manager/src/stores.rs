@@ -25,6 +25,7 @@ use crate::parents::{self, Parent};
 use crate::places::{Pod, Workloads};
 use crate::queue::{Queue, Work};
 use crate::quota::STATUS_BYTES;
+use crate::registers;
 use crate::slim;
 use crate::state::{Raw, State};
 
@@ -305,7 +306,12 @@ fn own(kind: Kind, key: (String, String)) -> Work {
 
 /// Releases whose decision may read an object as it is now: those of its namespace (all, for cluster kinds), and where
 /// the object says what it is about, those only. An approval of one release is no work for a thousand others.
-fn releases_about(world: &World, kind: Kind, namespace: &str, name: &str) -> Vec<(String, String)> {
+pub(crate) fn releases_about(
+    world: &World,
+    kind: Kind,
+    namespace: &str,
+    name: &str,
+) -> Vec<(String, String)> {
     let all = world.releases_touched(kind, Some(namespace)).into_iter();
     let spec = |key: &(String, String)| world.release(&key.0, &key.1).and_then(|r| r.spec.as_ref().ok());
     match kind {
@@ -324,7 +330,10 @@ fn releases_about(world: &World, kind: Kind, namespace: &str, name: &str) -> Vec
                 let has = |s: &ModelReleaseSpec| {
                     s.artifacts.iter().any(|a| Some(a.digest.as_str()) == artifact.as_deref())
                 };
-                all.filter(|key| spec(key).is_some_and(has)).collect()
+                // What shows that a control works is read by every release of the system.
+                let shows = registers::resting_on(world, kind, namespace, name);
+                let of = |s: &ModelReleaseSpec| shows.iter().any(|(_, system)| s.system.as_str() == system);
+                all.filter(|key| spec(key).is_some_and(|s| has(s) || of(s))).collect()
             }
             None => all.collect(),
         },
@@ -361,6 +370,8 @@ pub(crate) fn affected(state: &State, kind: Kind, namespace: &str, name: &str) -
                 .map(|key| own(*other, key)),
         );
     }
+    let resting = registers::resting_on(&world, kind, namespace, name);
+    work.extend(resting.into_iter().map(|(key, _)| own(Kind::ImpactAssessment, key)));
     work
 }
 

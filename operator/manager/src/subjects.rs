@@ -5,16 +5,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, Subject, SubjectKind};
-use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_api::riskacceptance::RiskAcceptanceSpec;
-use placet_gate::class;
 use placet_gate::gates::counted::{Cause, WhyNot};
 use placet_gate::gates::heard::{Heard, Said};
 use placet_gate::object::{Object, Record};
 use placet_gate::people::Person;
 use placet_gate::policy;
-use placet_gate::risk::{ISO_27005, Matrix};
 use placet_gate::world::{Clock, World};
 
 use crate::conditions::reasons;
@@ -252,25 +249,12 @@ fn roles_of(spec: &ReleasePolicySpec) -> Vec<String> {
         class.flat_map(|c| [&c.approved_by].into_iter().chain(&c.lowered_by)).map(ToString::to_string),
     );
     roles.extend(spec.guard.iter().filter_map(|g| g.role.as_ref()).map(ToString::to_string));
+    roles.extend(spec.assessment.iter().filter_map(|a| a.approved_by.as_ref()).map(ToString::to_string));
     let authority = spec.acceptance_authority.iter().flatten();
     roles.extend(
         authority.flat_map(|a| a.roles.iter().chain(a.consulted.iter().flatten()).map(ToString::to_string)),
     );
     roles
-}
-
-/// The matrix in which the levels of an assessment are looked up: that of the policies that apply to its system, or the default
-/// where it is not known which those are.
-pub fn matrix(world: &World, namespace: &str, assessment: &Object<ImpactAssessmentSpec>) -> Matrix {
-    let of_policies = || {
-        let system = world.system(namespace, &assessment.spec.as_ref().ok()?.system)?;
-        let derived = class::derive(system.spec.as_ref().ok()?).class;
-        let labels = world.namespace_labels(namespace);
-        let class = world.in_force().class_in(derived, &labels)?;
-        let matched = world.in_force().matching(Some(class), &labels);
-        matched.joined.requirements.as_ref().ok().map(|asked| asked.matrix)
-    };
-    of_policies().unwrap_or(ISO_27005)
 }
 
 /// Uid of an approval's subject.

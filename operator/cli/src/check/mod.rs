@@ -134,6 +134,31 @@ pub fn run(global: &Global, args: &CheckArgs) -> anyhow::Result<u8> {
     Ok(u8::from(changes.iter().any(loses)))
 }
 
+/// A world that is asked about, and what showing it needs.
+pub struct Asked {
+    pub world: World,
+    pub names: Names,
+    pub now: Timestamp,
+    question: Question,
+}
+
+impl Asked {
+    /// Says what is taken for granted.
+    pub fn tell(&self) {
+        self.question.tell();
+    }
+}
+
+/// What a decision would read, for a command that shows it and decides on no release.
+pub fn asked(global: &Global, args: &GivenArgs) -> anyhow::Result<Asked> {
+    let mut question = Question::new(global, args)?;
+    // Nothing that is shown follows from it, so it is not said that it is not known.
+    question.first_use = Some(question.now);
+    question.note_assumptions(args);
+    let (world, names) = question.world(&[])?;
+    Ok(Asked { world, names, now: question.now, question })
+}
+
 impl Question {
     fn new(global: &Global, args: &GivenArgs) -> anyhow::Result<Self> {
         let mut assumptions = Vec::new();

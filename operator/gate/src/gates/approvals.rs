@@ -168,6 +168,8 @@ fn tally_without(
         note(one.object, one.spec, Ok(()));
         if one.whole {
             out.counted.insert(one.by);
+            out.given.insert(one.object.name().to_owned());
+            out.first = Some(out.first.map_or(one.at, |first| first.earlier(one.at)));
         }
     }
     let stands = |reject: &Reject<'_>| {
@@ -311,6 +313,12 @@ fn counts(
     }
     let proof = rule.and_then(|r| r.proof).max(proof);
     proven(proof, standing, spec.into(), ("approval", "placet approve")).map_err(why)?;
+    if wanted.kind == SubjectKind::ModelRelease
+        && let Some(since) = cx.assessed_since
+        && !When::of(&approval.record, standing.created_at).after(since)
+    {
+        return Err(super::assessment_approved::too_early(name, who, since));
+    }
     if excluded.0.contains(cx.requirements.map_or(who, |r| r.same(who))) {
         let is = match wanted.kind {
             SubjectKind::RiskAcceptance => "accepted the risk",

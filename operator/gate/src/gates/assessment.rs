@@ -7,7 +7,7 @@ use placet_api::approval::{Covers, SubjectKind};
 use placet_api::impactassessment::ImpactAssessmentSpec;
 
 use super::approvals::{self, Wanted};
-use super::{Context, Outcome, freshness, gone};
+use super::{Context, Outcome, assessment_approved, assessment_content, freshness, gone};
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
 use crate::risk::{Score, ScoreError};
@@ -145,11 +145,14 @@ pub fn evaluate(
     for score in scored.into_iter().flatten() {
         match score {
             Ok(score) => {
-                out.notes.push(format!("{} {}: {}", score.id, score.residual, score.arithmetic));
+                let warns = if score.raised.is_some() { "warning: " } else { "" };
+                out.notes.push(format!("{warns}{} {}: {}", score.id, score.residual, score.arithmetic));
             }
             Err(error) => not_computable(cx, assessment.name(), error, &mut out),
         }
     }
+    assessment_content::evaluate(cx, (assessment, spec), scored, &mut out);
+    assessment_approved::evaluate(cx, assessment, &mut out);
     out
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::rejects::When;
 use crate::digest;
 use crate::people::Person;
 
@@ -14,6 +15,10 @@ pub const NAMED: usize = 5;
 pub struct Tally {
     /// People who approved.
     pub counted: BTreeSet<Person>,
+    /// Names of their approvals that count.
+    pub given: BTreeSet<String>,
+    /// When the first of them did.
+    pub first: Option<When>,
     /// Names of Rejects by holders of the role.
     pub rejects: Vec<String>,
     /// Why approvals that name this subject do not count.
@@ -67,6 +72,11 @@ impl Tally {
     /// What the words about approvals that do not count name, and a digest of what they leave out.
     pub fn about(&self) -> Vec<String> {
         about(&self.why_not)
+    }
+
+    /// Why the approval of this name does not count.
+    pub fn why_not_of(&self, name: &str) -> Option<&WhyNot> {
+        self.why_not.iter().find(|why| why.about.first().is_some_and(|about| about == name))
     }
 
     /// What was found, in words.

@@ -2,9 +2,12 @@
 
 pub mod approvals;
 pub mod assessment;
+pub mod assessment_approved;
+pub mod assessment_content;
 pub mod authors;
 pub mod class_lowered;
 pub mod classification;
+pub mod controls;
 pub mod counted;
 mod early;
 pub mod freshness;
@@ -54,6 +57,9 @@ pub struct Context<'a> {
     pub assessment: Option<(&'a Object<ImpactAssessmentSpec>, &'a ImpactAssessmentSpec)>,
     /// Its scores, where all can be computed.
     pub scores: Option<&'a [Score]>,
+    /// Since when the assessment is approved by each role that is asked for it: who approved the release before does not
+    /// count. None where nobody is asked, or somebody's approval is missing.
+    pub assessed_since: Option<rejects::When>,
     /// What the release's evidence is made of, where all of it is known.
     pub evidence: Option<&'a Evidence>,
     /// Where it is noted what becomes of each approval, if anybody wants to know.

@@ -11,7 +11,7 @@ use crate::signature::Trust;
 
 /// When somebody decided.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct When {
+pub struct When {
     stamped: Timestamp,
     /// As whoever signed it says, who cannot say that it was after it was stamped.
     signed: Option<Timestamp>,
@@ -23,14 +23,29 @@ impl When {
         Self { stamped, signed: object.issued_at().map(|signed| signed.min(stamped)) }
     }
 
-    /// Whether it came after a Reject, which it `answers` or not. A robot applies what was signed in an order of its own, and anew
-    /// in an empty namespace: of two that are signed, what their signers say holds. They say it to the second; within one, what
-    /// names a Reject came after it.
-    fn after(self, reject: Self, answers: bool) -> bool {
-        match (self.signed, reject.signed) {
-            (Some(this), Some(reject)) => this > reject || (this == reject && answers),
-            _ => self.stamped > reject.stamped,
+    /// Whether it came after another. A robot applies what was signed in an order of its own, and anew in an empty namespace:
+    /// of two that are signed, what their signers say holds.
+    pub(super) fn after(self, other: Self) -> bool {
+        match (self.signed, other.signed) {
+            (Some(this), Some(other)) => this > other,
+            _ => self.stamped > other.stamped,
         }
+    }
+
+    /// Whether it came after a Reject that it names as answered or not. Signers say when to the second; within one, what names
+    /// a Reject came after it.
+    fn after_reject(self, reject: Self, names: bool) -> bool {
+        self.after(reject) || (names && self.signed.is_some() && self.signed == reject.signed)
+    }
+
+    /// The earlier of two.
+    pub(super) fn earlier(self, other: Self) -> Self {
+        if self.after(other) { other } else { self }
+    }
+
+    /// The moment, as people read it.
+    pub(super) fn moment(self) -> Timestamp {
+        self.signed.unwrap_or(self.stamped)
     }
 }
 
@@ -48,7 +63,7 @@ impl Answer<'_> {
     /// approval of before), in the same role, and for the same part of the subject or for all that the role is asked for.
     pub(super) fn lifts(&self, name: &str, reject: &ApprovalSpec, at: When) -> bool {
         answers(self.spec, name)
-            && self.at.after(at, true)
+            && self.at.after_reject(at, true)
             && self.spec.role == reject.role
             && (self.whole || self.spec.subject.digest == reject.subject.digest)
     }
@@ -76,7 +91,7 @@ impl Reject<'_> {
     /// Whoever rejects takes back what they approved in that role before, also where somebody else answers the Reject.
     pub(super) fn takes_back(&self, given: &Given<'_>) -> bool {
         let answers = answers(given.spec, self.object.name());
-        self.by == given.by && self.spec.role == given.spec.role && !given.at.after(self.at, answers)
+        self.by == given.by && self.spec.role == given.spec.role && !given.at.after_reject(self.at, answers)
     }
 }
 

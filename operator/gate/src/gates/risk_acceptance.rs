@@ -1,6 +1,7 @@
 //! Gate *riskAcceptance*: every residual risk above the policy's appetite is covered by acceptances in date, by the roles
 //! that are entitled to its level, after those were heard that must be. An acceptance is of a risk by the risk's own digest.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -76,6 +77,7 @@ fn judge(
     let level = score.residual;
     let found =
         format!("{} is {level} after controls ({}); the appetite is {appetite}", score.id, score.arithmetic);
+    let controls = doubts(score);
     if level == Level::VeryHigh {
         if let Some(heard) = cx.heard {
             let named = |a: &&Arc<Object<RiskAcceptanceSpec>>| names(a, assessment, &score.id).is_some();
@@ -93,7 +95,7 @@ fn judge(
             "system owner",
             "treat the risk or withdraw the release; nobody may accept VeryHigh",
         )
-        .about([level.to_string()]);
+        .about([level.to_string()].into_iter().chain(controls));
         return;
     }
     let Some(authorities) = requirements.authority.get(&level) else {
@@ -106,13 +108,119 @@ fn judge(
             "platform team",
             "kubectl edit releasepolicies",
         )
-        .about([level.to_string()]);
+        .about([level.to_string()].into_iter().chain(controls));
         return;
     };
     let risk = Risk { assessment, score, found };
     for authority in authorities {
         risk.accepted(cx, authority, out);
     }
+}
+
+/// What is named by the words on controls that do not lower a risk.
+fn doubts(score: &Score) -> Vec<String> {
+    let doubts = score.raised.iter().flatten();
+    doubts.flat_map(|d| [&d.control].into_iter().chain(&d.about).cloned()).collect()
+}
+
+/// Whether an acceptance counts that is named as evidence: somebody gave it who is entitled to its level and did not write what
+/// it rests on, of risks as they are now, and it neither ended nor was withdrawn. Whether its level is enough is not asked,
+/// since the levels follow from what the evidence shows.
+///
+/// # Errors
+/// Why it does not count.
+pub(super) fn stands(
+    cx: &Context<'_>,
+    acceptance: &Object<RiskAcceptanceSpec>,
+    wrote: &[Person],
+) -> Result<(), No> {
+    let (Ok(spec), Some(standing)) = (&acceptance.spec, acceptance.standing()) else {
+        return Err(no(Cause::Other, "nobody is known to have given it"));
+    };
+    let assessment =
+        cx.snapshot.assessments.iter().find(|a| a.live && a.name() == spec.assessment.name.as_str());
+    let now = assessment.map(|a| a.risk_digests());
+    let same =
+        |r: &AcceptedRisk| now.and_then(|n| n.get(r.id.as_str())).is_some_and(|d| d == r.digest.as_str());
+    if let Some(changed) = spec.risks.iter().find(|r| !same(r)) {
+        let about = vec![changed.id.to_string(), changed.digest.to_string()];
+        return Err(No {
+            about,
+            ..no(Cause::Changed, format!("it is for another content of {}", changed.id))
+        });
+    }
+    let standing = &*decided_by(cx, acceptance, spec, standing)?;
+    let who = &standing.creator;
+    let same = |p: &Person| cx.requirements.map_or(p == who, |r| r.same(p) == r.same(who));
+    let about_who = |no: No| No { about: vec![who.to_string()], ..no };
+    if wrote.iter().any(same) {
+        let text = format!("{who} wrote the system or its assessment");
+        return Err(about_who(no(Cause::Author, text)));
+    }
+    let authorities = cx.requirements.and_then(|r| r.authority.get(&spec.level)).into_iter().flatten();
+    for authority in authorities {
+        may(authority, spec, standing).map_err(about_who)?;
+        in_term(cx, acceptance, (spec, standing), authority.max_days)?;
+    }
+    in_term(cx, acceptance, (spec, standing), None)?;
+    if let Some(heard) = cx.heard {
+        for risk in &spec.risks {
+            heard.accepts(acceptance, &risk.id, Ok(()));
+        }
+    }
+    Ok(())
+}
+
+/// Who gave an acceptance, if they held its role and are one whose word counts.
+fn decided_by<'s>(
+    cx: &Context<'_>,
+    acceptance: &Object<RiskAcceptanceSpec>,
+    spec: &RiskAcceptanceSpec,
+    standing: &'s Standing,
+) -> Result<Cow<'s, Standing>, No> {
+    let standing = cx
+        .snapshot
+        .trust()
+        .decider(&acceptance.record, spec, standing)
+        .map_err(|void| No { about: void.about, ..no(Cause::Signature, void.text) })?;
+    let who = |no: No| No { about: vec![standing.creator.to_string()], ..no };
+    entitled(cx, &standing, spec.role.as_str()).map_err(|text| who(no(Cause::Role, text)))?;
+    eligible(cx, &standing).map_err(|text| who(no(Cause::Other, text)))?;
+    Ok(standing)
+}
+
+/// Whether a policy lets the role of an acceptance accept, proven as it was.
+fn may(authority: &Authority, spec: &RiskAcceptanceSpec, standing: &Standing) -> Result<(), No> {
+    if !authority.roles.contains(spec.role.as_str()) {
+        return Err(no(Cause::Role, format!("{} may not accept {}", spec.role, spec.level)));
+    }
+    proven(authority.proof, standing, spec.into(), ("acceptance", "placet accept-risk"))
+        .map_err(|text| no(Cause::Signature, text))
+}
+
+/// Whether nobody withdrew an acceptance and its term is not over.
+fn in_term(
+    cx: &Context<'_>,
+    acceptance: &Object<RiskAcceptanceSpec>,
+    (spec, standing): (&RiskAcceptanceSpec, &Standing),
+    max_days: Option<i32>,
+) -> Result<(), No> {
+    if let Some(reject) = rejected(cx, acceptance) {
+        let text = format!("withdrawn by {reject}");
+        return Err(No { about: vec![reject], ..no(Cause::Other, text) });
+    }
+    let until = time::date_time(&spec.expires_at)
+        .ok_or_else(|| no(Cause::Other, format!("there is no day {}", spec.expires_at)))?;
+    let ended = |text: String| No { about: vec![spec.expires_at.to_string()], ..no(Cause::Ended, text) };
+    if cx.now.reached(until) {
+        return Err(ended(format!("ended {}", spec.expires_at)));
+    }
+    if let Some(days) = max_days
+        && cx.now.reached(time::days_after(standing.created_at, days))
+    {
+        return Err(ended(format!("ended after {days} days, the most that a policy lets it stand")));
+    }
+    Ok(())
 }
 
 /// What an acceptance says of a risk of this assessment; None if it does not name it.
@@ -187,7 +295,11 @@ impl Risk<'_> {
                 )),
             )
             .about(
-                [level.to_string()].into_iter().chain(open.iter().map(ToString::to_string)).chain(why.about),
+                [level.to_string()]
+                    .into_iter()
+                    .chain(open.iter().map(ToString::to_string))
+                    .chain(why.about)
+                    .chain(doubts(self.score)),
             );
             return;
         }
@@ -222,9 +334,6 @@ impl Risk<'_> {
                     why.about.extend(acceptance.standing().map(|s| s.who().to_string()));
                     why.about.extend(rejected(cx, acceptance));
                     why.about.extend(no.about);
-                    if ended {
-                        why.about.push(spec.expires_at.to_string());
-                    }
                 }
             }
         }
@@ -258,12 +367,8 @@ impl Risk<'_> {
         if spec.signed.is_some() {
             self.of_this_one(cx, standing)?;
         }
-        let standing = &cx.snapshot.trust().decider(&acceptance.record, spec, standing).map_err(|void| {
-            No { about: void.about, ..no(Cause::Signature, format!("does not count: {}", void.text)) }
-        })?;
+        let standing = &*decided_by(cx, acceptance, spec, standing)?;
         let who = &standing.creator;
-        entitled(cx, standing, spec.role.as_str()).map_err(|text| no(Cause::Role, text))?;
-        eligible(cx, standing).map_err(|text| no(Cause::Other, text))?;
         proven(authority.proof, standing, spec.into(), ("acceptance", "placet accept-risk"))
             .map_err(|text| no(Cause::Signature, text))?;
         if spec.level < level {
@@ -279,21 +384,7 @@ impl Risk<'_> {
             let text = format!("{who} approved the release as {role} and cannot accept its risks");
             return Err(no(Cause::Other, text));
         }
-        if let Some(reject) = rejected(cx, acceptance) {
-            return Err(no(Cause::Other, format!("withdrawn by {reject}")));
-        }
-        let until = time::date_time(&spec.expires_at)
-            .ok_or_else(|| no(Cause::Other, format!("there is no day {}", spec.expires_at)))?;
-        if cx.now.reached(until) {
-            return Err(no(Cause::Ended, format!("ended {}", spec.expires_at)));
-        }
-        if let Some(days) = authority.max_days {
-            let ends = time::days_after(standing.created_at, days);
-            if cx.now.reached(ends) {
-                let text = format!("ended after {days} days, the most that a policy lets it stand");
-                return Err(no(Cause::Ended, text));
-            }
-        }
+        in_term(cx, acceptance, (spec, standing), authority.max_days)?;
         Ok((cx.requirements.map_or(who, |r| r.same(who)).clone(), spec.expires_at.to_string()))
     }
 

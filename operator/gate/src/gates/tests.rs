@@ -19,10 +19,12 @@ use crate::object::Object;
 use crate::policy::{Requirements, Test};
 use crate::time;
 
+pub(super) use shown::shows;
 pub use trial::{Trial, names_sets, try_bias};
 pub(crate) use verdict::Verdicts;
 use verdict::{Judged, verdict};
 
+mod shown;
 mod trial;
 mod verdict;
 

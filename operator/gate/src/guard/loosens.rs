@@ -9,7 +9,9 @@ use std::fmt::Display;
 
 use placet_api::approval::Covers;
 use placet_api::common::Class;
+use placet_api::controlrule::ControlsRule;
 use placet_api::guard::PolicyGuard;
+use placet_api::impactassessment::RiskDomain;
 use placet_api::obligation::{Obligation, ProhibitedFrom};
 use placet_api::releasepolicy::{
     AcceptanceAuthority, AcceptanceNeeds, AppliesTo, ApprovalRule, AssessmentRule, EmptyDigest,
@@ -32,6 +34,7 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
         attribute_sets,
         risk_appetite,
         risk_matrix,
+        controls,
         acceptance_authority,
         approvals,
         separation_of_duties: _,
@@ -58,6 +61,10 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
     out.at_most("riskAppetite", *risk_appetite, new.risk_appetite);
     // A level that is higher may be accepted by others.
     out.differs("riskMatrix", risk_matrix, &new.risk_matrix);
+    // So it is where another control counts, or one no longer does.
+    let (before, after) = (accepted(controls.as_ref()), accepted(new.controls.as_ref()));
+    out.differs("controls.alsoAccepted", &before, &after);
+    out.differs("controls.excluded", &excluded(controls.as_ref()), &excluded(new.controls.as_ref()));
     out.authority(acceptance_authority.as_deref(), new.acceptance_authority.as_deref());
     out.approvals((old, approvals), (new, &new.approvals));
     out.duties(&old.duties(), &new.duties());
@@ -142,6 +149,19 @@ pub fn adds(new: &ReleasePolicySpec, in_force: &[&ReleasePolicySpec]) -> Vec<Str
     if new.risk_matrix.is_some() && !beside.iter().any(|p| p.risk_matrix.is_some()) {
         out.push("riskMatrix: another than the one that levels are looked up in so far".to_owned());
     }
+    if !excluded(new.controls.as_ref()).is_empty() {
+        out.push(
+            "controls.excluded: risks that these lower would have another level, which others may accept"
+                .to_owned(),
+        );
+    }
+    let listed = accepted(new.controls.as_ref());
+    if beside.iter().any(|p| accepted(p.controls.as_ref()) != listed) {
+        out.push(
+            "controls.alsoAccepted: only what every policy lists counts, so that levels would be others"
+                .to_owned(),
+        );
+    }
     if new.attribute_sets.as_ref().is_some_and(|s| !s.is_empty()) {
         out.push("attributeSets: tests would look at other groups".to_owned());
     }
@@ -160,6 +180,23 @@ fn plain(selector: Option<&LabelSelector>) -> LabelSelector {
     selector.match_labels = selector.match_labels.filter(|l| !l.is_empty());
     selector.match_expressions = selector.match_expressions.filter(|l| !l.is_empty());
     selector
+}
+
+/// Controls that a policy lists beside those of the catalogues.
+fn accepted(controls: Option<&ControlsRule>) -> BTreeSet<(String, RiskDomain)> {
+    let listed = controls.and_then(|ControlsRule { also_accepted, excluded: _ }| also_accepted.as_ref());
+    listed.into_iter().flatten().map(|c| (c.control.to_string(), c.domain)).collect()
+}
+
+/// The items of a list by name.
+fn named<T: std::fmt::Debug>(list: Option<&Vec<T>>) -> BTreeSet<String> {
+    list.into_iter().flatten().map(|one| format!("{one:?}")).collect()
+}
+
+/// Controls that a policy excludes.
+fn excluded(controls: Option<&ControlsRule>) -> BTreeSet<String> {
+    let listed = controls.and_then(|c| c.excluded.as_ref());
+    listed.into_iter().flatten().map(|c| c.control.to_string()).collect()
 }
 
 pub(super) fn set<T: Ord + Clone>(list: &[T]) -> BTreeSet<T> {
@@ -231,18 +268,18 @@ impl Found {
         if required(before) && !required(after) {
             self.add("assessment.required", true, false);
         }
-        let age = |rule: Option<&AssessmentRule>| {
-            rule.and_then(|AssessmentRule { required: _, max_age_days, freshness: _ }| *max_age_days)
-        };
+        let age = |rule: Option<&AssessmentRule>| rule.and_then(|r| r.max_age_days);
         self.at_most("assessment.maxAgeDays", age(before), age(after));
         let fresh =
             |rule: Option<&AssessmentRule>| rule.and_then(|r| r.freshness.clone()).unwrap_or_default();
-        let (before, after) = (fresh(before), fresh(after));
-        let FreshnessRule { scope, obligations_lead_days } = &before;
-        let named = |parts: &Option<Vec<ScopePart>>| -> BTreeSet<String> {
-            parts.iter().flatten().map(|p| format!("{p:?}")).collect()
-        };
-        self.loses("assessment.freshness.scope", &named(scope), &named(&after.scope));
+        self.freshness(&fresh(before), &fresh(after));
+        self.assessment_content(before, after);
+    }
+
+    fn freshness(&mut self, before: &FreshnessRule, after: &FreshnessRule) {
+        let FreshnessRule { scope, obligations_lead_days } = before;
+        let parts = |scope: &Option<Vec<ScopePart>>| named(scope.as_ref());
+        self.loses("assessment.freshness.scope", &parts(scope), &parts(&after.scope));
         self.at_least(
             "assessment.freshness.obligationsLeadDays",
             *obligations_lead_days,
@@ -275,6 +312,37 @@ impl Found {
                     self.add(&format!("prohibitedFrom[{letter}]"), before, from);
                 }
             }
+        }
+    }
+
+    fn assessment_content(&mut self, before: Option<&AssessmentRule>, after: Option<&AssessmentRule>) {
+        let Some(before) = before else { return };
+        let AssessmentRule {
+            required: _,
+            stakeholders,
+            sections,
+            threats,
+            article27,
+            risk_evaluation,
+            approved_by,
+            max_age_days: _,
+            freshness: _,
+        } = before;
+        let now = |of: fn(&AssessmentRule) -> BTreeSet<String>| after.map(of).unwrap_or_default();
+        let at = |name: &str| format!("assessment.{name}");
+        let is = now(|r| named(r.stakeholders.as_ref()));
+        self.loses(&at("stakeholders"), &named(stakeholders.as_ref()), &is);
+        self.loses(&at("sections"), &named(sections.as_ref()), &now(|r| named(r.sections.as_ref())));
+        self.loses(&at("threats"), &named(threats.as_ref()), &now(|r| named(r.threats.as_ref())));
+        if *article27 == Some(true) && after.and_then(|r| r.article27) != Some(true) {
+            self.add(&at("article27"), true, false);
+        }
+        if *risk_evaluation == Some(true) && after.and_then(|r| r.risk_evaluation) != Some(true) {
+            self.add(&at("riskEvaluation"), true, false);
+        }
+        let asked = after.and_then(|r| r.approved_by.as_ref());
+        if let Some(role) = approved_by.as_ref().filter(|role| asked != Some(role)) {
+            self.add(&at("approvedBy"), role, asked.map_or("nobody".to_owned(), ToString::to_string));
         }
     }
 

@@ -126,6 +126,7 @@ fn names(spec: &ReleasePolicySpec) -> BTreeSet<&str> {
     let class = spec.classification.iter();
     out.extend(class.flat_map(|c| [&c.approved_by].into_iter().chain(&c.lowered_by)).map(Name::as_str));
     out.extend(spec.guard.iter().filter_map(|g| g.role.as_ref()).map(Name::as_str));
+    out.extend(spec.assessment.iter().filter_map(|a| a.approved_by.as_ref()).map(Name::as_str));
     let authority = spec.acceptance_authority.iter().flatten();
     let accept = authority.flat_map(|a| a.roles.iter().chain(a.consulted.iter().flatten()));
     out.extend(accept.map(Name::as_str));

@@ -83,7 +83,7 @@ impl Snapshot {
         all.extend(self.system.iter().map(of));
         all.extend(self.former_systems.iter().map(of));
         all.extend(self.assessments.iter().map(of));
-        all.extend(self.reports.iter().map(of));
+        all.extend(self.reports.iter().chain(&self.proofs).map(of));
         all.extend(self.approvals.iter().map(of));
         all.extend(self.acceptances.iter().map(of));
         all.extend(self.policies.iter().map(of));

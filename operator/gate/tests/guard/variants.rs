@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::common::merge;
+use super::register;
 
 /// One value of each field that says nothing, something, and something else.
 pub fn variants() -> Vec<(&'static str, Vec<Value>)> {
@@ -13,18 +14,8 @@ pub fn variants() -> Vec<(&'static str, Vec<Value>)> {
 fn of_law() -> Vec<(&'static str, Vec<Value>)> {
     let obligation = |id: &str, version: &str, from: &str| json!({"id": id, "version": version, "title": "Do it", "jurisdiction": "EU", "article": "Article 1", "from": from, "source": "The act"});
     vec![
-        (
-            "assessment",
-            vec![
-                Value::Null,
-                json!({"required": true}),
-                json!({"required": true, "maxAgeDays": 20}),
-                json!({"required": false, "maxAgeDays": 365}),
-                json!({"required": true, "freshness": {"scope": ["Regions"]}}),
-                json!({"required": true, "freshness": {"scope": ["AffectedGroups"], "obligationsLeadDays": 0}}),
-                json!({"required": true, "freshness": {"obligationsLeadDays": 400}}),
-            ],
-        ),
+        ("assessment", register::assessments()),
+        ("controls", register::controls()),
         (
             "obligations",
             vec![

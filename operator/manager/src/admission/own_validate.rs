@@ -234,7 +234,8 @@ fn dates(kind: Kind, spec: &Value, at: Timestamp) -> Result<(), String> {
             not_later("spec.designChangedAt", spec.get("designChangedAt"), at)?;
             a_day("spec.placedOnMarketAt", spec.get("placedOnMarketAt")).map(|_| ())
         }
-        Kind::ImpactAssessment => not_later("spec.assessedAt", spec.get("assessedAt"), at),
+        Kind::ImpactAssessment => not_later("spec.assessedAt", spec.get("assessedAt"), at)
+            .and_then(|()| not_later("spec.risksEvaluatedAt", spec.get("risksEvaluatedAt"), at)),
         Kind::TestReport => not_later("spec.ranAt", spec.get("ranAt"), at),
         Kind::Approval | Kind::RiskAcceptance => later("spec.expiresAt", spec.get("expiresAt"), at),
         _ => Ok(()),

@@ -1,0 +1,176 @@
+//! The controls of ISO/IEC 42001:2023 Annex A and ISO/IEC 27001:2022 Annex A, by id and short title: which of them may lower
+//! a risk of which domain. What each asks for stands in the standards, which are not copied here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::LazyLock;
+
+use placet_api::impactassessment::RiskDomain;
+
+/// Ids and titles, one a line, separated by a tab.
+const ISO_42001: &str = include_str!("../../../policies/controls/iso42001.tsv");
+const ISO_27001: &str = include_str!("../../../policies/controls/iso27001.tsv");
+
+/// A standard whose Annex A is a catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Standard {
+    /// ISO/IEC 42001:2023, artificial intelligence.
+    Iso42001,
+    /// ISO/IEC 27001:2022, information security.
+    Iso27001,
+}
+
+impl Standard {
+    /// Both.
+    pub const ALL: [Standard; 2] = [Standard::Iso42001, Standard::Iso27001];
+
+    /// As it stands before the id of a control.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Standard::Iso42001 => "ISO42001",
+            Standard::Iso27001 => "ISO27001",
+        }
+    }
+
+    /// The standard whose controls lower risks of a domain.
+    pub fn of(domain: RiskDomain) -> Self {
+        match domain {
+            RiskDomain::AI => Standard::Iso42001,
+            RiskDomain::Information => Standard::Iso27001,
+        }
+    }
+
+    /// The domain whose risks its controls lower.
+    pub fn domain(self) -> RiskDomain {
+        match self {
+            Standard::Iso42001 => RiskDomain::AI,
+            Standard::Iso27001 => RiskDomain::Information,
+        }
+    }
+}
+
+impl fmt::Display for Standard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Standard::Iso42001 => "ISO/IEC 42001",
+            Standard::Iso27001 => "ISO/IEC 27001",
+        })
+    }
+}
+
+/// A control of an Annex A.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Control {
+    /// Whose it is.
+    pub standard: Standard,
+    /// For example `A.6.2.4`.
+    pub id: &'static str,
+    /// Its short title.
+    pub title: &'static str,
+}
+
+impl Control {
+    /// The domain (ISO/IEC 42001) or theme (ISO/IEC 27001) that it belongs to: `A.6` of `A.6.2.4`.
+    pub fn section(&self) -> &'static str {
+        let end = self.id.match_indices('.').nth(1).map_or(self.id.len(), |(at, _)| at);
+        &self.id[..end]
+    }
+}
+
+/// Controls of one Annex A, by id.
+type Catalogue = BTreeMap<&'static str, Control>;
+
+static CATALOGUES: LazyLock<BTreeMap<Standard, Catalogue>> = LazyLock::new(|| {
+    let read = |standard: Standard, text: &'static str| -> Catalogue {
+        let lines = text.lines().filter_map(|line| line.split_once('\t'));
+        lines.map(|(id, title)| (id, Control { standard, id, title })).collect()
+    };
+    [(Standard::Iso42001, ISO_42001), (Standard::Iso27001, ISO_27001)]
+        .into_iter()
+        .map(|(standard, text)| (standard, read(standard, text)))
+        .collect()
+});
+
+/// The control that an assessment cites, as `ISO42001/A.6.2.4`; None if neither Annex A has it.
+pub fn find(cited: &str) -> Option<&'static Control> {
+    let (prefix, id) = cited.split_once('/')?;
+    let standard = Standard::ALL.into_iter().find(|s| s.prefix() == prefix)?;
+    CATALOGUES.get(&standard)?.get(id)
+}
+
+/// All controls of a standard, by id as text.
+pub fn of(standard: Standard) -> impl Iterator<Item = &'static Control> {
+    CATALOGUES.get(&standard).into_iter().flat_map(BTreeMap::values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sections(standard: Standard) -> BTreeMap<&'static str, usize> {
+        let mut out = BTreeMap::new();
+        for control in of(standard) {
+            *out.entry(control.section()).or_default() += 1;
+        }
+        out
+    }
+
+    /// Lists with other numbers are in circulation; these are those of the standards.
+    #[test]
+    fn each_domain_and_each_theme_has_the_controls_that_the_standard_has() {
+        let of_42001 = [
+            ("A.2", 3),
+            ("A.3", 2),
+            ("A.4", 5),
+            ("A.5", 4),
+            ("A.6", 9),
+            ("A.7", 5),
+            ("A.8", 4),
+            ("A.9", 3),
+            ("A.10", 3),
+        ];
+        assert_eq!(sections(Standard::Iso42001), BTreeMap::from(of_42001));
+        assert_eq!(of(Standard::Iso42001).count(), 38);
+        let of_27001 = [("A.5", 37), ("A.6", 8), ("A.7", 14), ("A.8", 34)];
+        assert_eq!(sections(Standard::Iso27001), BTreeMap::from(of_27001));
+        assert_eq!(of(Standard::Iso27001).count(), 93);
+    }
+
+    #[test]
+    fn each_line_is_a_control_with_a_title_and_the_numbers_of_a_theme_have_no_gap() {
+        for (standard, text) in [(Standard::Iso42001, ISO_42001), (Standard::Iso27001, ISO_27001)] {
+            assert_eq!(
+                text.lines().count(),
+                of(standard).count(),
+                "{standard}: a line twice, or one without a tab"
+            );
+            for control in of(standard) {
+                let title = control.title;
+                assert!(!title.is_empty() && title.trim() == title && title.len() < 100, "{control:?}");
+                let numbers = control.id.strip_prefix("A.").unwrap();
+                assert!(numbers.split('.').all(|n| n.parse::<u8>().is_ok_and(|n| n > 0)), "{control:?}");
+            }
+        }
+        for (theme, count) in sections(Standard::Iso27001) {
+            assert!((1..=count).all(|n| find(&format!("ISO27001/{theme}.{n}")).is_some()), "{theme}");
+        }
+    }
+
+    #[test]
+    fn a_control_is_found_by_catalogue_and_number_alone() {
+        assert_eq!(find("ISO42001/A.6.2.4").unwrap().title, "AI system verification and validation");
+        assert_eq!(find("ISO27001/A.8.32").unwrap().title, "Change management");
+        // Those of the one standard are none of the other; and 2013's numbers are none of 2022's.
+        for none in [
+            "ISO27001/A.6.2.4",
+            "ISO42001/A.8.32",
+            "ISO42001/A.6",
+            "ISO27001/A.12.4.1",
+            "A.8.32",
+            "iso27001/A.8.32",
+            "",
+        ] {
+            assert_eq!(find(none), None, "{none}");
+        }
+    }
+}

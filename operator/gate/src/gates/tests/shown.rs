@@ -1,0 +1,32 @@
+//! What a report shows as evidence of a control.
+
+use placet_api::testreport::TestReportSpec;
+
+use super::{attribute_sets, verdict, wanted_text};
+use crate::fairness::Verdict;
+use crate::gates::Context;
+use crate::object::Object;
+use crate::time;
+
+/// Whether a report shows what it measured: no test of its type that the policies ask for fails on it, or finds it too old.
+/// Whether it passes is not asked, since a control may be shown by what no policy has a threshold for.
+///
+/// # Errors
+/// Which test it fails, or how old it is.
+pub fn shows(cx: &Context<'_>, report: &Object<TestReportSpec>, spec: &TestReportSpec) -> Result<(), String> {
+    let Some(requirements) = cx.requirements else { return Ok(()) };
+    let sets = attribute_sets(cx.system.map(|(_, s)| s), requirements);
+    for test in requirements.tests.iter().filter(|t| t.rule.type_ == spec.type_) {
+        let judged = verdict(test, report, spec, &sets);
+        if judged.verdict == Verdict::Fail {
+            return Err(format!("fails: {}, and it says {}", wanted_text(test), judged.text));
+        }
+        let Some(days) = test.rule.max_age_days else { continue };
+        let start =
+            time::moment(&spec.ran_at).into_iter().chain(report.standing().map(|s| s.created_at)).min();
+        if start.is_some_and(|start| cx.now.reached(time::days_after(start, days))) {
+            return Err(format!("is older than the {days} days that {} allows", test.policy));
+        }
+    }
+    Ok(())
+}
