@@ -112,7 +112,7 @@ mod tests {
             "harms": [{"id": "H1", "affects": "Individuals", "description": "x", "likelihood": 4, "severity": 4, "reach": 3,
                        "reversibility": "Difficult", "vulnerable": true}],
             "risks": [{"id": "R1", "domain": "AI", "harms": ["H1"], "residual": {"likelihood": 2, "severity": 4},
-                       "controls": [{"control": "ISO42001/A.6.2.4", "status": "Implemented"}]},
+                       "controls": [{"control": "ISO42001/A.6.2.4", "status": "Implemented", "owner": "Model Risk", "implementedAt": "2026-10-01"}]},
                       {"id": "R2", "domain": "AI", "harms": ["H1"]}]}})
     }
 

@@ -32,6 +32,23 @@ pub fn wrap(text: &str, width: usize, first: &str, rest: &str) -> String {
     out
 }
 
+/// Rows in columns, each as wide as its longest cell; the last column has no padding.
+pub fn columns(rows: &[Vec<String>]) -> String {
+    let shown = |c: &String| visible::line(c).into_owned();
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(shown).collect()).collect();
+    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len))
+        .map(|i| rows.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or(0))
+        .collect();
+    let mut out = String::new();
+    for row in &rows {
+        let line: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        out.push_str(line.join("  ").trim_end());
+        out.push('\n');
+    }
+    out
+}
+
 /// What is shown to somebody who decides, item by item: each begins a line with its indent, and what is longer goes on
 /// further in.
 #[derive(Debug, Default)]

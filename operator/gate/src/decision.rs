@@ -217,6 +217,7 @@ fn judge(
     let numbers = assessment.map(|(object, spec)| (object.scored(spec, &matrix), spec));
     let cx = Context {
         snapshot,
+        policies,
         now: &now,
         release,
         system,
@@ -229,7 +230,7 @@ fn judge(
         evidence: None,
         heard,
     };
-    let levels = numbers.map(|(all, spec)| gates::controls::settle(&cx, spec, &all.rated));
+    let levels = numbers.map(|(all, spec)| gates::controls::Controls::new(&cx).settle(spec, &all.rated));
     let scores: Option<Vec<Score>> =
         levels.as_ref().and_then(|all| all.iter().map(|s| s.as_ref().ok().cloned()).collect());
     let assessed_since = gates::assessment_approved::since(&cx);
@@ -335,7 +336,8 @@ fn lapse(gates: &[GateOutcome]) -> Option<Lapse> {
         | Reason::ObligationNotConsidered
         | Reason::ReportStale
         | Reason::ApprovalExpired
-        | Reason::AcceptanceExpired => 0,
+        | Reason::AcceptanceExpired
+        | Reason::EvidenceExpired => 0,
         _ => 1,
     };
     gates.iter().flat_map(|g| &g.findings).map(|f| kind(f.reason)).max().map(|worst| match worst {

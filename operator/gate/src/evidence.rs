@@ -7,13 +7,15 @@ use placet_api::aisystem::AISystemSpec;
 use placet_api::common::Level;
 use placet_api::modelrelease::DatasetUse;
 use placet_api::scalar::Line;
-use placet_api::testreport::TestReportSpec;
+use placet_api::testreport::{TestReportSpec, TestType};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::digest::{self, EvidenceParts, changed_fields};
 use crate::gates::Context;
 use crate::object::{Object, Record};
+use crate::policy::Requirements;
+use crate::risk::Score;
 use crate::world::Snapshot;
 
 /// Objects of one sort that are kept at most, of some 150 bytes each: more do not fit beside the stamp in the annotations
@@ -35,6 +37,7 @@ const DECIDES: &[&str] = &[
     "spec.placedOnMarketAt",
     "spec.designChangedAt",
     "spec.suppliers",
+    "spec.evaluation",
 ];
 
 /// What an assessment is held against, of a system: where its author changes it, who approved the evidence is asked again.
@@ -82,9 +85,23 @@ pub struct Evidence {
     pub policies: Option<Vec<Part>>,
     /// The system, by the digest of its content. Not digested: class and requirements say what matters of it.
     pub system: Part,
-    /// Residual levels of the assessment, by risk. Not digested: they follow from it.
+    /// Residual levels of the assessment, by risk. Not digested, since they may rise by time alone, and what has risen waits for
+    /// its acceptance; whoever approved at a higher level than that of now is asked again ([`Evidence::fallen`]).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub residual: BTreeMap<String, Level>,
+}
+
+/// What requirements are held against that is no object of the evidence: where it changes, who approved it is asked again.
+/// Otherwise the author of the system could say afterwards that nobody is to be tested for.
+fn held_against(asked: &Requirements, system: &AISystemSpec) -> Map<String, Value> {
+    let mut out = Map::new();
+    if asked.asks_for_facts() {
+        out.insert("system".into(), facts(system));
+    }
+    if asked.tests.iter().any(|t| t.rule.type_ == TestType::Bias) {
+        out.insert("evaluation".into(), json!(system.evaluation));
+    }
+    out
 }
 
 /// An object by name and content digest.
@@ -121,10 +138,11 @@ impl Evidence {
         } else {
             requirements.to_owned()
         };
-        let requirements = if asked.asks_for_facts() {
-            digest::with_facts(&requirements, &facts(triggers)).ok()?
-        } else {
+        let held_against = held_against(asked, triggers);
+        let requirements = if held_against.is_empty() {
             requirements
+        } else {
+            digest::with_facts(&requirements, &Value::Object(held_against)).ok()?
         };
         let evaluation = release_spec.datasets.iter().flatten().filter(|d| d.use_ == DatasetUse::Evaluation);
         let evaluation: BTreeSet<&str> = evaluation.map(|d| d.digest.as_str()).collect();
@@ -164,6 +182,15 @@ impl Evidence {
             assessment: self.assessment.as_ref().map(|a| a.digest.as_str()),
             reports: &reports,
             requirements: &self.requirements,
+        })
+    }
+
+    /// Risks whose residual level is lower now than it was then, with both levels: what a control names as evidence may appear
+    /// after somebody approved what was still to be accepted.
+    pub fn fallen<'a>(&'a self, now: &'a [Score]) -> impl Iterator<Item = (&'a str, Level, Level)> {
+        now.iter().filter_map(|score| {
+            let was = *self.residual.get(&score.id)?;
+            (score.residual < was).then_some((score.id.as_str(), was, score.residual))
         })
     }
 

@@ -188,6 +188,8 @@ reasons! {
     ApprovalExpired,
     /// A residual risk is no longer accepted, because the acceptance has ended.
     AcceptanceExpired,
+    /// A risk rose since what its controls name as evidence ended.
+    EvidenceExpired,
     /// A robot created the release, and nobody's signature says who wrote it.
     AuthorUnknown,
     /// A role's holder rejected it.

@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use placet_api::common::{Class, Level};
 use placet_api::impactassessment::{ControlStatus, ImpactAssessmentSpec, RiskDomain, Threat};
 
-use crate::controls;
 use crate::gates::{self, Context};
 use crate::object::Object;
 use crate::policy::Requirements;
@@ -118,6 +117,7 @@ pub fn of(snapshot: &Snapshot, assessment: &str) -> Option<Register> {
     };
     let cx = Context {
         snapshot,
+        policies,
         now: &now,
         release: None,
         system,
@@ -153,15 +153,16 @@ fn entries(
     matrix: &Matrix,
 ) -> Vec<Result<Entry, ScoreError>> {
     let numbers = object.scored(spec, matrix);
-    let levels = gates::controls::settle(cx, spec, &numbers.rated);
+    let controls = gates::controls::Controls::new(cx);
+    let levels = controls.settle(spec, &numbers.rated);
     let both = numbers.rated.iter().zip(levels).zip(&spec.risks);
     both.map(|((rated, score), risk)| {
         let (rated, score) = (rated.as_ref().map_err(Clone::clone)?, score?);
         let cited = risk.controls.iter().flatten().map(|control| Cited {
             control: control.control.to_string(),
-            title: controls::find(&control.control).map(|c| c.title),
+            title: crate::controls::find(&control.control).map(|c| c.title),
             status: control.status,
-            counts: gates::controls::counts(cx, risk.domain, control),
+            counts: controls.counts(risk.domain, control),
         });
         Ok(Entry {
             domain: risk.domain,

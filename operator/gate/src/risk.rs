@@ -72,12 +72,14 @@ pub struct Doubt {
     pub why: String,
     /// What the words name: objects, people, days.
     pub about: Vec<String>,
+    /// Whether it did until a term ended.
+    pub ended: bool,
 }
 
 impl Doubt {
     /// That of a control.
     pub fn new(control: &RiskControl, why: impl Into<String>) -> Self {
-        Self { control: control.control.to_string(), why: why.into(), about: Vec::new() }
+        Self { control: control.control.to_string(), why: why.into(), about: Vec::new(), ended: false }
     }
 }
 

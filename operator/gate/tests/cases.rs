@@ -101,6 +101,9 @@ struct Change {
     /// The version before the change is remembered, as the log would.
     #[serde(default)]
     remembered: bool,
+    /// It was so before `approvedBefore`.
+    #[serde(default)]
+    before: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -176,6 +179,8 @@ fn run(path: &Path) -> Result<(), String> {
         }
         if let Some(spec) = &change.spec {
             merge(&mut given.spec, spec);
+            let earlier = before.iter_mut().filter(|o| change.before && o.kind == kind && o.name == name);
+            earlier.for_each(|o| merge(&mut o.spec, spec));
         }
         if let Some(by) = &change.by {
             given.by = Some(by.clone());
@@ -316,7 +321,9 @@ fn what_is_heard_of_acceptances(
     }
     // What a finding says of one is what is said on it.
     let found = decision.findings().filter(|f| f.gate == Gate::RiskAcceptance && !decision.on_basis);
-    for finding in found.filter(|f| [Reason::RiskNotAccepted, Reason::AcceptanceExpired].contains(&f.reason))
+    // What is VeryHigh nobody may accept, so that nothing is said of acceptances.
+    for finding in
+        found.filter(|f| f.reason != Reason::RiskNotAcceptable && f.wanted.contains(" accepted at "))
     {
         for acceptance in snapshot.acceptances.iter().filter(|a| risks(a).contains(&finding.item)) {
             match heard.of_risk(acceptance, &finding.item) {

@@ -436,6 +436,25 @@ fn nobody_is_locked_out() {
     let other = erins(json!({}));
     world.was_in_force(&of(&other));
     assert!(waits(&world, Kind::TrustedSigner, "erin").join("").contains("carries no signature"));
+    // Nor is the first of another role, once somebody has one who is asked: whoever hands out roles without keys would
+    // vouch for a key in all the others.
+    let both = json!([{"role": "risk-officer", "count": 1, "covers": "Content", "proof": "Signed"},
+        {"role": "executive", "count": 1, "covers": "Content", "proof": "Signed"}]);
+    let vouched = |executive_had_one: bool| {
+        let mut world = used(&[asks(json!({"approvals": both}))]);
+        let role = json!({"spec": {"title": "Executive", "answersFor": "All"}});
+        let role =
+            given("ApprovalRole", "executive", "platform", "2026-01-01T00:00:00Z", role["spec"].clone());
+        world.apply(of(&role));
+        if executive_had_one {
+            world.was_in_force(&of(&erins(json!({"user": "frank", "roles": ["executive"]}))));
+        }
+        world.apply(of(&erins(json!({}))));
+        world.apply(vouch("olga", json!({"credential": true})));
+        ruling(&world, Kind::TrustedSigner, "erin")
+    };
+    assert_eq!(vouched(false), Ruling::Takes(Because::Approved));
+    assert!(matches!(vouched(true), Ruling::Waits(_)), "{:?}", vouched(true));
 }
 
 #[test]

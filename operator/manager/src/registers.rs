@@ -7,7 +7,8 @@ use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_gate::world::{World, reports_named};
 
 /// Assessments whose levels may follow from an object as it is now, with their systems: those that name it, or a report that
-/// it supersedes; of a system its own; all where a policy changed.
+/// it supersedes; of a system its own; all where a policy changed. Whether somebody's word counts follows from other words,
+/// from what it is about and from who stands behind it: any of these reaches all that name one.
 pub fn resting_on(world: &World, kind: Kind, namespace: &str, name: &str) -> Vec<((String, String), String)> {
     let superseded: BTreeSet<String> = match kind {
         Kind::TestReport => {
@@ -25,10 +26,10 @@ pub fn resting_on(world: &World, kind: Kind, namespace: &str, name: &str) -> Vec
         Kind::TestReport => {
             reports_named(spec).any(|named| unknown || named == name || superseded.contains(named))
         }
-        Kind::Approval | Kind::RiskAcceptance => {
+        Kind::Approval | Kind::RiskAcceptance | Kind::ImpactAssessment | Kind::TrustedSigner => {
             let evidence = spec.risks.iter().flat_map(|r| r.controls.iter().flatten());
             let mut evidence = evidence.flat_map(|c| c.evidence.iter().flatten());
-            evidence.any(|e| e.kind.as_str() == kind.as_str() && e.name.as_str() == name)
+            evidence.any(|e| ["Approval", "RiskAcceptance"].contains(&e.kind.as_str()))
         }
         _ => false,
     };
@@ -94,17 +95,17 @@ mod tests {
             (Kind::TestReport, "report-0"),
             (Kind::TestReport, "gone, and nobody knows what it superseded"),
             (Kind::Approval, "seen"),
+            (Kind::Approval, "a Reject of what was seen"),
+            (Kind::RiskAcceptance, "what it is about"),
+            (Kind::TrustedSigner, "who stands behind it"),
             (Kind::AISystem, "system-1"),
             (Kind::ReleasePolicy, "any"),
         ] {
             assert_eq!(resting(kind, name), ["impact"], "{kind} {name}");
         }
-        for (kind, name) in [
-            (Kind::TestReport, "report-1"),
-            (Kind::Approval, "report-0"),
-            (Kind::RiskAcceptance, "seen"),
-            (Kind::AISystem, "system-0"),
-        ] {
+        for (kind, name) in
+            [(Kind::TestReport, "report-1"), (Kind::ModelRelease, "release-1"), (Kind::AISystem, "system-0")]
+        {
             assert!(resting(kind, name).is_empty(), "{kind} {name}");
         }
         assert!(resting_on(&world, Kind::TestReport, "other", "report-0").is_empty());

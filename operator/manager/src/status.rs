@@ -281,7 +281,8 @@ pub fn assessment(
         Some((reason, message)) => (reason, message),
         None if good.len() < scores.len() => {
             let first = scores.iter().find_map(|s| s.as_ref().err());
-            (reasons::SCORES_NOT_COMPUTABLE, format!("not every risk can be scored: {first:?}"))
+            let first = first.map(|error| format!("{}: {error}", error.risk())).unwrap_or_default();
+            (reasons::SCORES_NOT_COMPUTABLE, format!("not every risk can be scored: {first}"))
         }
         None => (reasons::SCORED, "levels are computed".to_owned()),
     };

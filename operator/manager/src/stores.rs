@@ -371,7 +371,11 @@ pub(crate) fn affected(state: &State, kind: Kind, namespace: &str, name: &str) -
         );
     }
     let resting = registers::resting_on(&world, kind, namespace, name);
-    work.extend(resting.into_iter().map(|(key, _)| own(Kind::ImpactAssessment, key)));
+    for (key, system) in resting {
+        // Where a system ranks follows from the levels of its assessment.
+        work.push(own(Kind::AISystem, (key.0.clone(), system)));
+        work.push(own(Kind::ImpactAssessment, key));
+    }
     work
 }
 
@@ -383,7 +387,7 @@ fn namespace_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + S
             Event::Deleted(object) => (vec![], Some(object)),
         };
         let mut world = state.world_mut();
-        let (mut touched, mut systems) = (Vec::new(), Vec::new());
+        let (mut touched, mut shown) = (Vec::new(), Vec::new());
         for object in objects {
             let name = text(&object, "/metadata/name").to_owned();
             let labels = labels(&object, "/metadata/labels");
@@ -392,8 +396,11 @@ fn namespace_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + S
                 // Looked at even without a release: holds are lifted when a namespace no longer enforces.
                 touched.push((name.clone(), String::new()));
                 touched.extend(world.releases_touched(Kind::ModelRelease, Some(&name)));
-                // Policies select by labels, and a system shows what they attach to it.
-                systems.extend(world.names(Kind::AISystem).into_iter().filter(|(ns, _)| *ns == name));
+                // Policies select by labels: a system shows what they attach to it, an assessment its levels by them.
+                for kind in [Kind::AISystem, Kind::ImpactAssessment] {
+                    let here = world.names(kind).into_iter().filter(|(ns, _)| *ns == name);
+                    shown.extend(here.map(|key| own(kind, key)));
+                }
             }
         }
         if let Some(object) = deleted {
@@ -401,7 +408,7 @@ fn namespace_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + S
         }
         drop(world);
         queue.push(touched.into_iter().map(|(ns, name)| Work::Release(ns, name)));
-        queue.push(systems.into_iter().map(|key| own(Kind::AISystem, key)));
+        queue.push(shown);
     }
 }
 

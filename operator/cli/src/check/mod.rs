@@ -92,7 +92,7 @@ pub fn run(global: &Global, args: &CheckArgs) -> anyhow::Result<u8> {
         wanted.iter().map(|(ns, name)| question.judge_on(&world, ns, name, &names, None)).collect();
     if args.policies.is_empty() {
         let text = match args.output {
-            CheckOutput::Table => show::table(&judged),
+            CheckOutput::Table => show::table(&judged, &names),
             CheckOutput::Json => show::json(&question, &judged, &names)?,
             CheckOutput::Sarif => sarif::render(&judged, &names)?,
         };

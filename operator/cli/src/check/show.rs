@@ -10,31 +10,14 @@ use super::change::{Becomes, Change};
 use super::loosened::Loosened;
 use super::simulate::Fate;
 use super::{Judged, Question};
-use crate::text::{self, seconds};
-
-/// Rows in columns, each as wide as its longest cell; the last column has no padding.
-fn columns(rows: &[Vec<String>]) -> String {
-    let shown = |c: &String| visible::line(c).into_owned();
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(shown).collect()).collect();
-    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len))
-        .map(|i| rows.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or(0))
-        .collect();
-    let mut out = String::new();
-    for row in &rows {
-        let line: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        out.push_str(line.join("  ").trim_end());
-        out.push('\n');
-    }
-    out
-}
+use crate::text::{self, columns, seconds};
 
 fn class(decision: &Decision) -> String {
     decision.class.map_or_else(|| "Unknown".to_owned(), |c: Class| c.to_string())
 }
 
-/// A line per release, then what is said on each.
-pub fn table(judged: &[Judged]) -> String {
+/// A line per release, then what is said on each, with what whoever decides should see beside the findings.
+pub fn table(judged: &[Judged], names: &Names) -> String {
     let header = ["NAMESPACE", "RELEASE", "SYSTEM", "CLASS", "CLEARED", "OPEN", "VALID UNTIL"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(judged.iter().map(|j| {
@@ -53,6 +36,9 @@ pub fn table(judged: &[Judged]) -> String {
         out.push('\n');
         out.push_str(&one.said);
         out.push('\n');
+        for note in one.decision.notes() {
+            out.push_str(&text::wrap(&with_names(note, names), crate::sys::width(), "note: ", "      "));
+        }
     }
     out
 }

@@ -7,7 +7,7 @@ mod svg;
 
 use anyhow::bail;
 use placet_api::Kind;
-use placet_api::impactassessment::ImpactAssessmentSpec;
+use placet_gate::gates::assessment;
 use placet_gate::people::with_names;
 use placet_gate::register::{self, Entry, Register};
 use placet_gate::render::Names;
@@ -64,21 +64,15 @@ fn name_of(text: &str) -> anyhow::Result<String> {
 
 /// The registers of the assessments that are there: of the one that is named, or of those that no other supersedes.
 fn registers(world: &World, wanted: Option<&str>, clock: &Clock) -> Vec<Shown> {
-    let keys = world.names(Kind::ImpactAssessment);
-    let spec = |key: &(String, String)| -> Option<&ImpactAssessmentSpec> {
-        world.assessment(&key.0, &key.1)?.spec.as_ref().ok()
-    };
-    let superseded = |key: &(String, String)| {
-        let others = keys.iter().filter(|other| other.0 == key.0 && other.1 != key.1);
-        others.filter_map(spec).any(|s| s.supersedes.as_deref() == Some(key.1.as_str()))
-    };
-    let chosen = keys.iter().filter(|key| match wanted {
-        Some(name) => key.1 == name,
-        None => !superseded(key),
-    });
-    chosen
+    let keys = world.names(Kind::ImpactAssessment).into_iter();
+    keys.filter(|key| wanted.is_none_or(|name| key.1 == name))
         .filter_map(|key| {
             let around = world.around(&key.0, &key.1, clock.clone())?;
+            // As the gate has it: what is superseded by one that counts.
+            let current = || assessment::current(&around).iter().any(|one| one.name() == key.1);
+            if wanted.is_none() && !current() {
+                return None;
+            }
             let problem = world.assessment(&key.0, &key.1)?.problem().map(|p| p.to_string());
             Some(Shown { namespace: key.0.clone(), register: register::of(&around, &key.1)?, problem })
         })

@@ -50,8 +50,8 @@ pub fn table(found: &[Shown], names: &Names) -> String {
             line(&format!("no release counts it: {problem}"));
         }
         line("");
-        for row in columns(&rows(register)) {
-            line(&row);
+        for row in text::columns(&rows(register)).lines() {
+            line(row);
         }
         for error in register.entries.iter().filter_map(|e| e.as_ref().err()) {
             line(&format!("{}: no level: {error}", error.risk()));
@@ -98,21 +98,6 @@ fn rows(register: &Register) -> Vec<Vec<String>> {
         ]
     }));
     rows
-}
-
-/// Rows in columns, each as wide as its longest cell.
-fn columns(rows: &[Vec<String>]) -> Vec<String> {
-    let shown: Vec<Vec<String>> =
-        rows.iter().map(|row| row.iter().map(|c| visible::line(c).into_owned()).collect()).collect();
-    let width =
-        |i: usize| shown.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..shown.first().map_or(0, Vec::len)).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    shown.iter().map(line).collect()
 }
 
 fn place(place: Place) -> Value {

@@ -11,6 +11,7 @@ use placet_api::releasepolicy::{ApprovalWhen, Proof};
 
 use super::authors::authors;
 use super::counted::{Cause, WhyNot};
+use super::entitled::{as_asked, eligible, entitled};
 use super::rejects::{Answer, Given, Reject, When, answered, no_reject, of_nobody, taken_back};
 use super::{Context, Outcome, early};
 
@@ -20,8 +21,7 @@ use crate::evidence::{self, Changes};
 use crate::finding::{Gate, Reason};
 use crate::object::{Object, Standing};
 use crate::people::Person;
-use crate::policy::{Approvals, Requirements, covers_key};
-use crate::signature::proven;
+use crate::policy::{Approvals, Requirements};
 use crate::time;
 
 const GATE: Gate = Gate::Approvals;
@@ -187,52 +187,10 @@ fn tally_without(
     out
 }
 
-/// Whether somebody held the role that they decided in, or why that does not count.
-///
-/// # Errors
-/// Why it does not count, in words.
-pub fn entitled(cx: &Context<'_>, standing: &Standing, role: &str) -> Result<(), String> {
-    let who = &standing.creator;
-    if standing.holds_role != Some(true) {
-        return Err(format!("{who} does not hold the role {role}"));
-    }
-    if standing.by_wildcard && !cx.requirements.is_some_and(|r| r.wildcards_count) {
-        return Err(format!(
-            "{who} holds the role {role} only by a wildcard that covers every role, and nobody gave it to them by name"
-        ));
-    }
-    Ok(())
-}
-
-/// Whether somebody is one whose word counts, whatever their role, or why not: the rules on people that approvals and
-/// acceptances share.
-///
-/// # Errors
-/// Why it does not count, in words.
-pub fn eligible(cx: &Context<'_>, standing: &Standing) -> Result<(), String> {
-    let who = &standing.creator;
-    if let Some(doubt) = standing.doubtful_name {
-        return Err(format!("the name of {who} {doubt}, so it may be taken for another's"));
-    }
-    let Some(requirements) = cx.requirements else { return Ok(()) };
-    if standing.role_lost && requirements.void_on_role_loss {
-        return Err(format!("{who} does not hold the role any more"));
-    }
-    if standing.service_account && !requirements.service_accounts.contains(who) {
-        return Err(format!("{who} is a service account"));
-    }
-    if let Some(group) = standing.groups.iter().find(|g| requirements.barred_groups.contains(*g)) {
-        return Err(format!("{who} is in the group {group}, which neither approves nor accepts"));
-    }
-    let days = requirements.policy_change_days;
-    let changed = requirements.policy_authors.iter().any(|(author, at)| {
-        let barred = days.is_some_and(|d| standing.created_at < time::days_after(*at, d));
-        barred && *at <= standing.created_at && requirements.same(author) == requirements.same(who)
-    });
-    if let Some(days) = days.filter(|_| changed) {
-        return Err(format!("{who} changed a policy that applies less than {days} days before"));
-    }
-    Ok(())
+/// A risk whose residual level is lower now than when the evidence was approved, with both levels.
+fn fallen(cx: &Context<'_>, standing: &Standing, covers: Covers) -> Option<(String, Level, Level)> {
+    let then = standing.evidence.as_deref().filter(|_| covers == Covers::Evidence)?;
+    then.fallen(cx.scores?).next().map(|(risk, was, is)| (risk.to_owned(), was, is))
 }
 
 /// Who approved, if the approval counts; nobody, if it is not about this digest's kind; or why it does not count.
@@ -300,19 +258,12 @@ fn counts(
     let because = |cause: Cause, text: String| WhyNot { cause, ..why(text) };
     entitled(cx, standing, spec.role.as_str()).map_err(|text| because(Cause::Role, text))?;
     eligible(cx, standing).map_err(why)?;
-    // What answers a Reject of another part than the role is asked for is held to the same.
-    let rule = term.and_then(|r| {
-        let of_role = || r.approvals.iter().filter(|((role, _), _)| role == spec.role.as_str());
-        let asked = of_role().find(|((_, covers), _)| *covers == covers_key(wanted.covers));
-        asked.or_else(|| of_role().next()).map(|(_, rule)| rule)
-    });
-    if let Some(rule) = rule
-        && let Some(group) = standing.groups.iter().find(|g| rule.not_in_groups.contains(*g))
-    {
-        return Err(why(format!("{who} is in the group {group}, which does not count as {}", spec.role)));
+    as_asked(cx, standing, (spec, wanted.covers), wanted.kind, (term, proof)).map_err(why)?;
+    if let Some((risk, was, is)) = fallen(cx, standing, wanted.covers) {
+        let about = about().into_iter().chain([risk.clone(), was.to_string(), is.to_string()]).collect();
+        let text = format!("{who} approved with the residual risk {risk} at {was}, and it is {is} now");
+        return Err(WhyNot { cause: Cause::Changed, text, about });
     }
-    let proof = rule.and_then(|r| r.proof).max(proof);
-    proven(proof, standing, spec.into(), ("approval", "placet approve")).map_err(why)?;
     if wanted.kind == SubjectKind::ModelRelease
         && let Some(since) = cx.assessed_since
         && !When::of(&approval.record, standing.created_at).after(since)

@@ -65,7 +65,11 @@ pub fn evaluate(cx: &Context<'_>, assessment: &Object<ImpactAssessmentSpec>, out
         }
         out.not_met(
             GATE,
-            Reason::AssessmentNotApproved,
+            if tally.why_not.iter().any(|why| why.cause == Cause::Ended) {
+                Reason::ApprovalExpired
+            } else {
+                Reason::AssessmentNotApproved
+            },
             role.clone(),
             format!("{} approved by {role}, by nobody who wrote it or the system", assessment.name()),
             tally.found_or(&format!("nobody of {role} approved it as it is")),

@@ -10,6 +10,7 @@ pub mod classification;
 pub mod controls;
 pub mod counted;
 mod early;
+pub mod entitled;
 pub mod freshness;
 pub mod heard;
 pub mod policies;
@@ -30,7 +31,7 @@ use crate::digest::changed_fields;
 use crate::evidence::Evidence;
 use crate::finding::{Finding, Gate, Reason};
 use crate::object::{Object, Problem};
-use crate::policy::Requirements;
+use crate::policy::{PolicySet, Requirements};
 use crate::risk::Score;
 use crate::stamp::StampProblem;
 use crate::time::Now;
@@ -41,6 +42,8 @@ use crate::world::Snapshot;
 pub struct Context<'a> {
     /// What the decision reads.
     pub snapshot: &'a Snapshot,
+    /// The policies by which it is decided: those of now, or those that the release stands on.
+    pub policies: &'a PolicySet,
     /// The moment, which remembers what was compared with it.
     pub now: &'a Now,
     /// The release and its spec, where it is understood.

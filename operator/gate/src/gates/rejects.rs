@@ -136,7 +136,7 @@ pub(super) fn no_reject(
     };
     match cx.snapshot.trust().decider(&reject.record, spec, standing) {
         Err(void) => why(Cause::Signature, format!("{name} does not count: {}", void.text)),
-        Ok(decider) => match super::approvals::entitled(cx, &decider, spec.role.as_str()) {
+        Ok(decider) => match super::entitled::entitled(cx, &decider, spec.role.as_str()) {
             Err(text) => why(Cause::Role, text),
             Ok(()) => why(
                 Cause::Changed,

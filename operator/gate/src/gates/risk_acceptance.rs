@@ -11,9 +11,10 @@ use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_api::releasepolicy::Proof;
 use placet_api::riskacceptance::{AcceptedRisk, RiskAcceptanceSpec};
 
-use super::approvals::{self, Tally, Wanted, eligible, entitled};
+use super::approvals::{self, Tally, Wanted};
 use super::authors::authors;
 use super::counted::{self, Cause};
+use super::entitled::{eligible, entitled};
 use super::{Context, Outcome, early};
 use crate::finding::{Gate, Reason};
 use crate::object::{Object, Standing};
@@ -88,7 +89,7 @@ fn judge(
         }
         out.not_met(
             GATE,
-            Reason::RiskNotAcceptable,
+            reason(score, Reason::RiskNotAcceptable),
             score.id.clone(),
             format!("{} at most High after controls", score.id),
             found,
@@ -115,6 +116,12 @@ fn judge(
     for authority in authorities {
         risk.accepted(cx, authority, out);
     }
+}
+
+/// Why a risk is not accepted: where one of its controls lowered it until its evidence ended, that is why.
+fn reason(score: &Score, otherwise: Reason) -> Reason {
+    let ended = score.raised.iter().flatten().any(|doubt| doubt.ended);
+    if ended { Reason::EvidenceExpired } else { otherwise }
 }
 
 /// What is named by the words on controls that do not lower a risk.
@@ -157,8 +164,11 @@ pub(super) fn stands(
         let text = format!("{who} wrote the system or its assessment");
         return Err(about_who(no(Cause::Author, text)));
     }
-    let authorities = cx.requirements.and_then(|r| r.authority.get(&spec.level)).into_iter().flatten();
-    for authority in authorities {
+    let authorities = cx.requirements.map(|r| r.authority.get(&spec.level));
+    if authorities.is_some_and(|a| a.is_none()) {
+        return Err(no(Cause::Role, format!("no policy here says who may accept {}", spec.level)));
+    }
+    for authority in authorities.flatten().into_iter().flatten() {
         may(authority, spec, standing).map_err(about_who)?;
         in_term(cx, acceptance, (spec, standing), authority.max_days)?;
     }
@@ -283,7 +293,11 @@ impl Risk<'_> {
                 if authority.every && roles.len() > 1 { ", each by a different person" } else { "" };
             out.not_met(
                 GATE,
-                if why.ended { Reason::AcceptanceExpired } else { Reason::RiskNotAccepted },
+                if why.ended {
+                    Reason::AcceptanceExpired
+                } else {
+                    reason(self.score, Reason::RiskNotAccepted)
+                },
                 id.clone(),
                 format!("{id} accepted at {level} by {who}{different}"),
                 found,

@@ -465,8 +465,9 @@ impl Asking<'_> {
         if proof >= Some(Proof::Credential) && !who.credential {
             return Err(format!("{person}'s request named no credential"));
         }
-        // The first key in a role cannot be vouched for by one.
-        let first_key = self.kind == Kind::TrustedSigner && !on.signed_in.contains(spec.role.as_str());
+        // The first key cannot be vouched for by one; once anybody who is asked had one, the first in another role can.
+        let first_key =
+            self.kind == Kind::TrustedSigner && self.roles.iter().all(|role| !on.signed_in.contains(role));
         if proof >= Some(Proof::Signed) && spec.signed.is_none() && !first_key {
             return Err(format!("{person}'s approval carries no signature"));
         }

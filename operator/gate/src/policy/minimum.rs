@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use placet_api::aisystem::AISystemSpec;
 use placet_api::common::Class;
+use placet_api::releasepolicy::Proof;
 
 use super::{PolicySet, selects};
 use crate::class::{self, Derived};
@@ -23,6 +24,17 @@ impl PolicySet {
         });
         // Of equal ones the first by name.
         here.max_by(|(a, one), (b, other)| a.cmp(b).then_with(|| other.cmp(one)))
+    }
+
+    /// The most that any policy of a namespace with these labels asks of a role as a proof, whichever classes it applies to.
+    #[must_use]
+    pub fn proof(&self, role: &str, labels: &BTreeMap<String, String>) -> Option<Proof> {
+        let here = self.iter().filter_map(|policy| policy.spec.as_ref().ok());
+        let here = here.filter(|spec| selects(spec.applies_to.namespace_selector.as_ref(), labels));
+        here.flat_map(|spec| &spec.approvals)
+            .filter(|rule| rule.role.as_str() == role)
+            .filter_map(|rule| rule.proof)
+            .max()
     }
 
     /// Letters of Article 5(1) of which every policy for the class High in a namespace with these labels says from when they are

@@ -122,7 +122,7 @@ async fn stamped(
     let mut stamp = match old_stamp.or(restored) {
         Some(stamp) if is_restored => stamp,
         Some(mut stamp) => {
-            if let Err(full) = edited(&mut stamp, identity, now) {
+            if let Err(full) = edited(&mut stamp, identity, now, !kind.namespaced()) {
                 return Answer::forbid(full);
             }
             stamp
@@ -265,16 +265,30 @@ fn groups_that_matter(world: &world::World) -> BTreeSet<String> {
 /// Editors of one object at most: 100 take about 10 KiB of the 256 KiB that all annotations of an object may have.
 const MAX_EDITORS: usize = 100;
 
-/// Adds an edit. Each editor is kept once, with their last edit; the list stays in the order of those.
-fn edited(stamp: &mut StampText, by: Identity, at: jiff::Timestamp) -> Result<(), String> {
-    stamp.editors.retain(|e| e.by.user != by.user);
-    if stamp.editors.len() >= MAX_EDITORS {
+/// Edits of one object that are kept at most.
+const MAX_EDITS: usize = 2 * MAX_EDITORS;
+
+/// Adds an edit. Each editor is kept with their last one, and where it matters when somebody edited (`by_day`: whoever changes
+/// a policy approves nothing by it for some days) with the first of each day before; the list stays in the order of time. Of
+/// too many the oldest are forgotten that are nobody's last.
+fn edited(stamp: &mut StampText, by: Identity, at: jiff::Timestamp, by_day: bool) -> Result<(), String> {
+    let mut days = BTreeSet::new();
+    let day = |at: jiff::Timestamp| at.as_second().div_euclid(86_400);
+    stamp.editors.retain(|e| e.by.user != by.user || (by_day && days.insert(day(e.at))));
+    let mut people: BTreeSet<&str> = stamp.editors.iter().map(|e| e.by.user.as_str()).collect();
+    people.remove(by.user.as_str());
+    if people.len() >= MAX_EDITORS {
         return Err(format!(
             "wanted at most {MAX_EDITORS} editors of one object, found another one, {}; create a new object in its place",
             by.user
         ));
     }
     stamp.editors.push(Edit { by, at });
+    while stamp.editors.len() > MAX_EDITS {
+        let again = |i: &usize| stamp.editors[i + 1..].iter().any(|e| e.by.user == stamp.editors[*i].by.user);
+        let Some(oldest) = (0..stamp.editors.len()).find(again) else { break };
+        stamp.editors.remove(oldest);
+    }
     Ok(())
 }
 
@@ -316,16 +330,40 @@ mod tests {
         let at = |n: usize| jiff::Timestamp::from_second(i64::try_from(n).unwrap()).unwrap();
         let mut stamp = StampText::new(by(0), at(0));
         for n in 0..1000 {
-            assert_eq!(edited(&mut stamp, by(n % 2), at(n)), Ok(()));
+            assert_eq!(edited(&mut stamp, by(n % 2), at(n), false), Ok(()));
         }
         let kept: Vec<_> = stamp.editors.iter().map(|e| (e.by.user.as_str(), e.at)).collect();
         assert_eq!(kept, [("user-0", at(998)), ("user-1", at(999))]);
         for n in 2..100 {
-            assert_eq!(edited(&mut stamp, by(n), at(1000 + n)), Ok(()));
+            assert_eq!(edited(&mut stamp, by(n), at(1000 + n), false), Ok(()));
         }
-        assert!(edited(&mut stamp, by(100), at(2000)).unwrap_err().contains("found another one, user-100"));
-        assert_eq!(edited(&mut stamp, by(1), at(2000)), Ok(()), "one who is known may go on");
+        assert!(
+            edited(&mut stamp, by(100), at(2000), false).unwrap_err().contains("found another one, user-100")
+        );
+        assert_eq!(edited(&mut stamp, by(1), at(2000), false), Ok(()), "one who is known may go on");
         assert_eq!(stamp.editors.len(), 100);
+    }
+
+    #[test]
+    fn of_a_policy_the_first_edit_of_each_day_is_kept_beside_the_last() {
+        let by = |n: usize| Identity { user: format!("user-{n}"), ..Identity::default() };
+        let at = |hour: i64| jiff::Timestamp::from_second(hour * 3600).unwrap();
+        let mut stamp = StampText::new(by(0), at(0));
+        // mona edits, approves at 9, and edits again: the edit of 8 stays.
+        for hour in [8, 10, 11, 30, 31, 33] {
+            edited(&mut stamp, by(1), at(hour), true).unwrap();
+        }
+        let kept: Vec<_> = stamp.editors.iter().map(|e| e.at).collect();
+        assert_eq!(kept, [at(8), at(30), at(33)]);
+        // Everybody's last edit stays however many there are, and so does the newest of the others.
+        edited(&mut stamp, by(2), at(34), true).unwrap();
+        for day in 2..1000 {
+            edited(&mut stamp, by(1), at(24 * day), true).unwrap();
+        }
+        assert_eq!(stamp.editors.len(), MAX_EDITS);
+        assert_eq!((stamp.editors[0].by.user.as_str(), stamp.editors[0].at), ("user-2", at(34)));
+        assert_eq!(stamp.editors[MAX_EDITS - 1].at, at(24 * 999));
+        assert_eq!(stamp.editors[1].at, at(24 * (1000 - 199)));
     }
 
     #[test]

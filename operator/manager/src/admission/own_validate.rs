@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
+use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_api::scalar::{DateTime, Moment, SshPublicKey};
 use placet_evidence::{ACTOR, Operation};
 use placet_gate::gates::authors::authors;
@@ -255,6 +256,7 @@ fn approval(
     own_role::stamped(a, world, stamp, spec.signed.is_some())?;
     let subject = &spec.subject;
     crate::guard::counts_here(world, namespace, subject)?;
+    beside_a_release(world, namespace, &spec)?;
     let what = format!("{} {}", subject.kind.as_str(), subject.name);
     if subject.kind == SubjectKind::RiskAcceptance && spec.answers.as_ref().is_some_and(|a| !a.is_empty()) {
         return Err(format!(
@@ -445,6 +447,39 @@ async fn delete(a: &Admission, request: &Request) -> Answer {
     }
 }
 
+/// What is said of a system, an assessment or an acceptance decides what is left to ask: a role that each namespace gives to
+/// whom it likes says it only where a policy asks it of that role.
+fn beside_a_release(world: &World, namespace: &str, spec: &ApprovalSpec) -> Result<(), String> {
+    let (subject, role) = (&spec.subject, &spec.role);
+    if spec.decision == ApprovalDecision::Reject || crate::access::asked_in(world, role, namespace).is_none()
+    {
+        return Ok(());
+    }
+    let asks = |policy: &ReleasePolicySpec| match subject.kind {
+        SubjectKind::AISystem => {
+            let class = policy.classification.as_ref();
+            let asked = class.is_some_and(|c| c.approved_by == *role || c.lowered_by.as_ref() == Some(role));
+            asked && subject.covers == Covers::Classification
+        }
+        SubjectKind::ImpactAssessment => {
+            policy.assessment.as_ref().is_some_and(|a| a.approved_by.as_ref() == Some(role))
+        }
+        SubjectKind::RiskAcceptance => {
+            let authorities = policy.acceptance_authority.iter().flatten();
+            authorities.flat_map(|a| a.consulted.iter().flatten()).any(|consulted| consulted == role)
+        }
+        _ => true,
+    };
+    let mut policies = world.policies().filter_map(|p| p.spec.as_ref().ok());
+    if subject.kind == SubjectKind::ModelRelease || policies.any(asks) {
+        return Ok(());
+    }
+    Err(format!(
+        "spec.role: wanted a role of the cluster, or one that a policy asks for this, found {role}, which each namespace gives \
+         to whom it likes (scope: Namespace)"
+    ))
+}
+
 /// The first release, not withdrawn, whose decision reads an object that must not be forgotten.
 fn read_by(a: &Admission, kind: Kind, namespace: &str, name: &str, record: &Record) -> Option<String> {
     let reject = record.spec.text("decision").as_deref() == Some("Reject");
@@ -461,7 +496,10 @@ fn read_by(a: &Admission, kind: Kind, namespace: &str, name: &str, record: &Reco
             .as_ref()
             .is_none_or(|r| r.spec.as_ref().is_ok_and(|s| s.withdrawn == Some(true)));
         let reads = match kind {
-            Kind::TestReport => snapshot.reports.iter().any(|o| o.live && o.name() == name),
+            Kind::TestReport => {
+                let mut reads = snapshot.reports.iter().chain(&snapshot.proofs);
+                reads.any(|o| o.live && o.name() == name)
+            }
             Kind::ImpactAssessment => snapshot.assessments.iter().any(|o| o.live && o.name() == name),
             Kind::RiskAcceptance => snapshot.acceptances.iter().any(|o| o.live && o.name() == name),
             _ => {
@@ -469,6 +507,7 @@ fn read_by(a: &Admission, kind: Kind, namespace: &str, name: &str, record: &Reco
                 let subject = spec.pointer("/subject/name").and_then(Value::as_str);
                 subject == Some(release)
                     || snapshot.system.as_ref().is_some_and(|s| Some(s.name()) == subject)
+                    || snapshot.assessments.iter().any(|s| Some(s.name()) == subject)
                     || snapshot.acceptances.iter().any(|s| Some(s.name()) == subject)
             }
         };

@@ -1,7 +1,10 @@
-//! What replaces what after a clearance has expired, also by an operator that has read it back from its log.
+//! What replaces what after a clearance has expired, also by an operator that has read it back from its log; and what passes
+//! when the log cannot be written.
+
+use std::sync::atomic::Ordering;
 
 use jiff::SignedDuration;
-use placet_evidence::Payload;
+use placet_evidence::{GapReason, Payload};
 use serde_json::{Value, json};
 
 use super::*;
@@ -52,6 +55,10 @@ async fn sent(bed: &Bed, object: &Value, old: Option<&Value>, controller: &str) 
 }
 
 async fn asked(bed: &Bed, object: &Value, old: Option<&Value>, controller: &str, dry: bool) -> bool {
+    answered(bed, object, old, controller, dry).await.denied.is_none()
+}
+
+async fn answered(bed: &Bed, object: &Value, old: Option<&Value>, controller: &str, dry: bool) -> Answer {
     let (group, plural) = match object["kind"].as_str() {
         Some("Pod") => ("", "pods"),
         _ => ("apps", "replicasets"),
@@ -63,8 +70,7 @@ async fn asked(bed: &Bed, object: &Value, old: Option<&Value>, controller: &str,
         "operation": if old.is_some() { "UPDATE" } else { "CREATE" }, "dryRun": dry,
         "userInfo": {"username": format!("system:serviceaccount:kube-system:{controller}")},
     });
-    let answer = validate(&bed.admission(), &serde_json::from_value(request).unwrap(), false).await;
-    answer.denied.is_none()
+    validate(&bed.admission(), &serde_json::from_value(request).unwrap(), false).await
 }
 
 /// The stores hear of exactly these pods, after a time in which whatever was let through came to be, or never will.
@@ -368,4 +374,50 @@ async fn a_pod_whose_place_came_free_after_it_was_given_its_hold_starts_at_once(
     there_are(&bed, &[pod("a", false), pod("c", false), pod("d", true)]);
     bed.turns(2).await;
     assert!(bed.held("d"));
+}
+
+#[tokio::test]
+async fn where_nothing_is_enforced_an_unwritable_log_lets_pass_with_a_warning_and_leaves_a_gap() {
+    let site = Site::new();
+    let bed = started(&site);
+    bed.turns(1).await;
+    let ask = async |mode: &str, dry: bool| {
+        bed.namespace(Some(mode));
+        answered(&bed, &pod("a", false), None, "replicaset-controller", dry).await
+    };
+    site.faults.full.store(true, Ordering::Relaxed);
+    assert!(bed.log.health().full);
+    for mode in ["warn", "audit"] {
+        let answer = ask(mode, false).await;
+        assert_eq!((&answer.denied, answer.audit.get("record")), (&None, None), "{mode}: {answer:?}");
+        let warning = answer.warnings.first().map(String::as_str).unwrap_or_default();
+        assert!(warning.starts_with("the evidence log cannot be written: "), "{mode}: {answer:?}");
+        assert!(warning.contains("volume is full"), "{mode}: {answer:?}");
+    }
+    // A dry run is never recorded, so that nothing is missed.
+    let dry = ask("warn", true).await;
+    assert!(dry.denied.is_none() && dry.warnings.is_empty(), "{dry:?}");
+    // Where it is enforced, the same is refused.
+    for mode in ["deny", "hold"] {
+        let answer = ask(mode, false).await;
+        assert_eq!(answer.denied.map(|(code, _, _)| code), Some(503), "{mode}");
+    }
+
+    // The two are counted until the log can be written.
+    let ledger = &bed.reconciler.ledger;
+    ledger.heartbeat(bed.state.now()).await.unwrap_err();
+    site.faults.full.store(false, Ordering::Relaxed);
+    let gaps = || {
+        let gaps = bed.records().into_iter().filter_map(|record| match record.payload {
+            Payload::Gap(gap) => Some((gap.reason, gap.count)),
+            _ => None,
+        });
+        gaps.collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        ledger.heartbeat(bed.state.now()).await.unwrap();
+        assert_eq!(gaps(), [(GapReason::Unwritable, Some(2))]);
+    }
+    let answer = ask("warn", false).await;
+    assert!(answer.warnings.is_empty() && answer.audit.contains_key("record"), "{answer:?}");
 }

@@ -8,24 +8,38 @@ use crate::gates::Context;
 use crate::object::Object;
 use crate::time;
 
+/// Why a report shows nothing.
+pub struct Unshown {
+    /// In words.
+    pub text: String,
+    /// Whether it is only too old.
+    pub too_old: bool,
+}
+
 /// Whether a report shows what it measured: no test of its type that the policies ask for fails on it, or finds it too old.
 /// Whether it passes is not asked, since a control may be shown by what no policy has a threshold for.
 ///
 /// # Errors
 /// Which test it fails, or how old it is.
-pub fn shows(cx: &Context<'_>, report: &Object<TestReportSpec>, spec: &TestReportSpec) -> Result<(), String> {
+pub fn shows(
+    cx: &Context<'_>,
+    report: &Object<TestReportSpec>,
+    spec: &TestReportSpec,
+) -> Result<(), Unshown> {
     let Some(requirements) = cx.requirements else { return Ok(()) };
     let sets = attribute_sets(cx.system.map(|(_, s)| s), requirements);
     for test in requirements.tests.iter().filter(|t| t.rule.type_ == spec.type_) {
         let judged = verdict(test, report, spec, &sets);
         if judged.verdict == Verdict::Fail {
-            return Err(format!("fails: {}, and it says {}", wanted_text(test), judged.text));
+            let text = format!("fails: {}, and it says {}", wanted_text(test), judged.text);
+            return Err(Unshown { text, too_old: false });
         }
         let Some(days) = test.rule.max_age_days else { continue };
         let start =
             time::moment(&spec.ran_at).into_iter().chain(report.standing().map(|s| s.created_at)).min();
         if start.is_some_and(|start| cx.now.reached(time::days_after(start, days))) {
-            return Err(format!("is older than the {days} days that {} allows", test.policy));
+            let text = format!("is older than the {days} days that {} allows", test.policy);
+            return Err(Unshown { text, too_old: true });
         }
     }
     Ok(())
