@@ -14,6 +14,10 @@ use crate::files;
 use crate::scenario::{SOON, eventually};
 use crate::shared::shared_cluster;
 
+mod vouch;
+
+pub use vouch::{vouch, vouch_for};
+
 /// The namespace that scenarios install Placet into.
 pub const INSTALLED_IN: &str = "placet-system";
 
@@ -46,37 +50,6 @@ pub const APPROVERS: &[(&str, &str)] = &[
 
 /// Roles that are heard, by the packs, before the executive's acceptance of a high risk counts.
 pub const HEARD: &[&str] = &["security-officer", "privacy-officer", "legal-compliance"];
-
-/// Waits until a `TrustedSigner` is in force, and has whoever is asked approve it.
-///
-/// # Errors
-/// When it does not come into force.
-pub async fn vouch(cluster: &Cluster, signer: &str) -> Result<()> {
-    vouch_for(cluster, &format!("trustedsigner/{signer}"), &format!("ts/{signer}")).await
-}
-
-/// The same of any object that guards itself. `target`: as `placet approve` names it.
-///
-/// # Errors
-/// When it does not come into force.
-pub async fn vouch_for(cluster: &Cluster, object: &str, target: &str) -> Result<()> {
-    let path = "{.metadata.generation}/{.status.observedGeneration}/\
-                {.status.conditions[?(@.type=='InForce')].status}/{.status.waiting.roles[*]}";
-    eventually(&format!("{object} to be in force"), SOON, async || {
-        let told = cluster.field("", object, path).await?;
-        let parts: Vec<&str> = told.split('/').collect();
-        let [now, judged, in_force, roles] = parts.as_slice() else { return Err(told) };
-        if now == judged && *in_force == "True" {
-            return Ok(());
-        }
-        if let Some((who, role)) = APPROVERS.iter().find(|(_, role)| roles.split(' ').any(|r| r == *role)) {
-            let said = cluster.run("placet", who, ["approve", target, "--role", role, "--yes"], None).await;
-            said.and_then(Output::ok).map_err(|e| format!("{told}: {e}"))?;
-        }
-        Err(told)
-    })
-    .await
-}
 
 /// The repository that this crate was built from: charts, packs and samples lie there.
 pub fn repository() -> PathBuf {
@@ -432,6 +405,7 @@ impl<'a> Lending<'a> {
         let digest = self.digest(&format!("aisystem/{SYSTEM}")).await?;
         let approval = self.approval("evaluation", "validator", "AISystem", SYSTEM, &digest);
         self.apply("vera", &approval.to_string()).await?.ok()?;
+        self.assessed().await?;
         let digest = self.risk_digest("R1").await?;
         let acceptance = json!({
             "apiVersion": "placet.dev/v1alpha1", "kind": "RiskAcceptance",
@@ -445,6 +419,16 @@ impl<'a> Lending<'a> {
         });
         self.apply("frank", &acceptance.to_string()).await?.ok()?;
         self.heard("risk-1").await
+    }
+
+    /// The risk officer approves the assessment, before anybody approves a release that rests on it.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn assessed(&self) -> Result<()> {
+        let digest = self.digest(&format!("impactassessment/{ASSESSMENT}")).await?;
+        let approval = self.approval("assessed", "risk-officer", "ImpactAssessment", ASSESSMENT, &digest);
+        self.apply("erin", &approval.to_string()).await?.ok().map(drop)
     }
 
     /// Those who must be heard on an acceptance of a high risk are.

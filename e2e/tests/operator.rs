@@ -8,6 +8,8 @@ mod access;
 mod access_command;
 #[path = "operator/attacks.rs"]
 mod attacks;
+#[path = "operator/charts.rs"]
+mod charts;
 #[path = "operator/common.rs"]
 mod common;
 #[path = "operator/content.rs"]
@@ -36,6 +38,8 @@ mod people;
 mod port;
 #[path = "operator/refusals.rs"]
 mod refusals;
+#[path = "operator/register.rs"]
+mod register;
 #[path = "operator/replacements.rs"]
 mod replacements;
 #[path = "operator/restore.rs"]

@@ -76,6 +76,21 @@ async fn the_story_comes_out_the_same_with_the_operator_killed_during_each_step(
     tokio::fs::remove_dir_all(&dir).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_demo_that_cannot_go_on_ends_with_exit_code_1() {
+    // Its transcript has no place to go.
+    let told = tokio::process::Command::new(env!("CARGO_BIN_EXE_placet-demo"))
+        .args(["--dir", "/dev/null/demo"])
+        .current_dir(repository())
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&told.stderr);
+    assert_eq!(told.status.code(), Some(1), "{said}");
+    assert!(said.contains("The demo did not come out as told: "), "{said}");
+}
+
 /// The log verifies, and holds each record that an answer rested on.
 async fn nothing_is_lost(cluster: &Cluster, dir: &Path) -> Result<(), String> {
     let answered = answered(cluster).await;

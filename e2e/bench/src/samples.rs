@@ -30,6 +30,9 @@ pub const APPROVERS: [(&str, &str); 7] = [
     ("executive", "frank"),
 ];
 
+/// Roles that are heard on the acceptance of a high risk, and who is.
+const HEARD: [&str; 3] = ["security-officer", "privacy-officer", "legal-compliance"];
+
 const POLICIES: [&str; 2] = [
     include_str!("../../../policies/packs/high-risk.yaml"),
     include_str!("../../../policies/packs/roles.yaml"),
@@ -84,7 +87,7 @@ pub struct Filler<'a> {
 }
 
 impl<'a> Filler<'a> {
-    /// Objects are stamped an hour before `now`.
+    /// Objects are stamped an hour before `now`, approvals of the release half an hour.
     pub fn new(reading: &'a Reading, now: Timestamp) -> Self {
         Self { reading, now, names: Names::new(), six_more: false }
     }
@@ -94,7 +97,8 @@ impl<'a> Filler<'a> {
     /// # Errors
     /// When it is none of ours.
     pub fn add(&mut self, world: &mut World, by: &str, object: &Value) -> anyhow::Result<String> {
-        let at = self.now - jiff::SignedDuration::from_hours(1);
+        let of_release = object.pointer("/spec/subject/kind").is_some_and(|kind| kind == "ModelRelease");
+        let at = self.now - jiff::SignedDuration::from_mins(if of_release { 30 } else { 60 });
         let role = object.pointer("/spec/role").and_then(Value::as_str);
         let stamp = StampText {
             role: role.map(|name| RoleAnswer {
@@ -154,8 +158,10 @@ impl<'a> Filler<'a> {
         world.set_namespace(namespace, [(keys::ENFORCE.to_owned(), mode.to_owned())].into());
         let system = self.add(world, "olga", &placed(one(SYSTEM)?, namespace))?;
         let assessment = placed(one(ASSESSMENT)?, namespace);
-        self.add(world, "olga", &assessment)?;
+        let assessed = self.add(world, "olga", &assessment)?;
         let name = text_of(&assessment, "/metadata/name");
+        let subject = ("ImpactAssessment", name.as_str());
+        self.add(world, "erin", &approval(namespace, subject, &assessed, "risk-officer"))?;
         let risk =
             digest::risk(namespace, &name, &assessment["spec"], "R1")?.context("the sample has a risk R1")?;
         for text in RELEASES {
@@ -178,7 +184,11 @@ impl<'a> Filler<'a> {
                 "expiresAt": "2027-06-30T00:00:00Z",
             },
         });
-        self.add(world, "frank", &acceptance)?;
+        let accepted = self.add(world, "frank", &acceptance)?;
+        for (role, who) in APPROVERS.iter().filter(|(role, _)| HEARD.contains(role)) {
+            let heard = approval(namespace, ("RiskAcceptance", "r1-frank"), &accepted, role);
+            self.add(world, who, &heard)?;
+        }
         Ok(())
     }
 

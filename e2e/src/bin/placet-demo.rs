@@ -19,8 +19,12 @@ use clap::Parser;
 use placet_e2e::placet::{APPROVERS, HEARD};
 use placet_e2e::{Cluster, Options, Output, own_images};
 
+#[path = "placet-demo/files.rs"]
+mod files;
 #[path = "placet-demo/kills.rs"]
 mod kills;
+#[path = "placet-demo/readme.rs"]
+mod readme;
 #[path = "placet-demo/telling.rs"]
 mod telling;
 
@@ -35,6 +39,9 @@ struct Arguments {
     /// Where transcript, evidence and cluster go.
     #[arg(long, default_value = "target/demo")]
     dir: PathBuf,
+    /// A page whose section on the demo must quote nothing that was not said. For tests.
+    #[arg(long, hide = true, value_name = "FILE")]
+    quoted_in: Option<PathBuf>,
     /// Kill the operator during each command; the story must come out the same. For tests.
     #[arg(long, hide = true)]
     kill_operator: bool,
@@ -236,6 +243,10 @@ async fn tell(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(kills) = &demo.kills {
         println!("\nThe operator was killed {} times.", kills.done());
     }
+    let told = told.and_then(|()| match &arguments.quoted_in {
+        Some(page) => quoted(page, &dir.join("transcript.txt")),
+        None => Ok(()),
+    });
     if !keep {
         demo.cluster.shut_down().await?;
         return told;
@@ -255,6 +266,15 @@ async fn tell(arguments: &Arguments) -> anyhow::Result<()> {
         dir.display(),
         dir.display(),
     ))
+}
+
+/// Holds what a page quotes of the demo against the transcript.
+fn quoted(page: &Path, transcript: &Path) -> anyhow::Result<()> {
+    let missing = readme::not_said(&fs::read_to_string(page)?, &fs::read_to_string(transcript)?);
+    if !missing.is_empty() {
+        bail!("{} quotes what was not said:\n  {}", page.display(), missing.join("\n  "));
+    }
+    Ok(())
 }
 
 async fn story(demo: &mut Demo, dir: &Path) -> anyhow::Result<()> {
@@ -334,7 +354,7 @@ async fn refused(demo: &mut Demo) -> anyhow::Result<()> {
     )
     .await?;
     demo.until("dana", &["get", "mr", "-n", "lending"], "False").await?;
-    let all = ["is not cleared: 3 of 7 gates are open", "Bias", "R1 is High", "model-owner", "placet why"];
+    let all = ["is not cleared: 4 of 7 gates are open", "Bias", "R1 is High", "model-owner", "placet why"];
     demo.kubectl("dana", &["apply", "-f", &m("deployment-v1")], &Told { code: 1, says: &all }).await?;
     demo.teller.say("\nRefused, with everything that is missing at once. Grouped by who can act:")?;
     demo.placet(
@@ -428,6 +448,8 @@ async fn released(demo: &mut Demo) -> anyhow::Result<()> {
     for (who, role) in APPROVERS.iter().filter(|(_, role)| HEARD.contains(role)) {
         demo.approve(who, "ra/credit-eligibility-2026-r1", role, &[]).await?;
     }
+    demo.teller.say("\nThe assessment itself is approved before any release that rests on it:")?;
+    demo.approve("erin", "ia/credit-eligibility-2026", "risk-officer", &[]).await?;
     let release = format!("mr/{V2}");
     demo.placet(
         "dana",
@@ -554,8 +576,8 @@ async fn verified(demo: &mut Demo, dir: &Path) -> anyhow::Result<()> {
     demo.placet("audrey", &show, &Told { code: 0, says: &["cleared", "hold lifted"] }).await?;
     demo.teller.chapter("One byte of a copy is flipped.")?;
     let copy = dir.join("evidence-flipped");
-    copy_dir(&evidence, &copy)?;
-    let victim = first_bundle(&copy.join("tile/entries"))?.context("no entries in the pulled log")?;
+    files::copy_dir(&evidence, &copy)?;
+    let victim = files::first_file(&copy.join("tile/entries"))?.context("no entries in the pulled log")?;
     let mut bytes = fs::read(&victim)?;
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -568,39 +590,8 @@ async fn verified(demo: &mut Demo, dir: &Path) -> anyhow::Result<()> {
     demo.placet(
         "audrey",
         &["evidence", "verify", &copy_text, "--key", &key_text],
-        &Told { code: 1, says: &[] },
+        &Told { code: 1, says: &["TAMPERED"] },
     )
     .await?;
     demo.teller.say("\nFound.")
-}
-
-fn copy_dir(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_dir(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
-}
-
-/// The first file below a directory.
-fn first_bundle(dir: &Path) -> anyhow::Result<Option<PathBuf>> {
-    let mut entries: Vec<PathBuf> =
-        fs::read_dir(dir)?.map(|e| Ok(e?.path())).collect::<std::io::Result<_>>()?;
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            if let Some(found) = first_bundle(&path)? {
-                return Ok(Some(found));
-            }
-        } else {
-            return Ok(Some(path));
-        }
-    }
-    Ok(None)
 }

@@ -1,6 +1,6 @@
 //! A cluster administrator changes what was approved, behind the definition's back.
 
-use placet_e2e::placet::{Lending, RELEASE};
+use placet_e2e::placet::{DEPLOYMENT, Lending, RELEASE};
 use placet_e2e::{Output, SOON, eventually};
 use serde_json::Value;
 
@@ -36,21 +36,26 @@ async fn content_that_is_changed_voids_its_approvals() {
     cluster.kubectl_with_input("root-admin", replace, &definition.to_string()).await.unwrap().ok().unwrap();
 
     lending.cleared("False").await.unwrap();
-    let refusal =
-        lending.kubectl("dana", &["set", "env", "deployment/credit-eligibility", "A=b"]).await.unwrap();
-    refused_with(
-        &refusal,
-        &["bob approved earlier evidence; changed since: the release's content: spec.developers"],
-    );
+    // Neither others nor more of the same.
+    let (other, up) = (["set", "env", DEPLOYMENT, "A=b"], ["scale", DEPLOYMENT, "--replicas=2"]);
+    for change in [other.as_slice(), up.as_slice()] {
+        refused_with(
+            &lending.kubectl("dana", change).await.unwrap(),
+            &["bob approved earlier evidence; changed since: the release's content: spec.developers"],
+        );
+    }
+    assert_eq!(lending.cluster.field(lending.ns, DEPLOYMENT, "{.spec.replicas}").await.unwrap(), "1");
     // What runs stays, its replacement does not start.
     assert_eq!(lending.running(1).await.unwrap(), before);
     lending.kubectl("root-admin", &["delete", "pod", &before[0].name]).await.unwrap().ok().unwrap();
     let told = lending.event("Deployment/credit-eligibility", "PodRefused").await.unwrap();
     holds(&told, &["is not cleared", "changed since: the release's content: spec.developers"]);
     lending.running(0).await.unwrap();
-    // Approved anew, it runs.
+    // Approved anew, it runs, and more of it.
     for (who, role) in placet_e2e::placet::APPROVERS {
         lending.approve_as(&format!("again-{role}"), who, role, None).await.unwrap();
     }
     lending.cleared("True").await.unwrap();
+    lending.kubectl("dana", &up).await.unwrap().ok().unwrap();
+    lending.running(2).await.unwrap();
 }

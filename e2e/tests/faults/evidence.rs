@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use placet_e2e::placet::{INSTALLED_IN, Lending};
 use placet_e2e::{Cluster, Did, Output, PodSignal, SOON, eventually};
 use serde_json::Value;
@@ -53,6 +55,34 @@ pub async fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// All files below a directory.
+async fn files(dir: &Path) -> Vec<PathBuf> {
+    let (mut open, mut found) = (vec![dir.to_path_buf()], Vec::new());
+    while let Some(dir) = open.pop() {
+        let mut entries = tokio::fs::read_dir(&dir).await.unwrap();
+        while let Some(entry) = entries.next_entry().await.unwrap() {
+            if entry.file_type().await.unwrap().is_dir() {
+                open.push(entry.path());
+            } else {
+                found.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+/// The files below a directory that hold one of these.
+async fn holding(dir: &Path, wanted: &[Vec<u8>]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for file in files(dir).await {
+        let bytes = tokio::fs::read(&file).await.unwrap();
+        if wanted.iter().any(|one| bytes.windows(one.len()).any(|part| part == one)) {
+            found.push(file);
+        }
+    }
+    found
+}
+
 #[tokio::test]
 async fn the_log_verifies_and_one_byte_that_is_flipped_is_found() {
     let Some((cluster, _guard)) = alone().await else { return };
@@ -70,22 +100,25 @@ async fn the_log_verifies_and_one_byte_that_is_flipped_is_found() {
     assert_eq!(unauthenticated.code, 3, "{unauthenticated:?}");
     holds(&unauthenticated.stdout, &["consistent with itself, not authenticated"]);
 
+    // The keys lie in Secrets alone, and nowhere on the volume: not as they are, not as text.
+    let volume = dir.parent().unwrap();
+    let origin = cluster.field(INSTALLED_IN, "configmap/placet-log-head", "{.data.vkey}").await.unwrap();
+    let origin = origin.split('+').next().unwrap().as_bytes().to_vec();
+    assert!(holding(volume, &[origin]).await.contains(&dir.join("checkpoint")), "what is there is found");
+    for secret in ["log-key", "receipt-key", "people-key"] {
+        let object = format!("secret/placet-{secret}");
+        let stored = cluster.field(INSTALLED_IN, &object, "{.data.key}").await.unwrap();
+        let raw = STANDARD.decode(&stored).unwrap();
+        assert_eq!(raw.len(), 32, "{secret}");
+        let (text, in_urls) = (stored.trim_end_matches('='), URL_SAFE_NO_PAD.encode(&raw));
+        let wanted = [raw, text.as_bytes().to_vec(), in_urls.into_bytes()];
+        assert_eq!(holding(volume, &wanted).await, Vec::<PathBuf>::new(), "{secret}");
+    }
+
     // One byte of one tile of records, of a copy.
     let copied = cluster.dir().join("flipped");
     copy(&dir, &copied).await;
-    let mut open = vec![copied.join("tile/entries")];
-    let mut flipped = None;
-    while let (Some(dir), None) = (open.pop(), &flipped) {
-        let mut entries = tokio::fs::read_dir(&dir).await.unwrap();
-        while let Some(entry) = entries.next_entry().await.unwrap() {
-            if entry.file_type().await.unwrap().is_dir() {
-                open.push(entry.path());
-            } else {
-                flipped = Some(entry.path());
-            }
-        }
-    }
-    let file = flipped.unwrap();
+    let file = files(&copied.join("tile/entries")).await.pop().unwrap();
     let mut bytes = tokio::fs::read(&file).await.unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

@@ -18,6 +18,24 @@ async fn webhooks(cluster: &Cluster) -> String {
     cluster.kubectl("admin", ["get", kinds, "-o", "name"]).await.unwrap().ok().unwrap()
 }
 
+/// What makes Kubernetes hold the pods of a namespace against its restricted standard.
+const RESTRICTED: [&str; 2] =
+    ["pod-security.kubernetes.io/enforce=restricted", "pod-security.kubernetes.io/warn=restricted"];
+
+/// Lets only pods of the restricted standard into the operator's namespace.
+async fn restrict(cluster: &Cluster) {
+    let label = ["label", "ns", INSTALLED_IN].into_iter().chain(RESTRICTED);
+    let labelled = cluster.kubectl("root-admin", label).await.unwrap();
+    // Kubernetes warns of pods that run there and would not be let in.
+    assert_eq!((labelled.code, labelled.stderr.as_str()), (0, ""), "{labelled:?}");
+    let other =
+        ["run", "other", "--image=registry.example.com/other:1", "-n", INSTALLED_IN, "--dry-run=server"];
+    refused_with(
+        &cluster.kubectl("root-admin", other).await.unwrap(),
+        &["violates PodSecurity \"restricted"],
+    );
+}
+
 #[tokio::test]
 async fn uninstalling_lifts_holds_and_keeps_keys_and_log() {
     let Some((cluster, _guard)) = alone().await else { return };
@@ -25,12 +43,15 @@ async fn uninstalling_lifts_holds_and_keeps_keys_and_log() {
     lending.all_documents().await.unwrap();
     lending.apply("dana", &lending.manifest("deployment-v2").unwrap()).await.unwrap().ok().unwrap();
     lending.pods_become("one held pod", |pods| pods.len() == 1 && pods[0].held).await.unwrap();
+    // From here on, everything of ours is made anew where only the restricted standard is let in.
+    restrict(cluster).await;
 
     // An upgrade that changes something keeps the CA that the operator put in.
     let bundle = "{.webhooks[*].clientConfig.caBundle}";
     let before = cluster.field("", "validatingwebhookconfiguration/placet-validating", bundle).await.unwrap();
     assert!(before.len() > 100, "{before}");
     cluster.install_placet(&json!({ "podLabels": { "upgraded": "yes" } })).await.unwrap();
+    cluster.becomes(INSTALLED_IN, "pod/placet-0", "{.metadata.labels.upgraded}", "yes").await.unwrap();
     cluster.placet_ready().await.unwrap();
     let after = cluster.field("", "validatingwebhookconfiguration/placet-validating", bundle).await.unwrap();
     assert_eq!(before, after);
@@ -52,7 +73,9 @@ async fn uninstalling_lifts_holds_and_keeps_keys_and_log() {
     lending.kubectl("root-admin", &["get", "mr", RELEASE]).await.unwrap().ok().unwrap();
 
     // Installed again it goes on with the same log and the same keys: what was signed still counts.
-    cluster.install_placet(&json!({})).await.unwrap();
+    let installed = cluster.helm_placet(&json!({})).await.unwrap();
+    assert!(!installed.stderr.contains("PodSecurity"), "{installed:?}");
+    installed.ok().unwrap();
     let after = head(cluster).await;
     assert_eq!(before["origin"], after["origin"]);
     assert!(after["size"].as_i64() > before["size"].as_i64(), "{before} {after}");
@@ -74,6 +97,9 @@ async fn uninstalling_lifts_holds_and_keeps_keys_and_log() {
     );
     cluster.install_placet(&json!({})).await.unwrap();
     in_force(cluster).await;
+    let lift = RESTRICTED.map(|label| label.replace("=restricted", "-"));
+    let lift = ["label", "ns", INSTALLED_IN].into_iter().chain(lift.iter().map(String::as_str));
+    cluster.kubectl("root-admin", lift).await.unwrap().ok().unwrap();
 }
 
 /// What an API server and Helm say of a second installation, short of making it.

@@ -24,6 +24,17 @@ async fn somebody_of_one_namespace_learns_why() {
     let said = ask().await;
     assert_eq!(said.code, 1, "{said:?}");
     holds(&said.stdout, &["is not cleared", "executive", "placet approve mr/"]);
+    // The same by kubectl, which finds the plugin by its name in PATH.
+    let plugins = lending.cluster.dir().join("plugins");
+    tokio::fs::create_dir(&plugins).await.unwrap();
+    let own =
+        lending.cluster.run("sh", "mallory", ["-c", "command -v placet"], None).await.unwrap().ok().unwrap();
+    tokio::fs::symlink(own.trim_end(), plugins.join("kubectl-placet")).await.unwrap();
+    let plugins = plugins.to_string_lossy();
+    let as_plugin = ["-c", "PATH=$0:$PATH; exec kubectl placet \"$@\"", &plugins].into_iter().chain(why);
+    let said = lending.cluster.run("sh", "mallory", as_plugin, None).await.unwrap();
+    assert_eq!(said.code, 1, "{said:?}");
+    holds(&said.stdout, &["is not cleared", "executive", "placet approve mr/"]);
     let list = ["get", "placet"];
     let listed = lending.kubectl("mallory", &list).await.unwrap();
     holds(&listed.stdout, &["modelrelease.placet.dev/", "aisystem.placet.dev/", "testreport.placet.dev/"]);

@@ -16,6 +16,12 @@ async fn what_a_decision_has_read_stays_while_its_release_lives() {
     reject["spec"]["decision"] = json!("Reject");
     lending.apply("erin", &reject.to_string()).await.unwrap().ok().unwrap();
     lending.cleared("False").await.unwrap();
+    // So does one of the assessment that the release rests on.
+    let digest = lending.digest(&format!("impactassessment/{ASSESSMENT}")).await.unwrap();
+    let mut reject = lending.approval("not-so", "risk-officer", "ImpactAssessment", ASSESSMENT, &digest);
+    reject["spec"]["decision"] = json!("Reject");
+    lending.apply("erin", &reject.to_string()).await.unwrap().ok().unwrap();
+    lending.findings_say(&["not-so"]).await.unwrap();
 
     let objects = [
         "tr/credit-eligibility-2.0.0-bias",
@@ -23,6 +29,7 @@ async fn what_a_decision_has_read_stays_while_its_release_lives() {
         &format!("ia/{ASSESSMENT}"),
         "ra/risk-1",
         "apv/stop",
+        "apv/not-so",
     ];
     for object in objects {
         let refusal = lending.kubectl("root-admin", &["delete", object]).await.unwrap();

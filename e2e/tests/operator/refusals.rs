@@ -108,7 +108,7 @@ async fn an_acceptance_names_what_is_there() {
         (
             "of-unknown-risks",
             json!({ "risks": [{ "id": "R1", "digest": digest }, { "id": "R9", "digest": other }] }),
-            format!("wanted risks of {ASSESSMENT} (R1, R2), found R9"),
+            format!("wanted risks of {ASSESSMENT} (R1, R2, R3), found R9"),
         ),
         (
             "ended",

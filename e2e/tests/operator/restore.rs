@@ -104,7 +104,7 @@ async fn what_went_with_its_namespace_is_restored_and_counts_and_what_somebody_t
     let backup = Backup::new(lending.cluster, "velero").await;
     let items = backup.export(lending.ns).await;
     let approvals = of_kind(&items, "Approval");
-    assert_eq!(approvals.len(), 11, "{approvals:?}");
+    assert_eq!(approvals.len(), 12, "{approvals:?}");
     lost(&lending).await;
 
     // Somebody without the verb makes them theirs: of decisions that is refused, with the reason.
@@ -238,6 +238,7 @@ async fn in_another_cluster_nothing_counts_until_those_who_wrote_it_apply_it_aga
     let digest = there.digest(&format!("aisystem/{SYSTEM}")).await.unwrap();
     let settings = there.approval("evaluation", "validator", "AISystem", SYSTEM, &digest);
     there.apply("vera", &settings.to_string()).await.unwrap().ok().unwrap();
+    there.assessed().await.unwrap();
     let mut acceptance = of_kind(&items, "RiskAcceptance").remove(0);
     acceptance["metadata"] = json!({"name": "risk-1-again", "namespace": there.ns});
     there.apply("frank", &acceptance.to_string()).await.unwrap().ok().unwrap();

@@ -1,11 +1,12 @@
-//! Roles as RBAC gives them: which of them a namespace gives, what the chart's may not become part of, and who is asked where
-//! a harmless-looking system releases what another system does.
+//! Roles as RBAC gives them: which of them a namespace gives, what the chart's may and may not become part of, who reads the
+//! log and the names in it, and who is asked where a harmless-looking system releases what another system does.
 
-use placet_e2e::placet::{Lending, RELEASE, SYSTEM, vouch_for};
+use futures::future::join_all;
+use placet_e2e::placet::{INSTALLED_IN, Lending, RELEASE, SYSTEM, vouch_for};
 use placet_e2e::{Output, SOON, eventually};
 use serde_json::{Value, json};
 
-use super::common::refused_with;
+use super::common::{holds, refused_with};
 use super::lending;
 
 /// Lets somebody approve in a role, by a Role and its binding in one namespace.
@@ -87,6 +88,11 @@ async fn a_role_of_namespaces_is_asked_there_and_a_role_of_the_cluster_is_not() 
     .unwrap();
     let counts = "{.status.conditions[?(@.type=='Counts')].status}";
     lending.cluster.becomes(ns, "approval/bound-here", counts, "True").await.unwrap();
+    // What the tests of a system look at is not left to whom a namespace chooses.
+    let system = lending.digest(&format!("aisystem/{SYSTEM}")).await.unwrap();
+    let evaluation = lending.approval("evaluation", "team-lead", "AISystem", SYSTEM, &system);
+    let refused = lending.apply("mallory", &evaluation.to_string()).await.unwrap();
+    refused_with(&refused, &["wanted a role of the cluster", "found team-lead", "(scope: Namespace)"]);
 
     // A role of the cluster is nothing that a namespace gives, and `can-i` in all namespaces tells the truth.
     bind(&lending, ns, "mallory", "risk-officer").await;
@@ -122,6 +128,84 @@ async fn the_charts_roles_are_aggregated_into_none() {
             "{role}"
         );
     }
+}
+
+/// One of each of the chart's working roles: data scientist, reviewer, risk officer, auditor.
+const WORKERS: [&str; 4] = ["dana", "bob", "erin", "audrey"];
+
+/// What can be done with which of our kinds, and who of them may.
+const MAY: [(&str, &str, &[&str]); 18] = [
+    ("get", "modelreleases", &WORKERS),
+    ("list", "approvals", &WORKERS),
+    ("watch", "releasepolicies", &WORKERS),
+    ("create", "aisystems", &["dana"]),
+    ("update", "impactassessments", &["dana"]),
+    ("patch", "modelreleases", &["dana"]),
+    ("create", "testreports", &["dana"]),
+    ("create", "approvals", &["bob", "erin"]),
+    ("create", "riskacceptances", &["erin"]),
+    ("update", "approvals", &[]),
+    ("patch", "riskacceptances", &[]),
+    ("delete", "approvals", &[]),
+    ("delete", "testreports", &[]),
+    ("approve", "approvalroles", &[]),
+    ("enforce", "releasepolicies", &[]),
+    ("create", "releasepolicies", &[]),
+    ("update", "approvalroles", &[]),
+    ("restore", "approvals", &[]),
+];
+
+/// What `kubectl auth can-i` says, which is yes or no.
+async fn can_i(lending: &Lending<'_>, who: &str, verb: &str, kind: &str) -> bool {
+    let said = lending.kubectl(who, &["auth", "can-i", verb, kind]).await.unwrap();
+    let answer = said.stdout.split_whitespace().next();
+    assert!(matches!(answer, Some("yes" | "no")), "{said:?}");
+    answer == Some("yes")
+}
+
+#[tokio::test]
+async fn who_has_a_working_role_of_the_chart_may_do_that_work_and_no_other() {
+    let Some(lending) = lending("working-roles", None).await else { return };
+    for (verb, kind, wanted) in MAY {
+        let kind = format!("{kind}.placet.dev");
+        let answers = join_all(WORKERS.map(|who| can_i(&lending, who, verb, &kind))).await;
+        let may: Vec<&str> =
+            WORKERS.into_iter().zip(answers).filter_map(|(who, may)| may.then_some(who)).collect();
+        assert_eq!(may, wanted, "{verb} {kind}");
+    }
+}
+
+#[tokio::test]
+async fn an_auditor_reads_the_log_without_names_and_somebody_else_reads_nothing_of_it() {
+    let Some(lending) = lending("log-readers", Some("deny")).await else { return };
+    lending.all_documents().await.unwrap();
+    lending.approve("bob", "model-owner", None).await.unwrap();
+    let named = |shown: &str| ["by dana", "bob as model-owner"].iter().all(|person| shown.contains(person));
+    lending.cluster.evidence_shows((lending.ns, RELEASE), "its people", named).await.unwrap();
+
+    let show = ["evidence", "show", &format!("mr/{RELEASE}"), "-n", lending.ns];
+    let ask = async |who: &str| lending.cluster.run("placet", who, show, None).await.unwrap();
+    let said = ask("audrey").await;
+    assert_eq!(said.code, 0, "{said:?}");
+    holds(&said.stdout, &["by somebody", "somebody as model-owner"]);
+    holds(&said.stderr, &["people are shown as tokens", "placet-read-names"]);
+    assert!(["dana", "bob"].iter().all(|name| !said.stdout.contains(name)), "{said:?}");
+    for who in ["bob", "mallory"] {
+        let said = ask(who).await;
+        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
+        holds(&said.stderr, &["the evidence log may not be read", "placet-read-log"]);
+    }
+
+    // What stands between them are the Secrets.
+    let get = async |who: &str, secret: &str| {
+        let get = ["get", "secret", secret, "-n", INSTALLED_IN, "-o", "name"];
+        lending.cluster.kubectl(who, get).await.unwrap()
+    };
+    get("audrey", "placet-read-log").await.ok().unwrap();
+    for secret in ["placet-read-names", "placet-people-key", "placet-log-key", "placet-receipt-key"] {
+        refused_with(&get("audrey", secret).await, &["cannot get resource \"secrets\""]);
+    }
+    refused_with(&get("mallory", "placet-read-log").await, &["cannot get resource \"secrets\""]);
 }
 
 #[tokio::test]

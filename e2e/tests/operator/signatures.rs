@@ -357,6 +357,7 @@ async fn a_risk_that_a_robot_applies_is_accepted_by_whoever_signed_exactly_that_
         lending.cluster.field(ns, &object, "{.metadata.annotations.placet\\.dev/stamp}").await.unwrap();
     holds(&stamp, &["system:serviceaccount:signed-risk:robot", "\"user\":\"frank\""]);
     lending.heard(&name_of(&acceptance)).await.unwrap();
+    lending.assessed().await.unwrap();
     lending.approvals(&[]).await.unwrap();
     lending.cleared("True").await.unwrap();
 
@@ -402,14 +403,19 @@ async fn a_policy_that_asks_for_signatures_counts_nothing_else() {
     lending.apply("root-admin", &policy.to_string()).await.unwrap().ok().unwrap();
     // More is asked for than what the others approved under.
     lending.findings_say(&["changed since: policy signatures-only added"]).await.unwrap();
+    // So it is of what she says beside the release, before the others approve what rests on it.
+    lending.findings_say(&["erin's approval carries no signature"]).await.unwrap();
+    let key = robot.key("erin").await;
+    robot.trusted("erin", "erin", "risk-officers", "risk-officer", &key).await;
+    let assessment = format!("ia/{ASSESSMENT}");
+    let args = ["approve", &assessment, "--role", "risk-officer"];
+    robot.applied(&robot.signed_by("erin", &args, &key, &robot.cluster_uid).await).await;
     for (who, role) in APPROVERS.iter().filter(|(_, role)| *role != "risk-officer") {
         lending.approve_as(&format!("again-{role}"), who, role, None).await.unwrap();
     }
     lending.approve("erin", "risk-officer", None).await.unwrap();
-    lending.findings_say(&["erin's approval carries no signature"]).await.unwrap();
+    lending.findings_say(&["0 of 1; erin's approval carries no signature"]).await.unwrap();
     lending.cleared("False").await.unwrap();
-    let key = robot.key("erin").await;
-    robot.trusted("erin", "erin", "risk-officers", "risk-officer", &key).await;
     robot.applied(&robot.by_erin(&key).await).await;
     lending.cleared("True").await.unwrap();
     lending.kubectl("root-admin", &["delete", "releasepolicy/signatures-only"]).await.unwrap().ok().unwrap();

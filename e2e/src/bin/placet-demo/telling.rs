@@ -75,3 +75,37 @@ pub fn check(output: &Output, told: &Told<'_>) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(code: i32, stdout: &str, stderr: &str) -> Output {
+        Output { command: "placet why".into(), code, stdout: stdout.into(), stderr: stderr.into() }
+    }
+
+    #[test]
+    fn what_comes_out_as_told_may_say_it_on_either_stream_and_say_more() {
+        let told = Told { code: 1, says: &["not cleared", "executive"] };
+        check(&output(1, "it is not cleared", "ask an executive"), &told).unwrap();
+        check(&output(1, "", "not cleared: executive, and more"), &told).unwrap();
+        check(&output(0, "anything", ""), &DONE).unwrap();
+    }
+
+    #[test]
+    fn what_does_not_come_out_as_told_is_told_with_the_command() {
+        let told = Told { code: 1, says: &["not cleared", "TAMPERED"] };
+        for (found, wanted) in [
+            (output(0, "not cleared, TAMPERED", ""), "wanted exit code 1, found 0"),
+            (output(2, "not cleared, TAMPERED", ""), "wanted exit code 1, found 2"),
+            (output(-1, "not cleared, TAMPERED", ""), "wanted exit code 1, found -1"),
+            (output(1, "not cleared", "tampered"), "wanted \"TAMPERED\" in the output"),
+            (output(1, "TAMPERED", "TAMPERED"), "wanted \"not cleared\" in the output"),
+            (output(1, "", ""), "wanted \"not cleared\" in the output"),
+        ] {
+            let error = check(&found, &told).unwrap_err().to_string();
+            assert!(error.contains(wanted) && error.ends_with("`placet why`"), "{error}");
+        }
+        assert!(check(&output(1, "", ""), &DONE).is_err());
+    }
+}
