@@ -140,7 +140,7 @@ impl Requirements {
 
     /// Whether an assessment is held against facts of the system beside its class: regions, roles, dates.
     pub fn asks_for_facts(&self) -> bool {
-        !self.assessment_scope.is_empty() || self.obligations_lead_days.is_some()
+        !self.assessment_scope.is_empty() || self.obligations_lead_days.is_some() || self.register.article27
     }
 
     /// The person that a name stands for.

@@ -13,12 +13,14 @@ use std::path::{Path, PathBuf};
 
 use common::{Base, Edited, Given, Run, SignedBy, merge, policy_objects, resolve, yaml};
 use jiff::Timestamp;
+use placet_api::approval::{ApprovalSpec, SubjectKind};
 use placet_api::common::Class;
 use placet_api::modelrelease::GateVerdict;
 use placet_api::riskacceptance::RiskAcceptanceSpec;
 use placet_gate::circumstances::Circumstances;
 use placet_gate::digest;
 use placet_gate::finding::{Gate, Reason};
+use placet_gate::gates::counted::Cause;
 use placet_gate::gates::heard::{Heard, Said, hear};
 use placet_gate::object::{Object, Reading};
 use placet_gate::people::PeopleKey;
@@ -282,7 +284,12 @@ fn what_is_heard_is_what_counts(snapshot: &Snapshot, decision: &Decision) -> Res
         return Err("who asks what became of approvals gets another decision".into());
     }
     let mut only = snapshot.clone();
-    only.approvals.retain(|a| a.spec.is_err() || heard.of(a) == Said::Counts);
+    // Since when an assessment is approved follows from those that ended, too.
+    let since = |a: &Object<ApprovalSpec>| {
+        let assessment = a.spec.as_ref().is_ok_and(|s| s.subject.kind == SubjectKind::ImpactAssessment);
+        assessment && matches!(heard.of(a), Said::Not(why) if why.cause == Cause::Ended)
+    };
+    only.approvals.retain(|a| a.spec.is_err() || heard.of(a) == Said::Counts || since(a));
     // Whoever approved does not accept risks, whether or not their approval counts.
     let verdicts = |decision: &Decision| {
         let gates = decision.gates.iter().filter(|g| g.gate != Gate::RiskAcceptance);

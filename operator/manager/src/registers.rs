@@ -3,8 +3,25 @@
 use std::collections::BTreeSet;
 
 use placet_api::Kind;
-use placet_api::impactassessment::ImpactAssessmentSpec;
+use placet_api::impactassessment::{EvidenceRef, ImpactAssessmentSpec};
 use placet_gate::world::{World, reports_named};
+
+/// Whether a control of an assessment names an object as evidence.
+pub fn names(spec: &ImpactAssessmentSpec, kind: Kind, name: &str) -> bool {
+    evidence(spec).any(|e| e.kind.as_str() == kind.as_str() && e.name.as_str() == name)
+}
+
+/// Whether a control of any assessment of a namespace does.
+pub fn is_evidence(world: &World, kind: Kind, namespace: &str, name: &str) -> bool {
+    let here = world.names(Kind::ImpactAssessment).into_iter().filter(|(ns, _)| ns == namespace);
+    let mut specs = here.filter_map(|key| world.assessment(&key.0, &key.1)?.spec.as_ref().ok());
+    specs.any(|spec| names(spec, kind, name))
+}
+
+fn evidence(spec: &ImpactAssessmentSpec) -> impl Iterator<Item = &EvidenceRef> {
+    let controls = spec.risks.iter().flat_map(|r| r.controls.iter().flatten());
+    controls.flat_map(|c| c.evidence.iter().flatten())
+}
 
 /// Assessments whose levels may follow from an object as it is now, with their systems: those that name it, or a report that
 /// it supersedes; of a system its own; all where a policy changed. Whether somebody's word counts follows from other words,
@@ -27,9 +44,7 @@ pub fn resting_on(world: &World, kind: Kind, namespace: &str, name: &str) -> Vec
             reports_named(spec).any(|named| unknown || named == name || superseded.contains(named))
         }
         Kind::Approval | Kind::RiskAcceptance | Kind::ImpactAssessment | Kind::TrustedSigner => {
-            let evidence = spec.risks.iter().flat_map(|r| r.controls.iter().flatten());
-            let mut evidence = evidence.flat_map(|c| c.evidence.iter().flatten());
-            evidence.any(|e| ["Approval", "RiskAcceptance"].contains(&e.kind.as_str()))
+            evidence(spec).any(|e| ["Approval", "RiskAcceptance"].contains(&e.kind.as_str()))
         }
         _ => false,
     };
@@ -91,6 +106,9 @@ mod tests {
         let resting = |kind, name| -> Vec<String> {
             resting_on(&world, kind, "credit", name).into_iter().map(|((_, name), _)| name).collect()
         };
+        assert!(is_evidence(&world, Kind::Approval, "credit", "seen"));
+        assert!(!is_evidence(&world, Kind::Approval, "credit", "report-0"));
+        assert!(!is_evidence(&world, Kind::Approval, "other", "seen"));
         for (kind, name) in [
             (Kind::TestReport, "report-0"),
             (Kind::TestReport, "gone, and nobody knows what it superseded"),

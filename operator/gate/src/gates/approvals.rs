@@ -149,6 +149,10 @@ fn tally_without(
                 }
                 Ok(None) => {}
                 Err(why) => {
+                    if let Some(standing) = approval.standing().filter(|_| why.cause == Cause::Ended) {
+                        // It was given, and what was given after it rests on it.
+                        out.given_since(When::of(&approval.record, standing.created_at));
+                    }
                     note(approval, spec, Err(&why));
                     out.why_not.push(why);
                 }
@@ -165,11 +169,16 @@ fn tally_without(
             out.why_not.extend(one.whole.then_some(why));
             continue;
         }
+        if let Some(why) = outdated(cx, &one, wanted) {
+            note(one.object, one.spec, Err(&why));
+            out.why_not.extend(one.whole.then_some(why));
+            continue;
+        }
         note(one.object, one.spec, Ok(()));
         if one.whole {
             out.counted.insert(one.by);
             out.given.insert(one.object.name().to_owned());
-            out.first = Some(out.first.map_or(one.at, |first| first.earlier(one.at)));
+            out.given_since(one.at);
         }
     }
     let stands = |reject: &Reject<'_>| {
@@ -187,10 +196,22 @@ fn tally_without(
     out
 }
 
-/// A risk whose residual level is lower now than when the evidence was approved, with both levels.
-fn fallen(cx: &Context<'_>, standing: &Standing, covers: Covers) -> Option<(String, Level, Level)> {
-    let then = standing.evidence.as_deref().filter(|_| covers == Covers::Evidence)?;
-    then.fallen(cx.scores?).next().map(|(risk, was, is)| (risk.to_owned(), was, is))
+/// Why an approval of a release is of before: a residual level fell since, or it was given before the assessment was approved.
+/// What it answered stays answered. A signature says nothing of levels, and a robot applies it when it likes, so that levels
+/// of the time at which it was applied are not held against it.
+fn outdated(cx: &Context<'_>, given: &Given<'_>, wanted: &Wanted<'_>) -> Option<WhyNot> {
+    let (name, who) = (given.object.name(), &given.by);
+    let standing = given.object.standing().filter(|_| wanted.kind == SubjectKind::ModelRelease)?;
+    let then = standing.evidence.as_deref();
+    let then = then.filter(|_| wanted.covers == Covers::Evidence && given.spec.signed.is_none());
+    if let Some((risk, was, is)) = then.and_then(|then| then.fallen(cx.scores?).next()) {
+        let about = [name, risk].map(ToOwned::to_owned).into_iter();
+        let about = about.chain([who.to_string(), was.to_string(), is.to_string()]).collect();
+        let text = format!("{who} approved with the residual risk {risk} at {was}, and it is {is} now");
+        return Some(WhyNot { cause: Cause::Changed, text, about });
+    }
+    let since = cx.assessed_since.filter(|since| !given.at.after(*since))?;
+    Some(super::assessment_approved::too_early(name, who, since))
 }
 
 /// Who approved, if the approval counts; nobody, if it is not about this digest's kind; or why it does not count.
@@ -259,17 +280,6 @@ fn counts(
     entitled(cx, standing, spec.role.as_str()).map_err(|text| because(Cause::Role, text))?;
     eligible(cx, standing).map_err(why)?;
     as_asked(cx, standing, (spec, wanted.covers), wanted.kind, (term, proof)).map_err(why)?;
-    if let Some((risk, was, is)) = fallen(cx, standing, wanted.covers) {
-        let about = about().into_iter().chain([risk.clone(), was.to_string(), is.to_string()]).collect();
-        let text = format!("{who} approved with the residual risk {risk} at {was}, and it is {is} now");
-        return Err(WhyNot { cause: Cause::Changed, text, about });
-    }
-    if wanted.kind == SubjectKind::ModelRelease
-        && let Some(since) = cx.assessed_since
-        && !When::of(&approval.record, standing.created_at).after(since)
-    {
-        return Err(super::assessment_approved::too_early(name, who, since));
-    }
     if excluded.0.contains(cx.requirements.map_or(who, |r| r.same(who))) {
         let is = match wanted.kind {
             SubjectKind::RiskAcceptance => "accepted the risk",

@@ -17,7 +17,7 @@ pub struct Tally {
     pub counted: BTreeSet<Person>,
     /// Names of their approvals that count.
     pub given: BTreeSet<String>,
-    /// When the first of them did.
+    /// When the first of them did, or of those whose approval ended since.
     pub first: Option<When>,
     /// Names of Rejects by holders of the role.
     pub rejects: Vec<String>,
@@ -72,6 +72,11 @@ impl Tally {
     /// What the words about approvals that do not count name, and a digest of what they leave out.
     pub fn about(&self) -> Vec<String> {
         about(&self.why_not)
+    }
+
+    /// An approval was given then.
+    pub(super) fn given_since(&mut self, at: When) {
+        self.first = Some(self.first.map_or(at, |first| first.earlier(at)));
     }
 
     /// Why the approval of this name does not count.

@@ -68,15 +68,19 @@ pub fn as_asked(
     about: SubjectKind,
     (term, proof): (Option<&Requirements>, Option<Proof>),
 ) -> Result<(), String> {
-    // What answers a Reject of another part than the role is asked for is held to the same.
-    let rule = term.or(cx.requirements).and_then(|r| {
-        let of_role = || r.approvals.iter().filter(|((role, _), _)| role == spec.role.as_str());
-        let asked = of_role().find(|((_, asked), _)| *asked == covers_key(covers));
-        asked.or_else(|| of_role().next()).map(|(_, rule)| rule)
-    });
-    if let Some(rule) = rule
-        && let Some(group) = standing.groups.iter().find(|g| rule.not_in_groups.contains(*g))
-    {
+    let rules = term.or(cx.requirements).into_iter().flat_map(|r| &r.approvals);
+    let of_role: Vec<_> = rules.filter(|((role, _), _)| role == spec.role.as_str()).collect();
+    // What answers a Reject of another part than the role is asked for is held to the same, and what is said beside a release
+    // to all that is asked of the role.
+    let exact = of_role.iter().filter(|((_, asked), _)| *asked == covers_key(covers)).copied().collect();
+    let rules: Vec<_> = match about {
+        SubjectKind::ModelRelease if of_role.iter().any(|((_, asked), _)| *asked == covers_key(covers)) => {
+            exact
+        }
+        _ => of_role,
+    };
+    let out = |g: &&String| rules.iter().any(|(_, rule)| rule.not_in_groups.contains(*g));
+    if let Some(group) = standing.groups.iter().find(out) {
         let who = &standing.creator;
         return Err(format!("{who} is in the group {group}, which does not count as {}", spec.role));
     }
@@ -84,6 +88,6 @@ pub fn as_asked(
     // to ask: it is proven as any policy of the namespace has the role prove itself.
     let beside = || cx.policies.proof(spec.role.as_str(), &cx.snapshot.namespace_labels);
     let beside = if about == SubjectKind::ModelRelease { None } else { beside() };
-    let proof = rule.and_then(|r| r.proof).max(proof).max(beside);
+    let proof = rules.iter().filter_map(|(_, rule)| rule.proof).max().max(proof).max(beside);
     proven(proof, standing, spec.into(), ("approval", "placet approve"))
 }

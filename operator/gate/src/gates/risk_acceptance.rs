@@ -118,9 +118,10 @@ fn judge(
     }
 }
 
-/// Why a risk is not accepted: where one of its controls lowered it until its evidence ended, that is why.
+/// Why a risk is not accepted: where its controls lowered it until their evidence ended, and for no other reason, that is why.
 fn reason(score: &Score, otherwise: Reason) -> Reason {
-    let ended = score.raised.iter().flatten().any(|doubt| doubt.ended);
+    let doubts = score.raised.as_deref().unwrap_or_default();
+    let ended = !doubts.is_empty() && doubts.iter().all(|doubt| doubt.ended);
     if ended { Reason::EvidenceExpired } else { otherwise }
 }
 
@@ -155,6 +156,9 @@ pub(super) fn stands(
             about,
             ..no(Cause::Changed, format!("it is for another content of {}", changed.id))
         });
+    }
+    if let Some(assessment) = assessment.filter(|_| spec.signed.is_some()) {
+        of_this_one(cx, assessment, standing)?;
     }
     let standing = &*decided_by(cx, acceptance, spec, standing)?;
     let who = &standing.creator;
@@ -288,16 +292,20 @@ impl Risk<'_> {
         if !enough {
             let who = if authority.every { open.join(" and ") } else { open.join(" or ") };
             let role = open.first().copied().unwrap_or_default();
+            // An acceptance that does not count weighs more than evidence that ended before.
+            let reason = if why.ended {
+                Reason::AcceptanceExpired
+            } else if why.texts.is_empty() {
+                reason(self.score, Reason::RiskNotAccepted)
+            } else {
+                Reason::RiskNotAccepted
+            };
             let found = [self.found.clone()].into_iter().chain(why.texts).collect::<Vec<_>>().join("; ");
             let different =
                 if authority.every && roles.len() > 1 { ", each by a different person" } else { "" };
             out.not_met(
                 GATE,
-                if why.ended {
-                    Reason::AcceptanceExpired
-                } else {
-                    reason(self.score, Reason::RiskNotAccepted)
-                },
+                reason,
                 id.clone(),
                 format!("{id} accepted at {level} by {who}{different}"),
                 found,
@@ -379,7 +387,7 @@ impl Risk<'_> {
             return Err(no(Cause::Role, format!("{} may not accept {level}", spec.role)));
         }
         if spec.signed.is_some() {
-            self.of_this_one(cx, standing)?;
+            of_this_one(cx, self.assessment, standing)?;
         }
         let standing = &*decided_by(cx, acceptance, spec, standing)?;
         let who = &standing.creator;
@@ -400,36 +408,6 @@ impl Risk<'_> {
         }
         in_term(cx, acceptance, (spec, standing), authority.max_days)?;
         Ok((cx.requirements.map_or(who, |r| r.same(who)).clone(), spec.expires_at.to_string()))
-    }
-
-    /// A signature is used for one assessment, and not for what bears its name later.
-    fn of_this_one(&self, cx: &Context<'_>, standing: &Standing) -> Result<(), No> {
-        let name = self.assessment.name();
-        let uid = &self.assessment.record.uid;
-        let of_another = match &standing.subject_uid {
-            Some(signed_for) => signed_for != uid,
-            // It was applied before there was an assessment.
-            None => early::was_of_another(
-                cx,
-                &Wanted {
-                    kind: SubjectKind::ImpactAssessment,
-                    name,
-                    uid,
-                    covers: Covers::Content,
-                    digest: self.assessment.digest(),
-                    also: &[],
-                    role: None,
-                    asks: false,
-                },
-                standing.created_at,
-            ),
-        };
-        if of_another {
-            let text = format!("was for an earlier {name}, which was deleted since: sign again");
-            let about = [name.to_owned()].into_iter().chain(standing.subject_uid.clone()).collect();
-            return Err(No { about, ..no(Cause::Signature, text) });
-        }
-        Ok(())
     }
 
     /// Whether each role that must be was heard on one of the acceptances, by somebody who accepted none of them; where people
@@ -477,6 +455,40 @@ impl Risk<'_> {
         }
         all
     }
+}
+
+/// A signature is used for one assessment, and not for what bears its name later.
+fn of_this_one(
+    cx: &Context<'_>,
+    assessment: &Object<ImpactAssessmentSpec>,
+    standing: &Standing,
+) -> Result<(), No> {
+    let name = assessment.name();
+    let uid = &assessment.record.uid;
+    let of_another = match &standing.subject_uid {
+        Some(signed_for) => signed_for != uid,
+        // It was applied before there was an assessment.
+        None => early::was_of_another(
+            cx,
+            &Wanted {
+                kind: SubjectKind::ImpactAssessment,
+                name,
+                uid,
+                covers: Covers::Content,
+                digest: assessment.digest(),
+                also: &[],
+                role: None,
+                asks: false,
+            },
+            standing.created_at,
+        ),
+    };
+    if of_another {
+        let text = format!("was for an earlier {name}, which was deleted since: sign again");
+        let about = [name.to_owned()].into_iter().chain(standing.subject_uid.clone()).collect();
+        return Err(No { about, ..no(Cause::Signature, text) });
+    }
+    Ok(())
 }
 
 /// Who was heard in a role, on any of the acceptances.

@@ -21,6 +21,7 @@ use super::own_subject::{self, Live};
 use super::review::{Answer, Request};
 use super::{own_reject, own_restore, own_role};
 use crate::quota::{self, Version};
+use crate::registers;
 
 /// Judges a CREATE, UPDATE or DELETE of one of our kinds.
 pub async fn answer(a: &Admission, request: &Request) -> Answer {
@@ -484,7 +485,8 @@ fn beside_a_release(world: &World, namespace: &str, spec: &ApprovalSpec) -> Resu
 fn read_by(a: &Admission, kind: Kind, namespace: &str, name: &str, record: &Record) -> Option<String> {
     let reject = record.spec.text("decision").as_deref() == Some("Reject");
     let kept = matches!(kind, Kind::TestReport | Kind::ImpactAssessment | Kind::RiskAcceptance)
-        || (kind == Kind::Approval && reject);
+        || (kind == Kind::Approval
+            && (reject || registers::is_evidence(&a.state.world(), kind, namespace, name)));
     if !kept {
         return None;
     }
@@ -502,6 +504,11 @@ fn read_by(a: &Admission, kind: Kind, namespace: &str, name: &str, record: &Reco
             }
             Kind::ImpactAssessment => snapshot.assessments.iter().any(|o| o.live && o.name() == name),
             Kind::RiskAcceptance => snapshot.acceptances.iter().any(|o| o.live && o.name() == name),
+            // Who takes back what a control names says so by a Reject: without it a risk may rise to what was accepted before.
+            _ if !reject => snapshot.assessments.iter().any(|a| {
+                let spec = a.spec.as_ref().ok().filter(|_| a.live);
+                spec.is_some_and(|spec| registers::names(spec, Kind::Approval, name))
+            }),
             _ => {
                 let spec = record.spec.value();
                 let subject = spec.pointer("/subject/name").and_then(Value::as_str);
