@@ -49,6 +49,23 @@ pub fn columns(rows: &[Vec<String>]) -> String {
     out
 }
 
+/// A text as XML has it.
+pub fn xml(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            // What XML 1.0 does not allow, whatever is written for it.
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// What is shown to somebody who decides, item by item: each begins a line with its indent, and what is longer goes on
 /// further in.
 #[derive(Debug, Default)]

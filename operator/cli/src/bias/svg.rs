@@ -7,6 +7,7 @@ use placet_gate::visible;
 
 use super::show::{largest, thousands};
 use super::table::{Set, rate};
+use crate::text;
 
 /// Groups of one set that are drawn at most.
 const MOST_DRAWN: usize = 200;
@@ -15,20 +16,9 @@ const LEFT: f64 = 260.0;
 const WIDTH: f64 = 480.0;
 const LINE: f64 = 22.0;
 
-/// Text as XML holds it.
+/// A text that came from a file, as XML has it: on one line, with what a reader would not see.
 fn xml(text: &str) -> String {
-    let text = visible::line(text);
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c => out.push(c),
-        }
-    }
-    out
+    text::xml(&visible::line(text))
 }
 
 /// A bar for each group of each set: its selection rate, and the interval as a whisker.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use placet_api::common::Level;
 
 use super::{LEGEND, Shown, map, marks};
+use crate::text::xml;
 
 /// Width and height of a cell, in pixels.
 const CELL: (usize, usize) = (124, 72);
@@ -28,23 +29,6 @@ fn fill(level: Level) -> (&'static str, bool) {
         Level::High => ("#e58a3c", false),
         Level::VeryHigh => ("#a8322d", true),
     }
-}
-
-/// A text as XML has it.
-fn xml(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            // What XML 1.0 does not allow, whatever is written for it.
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 /// Draws the registers.
