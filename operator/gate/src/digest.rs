@@ -138,20 +138,15 @@ pub fn evidence(parts: &EvidenceParts<'_>) -> Result<String, DigestError> {
     )
 }
 
-/// Digest of requirements by which somebody is asked only if the system processes personal data, with whether it does.
+/// Digest of requirements with what of a system they are held against; that of the requirements where it is nothing.
 ///
 /// # Errors
 /// As [`content`].
-pub(crate) fn applied(requirements: &str, personal_data: Option<bool>) -> Result<String, DigestError> {
-    of_canonical("", &Applied { personal_data, requirements })
-}
-
-/// Digest of requirements that are held against facts of a system, with these facts.
-///
-/// # Errors
-/// As [`content`].
-pub(crate) fn with_facts(requirements: &str, facts: &Value) -> Result<String, DigestError> {
-    of_value(&serde_json::json!({"facts": facts, "requirements": requirements}))
+pub(crate) fn applied(applied: &Applied<'_>) -> Result<String, DigestError> {
+    let Applied { evaluation: None, personal_data: None, requirements, system: None } = applied else {
+        return of_canonical("", applied);
+    };
+    Ok((*requirements).to_owned())
 }
 
 /// Digest of what is canonical JSON as it is written.
@@ -161,12 +156,21 @@ fn of_canonical(domain: &str, value: &impl serde::Serialize) -> Result<String, D
     Ok(hash_text(domain, &text))
 }
 
-/// What [`applied`] is taken of: a digest, the fields in the order of RFC 8785.
-#[derive(serde::Serialize)]
+/// What [`applied`] is taken of: digests, the fields in the order of RFC 8785, and none for what is not asked about.
+#[derive(Debug, Default, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Applied<'a> {
-    personal_data: Option<bool>,
-    requirements: &'a str,
+pub(crate) struct Applied<'a> {
+    /// Digest of who is to be tested for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) evaluation: Option<&'a str>,
+    /// Whether personal data are processed, or that it is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) personal_data: Option<Option<bool>>,
+    /// Digest of the requirements.
+    pub(crate) requirements: &'a str,
+    /// Digest of what an assessment is held against.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) system: Option<&'a str>,
 }
 
 /// What an evidence digest is taken of. Its fields are digests and the name of a class in the order of RFC 8785, so that
@@ -400,9 +404,18 @@ mod tests {
 
     #[test]
     fn applied_requirements_are_digested_as_canonical_json() {
+        let of = |facts: Applied<'_>| applied(&Applied { requirements: "sha256:03", ..facts }).unwrap();
+        assert_eq!(of(Applied::default()), "sha256:03", "held against nothing");
         for personal in [None, Some(false), Some(true)] {
             let value = json!({"requirements": "sha256:03", "personalData": personal});
-            assert_eq!(applied("sha256:03", personal).unwrap(), of_value(&value).unwrap());
+            let facts = Applied { personal_data: Some(personal), ..Applied::default() };
+            assert_eq!(of(facts), of_value(&value).unwrap());
+            let (system, evaluation) = (Some("sha256:04"), Some("sha256:05"));
+            let value = json!({
+                "requirements": "sha256:03", "personalData": personal, "system": system, "evaluation": evaluation,
+            });
+            let facts = Applied { personal_data: Some(personal), system, evaluation, ..Applied::default() };
+            assert_eq!(of(facts), of_value(&value).unwrap());
         }
     }
 

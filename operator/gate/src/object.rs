@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::class::Classified;
 use crate::digest::{self, DigestError};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Facts};
 use crate::gates::tests::Verdicts;
 use crate::people::{PeopleKey, Person};
 use crate::risk::Scored;
@@ -306,6 +306,8 @@ pub struct Object<S> {
 pub(crate) struct Known {
     /// AISystem: the class.
     pub(crate) class: OnceLock<Classified>,
+    /// AISystem: digests of what requirements are held against; None if it has none.
+    pub(crate) facts: OnceLock<Option<Facts>>,
     /// ImpactAssessment: scores by the matrix that was asked for first.
     pub(crate) scores: OnceLock<Scored>,
     /// ImpactAssessment: digest of each risk, by id.

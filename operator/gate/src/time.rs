@@ -44,7 +44,11 @@ impl Now {
 
 /// A typed date or date-time; a plain date means 00:00 UTC. None if there is no such day.
 pub fn moment(text: &Moment) -> Option<Timestamp> {
-    if text.len() == 10 { format!("{}T00:00:00Z", text.as_str()).parse().ok() } else { text.parse().ok() }
+    if text.len() != 10 {
+        return text.parse().ok();
+    }
+    let day: jiff::civil::Date = text.parse().ok()?;
+    jiff::tz::Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok()
 }
 
 /// A typed date-time. None if there is no such day.

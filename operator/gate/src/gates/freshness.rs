@@ -59,8 +59,11 @@ fn scope(cx: &Context<'_>, name: &str, spec: &ImpactAssessmentSpec, out: &mut Ou
     for part in &asked.assessment_scope {
         match part {
             ScopePart::ArtifactKinds => {
-                let seen: BTreeSet<String> =
-                    scope.artifact_kinds.iter().flatten().map(|k| format!("{k:?}")).collect();
+                let seen = scope.artifact_kinds.as_deref().unwrap_or_default();
+                if release.artifacts.iter().all(|a| seen.contains(&a.kind)) {
+                    continue;
+                }
+                let seen: BTreeSet<String> = seen.iter().map(|k| format!("{k:?}")).collect();
                 let used: BTreeSet<String> =
                     release.artifacts.iter().map(|a| format!("{:?}", a.kind)).collect();
                 let what = |kind: &str| format!("artefacts of the kind {kind}");
@@ -75,14 +78,14 @@ fn scope(cx: &Context<'_>, name: &str, spec: &ImpactAssessmentSpec, out: &mut Ou
                 );
             }
             ScopePart::Regions => {
-                let seen = plain(scope.regions.iter().flatten().map(Line::as_str));
-                let used = plain(facts.intended_use.regions.iter().map(Line::as_str));
+                let (used, seen) = (&facts.intended_use.regions, scope.regions.as_deref());
+                let Some((used, seen)) = unlike(used, seen, Line::as_str) else { continue };
                 let what = |region: &str| format!("use in {region}");
                 part_of(cx, name, Reason::RegionNotAssessed, "regions", (&used, &seen), what, out);
             }
             ScopePart::AffectedGroups => {
-                let seen = plain(scope.affected_groups.iter().flatten().map(Line::as_str));
-                let used = plain(facts.intended_use.affected_groups.iter().map(Line::as_str));
+                let (used, seen) = (&facts.intended_use.affected_groups, scope.affected_groups.as_deref());
+                let Some((used, seen)) = unlike(used, seen, Line::as_str) else { continue };
                 let what = |group: &str| format!("what it does to {group}");
                 part_of(
                     cx,
@@ -95,8 +98,11 @@ fn scope(cx: &Context<'_>, name: &str, spec: &ImpactAssessmentSpec, out: &mut Ou
                 );
             }
             ScopePart::Purpose => {
-                let seen = plain(scope.purposes.iter().flatten().map(Paragraph::as_str));
-                if !plain([facts.purpose.as_str()]).is_subset(&seen) {
+                let used = std::slice::from_ref(&facts.purpose);
+                let Some((used, seen)) = unlike(used, scope.purposes.as_deref(), Paragraph::as_str) else {
+                    continue;
+                };
+                if !used.is_subset(&seen) {
                     out.not_met(
                         GATE,
                         Reason::PurposeNotAssessed,
@@ -120,9 +126,20 @@ fn scope(cx: &Context<'_>, name: &str, spec: &ImpactAssessmentSpec, out: &mut Ou
     }
 }
 
-/// Texts with one space where there are several: how a line is folded in YAML is no other purpose.
-fn plain<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
-    texts.into_iter().map(|t| t.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+/// What is used and what was seen, with one space where there are several: how a line is folded in YAML is no other purpose.
+/// None where all that is used was seen letter for letter.
+fn unlike<T>(
+    used: &[T],
+    seen: Option<&[T]>,
+    text: impl Fn(&T) -> &str,
+) -> Option<(BTreeSet<String>, BTreeSet<String>)> {
+    let seen = seen.unwrap_or_default();
+    if used.iter().all(|u| seen.iter().any(|s| text(s) == text(u))) {
+        return None;
+    }
+    let plain =
+        |of: &[T]| of.iter().map(|t| text(t).split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    Some((plain(used), plain(seen)))
 }
 
 /// One finding for each thing that is used and was not seen.

@@ -76,9 +76,7 @@ fn judge(
 ) {
     let Some(requirements) = cx.requirements else { return };
     let level = score.residual;
-    let found =
-        format!("{} is {level} after controls ({}); the appetite is {appetite}", score.id, score.arithmetic);
-    let controls = doubts(score);
+    let risk = Risk { assessment, score, appetite };
     if level == Level::VeryHigh {
         if let Some(heard) = cx.heard {
             let named = |a: &&Arc<Object<RiskAcceptanceSpec>>| names(a, assessment, &score.id).is_some();
@@ -92,11 +90,11 @@ fn judge(
             reason(score, Reason::RiskNotAcceptable),
             score.id.clone(),
             format!("{} at most High after controls", score.id),
-            found,
+            risk.found(),
             "system owner",
             "treat the risk or withdraw the release; nobody may accept VeryHigh",
         )
-        .about([level.to_string()].into_iter().chain(controls));
+        .about([level.to_string()].into_iter().chain(doubts(score)));
         return;
     }
     let Some(authorities) = requirements.authority.get(&level) else {
@@ -105,14 +103,13 @@ fn judge(
             Reason::AuthorityMissing,
             score.id.clone(),
             format!("a policy that says who may accept {level} (spec.acceptanceAuthority)"),
-            format!("{} names nobody; {found}", cx.policy_names()),
+            format!("{} names nobody; {}", cx.policy_names(), risk.found()),
             "platform team",
             "kubectl edit releasepolicies",
         )
-        .about([level.to_string()].into_iter().chain(controls));
+        .about([level.to_string()].into_iter().chain(doubts(score)));
         return;
     };
-    let risk = Risk { assessment, score, found };
     for authority in authorities {
         risk.accepted(cx, authority, out);
     }
@@ -252,8 +249,7 @@ fn names<'a>(
 struct Risk<'a> {
     assessment: &'a Object<ImpactAssessmentSpec>,
     score: &'a Score,
-    /// What was found of it, in words.
-    found: String,
+    appetite: Level,
 }
 
 /// An acceptance that counts.
@@ -281,6 +277,12 @@ fn no(cause: Cause, text: impl Into<String>) -> No {
 }
 
 impl Risk<'_> {
+    /// What was found of it, in words.
+    fn found(&self) -> String {
+        let Score { id, residual, arithmetic, .. } = self.score;
+        format!("{id} is {residual} after controls ({arithmetic}); the appetite is {}", self.appetite)
+    }
+
     /// Whether acceptances satisfy what one policy asks for; if not, the findings.
     fn accepted(&self, cx: &Context<'_>, authority: &Authority, out: &mut Outcome) {
         let (id, level) = (&self.score.id, self.score.residual);
@@ -300,7 +302,7 @@ impl Risk<'_> {
             } else {
                 Reason::RiskNotAccepted
             };
-            let found = [self.found.clone()].into_iter().chain(why.texts).collect::<Vec<_>>().join("; ");
+            let found = [self.found()].into_iter().chain(why.texts).collect::<Vec<_>>().join("; ");
             let different =
                 if authority.every && roles.len() > 1 { ", each by a different person" } else { "" };
             out.not_met(
