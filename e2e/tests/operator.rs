@@ -1,6 +1,6 @@
 //! Placet on a real control plane, as people meet it: real kubectl, real Helm, one installation for all scenarios, a
 //! namespace for each.
-#![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helper fails the test")]
 
 #[path = "operator/access.rs"]
 mod access;
@@ -16,6 +16,8 @@ mod common;
 mod content;
 #[path = "operator/deletions.rs"]
 mod deletions;
+#[path = "operator/export.rs"]
+mod export;
 #[path = "operator/guarded.rs"]
 mod guarded;
 #[path = "operator/identity.rs"]
