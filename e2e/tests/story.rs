@@ -115,7 +115,7 @@ async fn the_story_comes_out_the_same_with_the_operator_killed_during_each_step(
         // What is published follows what was answered.
         Ok(cluster) if told.status.success() => {
             let logs = cluster.pod_logs(INSTALLED_IN, "placet-0").await.unwrap();
-            starts = logs.lines().filter(|line| line.contains(" running address=")).count();
+            starts = logs.lines().filter(|line| line.contains(r#""message":"running""#)).count();
             let found = eventually("a log that holds everything", Duration::from_secs(60), async || {
                 nothing_is_lost(cluster, &dir).await
             });
