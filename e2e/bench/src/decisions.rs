@@ -63,7 +63,13 @@ pub fn measure(report: &mut Report, slice: Duration) -> anyhow::Result<()> {
         ("samples, cleared", Asked::Samples, samples::CLEARED, Cleared::True, [].as_slice()),
         ("samples, refused", Asked::Samples, samples::REFUSED, Cleared::False, [].as_slice()),
         ("20 gates, cleared", Asked::Twenty, samples::CLEARED, Cleared::True, [Aim::AtMost(20.0)].as_slice()),
-        ("20 gates, refused", Asked::Twenty, samples::REFUSED, Cleared::False, [Aim::AtMost(20.0)].as_slice()),
+        (
+            "20 gates, refused",
+            Asked::Twenty,
+            samples::REFUSED,
+            Cleared::False,
+            [Aim::AtMost(20.0)].as_slice(),
+        ),
         (
             "20 gates, 100 reports",
             Asked::TwentyOf(100),
