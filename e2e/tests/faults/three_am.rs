@@ -1,5 +1,7 @@
 //! The ways out that README's section "3 a.m." gives, tried as somebody would at that hour: its own commands are typed.
 
+use std::time::Duration;
+
 use placet_e2e::placet::{INSTALLED_IN, Lending, RELEASE, repository};
 use placet_e2e::{Cluster, Output, SOON, eventually};
 use serde_json::{Value, json};
@@ -89,8 +91,11 @@ async fn everything_gets_out_of_the_way_and_comes_back() {
     let way = part("Everything out of the way.").await;
     let held = Lending::open(cluster, "aside-held", Some("hold")).await.unwrap();
     let waiting = one_held(&held).await;
+    let freed = Lending::open(cluster, "aside-freed", Some("hold")).await.unwrap();
+    one_held(&freed).await;
     let lending = Lending::open(cluster, "aside", Some("deny")).await.unwrap();
-    lending.all_documents().await.unwrap();
+    lending.documents(&["system", "assessment", "release-v2", "report-bias-v2"]).await.unwrap();
+    let digest = lending.digest("aisystem/credit-eligibility").await.unwrap();
     let deployment = lending.manifest("deployment-v2").unwrap();
     refused_with(&lending.apply("dana", &deployment).await.unwrap(), &["is not cleared"]);
 
@@ -104,23 +109,24 @@ async fn everything_gets_out_of_the_way_and_comes_back() {
     .unwrap();
     lending.running(1).await.unwrap();
     // "Objects of placet.dev that are written meanwhile carry no stamp and do not count."
-    let digest = lending.digest("aisystem/credit-eligibility").await.unwrap();
-    let evaluation =
-        lending.approval("evaluation", "validator", "AISystem", "credit-eligibility", &digest).to_string();
-    lending.apply("vera", &evaluation).await.unwrap().ok().unwrap();
+    lending.documents(&["report-performance-v2"]).await.unwrap();
+    let evaluation = lending.approval("evaluation", "validator", "AISystem", "credit-eligibility", &digest);
+    lending.apply("vera", &evaluation.to_string()).await.unwrap().ok().unwrap();
     let stamp = r"{.metadata.annotations.placet\.dev/stamp}";
-    assert_eq!(cluster.field("aside", "approval/evaluation", stamp).await.unwrap(), "");
-    // "The operator goes not ready and changes nothing."
+    let report = "testreport/credit-eligibility-2.0.0-performance";
+    for object in [report, "approval/evaluation"] {
+        assert_eq!(cluster.field("aside", object, stamp).await.unwrap(), "", "{object}");
+    }
+    // "The operator goes not ready and changes nothing": "pods that are already held stay held".
     let ready = "{.status.conditions[?(@.type=='Ready')].status}";
     cluster.becomes(INSTALLED_IN, "pod/placet-0", ready, "False").await.unwrap();
-    let label = ["label", "ns", "aside-held", "placet.dev/enforce-"];
-    cluster.kubectl("root-admin", label).await.unwrap().ok().unwrap();
-    // "Pods that are already held stay held.", whatever would lift the hold otherwise.
-    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
     let still = |pods: &[placet_e2e::placet::Pod]| pods.len() == 1 && pods[0].held && pods[0].name == waiting;
     held.pods_become("the pod that was held", still).await.unwrap();
-    let back = cluster.kubectl("root-admin", ["label", "ns", "aside-held", "placet.dev/enforce=hold"]).await;
-    back.unwrap().ok().unwrap();
+    // "But for the holds of a namespace whose label you remove: those it lifts."
+    let label = ["label", "ns", "aside-freed", "placet.dev/enforce-"];
+    cluster.kubectl("root-admin", label).await.unwrap().ok().unwrap();
+    freed.running(1).await.unwrap();
 
     // "Back: …"
     typed(cluster, &inline(&way, "helm upgrade")).await.ok().unwrap();
@@ -135,14 +141,22 @@ async fn everything_gets_out_of_the_way_and_comes_back() {
     .await
     .unwrap();
     held.pods_become("the pod that was held", still).await.unwrap();
-    // What was written without a stamp does not count: its author applies it again, as README says.
+    // "Their author applies them again later", "whoever gave an approval gives it again under another name".
     let why = ["why", &format!("mr/{RELEASE}"), "-n", "aside"];
     let told = cluster.run("placet", "dana", why, None).await.unwrap();
-    holds(&told.stdout, &["evaluation", "no stamp"]);
+    let told = told.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    holds(&told, &["evaluation does not count: it carries no stamp", "gives it again, under another name"]);
+    let plain = lending.manifest("report-performance-v2").unwrap();
+    let unchanged = lending.apply("dana", &plain).await.unwrap().ok().unwrap();
+    assert!(unchanged.ends_with(" unchanged\n"), "{unchanged}");
+    assert_eq!(cluster.field("aside", report, stamp).await.unwrap(), "");
     let apply = inline(&way, "kubectl apply --server-side").replace("FILE", "-");
-    cluster.kubectl_with_input("vera", apply.split(' ').skip(1), &evaluation).await.unwrap().ok().unwrap();
-    let stamp = cluster.field("aside", "approval/evaluation", stamp).await.unwrap();
-    holds(&stamp, &["vera"]);
+    cluster.kubectl_with_input("dana", apply.split(' ').skip(1), &plain).await.unwrap().ok().unwrap();
+    holds(&cluster.field("aside", report, stamp).await.unwrap(), &["dana"]);
+    let mut again = evaluation;
+    again["metadata"]["name"] = json!("evaluation-again");
+    lending.apply("vera", &again.to_string()).await.unwrap().ok().unwrap();
+    holds(&cluster.field("aside", "approval/evaluation-again", stamp).await.unwrap(), &["vera"]);
 }
 
 /// A gate of ours behind one of somebody else.
