@@ -268,6 +268,10 @@ impl Model {
         if release.by == ROBOT && !self.policy.author_may_approve {
             return false;
         }
+        // Who confirms the class is nobody who wrote the system, which nobody knows of what a robot wrote.
+        if self.system_authors.contains(&ROBOT) {
+            return false;
+        }
         let who = |role: &str| {
             let counted = self.notes.iter().filter(|n| n.role == role && self.counts(n));
             let mut who: Vec<&str> = counted.map(|n| self.person(n.by)).collect();
