@@ -190,7 +190,7 @@ reasons! {
     AcceptanceExpired,
     /// A risk rose since what its controls name as evidence ended.
     EvidenceExpired,
-    /// A robot created the release, and nobody's signature says who wrote it.
+    /// A robot wrote a release, a system or an assessment, and nobody's signature says who its author is.
     AuthorUnknown,
     /// A role's holder rejected it.
     Rejected,

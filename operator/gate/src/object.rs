@@ -66,6 +66,9 @@ pub struct Standing {
     /// Whether the creator is a service account.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub service_account: bool,
+    /// Service accounts that changed the spec since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub robots: Vec<Person>,
     /// Whether the request named the credential that it was authenticated with.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub credential: bool,
@@ -100,7 +103,7 @@ pub struct Record {
     pub digest: Result<String, String>,
     /// Who stands behind it.
     pub stamp: Stamp,
-    /// Approval and ModelRelease: the signature that it carries.
+    /// Approval, RiskAcceptance, and what an author signs: the signature that it carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
     /// TrustedSigner: its key.
@@ -224,9 +227,13 @@ impl Reading {
         let creator = person(&stamp.creator.user);
         let mut authors = vec![creator.clone()];
         let mut edits = vec![(creator.clone(), stamp.created_at)];
+        let mut robots = Vec::new();
         for edit in &stamp.editors {
             let editor = person(&edit.by.user);
             edits.push((editor.clone(), edit.at));
+            if is_robot(&edit.by.user) && !robots.contains(&editor) {
+                robots.push(editor.clone());
+            }
             if !authors.contains(&editor) {
                 authors.push(editor);
             }
@@ -242,7 +249,8 @@ impl Reading {
             role_lost: false,
             by_wildcard: stamp.role.as_ref().is_some_and(|r| r.wildcard),
             groups: stamp.creator.groups.clone(),
-            service_account: stamp.creator.user.starts_with("system:serviceaccount:"),
+            service_account: is_robot(&stamp.creator.user),
+            robots,
             credential: stamp.creator.credential.is_some(),
             doubtful_name: username::doubt(&stamp.creator.user),
             subject_uid: stamp.subject_uid.clone(),
@@ -253,6 +261,11 @@ impl Reading {
     fn named(&self, user: &str) -> (String, String) {
         (self.people.person(user).token().to_owned(), user.to_owned())
     }
+}
+
+/// Whether a user name is that of a service account.
+fn is_robot(user: &str) -> bool {
+    user.starts_with("system:serviceaccount:")
 }
 
 /// Kind, namespace and name of an object of ours.
@@ -317,6 +330,11 @@ pub(crate) struct Known {
 }
 
 impl Standing {
+    /// A service account that wrote any of it: it writes what somebody else wrote.
+    pub fn robot(&self) -> Option<&Person> {
+        Some(&self.creator).filter(|_| self.service_account).or(self.robots.first())
+    }
+
     /// Who decided, as far as the stamp says: the person whose key signed, or the creator.
     pub fn who(&self) -> &Person {
         self.role_of.as_ref().unwrap_or(&self.creator)

@@ -74,12 +74,15 @@ pub struct Doubt {
     pub about: Vec<String>,
     /// Whether it did until a term ended.
     pub ended: bool,
+    /// Whether it never did, by what the assessment and the policies say of it.
+    pub never: bool,
 }
 
 impl Doubt {
     /// That of a control.
     pub fn new(control: &RiskControl, why: impl Into<String>) -> Self {
-        Self { control: control.control.to_string(), why: why.into(), about: Vec::new(), ended: false }
+        let control = control.control.to_string();
+        Self { control, why: why.into(), about: Vec::new(), ended: false, never: true }
     }
 }
 

@@ -91,6 +91,8 @@ struct Change {
     #[serde(default)]
     edited: Vec<Edited>,
     unstamped: Option<bool>,
+    #[serde(default)]
+    behind: bool,
     holds_role: Option<bool>,
     deleted: Option<bool>,
     uid: Option<String>,
@@ -191,6 +193,7 @@ fn run(path: &Path) -> Result<(), String> {
         if change.unstamped == Some(true) {
             given.by = None;
         }
+        given.behind |= change.behind;
         given.at = change.at.or(given.at);
         given.edited.extend(change.edited.iter().cloned());
         given.holds_role = change.holds_role.or(given.holds_role);
@@ -224,7 +227,11 @@ fn run(path: &Path) -> Result<(), String> {
         }
     }
     resolve(&run, &case.title, &mut objects, &before);
-    resolve(&run, &case.title, &mut remembered, &before);
+    // What they name that was not changed is as it is.
+    let mut all = [remembered.as_slice(), &objects].concat();
+    resolve(&run, &case.title, &mut all, &before);
+    all.truncate(remembered.len());
+    remembered = all;
     let mut world = World::new();
     for given in &remembered {
         run.add(&mut world, given, true);

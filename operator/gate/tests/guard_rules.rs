@@ -217,7 +217,9 @@ impl Model {
                     && n.ends.is_none_or(|ends| self.now < ends)
             };
             let approvals: Vec<&Note> = self.notes.iter().filter(counts).collect();
-            let answered = |reject: &Note| approvals.iter().any(|a| a.answers.contains(&reject.name));
+            let answered = |reject: &Note| {
+                approvals.iter().any(|a| a.answers.contains(&reject.name) && a.at > reject.at)
+            };
             let stands = self.notes.iter().filter(entitled).any(|n| n.reject && !answered(n));
             !approvals.is_empty() && !stands
         })

@@ -102,7 +102,9 @@ impl Memory {
             }
             Payload::Object(body)
                 if body.stamped
-                    && ["Approval", "RiskAcceptance", "ModelRelease"].contains(&body.kind.as_str()) =>
+                    && Kind::parse(&body.kind).is_some_and(|kind| {
+                        kind.authored() || matches!(kind, Kind::Approval | Kind::RiskAcceptance)
+                    }) =>
             {
                 self.signed.extend(body.stored.map(|stored| (record.time.wall, stored)));
             }

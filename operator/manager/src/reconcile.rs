@@ -335,7 +335,8 @@ impl Reconciler {
         }
         let (recorded, before) = self.ledger.decision(&snapshot, &decision).await?;
         self.state.settle(&snapshot, &decision);
-        self.state.note_class(&snapshot, &decision);
+        let touched = self.state.note_class(&snapshot, &decision).into_iter();
+        self.queue.push(touched.map(|(namespace, name)| Work::Release(namespace, name)));
         self.set_up(decision.cleared == Cleared::True).await;
         let digest = snapshot.digest();
         self.ledger.seen().decided(&snapshot, &digest);

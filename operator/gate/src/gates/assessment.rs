@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
+use placet_api::Kind;
 use placet_api::approval::{Covers, SubjectKind};
 use placet_api::impactassessment::ImpactAssessmentSpec;
 
 use super::approvals::{self, Wanted};
-use super::{Context, Outcome, assessment_approved, assessment_content, freshness, gone};
+use super::{Context, Outcome, assessment_approved, assessment_content, authors, freshness, gone};
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
+use crate::people::Person;
 use crate::risk::{Score, ScoreError};
 use crate::time;
 use crate::world::Snapshot;
@@ -58,8 +60,11 @@ fn rejected(cx: &Context<'_>, assessment: &Object<ImpactAssessmentSpec>, out: &m
         role: None,
         asks: false,
     };
-    let authors = assessment.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
-    let tally = approvals::tally(cx, &wanted, authors, None);
+    let authors: Vec<Person> = authors::wrote(cx.snapshot, assessment).collect();
+    let tally = approvals::tally(cx, &wanted, &authors, None);
+    if !tally.rejects.is_empty() {
+        authors::known(cx, GATE, &[Kind::ImpactAssessment], out);
+    }
     if let Some((found, about)) = tally.rejected("the assessment as it is") {
         out.not_met(
             GATE,

@@ -2,12 +2,13 @@
 //! class below High counts only with an Approval by the role that the policy names, not by the system's author.
 
 use jiff::Timestamp;
+use placet_api::Kind;
 use placet_api::aisystem::AISystemSpec;
 use placet_api::approval::{Covers, SubjectKind};
 use placet_api::common::Class;
 
 use super::approvals::{self, Tally, Wanted};
-use super::{Context, Outcome, class_lowered};
+use super::{Context, Outcome, authors, class_lowered};
 use crate::class::{Derived, Ground};
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
@@ -157,7 +158,10 @@ fn rejected(cx: &Context<'_>, out: &mut Outcome) {
         role: None,
         asks: false,
     };
-    let tally = approvals::tally(cx, &wanted, &super::authors::system_authors(cx.snapshot), None);
+    let tally = approvals::tally(cx, &wanted, &authors::system_authors(cx.snapshot), None);
+    if !tally.rejects.is_empty() {
+        authors::known(cx, GATE, &[Kind::AISystem], out);
+    }
     if let Some((found, about)) = tally.rejected("the system as it is") {
         out.not_met(
             GATE,
@@ -184,7 +188,7 @@ pub(super) fn confirmations(cx: &Context<'_>, system: &Object<AISystemSpec>, rol
         role: Some(role),
         asks: true,
     };
-    approvals::tally(cx, &wanted, &super::authors::system_authors(cx.snapshot), None)
+    approvals::tally(cx, &wanted, &authors::system_authors(cx.snapshot), None)
 }
 
 /// A class below High needs its Approval, by each role that a matching policy names.
@@ -202,6 +206,7 @@ fn confirmed(cx: &Context<'_>, class: Class, out: &mut Outcome) {
         );
         return;
     }
+    authors::known(cx, GATE, &[Kind::AISystem], out);
     for role in &requirements.classification_roles {
         let tally = confirmations(cx, system, role);
         if tally.counted.is_empty() && tally.rejects.is_empty() {

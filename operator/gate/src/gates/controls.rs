@@ -5,14 +5,16 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, Covers, SubjectKind};
-use placet_api::impactassessment::{EvidenceRef, ImpactAssessmentSpec, RiskControl, RiskDomain};
+use placet_api::impactassessment::{EvidenceRef, ImpactAssessmentSpec, Risk, RiskControl, RiskDomain};
 use placet_api::testreport::TestReportSpec;
 
 use super::approvals::{self, Wanted};
 use super::counted::{Cause, WhyNot};
 use super::{Context, authors, risk_acceptance, tests};
-use crate::object::Object;
+use crate::object::{Object, Standing};
 use crate::people::Person;
 use crate::risk::{self, Doubt, Rated, Score, ScoreError};
 
@@ -31,6 +33,8 @@ pub struct Controls<'c, 'a> {
     superseded: BTreeMap<&'a str, &'a str>,
     /// Who wrote the system and its assessments: their own word shows nothing.
     wrote: Vec<Person>,
+    /// What nobody is known to have written: then nobody's word is known to be another's.
+    unsigned: Option<Why>,
     found: RefCell<Found>,
 }
 
@@ -50,6 +54,9 @@ impl<'c, 'a> Controls<'c, 'a> {
             reports: all().filter(|r| r.live).map(|r| (r.name(), r)).collect(),
             superseded: superseded.collect(),
             wrote: wrote(cx),
+            unsigned: authors::unsigned(cx, &[Kind::AISystem, Kind::ImpactAssessment])
+                .first()
+                .map(|one| Why::naming(format!("does not count: {}", one.said(cx)), one.about())),
             found: RefCell::default(),
         }
     }
@@ -93,10 +100,35 @@ impl<'c, 'a> Controls<'c, 'a> {
             self.shows(evidence).map_err(|why| {
                 let text = format!("has evidence that does not count: {at} {}", why.text);
                 let about = [evidence.name.to_string()].into_iter().chain(why.about).collect();
-                Doubt { ended: why.ended, ..doubt(text, about) }
+                Doubt { ended: why.ended, never: false, ..doubt(text, about) }
             })?;
         }
         Ok(())
+    }
+
+    /// Whether nothing but time made a risk fall since a moment: each control that lowers it works only since then, and what
+    /// shows that it does was there before.
+    pub fn fell_by_time(&self, risk: &Risk, moment: Timestamp) -> bool {
+        let (cx, there) =
+            (self.cx, |standing: Option<&Standing>| standing.is_some_and(|s| s.changed_at <= moment));
+        let was_there = |evidence: &EvidenceRef| {
+            let name = evidence.name.as_str();
+            match evidence.kind.as_str() {
+                "TestReport" => self.reports.get(name).is_some_and(|r| there(r.standing())),
+                "Approval" => {
+                    let all = cx.snapshot.approvals.iter();
+                    all.filter(|a| a.live && a.name() == name).any(|a| there(a.standing()))
+                }
+                _ => cx.snapshot.acceptances.iter().filter(|a| a.name() == name).any(|a| there(a.standing())),
+            }
+        };
+        let lowers = |control: &&RiskControl| self.counts(risk.domain, control).is_ok();
+        let mut lowering = risk.controls.iter().flatten().filter(lowers).peekable();
+        lowering.peek().is_some()
+            && lowering.all(|control| {
+                risk::implemented(control).is_ok_and(|since| since > moment)
+                    && control.evidence.iter().flatten().all(was_there)
+            })
     }
 
     /// Whether an object that is named as evidence counts now.
@@ -111,10 +143,11 @@ impl<'c, 'a> Controls<'c, 'a> {
                 format!("is one of more than {MAX_EVIDENCE} pieces of evidence that one assessment names");
             return Err(Why::new(text));
         }
-        let found = match evidence.kind.as_str() {
-            "TestReport" => self.report(evidence),
-            "Approval" => approval(self.cx, evidence, &self.wrote),
-            "RiskAcceptance" => acceptance(self.cx, evidence, &self.wrote),
+        let found = match (evidence.kind.as_str(), &self.unsigned) {
+            ("TestReport", _) => self.report(evidence),
+            ("Approval" | "RiskAcceptance", Some(unsigned)) => Err(unsigned.clone()),
+            ("Approval", _) => approval(self.cx, evidence, &self.wrote),
+            ("RiskAcceptance", _) => acceptance(self.cx, evidence, &self.wrote),
             _ => Err(Why::new(
                 "is not known yet as evidence: this version knows TestReport, Approval and RiskAcceptance",
             )),
@@ -210,6 +243,17 @@ fn approval(cx: &Context<'_>, evidence: &EvidenceRef, wrote: &[Person]) -> Resul
             return Err(Why::new(text));
         }
     };
+    // Who was heard on an acceptance that ended was heard on nothing that still holds.
+    let of_acceptance = subject.kind == SubjectKind::RiskAcceptance;
+    let named = |a: &&Arc<Object<_>>| of_acceptance && a.live && a.name() == subject.name.as_str();
+    if let Some(acceptance) = cx.snapshot.acceptances.iter().find(named) {
+        risk_acceptance::stands(cx, acceptance, wrote).map_err(|no| {
+            let why = Why::from(&no);
+            let text = format!("is about RiskAcceptance {}, which {}", subject.name, why.text);
+            let about = [subject.name.to_string()].into_iter().chain(why.about).collect();
+            Why { text, about, ..why }
+        })?;
+    }
     let also: Vec<&str> = now.also.iter().map(String::as_str).collect();
     let wanted = Wanted {
         kind: subject.kind,
@@ -270,10 +314,8 @@ impl Now {
 
 /// Who wrote the system and its assessments, also those that are gone.
 fn wrote(cx: &Context<'_>) -> Vec<Person> {
-    let assessments = cx.snapshot.assessments.iter().filter_map(|a| a.standing());
-    let mut out = authors::system_authors(cx.snapshot);
-    out.extend(assessments.flat_map(|s| s.authors.clone()));
-    out
+    let assessments = cx.snapshot.assessments.iter().flat_map(|a| authors::wrote(cx.snapshot, a));
+    authors::system_authors(cx.snapshot).into_iter().chain(assessments).collect()
 }
 
 /// An acceptance counts that somebody entitled gave of risks as they are now, and that neither ended nor was withdrawn.
@@ -285,6 +327,6 @@ fn acceptance(cx: &Context<'_>, evidence: &EvidenceRef, wrote: &[Person]) -> Res
     }
     holds(evidence, found)?;
     found.map_or(Ok(()), |acceptance| {
-        risk_acceptance::stands(cx, acceptance, wrote).map_err(|no| Why::from(&no))
+        risk_acceptance::shows(cx, acceptance, wrote).map_err(|no| Why::from(&no))
     })
 }

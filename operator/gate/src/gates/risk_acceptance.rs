@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
 use placet_api::common::Level;
 use placet_api::impactassessment::ImpactAssessmentSpec;
@@ -12,10 +13,9 @@ use placet_api::releasepolicy::Proof;
 use placet_api::riskacceptance::{AcceptedRisk, RiskAcceptanceSpec};
 
 use super::approvals::{self, Tally, Wanted};
-use super::authors::authors;
 use super::counted::{self, Cause};
 use super::entitled::{eligible, entitled};
-use super::{Context, Outcome, early};
+use super::{Context, Outcome, authors, early};
 use crate::finding::{Gate, Reason};
 use crate::object::{Object, Standing};
 use crate::people::Person;
@@ -110,15 +110,17 @@ fn judge(
         .about([level.to_string()].into_iter().chain(doubts(score)));
         return;
     };
+    authors::known(cx, GATE, &[Kind::ModelRelease, Kind::AISystem, Kind::ImpactAssessment], out);
     for authority in authorities {
         risk.accepted(cx, authority, out);
     }
 }
 
-/// Why a risk is not accepted: where its controls lowered it until their evidence ended, and for no other reason, that is why.
+/// Why a risk is not accepted: where its controls lowered it until their evidence ended, and for no other reason, that is why;
+/// controls that never lowered it, as one that is planned, are no other reason.
 fn reason(score: &Score, otherwise: Reason) -> Reason {
     let doubts = score.raised.as_deref().unwrap_or_default();
-    let ended = !doubts.is_empty() && doubts.iter().all(|doubt| doubt.ended);
+    let ended = doubts.iter().any(|d| d.ended) && doubts.iter().all(|d| d.ended || d.never);
     if ended { Reason::EvidenceExpired } else { otherwise }
 }
 
@@ -134,6 +136,26 @@ fn doubts(score: &Score) -> Vec<String> {
 ///
 /// # Errors
 /// Why it does not count.
+pub(super) fn shows(
+    cx: &Context<'_>,
+    acceptance: &Object<RiskAcceptanceSpec>,
+    wrote: &[Person],
+) -> Result<(), No> {
+    stands(cx, acceptance, wrote)?;
+    let risks = acceptance.spec.iter().flat_map(|spec| &spec.risks);
+    if let Some(heard) = cx.heard {
+        for risk in risks {
+            heard.accepts(acceptance, &risk.id, Ok(()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether an acceptance stands, whatever levels are now: somebody entitled gave it of risks as they are now, and it neither
+/// ended nor was withdrawn.
+///
+/// # Errors
+/// Why it does not.
 pub(super) fn stands(
     cx: &Context<'_>,
     acceptance: &Object<RiskAcceptanceSpec>,
@@ -155,7 +177,7 @@ pub(super) fn stands(
         });
     }
     if let Some(assessment) = assessment.filter(|_| spec.signed.is_some()) {
-        of_this_one(cx, assessment, standing)?;
+        of_this_one(cx, assessment, (acceptance, standing))?;
     }
     let standing = &*decided_by(cx, acceptance, spec, standing)?;
     let who = &standing.creator;
@@ -173,13 +195,7 @@ pub(super) fn stands(
         may(authority, spec, standing).map_err(about_who)?;
         in_term(cx, acceptance, (spec, standing), authority.max_days)?;
     }
-    in_term(cx, acceptance, (spec, standing), None)?;
-    if let Some(heard) = cx.heard {
-        for risk in &spec.risks {
-            heard.accepts(acceptance, &risk.id, Ok(()));
-        }
-    }
-    Ok(())
+    in_term(cx, acceptance, (spec, standing), None)
 }
 
 /// Who gave an acceptance, if they held its role and are one whose word counts.
@@ -374,10 +390,7 @@ impl Risk<'_> {
         digest: &str,
     ) -> Result<(Person, String), No> {
         let level = self.score.residual;
-        let problem = || {
-            let problem = acceptance.problem().map(|p| p.to_string()).unwrap_or_default();
-            format!("does not count: {problem}; whoever gave it gives it again, under another name")
-        };
+        let problem = || super::undecided(acceptance, &cx.snapshot.former_acceptances);
         let standing = acceptance.standing().ok_or_else(|| no(Cause::Other, problem()))?;
         if self.assessment.risk_digests().get(&self.score.id).is_none_or(|now| now != digest) {
             return Err(no(
@@ -389,7 +402,7 @@ impl Risk<'_> {
             return Err(no(Cause::Role, format!("{} may not accept {level}", spec.role)));
         }
         if spec.signed.is_some() {
-            of_this_one(cx, self.assessment, standing)?;
+            of_this_one(cx, self.assessment, (acceptance, standing))?;
         }
         let standing = &*decided_by(cx, acceptance, spec, standing)?;
         let who = &standing.creator;
@@ -399,7 +412,7 @@ impl Risk<'_> {
             return Err(no(Cause::Changed, format!("accepts {} only", spec.level)));
         }
         let same = |a: &Person, b: &Person| cx.requirements.is_some_and(|r| r.same(a) == r.same(b));
-        if authors(cx.snapshot).iter().any(|a| same(a, who)) {
+        if authors::authors(cx.snapshot).iter().any(|a| same(a, who)) {
             let text =
                 "wrote or developed the release, its system or its assessment and cannot accept its risks";
             return Err(no(Cause::Author, format!("{who} {text}")));
@@ -463,7 +476,7 @@ impl Risk<'_> {
 fn of_this_one(
     cx: &Context<'_>,
     assessment: &Object<ImpactAssessmentSpec>,
-    standing: &Standing,
+    (acceptance, standing): (&Object<RiskAcceptanceSpec>, &Standing),
 ) -> Result<(), No> {
     let name = assessment.name();
     let uid = &assessment.record.uid;
@@ -482,7 +495,7 @@ fn of_this_one(
                 role: None,
                 asks: false,
             },
-            standing.created_at,
+            cx.snapshot.trust().first_seen(&acceptance.record, standing),
         ),
     };
     if of_another {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use placet_api::Kind;
 use placet_api::aisystem::AISystemSpec;
 use placet_api::approval::{Covers, SubjectKind};
 use placet_api::common::Class;
@@ -12,7 +13,7 @@ use placet_api::releasepolicy::WhenIndeterminate;
 use placet_api::testreport::{PositiveMeans, TestReportSpec, TestType};
 
 use super::assessment::short;
-use super::{Context, Outcome, gone};
+use super::{Context, Outcome, authors, gone};
 use crate::fairness::Verdict;
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
@@ -92,7 +93,8 @@ fn evaluation_defined(cx: &Context<'_>, sets: &[Vec<String>], out: &mut Outcome)
     if cx.class() != Some(Class::High) {
         return;
     }
-    let authors = super::authors::system_authors(cx.snapshot);
+    authors::known(cx, GATE, &[Kind::AISystem], out);
+    let authors = authors::system_authors(cx.snapshot);
     let wanted = super::approvals::Wanted {
         kind: SubjectKind::AISystem,
         name: system.name(),
@@ -135,7 +137,7 @@ fn judge(
     let mut by_dataset: BTreeMap<&str, Vec<(&Object<TestReportSpec>, &TestReportSpec)>> = BTreeMap::new();
     for (report, spec) in on_evaluation {
         if let Some(problem) = report.problem() {
-            out.problem(GATE, report, &problem);
+            out.problem_since(GATE, report, &problem, &cx.snapshot.reports);
             continue;
         }
         by_dataset.entry(spec.dataset.as_str()).or_default().push((report, spec));
@@ -214,7 +216,7 @@ fn relevant<'a>(
         return all;
     }
     // Whoever wrote or develops the release does not say which of its results are wrong.
-    let authors = super::authors::authors(cx.snapshot);
+    let authors = authors::authors(cx.snapshot);
     // What was found on one dataset is not shown to be wrong by another.
     let superseded = |report: &Object<TestReportSpec>, about: &TestReportSpec| {
         all.iter().any(|(by, spec)| {

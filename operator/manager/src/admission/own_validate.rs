@@ -66,9 +66,8 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     let decided = matches!(record.kind, Kind::Approval | Kind::RiskAcceptance)
         && request.operation == "CREATE"
         && stamp.restored.is_some();
-    if record.signature != before.as_ref().and_then(|b| b.signature.clone())
-        && record.kind == Kind::ModelRelease
-        && let Err(why) = super::signed::author(a, object, a.state.now())
+    if record.kind.authored()
+        && let Err(why) = super::signed::author(a, object, request.old(), a.state.now())
     {
         return Answer::forbid(why);
     }
@@ -573,3 +572,7 @@ mod tests {
         );
     }
 }
+
+#[cfg(test)]
+#[path = "own_deletions_tests.rs"]
+mod deletions;
