@@ -54,6 +54,8 @@ pub struct Requirements {
     pub tests: Vec<Test>,
     /// Attribute sets of the policies.
     pub attribute_sets: BTreeSet<Vec<String>>,
+    /// Values of attributes of which a bias report must have a group.
+    pub categories: BTreeMap<String, BTreeSet<String>>,
     /// Highest level that needs no acceptance.
     pub appetite: Option<Level>,
     /// Matrix that levels are looked up in.
@@ -197,7 +199,8 @@ fn serialisable(requirements: &Requirements) -> serde_json::Value {
         "classificationRoles": requirements.classification_roles,
         "assessment": requirements.assessment,
         "assessmentMaxAgeDays": requirements.assessment_max_age_days,
-        "tests": requirements.tests.iter().map(|t| &t.rule).collect::<Vec<_>>(),
+        // Why it is asked for is no part of what is asked for.
+        "tests": requirements.tests.iter().map(|t| TestRule { why: None, ..t.rule.clone() }).collect::<Vec<_>>(),
         "attributeSets": requirements.attribute_sets,
         "appetite": requirements.appetite,
         "matrix": requirements.matrix,
@@ -223,6 +226,9 @@ fn serialisable(requirements: &Requirements) -> serde_json::Value {
         out["obligationsLeadDays"] = lead.into();
         out["obligations"] =
             serde_json::json!(requirements.obligations.values().map(|o| &o.obligation).collect::<Vec<_>>());
+    }
+    if !requirements.categories.is_empty() {
+        out["categories"] = serde_json::json!(requirements.categories);
     }
     if requirements.lowered_roles != requirements.classification_roles {
         out["loweredRoles"] = serde_json::json!(requirements.lowered_roles);
@@ -411,6 +417,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         obligations: BTreeMap::new(),
         tests: Vec::new(),
         attribute_sets: BTreeSet::new(),
+        categories: BTreeMap::new(),
         appetite: None,
         matrix: risk::ISO_27005,
         register: RegisterRules::default(),
@@ -448,11 +455,18 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
                 .flatten()
                 .map(|set| set.iter().map(ToString::to_string).collect::<Vec<_>>()),
         );
+        for (attribute, values) in spec.categories.iter().flatten() {
+            let known = out.categories.entry(attribute.clone()).or_default();
+            known.extend(values.0.iter().map(ToString::to_string));
+        }
+        // What is not shown may pass with a warning for the lower classes alone.
+        let low = spec.applies_to.classes.iter().all(|class| *class < Class::High);
         for rule in spec.tests.iter().flatten() {
             if let Some(why) = criterion::impossible(rule) {
                 conflicts.push(format!("policy {name}: {why}"));
             }
-            add_test(&mut out.tests, rule, name);
+            let when_indeterminate = rule.when_indeterminate.filter(|when| low || *when == WhenIndeterminate::Hold);
+            add_test(&mut out.tests, &TestRule { when_indeterminate, ..rule.clone() }, name);
         }
         out.appetite = smaller(out.appetite, spec.risk_appetite);
         match matrix_of(spec) {
@@ -597,6 +611,16 @@ fn add_test(tests: &mut Vec<Test>, rule: &TestRule, policy: &str) {
     k.min_group_size = Some(k.min_group_size.unwrap_or(100).max(rule.min_group_size.unwrap_or(100)));
     k.min_rows = k.min_rows.max(rule.min_rows);
     k.max_age_days = smaller(k.max_age_days, rule.max_age_days);
+    if k.why.is_none() {
+        k.why.clone_from(&rule.why);
+    }
+    for dataset in rule.datasets.iter().flatten() {
+        let known = k.datasets.get_or_insert_default();
+        if !known.contains(dataset) {
+            known.push(dataset.clone());
+            known.sort();
+        }
+    }
     let hold = WhenIndeterminate::Hold;
     k.when_indeterminate =
         Some(k.when_indeterminate.unwrap_or(hold).max(rule.when_indeterminate.unwrap_or(hold)));
