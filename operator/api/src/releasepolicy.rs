@@ -331,7 +331,6 @@ pub struct TestRule {
     /// Evaluation of the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
     pub datasets: Option<Vec<Digest>>,
     /// Bias: rows that a group needs to be compared. Left out: 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
