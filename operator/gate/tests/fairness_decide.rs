@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use placet_gate::fairness::needed::for_comparison;
 use placet_gate::fairness::{
     BiasResult, BiasTest, Compare, Comparison, Counts, Criterion, Eligibility, Extended, FairnessError,
-    Group, Hold, IneligibleReason, Limit, MAX_ROWS, Measured, Metric, NeededUnit, Observed, PositiveMeans, Rate, Table,
-    Towards, Verdict, decide, decide_single, label,
+    Group, Hold, IneligibleReason, Limit, MAX_ROWS, Measured, Metric, NeededUnit, Observed, PositiveMeans,
+    Rate, Table, Towards, Verdict, decide, decide_single, label,
 };
 
 fn attributes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -344,7 +344,10 @@ fn marginals_are_sums_of_cells_and_never_compared_with_them() {
     assert_eq!(both.len(), 4);
     let test = test_of(&[&["sex"], &["sex", "race"]], vec![criterion(Metric::SelectionRateRatio, 0.8)]);
     for comparison in &decide(&table, &test).unwrap().comparisons {
-        assert_eq!(comparison.a.label.contains("race"), comparison.b.as_ref().unwrap().label.contains("race"));
+        assert_eq!(
+            comparison.a.label.contains("race"),
+            comparison.b.as_ref().unwrap().label.contains("race")
+        );
     }
 }
 

@@ -44,11 +44,8 @@ fn sums() -> impl Strategy<Value = Vec<ErrorCounts>> {
     let group = prop::collection::vec(-5_000_000_000..5_000_000_000_i64, 1..120);
     let sums = |errors: Vec<i64>| {
         let of = |value: &dyn Fn(i128) -> i128| errors.iter().map(|e| value(i128::from(*e))).sum();
-        let sums = ErrorSums {
-            sum: of(&|e| e),
-            squares: of(&|e| e * e / 1_000_000_000),
-            absolutes: of(&i128::abs),
-        };
+        let sums =
+            ErrorSums { sum: of(&|e| e), squares: of(&|e| e * e / 1_000_000_000), absolutes: of(&i128::abs) };
         ErrorCounts::new(i64::try_from(errors.len()).unwrap(), sums, None).unwrap()
     };
     prop::collection::vec(group.prop_map(sums), 3..6)

@@ -17,7 +17,9 @@ impl ScoreBins {
     /// What was wanted and what was found.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         let wanted = || {
-            format!("--score-bins: wanted FROM:TO:COUNT with 1 to {MAX_BINS} bins, for example 0:1:100, found {text:?}")
+            format!(
+                "--score-bins: wanted FROM:TO:COUNT with 1 to {MAX_BINS} bins, for example 0:1:100, found {text:?}"
+            )
         };
         let parts: Vec<&str> = text.split(':').collect();
         let [from, to, count] = parts.as_slice() else { bail!(wanted()) };
@@ -36,7 +38,7 @@ impl ScoreBins {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.edges.len() - 1
     }
 
@@ -51,13 +53,13 @@ impl ScoreBins {
     /// A score beyond the bins.
     pub fn of(&self, score: f64) -> anyhow::Result<usize> {
         let below = self.edges.partition_point(|edge| *edge <= score);
-        let (first, last) = (self.edges[0], self.edges[self.len()]);
+        let (first, last) = (self.edges[0], self.edges[self.count()]);
         if below == 0 || score > last {
             bail!(
                 "--score-bins: wanted bins for all scores, found {score} beyond those from {first} to {last}; no row is left out"
             );
         }
-        Ok((below - 1).min(self.len() - 1))
+        Ok((below - 1).min(self.count() - 1))
     }
 }
 
@@ -69,7 +71,7 @@ mod tests {
     fn a_score_on_an_edge_is_in_the_bin_above_it() {
         let bins = ScoreBins::parse("0:1:10").unwrap();
         assert_eq!(bins.edges()[..4], ["0", "0.1", "0.2", "0.3"]);
-        assert_eq!((bins.len(), bins.edges().len()), (10, 11));
+        assert_eq!((bins.count(), bins.edges().len()), (10, 11));
         for (score, bin) in [(0.0, 0), (0.05, 0), (0.1, 1), (0.3, 3), (0.999, 9), (1.0, 9)] {
             assert_eq!(bins.of(score).unwrap(), bin, "{score}");
         }
@@ -82,7 +84,18 @@ mod tests {
 
     #[test]
     fn bins_that_are_none_are_refused() {
-        for bad in ["", "0:1", "0:1:0", "0:1:1025", "1:0:5", "0:0:1", "0:NaN:5", "0:1e308:5", "0:1:-1", "0:0.000000001:2"] {
+        for bad in [
+            "",
+            "0:1",
+            "0:1:0",
+            "0:1:1025",
+            "1:0:5",
+            "0:0:1",
+            "0:NaN:5",
+            "0:1e308:5",
+            "0:1:-1",
+            "0:0.000000001:2",
+        ] {
             let error = format!("{:#}", ScoreBins::parse(bad).unwrap_err());
             assert!(error.contains("wanted FROM:TO:COUNT"), "{bad}: {error}");
         }

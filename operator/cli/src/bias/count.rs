@@ -58,7 +58,8 @@ impl Cell {
             weights.squares.merge(&more.squares);
         }
         if let Some(more) = &other.scores {
-            let scores = self.scores.get_or_insert_with(|| Box::new(more.each_ref().map(|bins| vec![0; bins.len()])));
+            let scores =
+                self.scores.get_or_insert_with(|| Box::new(more.each_ref().map(|bins| vec![0; bins.len()])));
             for (count, more) in scores.iter_mut().flatten().zip(more.iter().flatten()) {
                 *count += more;
             }
@@ -165,8 +166,9 @@ impl Counter {
             }
             if let (Some(bins), Some(score)) = (&self.bins, batch.scores.get(row)) {
                 let bin = bins.of(*score)?;
-                let scores =
-                    cell.scores.get_or_insert_with(|| Box::new([vec![0; bins.len()], vec![0; bins.len()]]));
+                let scores = cell
+                    .scores
+                    .get_or_insert_with(|| Box::new([vec![0; bins.count()], vec![0; bins.count()]]));
                 scores[usize::from(batch.actual[row])][bin] += 1;
             }
         }

@@ -63,7 +63,9 @@ pub fn spec(
         let c = counts(cell).context("wanted at most 2^53 rows, found more")?;
         rows += c.n();
         if let Some([negative, positive]) = cell.scores.as_deref() {
-            scores.push(json!({"attributes": attributes, "rows": c.n(), "positive": positive, "negative": negative}));
+            scores.push(
+                json!({"attributes": attributes, "rows": c.n(), "positive": positive, "negative": negative}),
+            );
         }
         groups.push(
             json!({"attributes": attributes, "rows": c.n(), "tp": c.tp(), "fp": c.fp(), "fn": c.fn_(), "tn": c.tn()}),

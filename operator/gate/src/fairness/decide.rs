@@ -44,7 +44,12 @@ pub fn decide<C: Tally>(table: &Table<'_, C>, test: &BiasTest) -> Result<BiasRes
             continue;
         }
         let groups = GroupsOf::new(table, &names)?;
-        values.push(SetValues { set, groups: groups.shown.len(), values: C::values(&groups.shown), shown: C::shown(&groups.shown) });
+        values.push(SetValues {
+            set,
+            groups: groups.shown.len(),
+            values: C::values(&groups.shown),
+            shown: C::shown(&groups.shown),
+        });
         judge.plan_set(set, &names, &groups)?;
         seen.push(names);
     }
@@ -344,14 +349,14 @@ fn too_small<C: Tally>(
     let counts = &group.counts;
     let least = if single { eligibility.min_rows } else { eligibility.min_intersection_rows };
     let least = least.max(metric.least_rows());
-    let lacks = |needed: bool, wanted: u64, found: Option<u64>| found.filter(|found| needed && *found < wanted);
+    let lacks =
+        |needed: bool, wanted: u64, found: Option<u64>| found.filter(|found| needed && *found < wanted);
     if counts.rows() == 0 {
         // Of no rows at all there is nothing to compare, whatever the policy's least number is.
         Some(IneligibleReason::Empty { wanted: least.max(1) })
     } else if counts.rows() < least {
         Some(IneligibleReason::TooFewRows { wanted: least, found: counts.rows() })
-    } else if let Some(found) =
-        lacks(metric.needs_positives(), eligibility.min_positives, counts.positives())
+    } else if let Some(found) = lacks(metric.needs_positives(), eligibility.min_positives, counts.positives())
     {
         Some(IneligibleReason::TooFewPositives { wanted: eligibility.min_positives, found })
     } else {

@@ -39,7 +39,12 @@ impl Estimate {
     /// (of as many pairs as there are rows of the rarer label), a mean of labels less scores. `slack`: how far binning may
     /// have moved the value.
     pub(super) fn bounded(value: f64, variance: f64, units: u64, slack: f64) -> Self {
-        Self { value, variance: variance.max(0.0), spread: Spread::Bounded { units: float(units.max(1)) }, slack }
+        Self {
+            value,
+            variance: variance.max(0.0),
+            spread: Spread::Bounded { units: float(units.max(1)) },
+            slack,
+        }
     }
 
     /// A mean of `rows` numbers of any size.
@@ -143,12 +148,7 @@ pub(super) fn compared(a: Measure, b: Option<Measure>, scale: Scale) -> Extended
 /// "Construction of confidence limits about effect measures", Statistics in Medicine 27, 2008, for independent groups); of two
 /// means Welch's interval (B. L. Welch, Biometrika 34, 1947, with the degrees of freedom of F. E. Satterthwaite, 1946). What
 /// binning may have moved is added to both ends in full.
-pub(super) fn interval(
-    a: Measure,
-    b: Option<Measure>,
-    scale: Scale,
-    z: f64,
-) -> Option<(Method, Interval)> {
+pub(super) fn interval(a: Measure, b: Option<Measure>, scale: Scale, z: f64) -> Option<(Method, Interval)> {
     match (a, b, scale) {
         (Measure::Rate(a), Some(Measure::Rate(b)), Scale::Ratio) => ratio_samples(a, b, z),
         (Measure::Rate(a), Some(Measure::Rate(b)), Scale::Difference) => {

@@ -45,7 +45,9 @@ pub(crate) use question::check_confidence;
 pub use question::{BiasTest, Compare, Criterion, Eligibility, MAX_GROUPS};
 pub use rates::{Metric, Rate, Scale, Source, UNBINDABLE};
 pub use regression::{ErrorCounts, ErrorSums};
-pub use result::{BiasResult, Comparison, Hold, Ineligible, IneligibleReason, SetValues, Shown, Side, Verdict};
+pub use result::{
+    BiasResult, Comparison, Hold, Ineligible, IneligibleReason, SetValues, Shown, Side, Verdict,
+};
 pub use scores::{Bins, MAX_BINS, ScoreCounts};
 pub use single::{Limit, Measured, SingleResult, decide_single};
 pub use table::{Group, Labelled, LabelledCounts, Table, label};

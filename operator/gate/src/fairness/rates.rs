@@ -90,7 +90,10 @@ pub const UNBINDABLE: [(&str, &str); 4] = [
         "it grows with the number of bins and has no interval; CalibrationInTheLarge has one",
     ),
     ("ScoreQuantileDifference", "quantiles of binned scores have no interval here; AucDifference has one"),
-    ("ErrorQuantileDifference", "quantiles of binned errors have no interval here; MeanErrorDifference has one"),
+    (
+        "ErrorQuantileDifference",
+        "quantiles of binned errors have no interval here; MeanErrorDifference has one",
+    ),
     (
         "RootMeanSquaredErrorDifference",
         "its interval needs fourth powers, which no report holds; MeanAbsoluteErrorDifference has one",

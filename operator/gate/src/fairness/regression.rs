@@ -8,8 +8,8 @@ use super::estimate::Estimate;
 use super::metrics::MetricValue;
 use super::number::{float, round9};
 use super::rates::{LEAST_ROWS_OF_A_MEAN, Metric, Rate, Source};
-use super::scores::{Bins, adds_up, histogram};
 use super::result::Shown;
+use super::scores::{Bins, adds_up, histogram};
 use super::table::Labelled;
 use super::tally::{Observed, Tally, estimated, largest, quantile_gap};
 
@@ -53,7 +53,8 @@ impl ErrorCounts {
         sums: ErrorSums,
         counted: Option<(Arc<Bins>, &[i64])>,
     ) -> Result<Self, FairnessError> {
-        let n = u64::try_from(rows).map_err(|_| FairnessError::NegativeCount { field: "rows", found: rows })?;
+        let n =
+            u64::try_from(rows).map_err(|_| FairnessError::NegativeCount { field: "rows", found: rows })?;
         if n > MAX_ROWS {
             return Err(FairnessError::CountTooLarge { field: "rows", found: rows });
         }
@@ -118,7 +119,10 @@ impl ErrorCounts {
 }
 
 /// Billionths as a number.
-#[expect(clippy::cast_precision_loss, reason = "a relative error of 1e-16 of a sum is far below what is rounded")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a relative error of 1e-16 of a sum is far below what is rounded"
+)]
 fn real(billionths: i128) -> f64 {
     billionths as f64 * UNIT
 }

@@ -35,7 +35,10 @@ impl Bins {
     pub fn between(edges: &[f64]) -> Result<Self, FairnessError> {
         rising(edges)?;
         let (Some(first), Some(last), true) = (edges.first(), edges.last(), edges.len() >= 2) else {
-            return Err(FairnessError::BadBins { wanted: "at least two edges", found: edges.len().to_string() });
+            return Err(FairnessError::BadBins {
+                wanted: "at least two edges",
+                found: edges.len().to_string(),
+            });
         };
         few(edges.len() - 1)?;
         let pairs = || edges.iter().zip(edges.iter().skip(1));
@@ -60,8 +63,7 @@ impl Bins {
     }
 
     /// How many there are; never 0.
-    #[expect(clippy::len_without_is_empty, reason = "there is always one")]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.middles.len()
     }
 
@@ -154,7 +156,7 @@ impl ScoreCounts {
         }
         let (positives, negatives) = (float(m), float(n));
         let (mut below_p, mut below_n) = (0_u64, 0_u64);
-        let mut placed = Vec::with_capacity(self.bins.len());
+        let mut placed = Vec::with_capacity(self.bins.count());
         let (mut area, mut tied) = (0.0, 0.0);
         for ((p, q), half) in self.positive.iter().zip(&self.negative).zip(&self.bins.halves) {
             let v10 = (float(below_n) + float(*q) / 2.0) / negatives;
@@ -291,13 +293,9 @@ impl Tally for ScoreCounts {
 }
 
 /// Counts of a histogram, checked.
-pub(super) fn histogram(
-    bins: &Bins,
-    field: &'static str,
-    counts: &[i64],
-) -> Result<Vec<u64>, FairnessError> {
-    if counts.len() != bins.len() {
-        return Err(FairnessError::BinsDiffer { field, wanted: bins.len(), found: counts.len() });
+pub(super) fn histogram(bins: &Bins, field: &'static str, counts: &[i64]) -> Result<Vec<u64>, FairnessError> {
+    if counts.len() != bins.count() {
+        return Err(FairnessError::BinsDiffer { field, wanted: bins.count(), found: counts.len() });
     }
     let mut sum = 0_u64;
     let mut out = Vec::with_capacity(counts.len());
@@ -316,6 +314,7 @@ pub(super) fn histogram(
 
 /// Refuses counts that do not add up to the rows of the group.
 pub(super) fn adds_up(rows: i64, sum: u64) -> Result<(), FairnessError> {
-    let wanted = u64::try_from(rows).map_err(|_| FairnessError::NegativeCount { field: "rows", found: rows })?;
+    let wanted =
+        u64::try_from(rows).map_err(|_| FairnessError::NegativeCount { field: "rows", found: rows })?;
     if wanted == sum { Ok(()) } else { Err(FairnessError::HistogramDoesNotAddUp { wanted, found: sum }) }
 }

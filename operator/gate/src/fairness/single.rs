@@ -123,7 +123,8 @@ pub fn decide_single(
         }
         Measured::Balanced { counts } => {
             let z = z_two_sided(round9(confidence));
-            let rates = Sample::new(counts.tp(), counts.positives()).zip(Sample::new(counts.tn(), counts.negatives()));
+            let rates = Sample::new(counts.tp(), counts.positives())
+                .zip(Sample::new(counts.tn(), counts.negatives()));
             result.n = Some(counts.n());
             if let (Some((positive, negative)), Some(z)) = (rates, z) {
                 let at = |factor| balanced(positive.scaled(factor), negative.scaled(factor), z);
@@ -146,7 +147,8 @@ pub fn decide_single(
                 Interval::rounded(value - (value - lower) / root, value + (upper - value) / root)
             };
             if let Some(n) = n.filter(|n| *n > 0 && *n <= super::MAX_ROWS) {
-                result.needed = more_trials(rule, n, Interval { lower, upper: Extended::Finite(upper) }, narrowed);
+                result.needed =
+                    more_trials(rule, n, Interval { lower, upper: Extended::Finite(upper) }, narrowed);
             }
             result.interval = Some(Interval { lower, upper: Extended::Finite(upper) });
             result.method = Some(Method::Reported);

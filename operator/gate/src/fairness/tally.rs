@@ -115,10 +115,7 @@ pub(super) fn quantile_gap<C: Tally>(
 }
 
 /// The largest value of all groups that have rows; `None` where one of them has none.
-pub(super) fn largest<C: Tally>(
-    groups: &[Labelled<C>],
-    value: impl Fn(&C) -> Option<f64>,
-) -> Option<f64> {
+pub(super) fn largest<C: Tally>(groups: &[Labelled<C>], value: impl Fn(&C) -> Option<f64>) -> Option<f64> {
     let values = groups.iter().filter(|group| group.counts.rows() > 0).map(|group| value(&group.counts));
     values.reduce(|a, b| Some(a?.max(b?))).flatten()
 }

@@ -91,7 +91,8 @@ fn look(system: Option<&AISystemSpec>, requirements: &Requirements) -> Look {
 /// Datasets that a test is taken on, each of them; none where any of the release's will do.
 fn datasets<'a>(cx: &Context<'a>, test: &'a Test) -> BTreeSet<&'a str> {
     let evaluation = cx.system.and_then(|(_, s)| s.evaluation.as_ref());
-    let of_system = evaluation.filter(|_| test.rule.type_ == TestType::Bias).and_then(|e| e.datasets.as_ref());
+    let of_system =
+        evaluation.filter(|_| test.rule.type_ == TestType::Bias).and_then(|e| e.datasets.as_ref());
     of_system.into_iter().chain(&test.rule.datasets).flatten().map(|d| d.as_str()).collect()
 }
 
@@ -173,7 +174,8 @@ fn judge(
     }
     // Of datasets that are named each is asked for: whoever chose among them would choose the result.
     let lacking: BTreeSet<&str> = named.difference(&settled).copied().collect();
-    if if named.is_empty() { !settled.is_empty() } else { lacking.is_empty() } {
+    let done = if named.is_empty() { !settled.is_empty() } else { lacking.is_empty() };
+    if done {
         return;
     }
     let open = if named.is_empty() { evaluation } else { &lacking };

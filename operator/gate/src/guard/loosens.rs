@@ -399,7 +399,11 @@ impl Found {
         self.at_most(&format!("{field}.atMost"), value(at_most), value(&after.at_most));
         self.at_most(&format!("{field}.maxAgeDays"), *max_age_days, after.max_age_days);
         // Reports on others do not count, those that fail neither.
-        self.differs(&format!("{field}.datasets"), &named(datasets.as_ref()), &named(after.datasets.as_ref()));
+        self.differs(
+            &format!("{field}.datasets"),
+            &named(datasets.as_ref()),
+            &named(after.datasets.as_ref()),
+        );
         if !warns(before) && warns(after) {
             self.add(&format!("{field}.whenIndeterminate"), "Hold", "Warn");
         }

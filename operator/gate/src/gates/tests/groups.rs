@@ -68,10 +68,7 @@ fn same_rows(spec: &TestReportSpec, scores: &[Group<ScoreCounts>]) -> Result<(),
                 ));
             }
             None => {
-                return Err(format!(
-                    "wanted the groups of spec.groups, found {}",
-                    label(&group.attributes)
-                ));
+                return Err(format!("wanted the groups of spec.groups, found {}", label(&group.attributes)));
             }
         }
     }
@@ -103,12 +100,10 @@ pub(super) fn left_out(
     categories: &BTreeMap<String, BTreeSet<String>>,
 ) -> Vec<String> {
     let all = attributes(spec, source).unwrap_or_default();
-    let there = |name: &str, value: &str| all.iter().any(|of| of.get(name).is_some_and(|v| v.as_str() == value));
+    let there =
+        |name: &str, value: &str| all.iter().any(|of| of.get(name).is_some_and(|v| v.as_str() == value));
     let asked = categories.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
-    asked
-        .filter(|(name, value)| !there(name, value))
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect()
+    asked.filter(|(name, value)| !there(name, value)).map(|(name, value)| format!("{name}={value}")).collect()
 }
 
 fn named(attributes: &BTreeMap<String, Title>) -> BTreeMap<String, String> {
@@ -176,8 +171,8 @@ pub(super) fn errors(spec: &TestReportSpec) -> Result<Vec<Group<ErrorCounts>>, S
             squares: g.sum_of_squares.billionths(),
             absolutes: g.sum_of_absolutes.billionths(),
         };
-        let counts = ErrorCounts::new(g.rows, sums, counted)
-            .map_err(|e| format!("{}: {e}", label(&attributes)))?;
+        let counts =
+            ErrorCounts::new(g.rows, sums, counted).map_err(|e| format!("{}: {e}", label(&attributes)))?;
         Ok(Group { attributes, counts })
     };
     errors.groups.iter().map(group).collect()

@@ -167,8 +167,11 @@ fn bias(test: &Test, spec: &TestReportSpec, look: &Look) -> Result<Judged, Strin
 /// Compares groups by one criterion.
 fn compared<C: Tally>(table: &Table<'_, C>, criterion: Criterion, look: &Look) -> Result<Judged, String> {
     let metric = criterion.metric;
-    let question =
-        BiasTest { attribute_sets: look.sets.clone(), criteria: vec![criterion], accepted_groups: Vec::new() };
+    let question = BiasTest {
+        attribute_sets: look.sets.clone(),
+        criteria: vec![criterion],
+        accepted_groups: Vec::new(),
+    };
     let result = fairness::decide(table, &question).map_err(|e| e.to_string())?;
     let percent = fairness::round9(question.criteria[0].confidence * 100.0);
     let digits = if metric.source() == Source::Counts { 2 } else { 3 };
@@ -190,7 +193,8 @@ fn compared<C: Tally>(table: &Table<'_, C>, criterion: Criterion, look: &Look) -
     if let Some(small) = too_small(&result).filter(|_| result.verdict == Verdict::Indeterminate) {
         shown = format!("{small}; {shown}");
     }
-    let moved: f64 = worst.map_or(0.0, |worst| [Some(&worst.a), worst.b.as_ref()].into_iter().flatten().map(slack).sum());
+    let moved: f64 =
+        worst.map_or(0.0, |worst| [Some(&worst.a), worst.b.as_ref()].into_iter().flatten().map(slack).sum());
     if moved > 0.0 {
         shown = format!("{shown}, of which bins make {moved:.3} to either side");
     }
@@ -217,18 +221,14 @@ fn note(set: &SetValues, metric: Metric, question: &BiasTest) -> String {
     let beside = |scale: Scale| -> Vec<String> {
         let values = set.values.iter().filter(|v| v.metric.scale() == scale && v.metric != metric);
         let value = |v: &MetricValue| v.value.map_or("undefined".into(), |x| format!("{x:.3}"));
-        values
-            .map(|v| format!("{} {}", v.metric.words().trim_end_matches(" difference"), value(v)))
-            .collect()
+        values.map(|v| format!("{} {}", v.metric.words().trim_end_matches(" difference"), value(v))).collect()
     };
-    let shown = set.shown.iter().map(|s| {
-        format!("{} {}", s.words, s.value.map_or("undefined".to_owned(), |x| format!("{x:.3}")))
-    });
-    let kinds = [
-        ("differences: ", beside(Scale::Difference)),
-        ("", beside(Scale::Ratio)),
-        ("", shown.collect()),
-    ];
+    let shown = set
+        .shown
+        .iter()
+        .map(|s| format!("{} {}", s.words, s.value.map_or("undefined".to_owned(), |x| format!("{x:.3}"))));
+    let kinds =
+        [("differences: ", beside(Scale::Difference)), ("", beside(Scale::Ratio)), ("", shown.collect())];
     let said: Vec<String> = kinds
         .into_iter()
         .filter(|(_, values)| !values.is_empty())
@@ -289,7 +289,9 @@ fn measured(spec: &TestReportSpec, name: &str, confidence: f64) -> Result<Measur
                 }
                 "BalancedAccuracy" => {
                     if counts.positives() == 0 || counts.negatives() == 0 {
-                        return Err("BalancedAccuracy is undefined without actual positives and negatives".into());
+                        return Err(
+                            "BalancedAccuracy is undefined without actual positives and negatives".into()
+                        );
                     }
                     return Ok(Measured::Balanced { counts });
                 }
