@@ -355,7 +355,7 @@ fn scores_are_counted_by_label_in_bins_and_judged() {
     let policy = file.beside("policy.yaml");
     #[expect(clippy::disallowed_methods, reason = "a test writes what it reads")]
     std::fs::write(&policy, AUC).unwrap();
-    let judged = |more: &[&str]| bias(&file, &[&by[..6], &["--policy", &policy], more].concat());
+    let judged = |more: &[&str]| bias(&file, &[&by[..6], &["--policy", policy.as_str()], more].concat());
     let with = judged(&["--score-bins", "0:1:500"]);
     assert!(with.out.contains("AUC difference sex="), "{}{}", with.out, with.err);
     assert_eq!(with.code, 0, "{}", with.out);

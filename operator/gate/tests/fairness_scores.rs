@@ -1,7 +1,6 @@
 //! Scores and errors of groups: constants of an independent implementation, decisions, bad input, and how often a model at the
 //! threshold passes. Where the constants come from: `fairness_scores_oracle.py`.
 
-#![expect(clippy::float_cmp, reason = "values are rounded to 1e-9 and compared bit for bit on purpose")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
 use std::collections::BTreeMap;
