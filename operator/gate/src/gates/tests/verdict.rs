@@ -24,6 +24,8 @@ pub(super) enum Mend {
     Category(Vec<String>),
     /// Narrower bins.
     Bins,
+    /// Scores that are probabilities.
+    Probabilities,
     /// Other groups beside the one that is there.
     Groups,
     /// What its text says is wrong with it.
@@ -46,6 +48,7 @@ impl Mend {
                 "count the scores in narrower bins, or by values where there are few: that wide, no number of rows decides"
                     .to_owned()
             }
+            Self::Probabilities => "give a score that is a probability, in bins from 0 to 1".to_owned(),
             Self::Groups => "test with at least two groups to compare".to_owned(),
             Self::Report => "mend what is said of the report".to_owned(),
         }
@@ -201,6 +204,7 @@ fn compared<C: Tally>(table: &Table<'_, C>, criterion: Criterion, look: &Look) -
     let more = result.needed.first().map(needed);
     let mend = match (&more, worst) {
         (None, None) => Mend::Groups,
+        (None, Some(worst)) if worst.estimate.is_none() && metric.of_each_group() => Mend::Probabilities,
         (None, Some(_)) if moved > 0.0 => Mend::Bins,
         _ => Mend::MoreData,
     };
@@ -218,17 +222,23 @@ fn slack(side: &Side) -> f64 {
 
 /// What was computed beside the metric that binds, by one attribute set.
 fn note(set: &SetValues, metric: Metric, question: &BiasTest) -> String {
+    // of rates there are many, and what they are is said once
+    let rates = metric.source() == Source::Counts;
     let beside = |scale: Scale| -> Vec<String> {
         let values = set.values.iter().filter(|v| v.metric.scale() == scale && v.metric != metric);
         let value = |v: &MetricValue| v.value.map_or("undefined".into(), |x| format!("{x:.3}"));
-        values.map(|v| format!("{} {}", v.metric.words().trim_end_matches(" difference"), value(v))).collect()
+        let words = |v: &MetricValue| {
+            let words = v.metric.words();
+            if rates { words.trim_end_matches(" difference") } else { words }
+        };
+        values.map(|v| format!("{} {}", words(v), value(v))).collect()
     };
     let shown = set
         .shown
         .iter()
         .map(|s| format!("{} {}", s.words, s.value.map_or("undefined".to_owned(), |x| format!("{x:.3}"))));
-    let kinds =
-        [("differences: ", beside(Scale::Difference)), ("", beside(Scale::Ratio)), ("", shown.collect())];
+    let differences = if rates { "differences: " } else { "" };
+    let kinds = [(differences, beside(Scale::Difference)), ("", beside(Scale::Ratio)), ("", shown.collect())];
     let said: Vec<String> = kinds
         .into_iter()
         .filter(|(_, values)| !values.is_empty())
