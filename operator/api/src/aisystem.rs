@@ -1,5 +1,7 @@
 //! AISystem: the inventory entry of an AI system, and the facts that its class follows from.
 
+use std::collections::BTreeMap;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -285,7 +287,26 @@ pub struct Evaluation {
     /// that says otherwise is not judged: who tests does not choose the outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positive_means: Option<PositiveMeans>,
+    /// Values of attributes that every bias report must have a group of, for example `sex: [female, male]`, so that nobody is
+    /// left out of a test. Others may be there too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
+    pub categories: Option<BTreeMap<String, Categories>>,
+    /// Digests of the datasets that bias is tested on, each of them; reports on others do not count. Left out: any dataset of
+    /// use Evaluation of the release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    pub datasets: Option<Vec<Digest>>,
 }
+
+/// Values of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Categories(
+    /// The values.
+    #[schemars(length(min = 1, max = 200))]
+    pub Vec<Title>,
+);
 
 /// How people oversee and stop a system (AI Act Article 14).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

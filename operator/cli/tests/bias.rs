@@ -318,3 +318,59 @@ fn json_has_what_the_tables_show_with_all_digits() {
     assert_eq!((&set["metrics"][0]["value"], &set["metrics"][0]["between"][0]), (&0.25.into(), &"f".into()));
     assert_eq!(set["groups"][1]["rates"]["FalsePositive"]["value"], 1.0);
 }
+
+#[test]
+fn scores_are_counted_by_label_in_bins_and_judged() {
+    let rows = made(4_003);
+    let by = ["--score", "score", "--threshold", "0.5", "-a", "sex", "--score-bins", "0:1:20"];
+    let mut said = Vec::new();
+    for (name, bytes) in files(&rows) {
+        for threads in ["1", "3"] {
+            let (report, _) = report(&file(&bytes), &[&by[..], &["--threads", threads]].concat());
+            said.push((name, report["spec"]["scores"].clone()));
+        }
+    }
+    for (name, scores) in &said {
+        assert_eq!(*scores, said[0].1, "{name}");
+    }
+    let scores = &said[0].1;
+    assert_eq!(scores["bins"]["edges"].as_array().unwrap().len(), 21);
+    assert_eq!(scores["bins"]["edges"][1], "0.05");
+    for group in scores["groups"].as_array().unwrap() {
+        let sex = group["attributes"]["sex"].as_str().unwrap();
+        let mut wanted = [[0_u64; 20]; 2];
+        let of_group: Vec<_> = rows.iter().filter(|r| r.sex.unwrap_or("(missing)") == sex).collect();
+        for row in &of_group {
+            // scores have three digits, so that no edge is missed by rounding
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 999")]
+            let thousandths = (row.score * 1000.0).round() as usize;
+            wanted[usize::from(row.label)][thousandths / 50] += 1;
+        }
+        assert_eq!(group["rows"], of_group.len(), "{sex}");
+        assert_eq!(group["negative"], serde_json::json!(wanted[0]), "{sex}");
+        assert_eq!(group["positive"], serde_json::json!(wanted[1]), "{sex}");
+    }
+    // Without bins there is no histogram, and a policy that binds one of its metrics says what it lacks.
+    let file = file(csv(&rows));
+    let policy = file.beside("policy.yaml");
+    #[expect(clippy::disallowed_methods, reason = "a test writes what it reads")]
+    std::fs::write(&policy, AUC).unwrap();
+    let judged = |more: &[&str]| bias(&file, &[&by[..6], &["--policy", policy.as_str()], more].concat());
+    let with = judged(&["--score-bins", "0:1:500"]);
+    assert!(with.out.contains("AUC difference sex="), "{}{}", with.out, with.err);
+    assert_eq!(with.code, 0, "{}", with.out);
+    let wide = judged(&["--score-bins", "0:1:1"]);
+    assert!(wide.code == 1 && wide.out.contains("narrower bins"), "{}", wide.out);
+    let without = judged(&[]);
+    assert!(without.code == 1 && without.out.contains("found none"), "{}", without.out);
+}
+
+/// A policy that binds the areas under the ROC curves.
+const AUC: &str = "apiVersion: placet.dev/v1alpha1
+kind: ReleasePolicy
+metadata: {name: auc}
+spec:
+  appliesTo: {classes: [High]}
+  tests: [{type: Bias, metric: AucDifference, atMost: '0.2'}]
+  approvals: [{role: model-owner, count: 1}]
+";

@@ -262,3 +262,13 @@ fn options_that_do_not_fit_are_refused_before_anything_is_read() {
     let e = refused("sex,label,prediction\n(small groups),1,1\n", &BY_SEX);
     assert!(e.contains("give it another name"), "{e}");
 }
+
+#[test]
+fn scores_beyond_the_bins_are_refused_and_none_is_left_out() {
+    let by = ["--score", "s", "--threshold", "0.5", "-a", "a", "--score-bins"];
+    let rows = "label,s,a\n1,0.5,x\n0,1.25,y\n";
+    let e = refused(rows, &[&by[..], &["0:1:10"]].concat());
+    assert!(e.contains("found 1.25 beyond those from 0 to 1"), "{e}");
+    let e = refused(rows, &[&by[..], &["0:1"]].concat());
+    assert!(e.contains("wanted FROM:TO:COUNT"), "{e}");
+}

@@ -164,6 +164,8 @@ reasons! {
     TestFailed,
     /// A test does not show which way it goes.
     TestIndeterminate,
+    /// A report leaves out an attribute or a category of people that is asked for.
+    GroupMissing,
     /// A report does not fit together.
     ReportNotValid,
     /// A report is too old.

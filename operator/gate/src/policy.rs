@@ -5,6 +5,7 @@ mod assessment;
 mod criterion;
 mod minimum;
 mod register;
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -14,8 +15,7 @@ use jiff::Timestamp;
 use placet_api::common::{Class, Level};
 use placet_api::releasepolicy::{
     AcceptanceAuthority, AcceptanceNeeds, ApprovalWhen, LabelOperator, LabelSelector, Proof,
-    ReleasePolicySpec, Replacements, ScopePart, SeparationOfDuties, TestRule, WhenIndeterminate,
-    WildcardGrants,
+    ReleasePolicySpec, Replacements, ScopePart, SeparationOfDuties, TestRule, WildcardGrants,
 };
 use serde::Serialize;
 
@@ -28,6 +28,7 @@ use crate::risk::{self, Matrix};
 pub use approvals::{Approvals, CoversKey, covers_key};
 pub(crate) use criterion::{confidence, criterion};
 pub use register::RegisterRules;
+pub(crate) use tests::tests_of;
 
 /// What all matching policies ask for together.
 #[expect(clippy::struct_excessive_bools, reason = "each is one yes-or-no field of the policy")]
@@ -54,6 +55,8 @@ pub struct Requirements {
     pub tests: Vec<Test>,
     /// Attribute sets of the policies.
     pub attribute_sets: BTreeSet<Vec<String>>,
+    /// Values of attributes of which a bias report must have a group.
+    pub categories: BTreeMap<String, BTreeSet<String>>,
     /// Highest level that needs no acceptance.
     pub appetite: Option<Level>,
     /// Matrix that levels are looked up in.
@@ -197,7 +200,8 @@ fn serialisable(requirements: &Requirements) -> serde_json::Value {
         "classificationRoles": requirements.classification_roles,
         "assessment": requirements.assessment,
         "assessmentMaxAgeDays": requirements.assessment_max_age_days,
-        "tests": requirements.tests.iter().map(|t| &t.rule).collect::<Vec<_>>(),
+        // Why it is asked for is no part of what is asked for.
+        "tests": requirements.tests.iter().map(|t| TestRule { why: None, ..t.rule.clone() }).collect::<Vec<_>>(),
         "attributeSets": requirements.attribute_sets,
         "appetite": requirements.appetite,
         "matrix": requirements.matrix,
@@ -223,6 +227,9 @@ fn serialisable(requirements: &Requirements) -> serde_json::Value {
         out["obligationsLeadDays"] = lead.into();
         out["obligations"] =
             serde_json::json!(requirements.obligations.values().map(|o| &o.obligation).collect::<Vec<_>>());
+    }
+    if !requirements.categories.is_empty() {
+        out["categories"] = serde_json::json!(requirements.categories);
     }
     if requirements.lowered_roles != requirements.classification_roles {
         out["loweredRoles"] = serde_json::json!(requirements.lowered_roles);
@@ -411,6 +418,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         obligations: BTreeMap::new(),
         tests: Vec::new(),
         attribute_sets: BTreeSet::new(),
+        categories: BTreeMap::new(),
         appetite: None,
         matrix: risk::ISO_27005,
         register: RegisterRules::default(),
@@ -448,12 +456,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
                 .flatten()
                 .map(|set| set.iter().map(ToString::to_string).collect::<Vec<_>>()),
         );
-        for rule in spec.tests.iter().flatten() {
-            if let Some(why) = criterion::impossible(rule) {
-                conflicts.push(format!("policy {name}: {why}"));
-            }
-            add_test(&mut out.tests, rule, name);
-        }
+        conflicts.extend(tests::join(&mut out, name, spec));
         out.appetite = smaller(out.appetite, spec.risk_appetite);
         match matrix_of(spec) {
             Some(Err(why)) => conflicts.push(format!("policy {name}: {why}")),
@@ -554,50 +557,4 @@ fn smaller<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     }
-}
-
-/// The tests that one policy asks for, those that are the same taken together.
-pub(crate) fn tests_of(rules: Option<&[TestRule]>) -> Vec<TestRule> {
-    let mut out = Vec::new();
-    for rule in rules.unwrap_or_default() {
-        add_test(&mut out, rule, "");
-    }
-    out.into_iter().map(|t| t.rule).collect()
-}
-
-/// Adds a test; where metric, comparison and reference are the same, the strictest thresholds are taken together.
-fn add_test(tests: &mut Vec<Test>, rule: &TestRule, policy: &str) {
-    let same = tests.iter_mut().find(|t| {
-        t.rule.type_ == rule.type_
-            && t.rule.metric == rule.metric
-            && t.rule.compare == rule.compare
-            && t.rule.reference == rule.reference
-    });
-    let Some(known) = same else {
-        tests.push(Test { rule: rule.clone(), policy: policy.to_owned() });
-        return;
-    };
-    let k = &mut known.rule;
-    if let Some(at_least) = &rule.at_least
-        && k.at_least.as_ref().is_none_or(|v| at_least.value() > v.value())
-    {
-        k.at_least = Some(at_least.clone());
-        policy.clone_into(&mut known.policy);
-    }
-    if let Some(at_most) = &rule.at_most
-        && k.at_most.as_ref().is_none_or(|v| at_most.value() < v.value())
-    {
-        k.at_most = Some(at_most.clone());
-        policy.clone_into(&mut known.policy);
-    }
-    let confidence = |r: &TestRule| r.confidence.as_ref().map_or(0.95, placet_api::scalar::Decimal::value);
-    if confidence(rule) > confidence(k) {
-        k.confidence.clone_from(&rule.confidence);
-    }
-    k.min_group_size = Some(k.min_group_size.unwrap_or(100).max(rule.min_group_size.unwrap_or(100)));
-    k.min_rows = k.min_rows.max(rule.min_rows);
-    k.max_age_days = smaller(k.max_age_days, rule.max_age_days);
-    let hold = WhenIndeterminate::Hold;
-    k.when_indeterminate =
-        Some(k.when_indeterminate.unwrap_or(hold).max(rule.when_indeterminate.unwrap_or(hold)));
 }

@@ -1,9 +1,11 @@
 //! Counts per group. Whole numbers, so that neither threads nor row groups change the result.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use anyhow::bail;
 
+use super::bins::ScoreBins;
 use super::exact::Exact;
 use super::rows::{Batch, Sink, Worker};
 use super::values::MOST_GROUPS;
@@ -24,6 +26,8 @@ pub struct Cell {
     pub counts: [u64; 4],
     /// Weights, where there are any.
     pub weights: Option<Box<Weights>>,
+    /// Rows by label (really negative, really positive) and bin of the score, where bins are asked for.
+    pub scores: Option<Box<[Vec<u64>; 2]>>,
 }
 
 /// Sums of weights of one group.
@@ -53,6 +57,13 @@ impl Cell {
             }
             weights.squares.merge(&more.squares);
         }
+        if let Some(more) = &other.scores {
+            let scores =
+                self.scores.get_or_insert_with(|| Box::new(more.each_ref().map(|bins| vec![0; bins.len()])));
+            for (count, more) in scores.iter_mut().flatten().zip(more.iter().flatten()) {
+                *count += more;
+            }
+        }
     }
 }
 
@@ -66,9 +77,16 @@ pub struct Counter {
     /// By key: what was in a table before, or is in none.
     cells: HashMap<u128, Cell>,
     keys: Vec<u32>,
+    /// Bins of the scores, if they are counted.
+    bins: Option<Arc<ScoreBins>>,
 }
 
 impl Counter {
+    /// One that counted nothing yet.
+    pub fn new(bins: Option<Arc<ScoreBins>>) -> Self {
+        Self { bins, ..Self::default() }
+    }
+
     /// Where a group's codes are in a key.
     fn key(codes: impl Iterator<Item = u32>) -> u128 {
         codes.enumerate().map(|(i, code)| u128::from(code) << (CODE_BITS * i)).sum()
@@ -135,7 +153,7 @@ impl Counter {
     }
 
     /// Counts rows one by one.
-    fn count_each(&mut self, batch: &Batch) {
+    fn count_each(&mut self, batch: &Batch) -> anyhow::Result<()> {
         for row in 0..batch.rows {
             let key = Self::key(batch.attributes.iter().map(|codes| codes[row]));
             let cell = self.cells.entry(key).or_default();
@@ -146,16 +164,24 @@ impl Counter {
                 weights.sums[outcome].add(*weight);
                 weights.squares.add(weight * weight);
             }
+            if let (Some(bins), Some(score)) = (&self.bins, batch.scores.get(row)) {
+                let bin = bins.of(*score)?;
+                let scores = cell
+                    .scores
+                    .get_or_insert_with(|| Box::new([vec![0; bins.count()], vec![0; bins.count()]]));
+                scores[usize::from(batch.actual[row])][bin] += 1;
+            }
         }
+        Ok(())
     }
 }
 
 impl Sink for Counter {
     fn take(&mut self, batch: &Batch) -> anyhow::Result<()> {
-        if batch.weights.is_empty() && self.fit(&batch.sizes) {
+        if batch.weights.is_empty() && self.bins.is_none() && self.fit(&batch.sizes) {
             self.count_dense(batch);
         } else {
-            self.count_each(batch);
+            self.count_each(batch)?;
         }
         few(self.cells.len())
     }

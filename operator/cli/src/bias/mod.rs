@@ -5,6 +5,7 @@
 //! Nothing here decides: the verdict is the gate's, on the report as it would be applied ([`judge`]).
 
 mod args;
+mod bins;
 mod count;
 mod exact;
 mod json;
@@ -27,6 +28,7 @@ use placet_gate::fairness::{PositiveMeans, normal, round9};
 use placet_gate::visible;
 
 pub use args::BiasArgs;
+use bins::ScoreBins;
 use count::{Cells, Counter, MOST_ATTRIBUTES};
 use judge::{Asked, Judged};
 use quantile::{Cut, Pass, Threshold};
@@ -48,9 +50,10 @@ pub fn run(global: &Global, args: &BiasArgs) -> anyhow::Result<u8> {
             format!("--confidence: wanted at least 0.5 and less than 1, found {}", args.confidence)
         })?;
     report::check(args)?;
+    let bins = args.score_bins.as_deref().map(ScoreBins::parse).transpose()?.map(Arc::new);
     let names = attributes(args)?;
     let asked = judge::read(args, namespace)?;
-    let counted = count(args, &names)?;
+    let counted = count(args, &names, bins.as_ref())?;
     let mut notes = counted.notes;
     let names: Vec<String> = names.into_iter().map(|(name, _)| name).collect();
     let own: Vec<Vec<usize>> = sets(&names, asked.as_ref());
@@ -74,7 +77,7 @@ pub fn run(global: &Global, args: &BiasArgs) -> anyhow::Result<u8> {
         let sets = tables(&names, &merged.cells, &own, means);
         sys::write(path, svg::draw(&title, &sets, z, args.confidence).as_bytes())?;
     }
-    let judged = match report::spec(args, &names, &merged.cells) {
+    let judged = match report::spec(args, &names, &merged.cells, bins.as_deref()) {
         Ok((value, spec)) => {
             let own: Vec<Vec<String>> =
                 own.iter().map(|set| set.iter().map(|at| names[*at].clone()).collect()).collect();
@@ -156,7 +159,11 @@ struct Counted {
 }
 
 /// Reads the file, twice or more where a quantile of the scores is asked for.
-fn count(args: &BiasArgs, names: &[(String, String)]) -> anyhow::Result<Counted> {
+fn count(
+    args: &BiasArgs,
+    names: &[(String, String)],
+    bins: Option<&Arc<ScoreBins>>,
+) -> anyhow::Result<Counted> {
     let threshold = args.threshold.as_deref().map(Threshold::parse).transpose()?;
     let mut notes = Vec::new();
     let rows = Rows::open(&args.file, &args.delimiter, args.threads)?;
@@ -185,7 +192,7 @@ fn count(args: &BiasArgs, names: &[(String, String)]) -> anyhow::Result<Counted>
         ));
         columns.cut = Some(cut);
     }
-    let read = rows.read(&columns, &Counter::default)?;
+    let read = rows.read(&columns, &|| Counter::new(bins.cloned()))?;
     if before.is_some_and(|before| before != read.rows) {
         bail!("{file}: wanted a file that stays as it is while it is read, found that it changed");
     }

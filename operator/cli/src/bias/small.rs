@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     fn cells(rows: &[(&[&str], u64)]) -> Cells {
-        let cell = |n: u64| Cell { counts: [n, 0, 0, 0], weights: None };
+        let cell = |n: u64| Cell { counts: [n, 0, 0, 0], ..Cell::default() };
         rows.iter().map(|(v, n)| (v.iter().map(|v| (*v).to_owned()).collect(), cell(*n))).collect()
     }
 
@@ -149,7 +149,7 @@ mod tests {
                         let n = if next(6) == 0 { next(12) } else { 10 + next(200) };
                         if n > 0 {
                             let key = vec![format!("a{a}"), format!("b{b}"), format!("c{c}")];
-                            all.insert(key, Cell { counts: [n, 0, 0, 0], weights: None });
+                            all.insert(key, Cell { counts: [n, 0, 0, 0], ..Cell::default() });
                         }
                     }
                 }

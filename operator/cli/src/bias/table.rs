@@ -119,7 +119,7 @@ impl Set {
     pub fn values(&self, z: f64) -> Vec<Value> {
         let labelled: Vec<LabelledCounts> =
             self.groups.iter().map(|g| LabelledCounts { label: g.label.clone(), counts: g.counts }).collect();
-        Metric::ALL
+        Metric::OF_COUNTS
             .into_iter()
             .filter(|m| *m != Metric::ImpactRatio)
             .map(|m| value(m, &labelled, z))

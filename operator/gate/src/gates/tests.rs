@@ -20,11 +20,13 @@ use crate::object::Object;
 use crate::policy::{Requirements, Test};
 use crate::time;
 
+pub use groups::check;
 pub(super) use shown::shows;
 pub use trial::{Trial, names_sets, try_bias};
 pub(crate) use verdict::Verdicts;
 use verdict::{Judged, verdict};
 
+mod groups;
 mod shown;
 mod trial;
 mod verdict;
@@ -37,9 +39,9 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
     let Some((_, release)) = cx.release else { return cx.requirements_unknown(GATE) };
     let mut out = Outcome::default();
     let bias = requirements.tests.iter().any(|t| t.rule.type_ == TestType::Bias);
-    let sets = attribute_sets(cx.system.map(|(_, s)| s), requirements);
+    let look = look(cx.system.map(|(_, s)| s), requirements);
     if bias {
-        evaluation_defined(cx, &sets, &mut out);
+        evaluation_defined(cx, &look.sets, &mut out);
     }
     let evaluation: BTreeSet<&str> = release
         .datasets
@@ -49,20 +51,30 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
         .map(|d| d.digest.as_str())
         .collect();
     // What a bias test looks at is missing as a whole: no report could say more.
-    let asked = |test: &&Test| test.rule.type_ != TestType::Bias || !sets.is_empty();
+    let asked = |test: &&Test| test.rule.type_ != TestType::Bias || !look.sets.is_empty();
     for test in requirements.tests.iter().filter(asked) {
         for artifact in
             release.artifacts.iter().filter(|a| matches!(a.role, ArtifactRole::Model | ArtifactRole::Adapter))
         {
-            judge(cx, release, test, artifact, &evaluation, &sets, &mut out);
+            judge(cx, release, test, artifact, &evaluation, &look, &mut out);
         }
     }
     out
 }
 
-/// The union of the policies' and the system's attribute sets, each sorted.
-fn attribute_sets(system: Option<&AISystemSpec>, requirements: &Requirements) -> Vec<Vec<String>> {
-    let own = system.into_iter().flat_map(|s| s.evaluation.iter().flat_map(|e| e.attribute_sets.iter()));
+/// What bias tests look at, as policies and system say it together. The tester says none of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Look {
+    /// Attribute sets, each sorted.
+    sets: Vec<Vec<String>>,
+    /// Values of attributes of which there must be a group.
+    categories: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// The union of what the policies and the system say.
+fn look(system: Option<&AISystemSpec>, requirements: &Requirements) -> Look {
+    let evaluation = system.and_then(|s| s.evaluation.as_ref());
+    let own = evaluation.into_iter().flat_map(|e| e.attribute_sets.iter());
     let own = own.map(|set| set.iter().map(ToString::to_string).collect::<Vec<_>>());
     let mut sets: BTreeSet<Vec<String>> = BTreeSet::new();
     for mut set in requirements.attribute_sets.iter().cloned().chain(own) {
@@ -70,7 +82,19 @@ fn attribute_sets(system: Option<&AISystemSpec>, requirements: &Requirements) ->
         set.dedup();
         sets.insert(set);
     }
-    sets.into_iter().collect()
+    let mut categories = requirements.categories.clone();
+    for (attribute, values) in evaluation.and_then(|e| e.categories.as_ref()).into_iter().flatten() {
+        categories.entry(attribute.clone()).or_default().extend(values.0.iter().map(ToString::to_string));
+    }
+    Look { sets: sets.into_iter().collect(), categories }
+}
+
+/// Datasets that a test is taken on, each of them; none where any of the release's will do.
+fn datasets<'a>(cx: &Context<'a>, test: &'a Test) -> BTreeSet<&'a str> {
+    let evaluation = cx.system.and_then(|(_, s)| s.evaluation.as_ref());
+    let of_system =
+        evaluation.filter(|_| test.rule.type_ == TestType::Bias).and_then(|e| e.datasets.as_ref());
+    of_system.into_iter().chain(&test.rule.datasets).flatten().map(|d| d.as_str()).collect()
 }
 
 /// A bias test needs attribute sets and the favourable outcome; for class High, somebody other than the author has
@@ -126,14 +150,15 @@ fn judge(
     test: &Test,
     artifact: &Artifact,
     evaluation: &BTreeSet<&str>,
-    sets: &[Vec<String>],
+    look: &Look,
     out: &mut Outcome,
 ) {
     let item = format!("{} {}", test.rule.type_, artifact.name);
     let reports = relevant(cx, |type_| type_ == test.rule.type_, artifact.digest.as_str());
+    let named = datasets(cx, test);
+    let allowed = |digest: &str| evaluation.contains(digest) && (named.is_empty() || named.contains(digest));
     let (on_evaluation, elsewhere): (Vec<_>, Vec<_>) =
-        reports.into_iter().partition(|(_, spec)| evaluation.contains(spec.dataset.as_str()));
-    let mut passed = false;
+        reports.into_iter().partition(|(_, spec)| allowed(spec.dataset.as_str()));
     let mut by_dataset: BTreeMap<&str, Vec<(&Object<TestReportSpec>, &TestReportSpec)>> = BTreeMap::new();
     for (report, spec) in on_evaluation {
         if let Some(problem) = report.problem() {
@@ -142,18 +167,23 @@ fn judge(
         }
         by_dataset.entry(spec.dataset.as_str()).or_default().push((report, spec));
     }
-    let mut blocked = false;
-    for reports in by_dataset.values() {
-        let (ok, block) = judge_dataset(cx, test, &item, reports, sets, out);
-        passed |= ok;
-        blocked |= block;
+    let mut settled: BTreeSet<&str> = BTreeSet::new();
+    for (dataset, reports) in &by_dataset {
+        let (passed, blocked) = judge_dataset(cx, test, &item, reports, look, out);
+        if passed || blocked {
+            settled.insert(dataset);
+        }
     }
-    if passed || blocked {
+    // Of datasets that are named each is asked for: whoever chose among them would choose the result.
+    let lacking: BTreeSet<&str> = named.difference(&settled).copied().collect();
+    let done = if named.is_empty() { !settled.is_empty() } else { lacking.is_empty() };
+    if done {
         return;
     }
+    let open = if named.is_empty() { evaluation } else { &lacking };
     let command = if test.rule.type_ == TestType::Bias {
         // Where there is a choice, the names of the datasets are told beside it.
-        let mut digests = evaluation.iter().copied();
+        let mut digests = open.iter().copied();
         let dataset = digests.next().filter(|_| digests.next().is_none()).unwrap_or("DIGEST");
         format!(
             "placet report counts COUNTS.csv --artifact {} --dataset {dataset} | kubectl apply -n {} -f -",
@@ -165,19 +195,22 @@ fn judge(
     let found = if elsewhere.is_empty() {
         "there is none".to_owned()
     } else {
-        format!("{} is not on a dataset of use Evaluation of this release", elsewhere[0].0.name())
+        let what = if named.is_empty() { "a dataset" } else { "one of the named datasets" };
+        format!("{} is not on {what} of use Evaluation of this release", elsewhere[0].0.name())
     };
-    let names: Vec<&str> = release
-        .datasets
+    let listed = release.datasets.iter().flatten().filter(|d| d.use_ == DatasetUse::Evaluation);
+    let names: Vec<&str> =
+        listed.filter(|d| open.contains(d.digest.as_str())).map(|d| d.name.as_str()).collect();
+    let unlisted: Vec<String> = lacking
         .iter()
-        .flatten()
-        .filter(|d| d.use_ == DatasetUse::Evaluation)
-        .map(|d| d.name.as_str())
+        .filter(|digest| !evaluation.contains(**digest))
+        .map(|digest| format!("{} (which the release does not list with use Evaluation)", short(digest)))
         .collect();
-    let on = if names.is_empty() {
+    let on = if names.is_empty() && unlisted.is_empty() {
         "a dataset of use Evaluation (the release names none)".into()
     } else {
-        names.join(" or ")
+        let all: Vec<&str> = names.iter().copied().chain(unlisted.iter().map(String::as_str)).collect();
+        all.join(if named.is_empty() { " or " } else { " and " })
     };
     out.not_met(
         GATE,
@@ -256,7 +289,7 @@ fn judge_dataset(
     test: &Test,
     item: &str,
     reports: &[(&Object<TestReportSpec>, &TestReportSpec)],
-    sets: &[Vec<String>],
+    look: &Look,
     out: &mut Outcome,
 ) -> (bool, bool) {
     let judged: Vec<(&Object<TestReportSpec>, Arc<Judged>)> = reports
@@ -264,7 +297,7 @@ fn judge_dataset(
         .filter(|(_, s)| {
             test.rule.type_ != TestType::Bias || s.positive_means.is_none_or(|m| m == positive(cx))
         })
-        .map(|(r, s)| (*r, verdict(test, r, s, sets)))
+        .map(|(r, s)| (*r, verdict(test, r, s, look)))
         .collect();
     if let Some((report, failed)) = judged.iter().find(|(_, j)| j.verdict == Verdict::Fail) {
         let artifact = reports[0].1.artifact.as_str();
@@ -304,6 +337,19 @@ fn judge_dataset(
     let Some((report, result)) = judged.iter().find(|(r, _)| r.live) else { return (false, false) };
     out.notes.extend(result.notes.iter().cloned());
     if stale(cx, test, report, reports, item, out) {
+        return (false, true);
+    }
+    if result.absent {
+        out.not_met(
+            GATE,
+            Reason::GroupMissing,
+            item,
+            format!("{}, for every attribute and category that policies and system name", wanted_text(test)),
+            format!("{}: {}", report.name(), result.text),
+            "data scientist",
+            format!("{}: a new TestReport that supersedes this one", result.mend.words()),
+        )
+        .about([report.name(), report.digest()]);
         return (false, true);
     }
     let warns = test.rule.when_indeterminate == Some(WhenIndeterminate::Warn);
@@ -489,6 +535,8 @@ fn differ(one: &TestReportSpec, other: &TestReportSpec) -> bool {
     one.positive_means != other.positive_means
         || one.rows != other.rows
         || one.groups != other.groups
+        || one.scores != other.scores
+        || one.errors != other.errors
         || one.metrics != other.metrics
 }
 
@@ -497,5 +545,6 @@ fn wanted_text(test: &Test) -> String {
     let mut limits = Vec::new();
     limits.extend(rule.at_least.as_ref().map(|v| format!("at least {v}")));
     limits.extend(rule.at_most.as_ref().map(|v| format!("at most {v}")));
-    format!("{} wants {} {}", test.policy, rule.metric, limits.join(" and "))
+    let why = rule.why.as_ref().map_or(String::new(), |why| format!(" ({why})"));
+    format!("{} wants {} {}{why}", test.policy, rule.metric, limits.join(" and "))
 }

@@ -6,6 +6,7 @@ use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
 use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_api::scalar::{DateTime, Moment, SshPublicKey};
+use placet_api::testreport::TestReportSpec;
 use placet_evidence::{ACTOR, Operation};
 use placet_gate::gates::authors::authors;
 use placet_gate::object::{Record, Stamp, is_ending, place_of};
@@ -176,7 +177,7 @@ fn judge(
         Kind::Approval => approval(a, &world, namespace, spec, stamp, live),
         Kind::RiskAcceptance => acceptance(a, &world, namespace, spec, stamp, live),
         Kind::TrustedSigner => trusted_signer(&world, record, spec),
-        Kind::TestReport => counts(spec).map(|()| Vec::new()),
+        Kind::TestReport => report(spec).map(|()| Vec::new()),
         Kind::ReleasePolicy => {
             let object = placet_gate::object::Object::new(record.clone(), true);
             let (missing, conflicts) = crate::subjects::policy_problems(&world, &object);
@@ -398,19 +399,11 @@ fn trusted_signer(world: &World, record: &Record, spec: &Value) -> Result<Vec<St
     Ok(missing.map(|role| format!("there is no ApprovalRole {role} yet")).collect())
 }
 
-/// The groups of a report sum to its rows.
-fn counts(spec: &Value) -> Result<(), String> {
-    let (Some(groups), Some(rows)) = (spec["groups"].as_array(), spec["rows"].as_i64()) else {
-        return Ok(());
-    };
-    let sum = groups.iter().try_fold(0_i64, |sum, g| sum.checked_add(g["rows"].as_i64()?));
-    if sum == Some(rows) {
-        return Ok(());
-    }
-    let found = sum.map_or("more than can be counted".to_owned(), |s| s.to_string());
-    Err(format!(
-        "spec.groups: wanted groups that sum to rows ({rows}), found {found}; rows whose attribute is not known are a group with the value (missing)"
-    ))
+/// What is counted in a report fits together: groups sum to its rows, none is there twice, bins rise.
+fn report(spec: &Value) -> Result<(), String> {
+    // What does not parse is refused by the schema, with every field that is wrong.
+    let Ok(spec) = serde_json::from_value::<TestReportSpec>(spec.clone()) else { return Ok(()) };
+    placet_gate::gates::tests::check(&spec)
 }
 
 /// Deleting a Reject, or a report, assessment or acceptance that a decision has read, is refused while its release

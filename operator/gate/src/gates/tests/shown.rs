@@ -2,7 +2,7 @@
 
 use placet_api::testreport::TestReportSpec;
 
-use super::{attribute_sets, verdict, wanted_text};
+use super::{look, verdict, wanted_text};
 use crate::fairness::Verdict;
 use crate::gates::Context;
 use crate::object::Object;
@@ -27,9 +27,9 @@ pub fn shows(
     spec: &TestReportSpec,
 ) -> Result<(), Unshown> {
     let Some(requirements) = cx.requirements else { return Ok(()) };
-    let sets = attribute_sets(cx.system.map(|(_, s)| s), requirements);
+    let look = look(cx.system.map(|(_, s)| s), requirements);
     for test in requirements.tests.iter().filter(|t| t.rule.type_ == spec.type_) {
-        let judged = verdict(test, report, spec, &sets);
+        let judged = verdict(test, report, spec, &look);
         if judged.verdict == Verdict::Fail {
             let text = format!("fails: {}, and it says {}", wanted_text(test), judged.text);
             return Err(Unshown { text, too_old: false });

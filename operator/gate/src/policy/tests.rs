@@ -1,0 +1,82 @@
+//! The tests that policies ask for together.
+
+use placet_api::common::Class;
+use placet_api::releasepolicy::{ReleasePolicySpec, TestRule, WhenIndeterminate};
+
+use super::{Requirements, Test, criterion, smaller};
+
+/// Adds what a policy says of tests and categories; gives what contradicts itself in it.
+pub(super) fn join(out: &mut Requirements, name: &str, spec: &ReleasePolicySpec) -> Vec<String> {
+    let mut conflicts = Vec::new();
+    for (attribute, values) in spec.categories.iter().flatten() {
+        let known = out.categories.entry(attribute.clone()).or_default();
+        known.extend(values.0.iter().map(ToString::to_string));
+    }
+    // What is not shown may pass with a warning for the lower classes alone.
+    let low = spec.applies_to.classes.iter().all(|class| *class < Class::High);
+    for rule in spec.tests.iter().flatten() {
+        if let Some(why) = criterion::impossible(rule) {
+            conflicts.push(format!("policy {name}: {why}"));
+        }
+        let when_indeterminate =
+            rule.when_indeterminate.filter(|when| low || *when == WhenIndeterminate::Hold);
+        add_test(&mut out.tests, &TestRule { when_indeterminate, ..rule.clone() }, name);
+    }
+    conflicts
+}
+
+/// The tests that one policy asks for, those that are the same taken together.
+pub(crate) fn tests_of(rules: Option<&[TestRule]>) -> Vec<TestRule> {
+    let mut out = Vec::new();
+    for rule in rules.unwrap_or_default() {
+        add_test(&mut out, rule, "");
+    }
+    out.into_iter().map(|t| t.rule).collect()
+}
+
+/// Adds a test; where metric, comparison and reference are the same, the strictest thresholds are taken together.
+fn add_test(tests: &mut Vec<Test>, rule: &TestRule, policy: &str) {
+    let same = tests.iter_mut().find(|t| {
+        t.rule.type_ == rule.type_
+            && t.rule.metric == rule.metric
+            && t.rule.compare == rule.compare
+            && t.rule.reference == rule.reference
+    });
+    let Some(known) = same else {
+        tests.push(Test { rule: rule.clone(), policy: policy.to_owned() });
+        return;
+    };
+    let k = &mut known.rule;
+    if let Some(at_least) = &rule.at_least
+        && k.at_least.as_ref().is_none_or(|v| at_least.value() > v.value())
+    {
+        k.at_least = Some(at_least.clone());
+        policy.clone_into(&mut known.policy);
+    }
+    if let Some(at_most) = &rule.at_most
+        && k.at_most.as_ref().is_none_or(|v| at_most.value() < v.value())
+    {
+        k.at_most = Some(at_most.clone());
+        policy.clone_into(&mut known.policy);
+    }
+    let confidence = |r: &TestRule| r.confidence.as_ref().map_or(0.95, placet_api::scalar::Decimal::value);
+    if confidence(rule) > confidence(k) {
+        k.confidence.clone_from(&rule.confidence);
+    }
+    k.min_group_size = Some(k.min_group_size.unwrap_or(100).max(rule.min_group_size.unwrap_or(100)));
+    k.min_rows = k.min_rows.max(rule.min_rows);
+    k.max_age_days = smaller(k.max_age_days, rule.max_age_days);
+    if k.why.is_none() {
+        k.why.clone_from(&rule.why);
+    }
+    for dataset in rule.datasets.iter().flatten() {
+        let known = k.datasets.get_or_insert_default();
+        if !known.contains(dataset) {
+            known.push(dataset.clone());
+            known.sort();
+        }
+    }
+    let hold = WhenIndeterminate::Hold;
+    k.when_indeterminate =
+        Some(k.when_indeterminate.unwrap_or(hold).max(rule.when_indeterminate.unwrap_or(hold)));
+}
