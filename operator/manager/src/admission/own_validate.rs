@@ -555,14 +555,20 @@ mod tests {
 
     #[test]
     fn counts_must_sum_to_rows() {
-        let spec = |rows: i64| json!({"rows": rows, "groups": [{"rows": 2}, {"rows": 3}]});
-        assert_eq!(counts(&spec(5)), Ok(()));
-        assert!(counts(&spec(6)).unwrap_err().contains("found 5"));
-        assert!(
-            counts(&json!({"rows": 1, "groups": [{"rows": i64::MAX}, {"rows": 1}]}))
-                .unwrap_err()
-                .contains("more than")
-        );
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let spec = |rows: i64, first: i64| {
+            let group = |name: &str, rows: i64| {
+                json!({"attributes": {"sex": name}, "rows": rows, "tp": rows, "fp": 0, "fn": 0, "tn": 0})
+            };
+            json!({
+                "type": "Bias", "artifact": digest, "dataset": digest, "tool": {"name": "t", "version": "1"},
+                "ranAt": "2026-11-20", "positiveMeans": "Favourable", "rows": rows,
+                "groups": [group("female", first), group("male", 3)],
+            })
+        };
+        assert_eq!(report(&spec(5, 2)), Ok(()));
+        assert!(report(&spec(6, 2)).unwrap_err().contains("found 5"));
+        assert!(report(&spec(6, i64::MAX)).is_err());
     }
 }
 
