@@ -487,13 +487,13 @@ impl Both {
             .map(|id| json!({"id": id, "digest": placet_gate::digest::risk(HERE, "ia", &content, id).unwrap().unwrap()}))
             .collect();
         let name = format!("a{}", self.model.acceptances.len());
-        let ends = Some(word.ends.unwrap_or(50));
+        let ends = word.ends.unwrap_or(50);
         let spec = json!({
             "assessment": {"name": "ia"}, "risks": named, "role": role, "level": LEVELS[level], "rationale": "Reviewed",
-            "expiresAt": in_full(self.model.now + days(ends.unwrap_or_default())),
+            "expiresAt": in_full(self.model.now + days(ends)),
         });
         let object = json!({"kind": "RiskAcceptance", "name": name, "spec": spec});
-        let word = Word { ends, ..word.clone() };
+        let word = Word { ends: Some(ends), ..word.clone() };
         let (given, object) = self.said(by, role, &word, (life, format!("ia-{life}")), object);
         self.run.add(&mut self.world, &object, false);
         self.acceptances.push(object);

@@ -88,8 +88,8 @@ impl Policy {
         take(&mut || out.assessed = other.assessed);
         take(&mut || out.max_age = other.max_age);
         take(&mut || out.appetite = other.appetite);
-        take(&mut || out.medium = other.medium.clone());
-        take(&mut || out.high = other.high.clone());
+        take(&mut || out.medium.clone_from(&other.medium));
+        take(&mut || out.high.clone_from(&other.high));
         take(&mut || out.executive = other.executive);
         take(&mut || out.author_may_approve = other.author_may_approve);
         take(&mut || out.one_role = other.one_role);

@@ -396,21 +396,21 @@ impl View<'_> {
         }
     }
 
-    fn written_by(&self, all: &[Version], live: bool) -> Vec<&'static str> {
+    fn written_by(all: &[Version], live: bool) -> Vec<&'static str> {
         let Some(now) = all.last().filter(|_| live) else { return Vec::new() };
         all.iter().filter(|v| v.content == now.content).flat_map(|v| v.authors.clone()).collect()
     }
 
     fn system_authors(&self) -> Vec<&'static str> {
-        self.written_by(&self.model.systems, true)
+        Self::written_by(&self.model.systems, true)
     }
 
     fn assessment_authors(&self) -> Vec<&'static str> {
-        [self.written_by(&self.model.assessments, self.model.assessed), self.system_authors()].concat()
+        [Self::written_by(&self.model.assessments, self.model.assessed), self.system_authors()].concat()
     }
 
     pub fn authors(&self) -> Vec<&'static str> {
-        [self.written_by(&self.model.releases, self.model.lives), self.assessment_authors()].concat()
+        [Self::written_by(&self.model.releases, self.model.lives), self.assessment_authors()].concat()
     }
 
     fn is_one_of(&self, who: &'static str, authors: &[&'static str]) -> bool {
@@ -498,12 +498,14 @@ impl View<'_> {
         now.iter().flatten().any(|now| *now == reject.seen)
     }
 
+    /// Who answers no Reject of it.
     fn but_of(&self, about: &About) -> Vec<&'static str> {
         match about {
             About::Release if self.policy.author_may_approve => Vec::new(),
             About::Release => self.authors(),
             About::System => self.system_authors(),
-            About::Assessment => self.assessment_authors(),
+            // Whoever wrote the system, or the same before it was deleted, answers it; they do not approve it.
+            About::Assessment => self.model.assessment().map(|a| a.authors.clone()).unwrap_or_default(),
             About::Acceptance(_) => Vec::new(),
         }
     }
