@@ -34,14 +34,14 @@ async fn check() -> String {
     let file = repository().join("e2e/samples/gitops/argocd/argocd-cm.yaml");
     let text = tokio::fs::read_to_string(file).await.unwrap();
     let (_, check) = text.split_once("resource.customizations.health.placet.dev_ModelRelease: |\n").unwrap();
-    check.lines().map(|line| format!("{}\n", line.trim_start())).collect()
+    check.lines().map(str::trim_start).collect::<Vec<_>>().join("\n")
 }
 
 /// Status and message that the check gives an object.
 async fn health(object: &Value) -> (String, String) {
     let dir = repository().join("e2e/controlplane/lua");
     let script = format!(
-        "obj = {}\nlocal function check()\n{}end\nlocal hs = check()\nprint(hs.status)\nprint(hs.message)\n",
+        "obj = {}\nlocal function check()\n{}\nend\nlocal hs = check()\nprint(hs.status)\nprint(hs.message)\n",
         lua(object),
         check().await
     );
@@ -59,10 +59,8 @@ async fn health(object: &Value) -> (String, String) {
     tokio::fs::remove_file(file).await.unwrap();
     let text = String::from_utf8(said.stdout).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    let [status, message] = lines.as_slice() else {
-        panic!("{text}{}", String::from_utf8_lossy(&said.stderr))
-    };
-    ((*status).to_owned(), (*message).to_owned())
+    assert_eq!(lines.len(), 2, "{text}{}", String::from_utf8_lossy(&said.stderr));
+    (lines[0].to_owned(), lines[1].to_owned())
 }
 
 #[tokio::test]
