@@ -367,9 +367,9 @@ impl Both {
         }
         world.set_up();
         let has = |bit: &usize| rules.vera & (1 << bit) != 0;
-        let roles: Vec<&str> = (0..ROLES.len()).filter(has).map(|bit| ROLES[bit]).collect();
+        let hers: Vec<&str> = (0..ROLES.len()).filter(has).map(|bit| ROLES[bit]).collect();
         let veras = given(json!({"by": "platform", "at": at, "kind": "TrustedSigner", "name": VERAS,
-            "uid": VERAS, "spec": {"key": "key 3", "user": VERA, "roles": roles}}));
+            "uid": VERAS, "spec": {"key": "key 3", "user": VERA, "roles": hers}}));
         if rules.vera != 0 {
             let record = run.record(&veras);
             world.apply(record.clone());
