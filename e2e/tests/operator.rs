@@ -2,10 +2,14 @@
 //! namespace for each.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helper fails the test")]
 
+#[path = "operator/acceptances.rs"]
+mod acceptances;
 #[path = "operator/access.rs"]
 mod access;
 #[path = "operator/access_command.rs"]
 mod access_command;
+#[path = "operator/argocd.rs"]
+mod argocd;
 #[path = "operator/attacks.rs"]
 mod attacks;
 #[path = "operator/charts.rs"]

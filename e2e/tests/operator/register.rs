@@ -11,7 +11,7 @@ use super::lending;
 const EVIDENCE: &str = "penetration-test";
 
 /// A report on something else than the release's artefacts, by the name that it gets.
-fn report(lending: &Lending<'_>, name: &str, supersedes: Option<&str>) -> Value {
+pub fn report(lending: &Lending<'_>, name: &str, supersedes: Option<&str>) -> Value {
     let mut report = json!({
         "apiVersion": "placet.dev/v1alpha1", "kind": "TestReport",
         "metadata": { "name": name, "namespace": lending.ns },
@@ -29,7 +29,7 @@ fn report(lending: &Lending<'_>, name: &str, supersedes: Option<&str>) -> Value 
 }
 
 /// Waits until the second risk has this level in the assessment's status.
-async fn level(lending: &Lending<'_>, wanted: &str) {
+pub async fn level(lending: &Lending<'_>, wanted: &str) {
     let path = "{.status.risks[?(@.id=='R2')].residual}";
     lending
         .cluster

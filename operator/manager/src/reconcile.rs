@@ -496,7 +496,7 @@ impl Reconciler {
             }
             Kind::RiskAcceptance => {
                 let object = world.acceptance(namespace, name)?;
-                let warn = crate::subjects::warn_days(&world);
+                let warn = crate::subjects::warn_days(&world, namespace);
                 let ends = crate::subjects::ends(&world, object);
                 let mut next = vec![ends, ends.map(|ends| placet_gate::time::days_after(ends, -warn))];
                 let hear = |release: &str| self.heard(&world, (namespace, release), &mut next);

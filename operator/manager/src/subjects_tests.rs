@@ -149,3 +149,32 @@ async fn an_acceptance_warns_as_many_days_ahead_as_the_policy_that_says_most() {
         assert_eq!(expiring(), wanted, "{days} days");
     }
 }
+
+#[tokio::test]
+async fn when_an_acceptance_ends_and_is_told_of_is_said_by_policies_of_its_namespace_alone() {
+    let site = Site::new();
+    let bed = installed(&site).await;
+    bed.put(&crate::testbed::model_release());
+    bed.put(&acceptance(&bed, "erin", &["R1"], "executive"));
+    assert_eq!(shown(&bed).await.0, "True");
+    let expiring = async || {
+        bed.turns(2).await;
+        let found = bed.condition(Kind::RiskAcceptance, "accepted", "Expiring");
+        (found["reason"].clone(), found["message"].clone())
+    };
+    let in_date = (json!("InDate"), json!("ends 2027-02-12T09:00:00Z"));
+    assert_eq!(expiring().await, in_date);
+    // The same for all namespaces with a label, and then for all.
+    let other = |name: &str, selector: Value| {
+        let mut spec = policy(&[])["spec"].clone();
+        spec["acceptanceAuthority"] = json!([{"level": "High", "roles": ["executive"], "maxDays": 60}]);
+        spec["validity"] = json!({"firstUseDays": 30, "runningDays": 365, "warnDays": 200});
+        spec["appliesTo"]["namespaceSelector"] = selector;
+        stamped(Kind::ReleasePolicy, name, "platform", "2026-01-01T00:00:00Z", &spec)
+    };
+    bed.put(&other("elsewhere", json!({"matchLabels": {"tier": "somewhere-else"}})));
+    assert_eq!(expiring().await, in_date);
+    bed.put(&other("here", json!({})));
+    let told = json!("ends 2027-01-03T09:00:00Z, within 200 days");
+    assert_eq!(expiring().await, (json!("EndsSoon"), told));
+}
