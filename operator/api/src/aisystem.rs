@@ -64,7 +64,7 @@ pub struct AISystemSpec {
     /// The class that you believe it has. Never decides; one below the derived class is an error with its reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared_class: Option<Class>,
-    /// When the system was or will be placed on the market or put into service.
+    /// When the system was or will be placed on the market or put into service. With a derogation due from stage Deployment on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed_on_market_at: Option<Moment>,
     /// When its design was last changed significantly after it was placed on the market (AI Act Article 111(2)): some
@@ -144,7 +144,7 @@ pub struct IntendedUse {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub affected_groups: Vec<Line>,
-    /// Regions in which it is used, for example EU.
+    /// Regions in which it is used: EU, countries by ISO 3166 code (DE, US), or what obligations name. Any other may be any.
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub regions: Vec<Line>,
@@ -209,7 +209,7 @@ pub struct Derogation {
     pub no_material_influence: Paragraph,
     /// When this was assessed; it must be before the system is placed on the market.
     pub assessed_at: Moment,
-    /// Reference of the registration under Article 49(2), once due.
+    /// Reference of the registration under Article 49(2), due once on the market, in stage Deployment or later, or used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<Line>,
 }

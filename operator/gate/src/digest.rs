@@ -58,7 +58,8 @@ pub fn content(kind: Kind, namespace: Option<&str>, name: &str, spec: &Value) ->
     hash("placet.dev/digest/v1\n", &Value::Object(body))
 }
 
-/// Digest of what an AISystem's class depends on: purpose, intended use, triggers, derogation and exceptions.
+/// Digest of what an AISystem's class depends on: purpose, intended use, triggers, derogation and exceptions; with a
+/// derogation also when it was placed on the market, before which that was assessed.
 ///
 /// # Errors
 /// As [`content`].
@@ -67,7 +68,10 @@ pub fn classification(namespace: &str, name: &str, spec: &Value) -> Result<Strin
     let mut spec = spec.clone();
     sort_keyed_lists(Kind::AISystem, &mut spec);
     let mut body = identity(Kind::AISystem, Some(namespace), name);
-    for field in ["purpose", "intendedUse", "triggers", "derogation", "exceptions"] {
+    let derogated = spec.get("derogation").is_some_and(|d| !d.is_null());
+    let market = derogated.then_some("placedOnMarketAt");
+    for field in ["purpose", "intendedUse", "triggers", "derogation", "exceptions"].into_iter().chain(market)
+    {
         if let Some(value) = spec.get_mut(field) {
             body.insert(field.into(), value.take());
         }
@@ -374,6 +378,32 @@ mod tests {
         assert_ne!(digest(&base), digest(&json!({"system": "s", "version": "2"})));
         assert_ne!(digest(&base), digest(&json!({"system": "s", "version": "1", "unknownToUs": 1})));
         assert_ne!(digest(&base), content(Kind::ModelRelease, Some("other"), "m", &base).unwrap());
+    }
+
+    #[test]
+    fn a_classification_changes_with_each_part_that_the_class_depends_on_and_with_no_other() {
+        let spec = json!({"purpose": "p", "intendedUse": {"regions": ["EU"]}, "triggers": {"annexIII": ["5(b)"]},
+            "derogation": {"condition": "PreparatoryTask"}, "exceptions": [], "placedOnMarketAt": "2026-06-01",
+            "stage": "Operation", "title": "t"});
+        let digest = |spec: &Value| classification("n", "s", spec).unwrap();
+        let with = |spec: &Value, field: &str, value: Value| {
+            let mut other = spec.clone();
+            other[field] = value;
+            digest(&other)
+        };
+        for field in ["purpose", "intendedUse", "triggers", "derogation", "exceptions", "placedOnMarketAt"] {
+            assert_ne!(digest(&spec), with(&spec, field, json!("another")), "{field}");
+        }
+        for field in ["stage", "title", "designChangedAt"] {
+            assert_eq!(digest(&spec), with(&spec, field, json!("another")), "{field}");
+        }
+        let mut plain = spec.clone();
+        plain.as_object_mut().unwrap().remove("derogation");
+        assert_eq!(
+            digest(&plain),
+            with(&plain, "placedOnMarketAt", json!("another")),
+            "no class depends on it"
+        );
     }
 
     #[test]

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use placet_api::aisystem::{AISystemSpec, DeployerKind, Modification, OrganisationRole};
 use placet_api::common::Class;
 use placet_api::obligation::{Obligation, Transitional};
-use placet_api::scalar::Moment;
+use placet_api::scalar::{Line, Moment};
 use serde::Serialize;
 
 use crate::class::{Derived, Ground};
+use crate::regions;
 use crate::time::{self, Now};
 
 /// An obligation with its days read.
@@ -94,12 +95,15 @@ pub fn of<'a>(
     let placed = system.placed_on_market_at.as_ref().and_then(time::moment);
     let changed = system.design_changed_at.as_ref().map(|at| time::moment(at).unwrap_or(Timestamp::MIN));
     let mut out = Obligations::default();
+    let obligations: Vec<&Dated> = obligations.into_iter().collect();
+    let anywhere = system.intended_use.regions.is_empty()
+        || !unknown_regions(system, obligations.iter().copied()).is_empty();
     for dated in obligations {
         let obligation = &dated.obligation;
         let concerns = is_class(obligation, derived.class)
             && obligation.grounds.as_ref().is_none_or(|g| g.iter().any(|g| has_ground(system, derived, g)))
             && obligation.roles.as_ref().is_none_or(|wanted| wanted.iter().any(|r| roles.contains(r)))
-            && is_used_in(obligation, system);
+            && (anywhere || is_used_in(obligation, system));
         if !concerns {
             continue;
         }
@@ -144,11 +148,30 @@ fn is_class(obligation: &Obligation, class: Option<Class>) -> bool {
     wanted.contains(&class)
 }
 
-/// Regions are compared without regard to case; a system that names none may be used anywhere.
 fn is_used_in(obligation: &Obligation, system: &AISystemSpec) -> bool {
     let used = &system.intended_use.regions;
-    let Some(wanted) = obligation.regions.as_ref().filter(|_| !used.is_empty()) else { return true };
-    wanted.iter().any(|w| used.iter().any(|u| u.trim().eq_ignore_ascii_case(w.trim())))
+    let Some(wanted) = &obligation.regions else { return true };
+    wanted.iter().any(|w| used.iter().any(|u| regions::overlap(u, w)))
+}
+
+/// Regions of a system that may be any: neither the EU nor a country by its code, nor what one of these obligations names.
+pub fn unknown_regions<'s, 'o>(
+    system: &'s AISystemSpec,
+    obligations: impl IntoIterator<Item = &'o Dated>,
+) -> Vec<&'s str> {
+    let used = system.intended_use.regions.iter().map(Line::as_str);
+    let mut unknown: Vec<&str> = used.filter(|used| !regions::is_known(used)).collect();
+    if unknown.is_empty() {
+        return unknown;
+    }
+    let mut named = obligations.into_iter().flat_map(|o| o.obligation.regions.iter().flatten()).peekable();
+    if named.peek().is_none() {
+        return Vec::new();
+    }
+    for region in named {
+        unknown.retain(|used| !regions::overlap(used, region));
+    }
+    unknown
 }
 
 /// What a system's class rests on, in the words of [`Obligation::grounds`]: what is before the slash, and all that is behind it.
@@ -294,6 +317,14 @@ mod tests {
             (json!({"regions": ["eu", "UK"]}), json!({}), is),
             (json!({"regions": ["UK"]}), json!({}), "never"),
             (json!({"regions": ["UK"]}), json!({"intendedUse": {"regions": []}}), is),
+            (json!({"regions": ["EU"]}), json!({"intendedUse": {"regions": ["DE"]}}), is),
+            (json!({"regions": ["DE"]}), json!({}), is),
+            (json!({"regions": ["FR"]}), json!({"intendedUse": {"regions": ["DE"]}}), "never"),
+            (json!({"regions": ["EU"]}), json!({"intendedUse": {"regions": ["US", "UK"]}}), "never"),
+            // Who knows where that is: it may be any.
+            (json!({"regions": ["EU"]}), json!({"intendedUse": {"regions": ["US", "Germany"]}}), is),
+            (json!({"regions": ["California"]}), json!({"intendedUse": {"regions": ["california"]}}), is),
+            (json!({"regions": ["California"]}), json!({"intendedUse": {"regions": ["US"]}}), "never"),
             (json!({"roles": ["Provider", "Deployer"]}), json!({}), is),
             (json!({"roles": ["Provider"]}), json!({}), "never"),
             (json!({"roles": ["Provider"]}), json!({"organisationRoles": ["Deployer", "Provider"]}), is),

@@ -173,7 +173,7 @@ pub(crate) fn implemented(control: &RiskControl) -> Result<jiff::Timestamp, Doub
     if control.status != ControlStatus::Implemented {
         return Err(Doubt::new(control, format!("is {:?}, not Implemented", control.status)));
     }
-    if control.owner.as_ref().is_none_or(|o| o.trim().is_empty()) {
+    if control.owner.as_ref().is_none_or(|o| crate::visible::blank(o)) {
         return Err(Doubt::new(control, "has no owner"));
     }
     let since = control.implemented_at.as_ref();

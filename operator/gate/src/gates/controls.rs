@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, Covers, SubjectKind};
+use placet_api::common::Class;
 use placet_api::impactassessment::{EvidenceRef, ImpactAssessmentSpec, Risk, RiskControl, RiskDomain};
 use placet_api::testreport::TestReportSpec;
 
@@ -35,6 +36,8 @@ pub struct Controls<'c, 'a> {
     wrote: Vec<Person>,
     /// What nobody is known to have written: then nobody's word is known to be another's.
     unsigned: Option<Why>,
+    /// For class High who wrote or develops the release that is asked about.
+    develops: Vec<Person>,
     found: RefCell<Found>,
 }
 
@@ -57,6 +60,11 @@ impl<'c, 'a> Controls<'c, 'a> {
             unsigned: authors::unsigned(cx, &[Kind::AISystem, Kind::ImpactAssessment])
                 .first()
                 .map(|one| Why::naming(format!("does not count: {}", one.said(cx)), one.about())),
+            develops: if cx.class() == Some(Class::High) {
+                authors::authors(cx.snapshot)
+            } else {
+                Vec::new()
+            },
             found: RefCell::default(),
         }
     }
@@ -156,8 +164,9 @@ impl<'c, 'a> Controls<'c, 'a> {
         found
     }
 
-    /// A report counts that nobody superseded and that neither fails a test of its type which the policies ask for nor is too
-    /// old for it.
+    /// A report counts that nobody superseded, that somebody else made than who wrote the assessment or the system, or develops a
+    /// release of class High, and that neither fails a test of its type which the policies ask for, or leaves it open, nor is too
+    /// old for it. Of which artefact it is, is not asked: a control is the system's, and its proof may be of any part of it.
     fn report(&self, evidence: &EvidenceRef) -> Result<(), Why> {
         let found = self.reports.get(evidence.name.as_str()).copied();
         holds(evidence, found)?;
@@ -167,10 +176,26 @@ impl<'c, 'a> Controls<'c, 'a> {
         if let Some(by) = self.superseded.get(report.name()) {
             return Err(Why::naming(format!("is superseded by {by}"), [(*by).to_owned()]));
         }
+        if let Some(why) = self.own_word(report) {
+            return Err(why);
+        }
         tests::shows(self.cx, report, spec).map_err(|unshown| Why {
             ended: unshown.too_old,
             ..Why::naming(unshown.text, [report.digest().to_owned()])
         })
+    }
+
+    /// Why a report is the own word of who is to show something.
+    fn own_word(&self, report: &Object<TestReportSpec>) -> Option<Why> {
+        let same = |who: &Person| self.cx.requirements.map_or_else(|| who.clone(), |r| r.same(who).clone());
+        let made: Vec<Person> = report.standing()?.authors.iter().map(same).collect();
+        let one_of = |all: &[Person]| all.iter().map(same).find(|who| made.contains(who));
+        let (who, what) = match (one_of(&self.wrote), one_of(&self.develops)) {
+            (Some(who), _) => (who, "wrote the assessment or the system"),
+            (None, Some(who)) => (who, "wrote or develops this release of class High"),
+            (None, None) => return None,
+        };
+        Some(Why::naming(format!("does not count: it is by {who}, who {what}"), [who.to_string()]))
     }
 }
 

@@ -14,20 +14,37 @@ use super::{Context, Outcome};
 use crate::class::Derived;
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
-use crate::obligations::{self, Due};
+use crate::obligations::{self, Due, Obligations};
 use crate::time;
 
 const GATE: Gate = Gate::Assessment;
+
+/// Obligations that concern the system, and what is to be told of them: also where no assessment is asked for. Their days bound
+/// how long the decision holds.
+pub fn concern<'a>(cx: &Context<'a>, out: &mut Outcome) -> Option<Obligations<'a>> {
+    let (asked, (_, system), derived) = (cx.requirements?, cx.system?, cx.derived?);
+    modified(cx, system, derived, out);
+    for region in obligations::unknown_regions(system, asked.obligations.values()) {
+        out.notes.push(format!(
+            "warning: region {region} is no country by ISO 3166, not the EU, and named by no obligation: it may be any, and \
+             obligations of each region are asked for"
+        ));
+    }
+    Some(obligations::of(system, derived, asked.obligations.values(), cx.now))
+}
 
 /// Judges whether the assessment saw what is there now.
 pub fn evaluate(
     cx: &Context<'_>,
     (assessment, spec): (&Object<ImpactAssessmentSpec>, &ImpactAssessmentSpec),
+    concern: Option<&Obligations<'_>>,
     out: &mut Outcome,
 ) {
     datasets(cx, assessment.name(), spec, out);
     scope(cx, assessment.name(), spec, out);
-    considered(cx, assessment.name(), spec, out);
+    if let Some(all) = concern {
+        considered(cx, assessment.name(), spec, all, out);
+    }
     asked_again(cx, assessment, spec, out);
 }
 
@@ -79,14 +96,21 @@ fn scope(cx: &Context<'_>, name: &str, spec: &ImpactAssessmentSpec, out: &mut Ou
             }
             ScopePart::Regions => {
                 let (used, seen) = (&facts.intended_use.regions, scope.regions.as_deref());
-                let Some((used, seen)) = unlike(used, seen, Line::as_str) else { continue };
-                let what = |region: &str| format!("use in {region}");
+                let Some((used, seen)) = some(used, seen, "every region") else { continue };
+                let none =
+                    if facts.intended_use.regions.is_empty() { " (the system names none)" } else { "" };
+                let what = |region: &str| format!("use in {region}{none}");
                 part_of(cx, name, Reason::RegionNotAssessed, "regions", (&used, &seen), what, out);
             }
             ScopePart::AffectedGroups => {
                 let (used, seen) = (&facts.intended_use.affected_groups, scope.affected_groups.as_deref());
-                let Some((used, seen)) = unlike(used, seen, Line::as_str) else { continue };
-                let what = |group: &str| format!("what it does to {group}");
+                let Some((used, seen)) = some(used, seen, "everybody") else { continue };
+                let none = if facts.intended_use.affected_groups.is_empty() {
+                    " (the system names none)"
+                } else {
+                    ""
+                };
+                let what = |group: &str| format!("what it does to {group}{none}");
                 part_of(
                     cx,
                     name,
@@ -142,6 +166,16 @@ fn unlike<T>(
     Some((plain(used), plain(seen)))
 }
 
+/// The same where who names none means `all` of them, which some that were seen are not.
+fn some(used: &[Line], seen: Option<&[Line]>, all: &str) -> Option<(BTreeSet<String>, BTreeSet<String>)> {
+    let some = seen.filter(|seen| used.is_empty() && !seen.is_empty());
+    let Some(some) = some.filter(|some| !some.iter().any(|s| s.as_str() == all)) else {
+        return unlike(used, seen, Line::as_str);
+    };
+    let named = some.iter().map(|s| s.split_whitespace().collect::<Vec<_>>().join(" "));
+    Some((BTreeSet::from([all.to_owned()]), named.collect()))
+}
+
 /// One finding for each thing that is used and was not seen.
 fn part_of(
     cx: &Context<'_>,
@@ -170,17 +204,15 @@ fn part_of(
     }
 }
 
-/// Obligations that apply, or soon will, and that the assessment did not consider. Their days bound how long the decision holds
-/// whether or not a policy asks about them.
-fn considered(cx: &Context<'_>, name: &str, spec: &ImpactAssessmentSpec, out: &mut Outcome) {
-    let (Some(asked), Some((_, system)), Some(derived)) = (cx.requirements, cx.system, cx.derived) else {
-        return;
-    };
-    let all = obligations::of(system, derived, asked.obligations.values(), cx.now);
-    if !asked.obligations.is_empty() {
-        modified(cx, system, derived, out);
-    }
-    let Some(lead) = asked.obligations_lead_days else { return };
+/// Obligations that apply, or soon will, and that the assessment did not consider, where a policy asks about them.
+fn considered(
+    cx: &Context<'_>,
+    name: &str,
+    spec: &ImpactAssessmentSpec,
+    all: &Obligations<'_>,
+    out: &mut Outcome,
+) {
+    let Some(lead) = cx.requirements.and_then(|r| r.obligations_lead_days) else { return };
     let soon = |due: &&Due<'_>| cx.now.reached(time::days_after(due.from, -lead));
     let (mut wanted, mut seen) = (0, 0);
     for due in all.apply.iter().chain(all.next.iter().filter(soon)) {
