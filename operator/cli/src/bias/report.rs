@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::BiasArgs;
 use super::count::Cells;
+use super::small::FEWEST;
 use super::table::counts;
 use crate::{sys, text};
 
@@ -37,6 +38,11 @@ pub fn check(args: &BiasArgs) -> anyhow::Result<()> {
 /// # Errors
 /// More groups than a report holds; a value that the API does not take.
 pub fn spec(args: &BiasArgs, names: &[String], cells: &Cells) -> anyhow::Result<(Value, TestReportSpec)> {
+    if cells.is_empty() {
+        bail!(
+            "wanted at least {FEWEST} rows in a TestReport, found fewer: counts of so few people tell about each of them"
+        );
+    }
     if cells.len() > MOST_GROUPS {
         bail!(
             "wanted at most {MOST_GROUPS} groups in a TestReport, found {}: group by fewer attributes, or put values together (ages \

@@ -24,6 +24,7 @@ pub use trial::{Trial, names_sets, try_bias};
 pub(crate) use verdict::Verdicts;
 use verdict::{Judged, verdict};
 
+mod merged;
 mod shown;
 mod trial;
 mod verdict;
@@ -304,7 +305,7 @@ fn judge_dataset(
     if stale(cx, test, report, reports, item, out) {
         return (false, true);
     }
-    let warns = test.rule.when_indeterminate == Some(WhenIndeterminate::Warn);
+    let warns = test.rule.when_indeterminate == Some(WhenIndeterminate::Warn) && !result.hides;
     let passes = result.verdict == Verdict::Pass || warns;
     if passes && test.rule.type_ == TestType::Bias && !rows_fit(cx, reports, item, out) {
         return (false, true);

@@ -53,7 +53,7 @@ pub fn try_bias(
                 verdict: judged.verdict,
                 found: judged.text,
                 mend,
-                warns: test.rule.when_indeterminate == Some(WhenIndeterminate::Warn),
+                warns: test.rule.when_indeterminate == Some(WhenIndeterminate::Warn) && !judged.hides,
             }
         })
         .collect())

@@ -7,6 +7,7 @@ use placet_api::testreport::{PositiveMeans as ApiPositiveMeans, TestReportSpec, 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_security::skeleton;
 
+use super::merged::merged;
 use crate::decision::SHOWN;
 use crate::fairness::{
     self, BiasTest, Counts, Extended, Group, Ineligible, IneligibleReason, Limit, Measured, MetricValue,
@@ -25,6 +26,8 @@ pub(super) enum Mend {
     Attribute(String),
     /// Other groups beside the one that is there.
     Groups,
+    /// Groups that need not be put together.
+    Larger,
     /// What its text says is wrong with it.
     Report,
 }
@@ -38,6 +41,9 @@ impl Mend {
                 format!("test with the attribute {name}, by which each group is counted too")
             }
             Self::Groups => "test with at least two groups to compare".to_owned(),
+            Self::Larger => "test with fewer attributes, wider values or more data, so that no group of few people is put together \
+                             with others"
+                .to_owned(),
             Self::Report => "mend what is said of the report".to_owned(),
         }
     }
@@ -54,6 +60,8 @@ pub(crate) struct Judged {
     pub(super) mend: Mend,
     /// How much more data would decide.
     pub(super) more: Option<String>,
+    /// Whether people are put together whose groups were to be compared: no policy takes that for a warning.
+    pub(super) hides: bool,
     /// What was computed beside it and binds nobody.
     pub(super) notes: Vec<String>,
 }
@@ -95,6 +103,7 @@ pub(super) fn judge_report(test: &Test, spec: &TestReportSpec, sets: &[Vec<Strin
         text,
         mend,
         more: None,
+        hides: false,
         notes: Vec::new(),
     };
     if let Some(min) = test.rule.min_rows
@@ -187,8 +196,13 @@ fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>]) -> Result<Judg
     two_known(&groups, sets)?;
     let total = spec.rows.and_then(|r| u64::try_from(r).ok()).ok_or("wanted rows, found none")?;
     let table = Table::new(&groups, means, Some(total)).map_err(|e| e.to_string())?;
+    let merged = merged(
+        groups.iter().map(|group| (&group.attributes, group.counts.n())),
+        sets,
+        &criterion.eligibility,
+    );
     let question =
-        BiasTest { attribute_sets: sets.to_vec(), criteria: vec![criterion], accepted_groups: Vec::new() };
+        BiasTest { attribute_sets: merged.sets, criteria: vec![criterion], accepted_groups: Vec::new() };
     let result = fairness::decide(&table, &question).map_err(|e| e.to_string())?;
     let percent = fairness::round9(question.criteria[0].confidence * 100.0);
     let mut shown = if let Some(worst) = result.worst.map(|i| &result.comparisons[i]) {
@@ -230,7 +244,18 @@ fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>]) -> Result<Judg
             )
         })
         .collect();
-    Ok(Judged { verdict: result.verdict, text: shown, mend, more, notes })
+    let judged = Judged { verdict: result.verdict, text: shown, mend, more, hides: false, notes };
+    // Who fails without them fails with them.
+    let Some(text) = merged.hides.filter(|_| judged.verdict != Verdict::Fail) else { return Ok(judged) };
+    let text = if judged.notes.is_empty() { text } else { format!("{text}; {}", judged.text) };
+    Ok(Judged {
+        verdict: Verdict::Indeterminate,
+        text,
+        mend: Mend::Larger,
+        more: None,
+        hides: true,
+        ..judged
+    })
 }
 
 /// Judges a single value against its limits.
@@ -257,7 +282,7 @@ fn single(test: &Test, spec: &TestReportSpec, confidence: f64) -> Result<Judged,
         });
         shown = format!("{name} {value} ({interval})");
     }
-    Ok(Judged { verdict, text: shown, mend: Mend::MoreData, more: None, notes: Vec::new() })
+    Ok(Judged { verdict, text: shown, mend: Mend::MoreData, more: None, hides: false, notes: Vec::new() })
 }
 
 /// Balanced accuracy from raw counts: the mean of the true-positive and the true-negative rate, with the interval of the
