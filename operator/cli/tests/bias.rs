@@ -360,7 +360,7 @@ fn four_people_of_an_attribute_that_nobody_asks_for_hide_nobody() {
     let by = ["--prediction", "prediction", "--policy", pack.to_str().unwrap(), "--system"];
     let asked = system_with("[[sex]]");
     for order in [["-a", "sex", "-a", "region"], ["-a", "region", "-a", "sex"]] {
-        let ran = bias(&data, &[&by[..], &[&asked.path], &order].concat());
+        let ran = bias(&data, &[&by[..], &[asked.path.as_str()], &order].concat());
         assert_eq!(ran.code, 1, "{}", ran.out);
         // 1,500 of 3,804 women, and 2,700 of 4,600 men.
         assert!(
@@ -370,7 +370,7 @@ fn four_people_of_an_attribute_that_nobody_asks_for_hide_nobody() {
         );
         assert!(!ran.out.contains("on what is exported"), "{}", ran.out);
         // So it is for whoever has the report alone.
-        let (found, err) = report(&data, &[&by[..], &[&asked.path], &order].concat());
+        let (found, err) = report(&data, &[&by[..], &[asked.path.as_str()], &order].concat());
         let mut women = [0; 2];
         for (values, counts) in counts_of(&found) {
             assert_ne!(values[1], "(small groups)", "{err}");
@@ -396,7 +396,7 @@ fn a_verdict_that_a_cluster_cannot_come_to_is_that_of_the_raw_counts_and_is_told
     let pack = common::tests().join("../../../policies/packs/high-risk.yaml");
     let asked = system_with("[[sex], [region]]");
     let by = ["--prediction", "prediction", "-a", "sex", "-a", "region", "--policy", pack.to_str().unwrap()];
-    let ran = bias(&data, &[&by[..], &["--system", &asked.path]].concat());
+    let ran = bias(&data, &[&by[..], &["--system", asked.path.as_str()]].concat());
     assert_eq!(ran.code, 1, "a cluster would not let it go on: {}", ran.out);
     let out = flat(&ran.out);
     let (raw, exported) = out.split_once("verdict of the gate on what is exported").unwrap();
@@ -411,7 +411,7 @@ fn a_verdict_that_a_cluster_cannot_come_to_is_that_of_the_raw_counts_and_is_told
         "{}",
         ran.err
     );
-    let ran = bias(&data, &[&by[..], &["--system", &asked.path, "-o", "json"]].concat());
+    let ran = bias(&data, &[&by[..], &["--system", asked.path.as_str(), "-o", "json"]].concat());
     let found: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     let test = &found["gate"]["tests"][0];
     assert_eq!((&test["verdict"], &test["exportedVerdict"]), (&"Pass".into(), &"Indeterminate".into()));
@@ -434,7 +434,7 @@ fn more_groups_than_are_judged_are_judged_by_what_is_asked_for() {
     let pack = common::tests().join("../../../policies/packs/high-risk.yaml");
     let asked = system_with("[[sex]]");
     let by = ["--prediction", "prediction", "-a", "sex", "-a", "place", "--policy", pack.to_str().unwrap()];
-    let ran = bias(&data, &[&by[..], &["--system", &asked.path]].concat());
+    let ran = bias(&data, &[&by[..], &["--system", asked.path.as_str()]].concat());
     assert!(ran.out.contains("19,120 rows in 220 groups"), "{}", ran.out);
     assert_eq!(ran.code, 1, "{}", ran.err);
     assert!(flat(&ran.out).contains("sex=f / sex=m is 0.50"), "{}{}", ran.out, ran.err);

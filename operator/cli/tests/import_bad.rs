@@ -92,7 +92,7 @@ fn test_cases_of_promptfoo_that_were_left_out_are_found_where_they_can_be_counte
     // In the configuration, below the results.
     let (results, config) = {
         let text = fixture("promptfoo.json");
-        let at = text.find("\"config\"").unwrap();
+        let at = text.find("\"tests\": [").unwrap();
         (text[..at].to_owned(), text[at..].to_owned())
     };
     let with = |from: &str, to: &str| {
@@ -137,7 +137,7 @@ fn what_an_envelope_holds_is_a_statement() {
             r#"{{"payloadType": "application/vnd.in-toto+json", "payload": "{payload}", "signatures": []}}"#
         ));
         let e = refused("in-toto", &file, more);
-        assert!(e.contains("payload: _type: wanted https://in-toto.io/Statement/v1"), "{e}");
+        assert!(e.contains("payload._type: wanted https://in-toto.io/Statement/v1"), "{e}");
     }
 }
 

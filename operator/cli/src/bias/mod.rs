@@ -94,7 +94,7 @@ pub fn run(global: &Global, args: &BiasArgs) -> anyhow::Result<u8> {
     };
     let judged = match judged {
         Ok((object, judged)) => {
-            notes.extend(judged.as_ref().and_then(judge::Judged::differs));
+            notes.extend(judged.as_ref().and_then(Judged::differs));
             tell(args, &page(judged.as_ref())?, &notes, object.as_ref().map(yaml::document).as_deref())?;
             judged
         }

@@ -146,16 +146,8 @@ mod tests {
         };
         let (none, zero) = (Reading::NonFinite("0/0"), Reading::Finite(0.0));
         let found = values(&text(2, 8));
-        assert_eq!(
-            found[..3],
-            [none.clone(), zero.clone(), zero.clone()],
-            "nobody was positive, two were predicted"
-        );
-        assert_eq!(
-            values(&text(0, 10))[..3],
-            [none.clone(), none.clone(), none],
-            "nobody was predicted either"
-        );
+        assert_eq!(found[..3], [none, zero, zero], "nobody was positive, two were predicted");
+        assert_eq!(values(&text(0, 10))[..3], [none, none, none], "nobody was predicted either");
         assert_eq!(found[3], Reading::Finite(0.8));
     }
 

@@ -110,11 +110,13 @@ fn variants(test: &Node, by_default: Option<&Node>) -> usize {
     if of(test) || by_default.is_some_and(of) {
         return 1;
     }
-    let vars = |node: Option<&Node>| match node.and_then(|n| n.get("vars")) {
-        Some(Node::Map(vars)) => vars.iter().map(|(name, value)| (name.clone(), size(value))).collect(),
-        _ => BTreeMap::new(),
+    let vars = |node: Option<&Node>| -> BTreeMap<String, usize> {
+        match node.and_then(|n| n.get("vars")) {
+            Some(Node::Map(vars)) => vars.iter().map(|(name, value)| (name.clone(), size(value))).collect(),
+            _ => BTreeMap::new(),
+        }
     };
-    let mut all: BTreeMap<String, usize> = vars(by_default);
+    let mut all = vars(by_default);
     all.extend(vars(Some(test)));
     all.values().fold(1, |product, size| product.saturating_mul(*size))
 }
