@@ -75,7 +75,7 @@ pub fn run(global: &Global, args: &BiasArgs) -> anyhow::Result<u8> {
     let merged = small::merge(counted.cells.clone(), &kept(&names, &counted.cells, asked.as_ref()));
     note_small(&merged, &mut notes);
     if let Some(path) = &args.svg {
-        let sets = tables(&names, &merged.cells, &own, means);
+        let sets: Vec<Set> = own.iter().map(|set| exported(&names, &counted.cells, set, means)).collect();
         sys::write(path, svg::draw(&title, &sets, z, args.confidence).as_bytes())?;
     }
     let judged = match report::spec(args, &names, &merged.cells) {
