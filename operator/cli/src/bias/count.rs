@@ -19,6 +19,10 @@ const CODE_BITS: usize = 16;
 /// Attributes at most: those of a group of a `TestReport`, and as many codes as a key holds.
 pub const MOST_ATTRIBUTES: usize = 8;
 
+/// What weights are multiplied with before they are squared, exactly: 2^400. The square of a weight of 10^-170 is below what
+/// a double holds, and that of the sum of 2^53 weights of 10^12 is above where it is scaled more.
+pub const SCALE: f64 = f64::from_bits((1023 + 400) << 52);
+
 /// What is counted of one group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cell {
@@ -35,7 +39,7 @@ pub struct Cell {
 pub struct Weights {
     /// As [`Cell::counts`].
     pub sums: [Exact; 4],
-    /// Of the squares.
+    /// Of the squares of [`SCALE`] times the weight.
     pub squares: Exact,
 }
 
@@ -162,7 +166,8 @@ impl Counter {
             if let Some(weight) = batch.weights.get(row) {
                 let weights = cell.weights.get_or_insert_default();
                 weights.sums[outcome].add(*weight);
-                weights.squares.add(weight * weight);
+                let scaled = weight * SCALE;
+                weights.squares.add(scaled * scaled);
             }
             if let (Some(bins), Some(score)) = (&self.bins, batch.scores.get(row)) {
                 let bin = bins.of(*score)?;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::BiasArgs;
 use super::bins::ScoreBins;
 use super::count::Cells;
+use super::small::FEWEST;
 use super::table::counts;
 use crate::{sys, text};
 
@@ -43,6 +44,11 @@ pub fn spec(
     cells: &Cells,
     bins: Option<&ScoreBins>,
 ) -> anyhow::Result<(Value, TestReportSpec)> {
+    if cells.is_empty() {
+        bail!(
+            "wanted at least {FEWEST} rows in a TestReport, found fewer: counts of so few people tell about each of them"
+        );
+    }
     if cells.len() > MOST_GROUPS {
         bail!(
             "wanted at most {MOST_GROUPS} groups in a TestReport, found {}: group by fewer attributes, or put values together (ages \

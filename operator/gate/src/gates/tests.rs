@@ -27,6 +27,7 @@ pub(crate) use verdict::Verdicts;
 use verdict::{Judged, verdict};
 
 mod groups;
+mod merged;
 mod shown;
 mod trial;
 mod verdict;
@@ -352,7 +353,7 @@ fn judge_dataset(
         .about([report.name(), report.digest()]);
         return (false, true);
     }
-    let warns = test.rule.when_indeterminate == Some(WhenIndeterminate::Warn);
+    let warns = test.rule.when_indeterminate == Some(WhenIndeterminate::Warn) && !result.hides;
     let passes = result.verdict == Verdict::Pass || warns;
     if passes && test.rule.type_ == TestType::Bias && !rows_fit(cx, reports, item, out) {
         return (false, true);

@@ -557,9 +557,7 @@ mod tests {
     fn counts_must_sum_to_rows() {
         let digest = format!("sha256:{}", "a".repeat(64));
         let spec = |rows: i64, first: i64| {
-            let group = |name: &str, rows: i64| {
-                json!({"attributes": {"sex": name}, "rows": rows, "tp": rows, "fp": 0, "fn": 0, "tn": 0})
-            };
+            let group = |name: &str, rows: i64| json!({"attributes": {"sex": name}, "rows": rows, "tp": rows, "fp": 0, "fn": 0, "tn": 0});
             json!({
                 "type": "Bias", "artifact": digest, "dataset": digest, "tool": {"name": "t", "version": "1"},
                 "ranAt": "2026-11-20", "positiveMeans": "Favourable", "rows": rows,

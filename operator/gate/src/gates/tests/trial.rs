@@ -53,7 +53,9 @@ pub fn try_bias(
                 verdict: judged.verdict,
                 found: judged.text,
                 mend,
-                warns: test.rule.when_indeterminate == Some(WhenIndeterminate::Warn) && !judged.absent,
+                warns: test.rule.when_indeterminate == Some(WhenIndeterminate::Warn)
+                    && !judged.absent
+                    && !judged.hides,
             }
         })
         .collect())

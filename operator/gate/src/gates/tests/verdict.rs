@@ -4,11 +4,12 @@ use std::sync::{Arc, PoisonError};
 
 use placet_api::testreport::{TestReportSpec, TestType};
 
+use super::merged::merged;
 use super::{Look, groups};
 use crate::decision::SHOWN;
 use crate::fairness::{
-    self, BiasTest, Counts, Criterion, Extended, Ineligible, IneligibleReason, Limit, Measured, Metric,
-    MetricValue, Observed, Scale, SetValues, Side, Source, Table, Tally, Towards, Verdict,
+    self, BiasTest, Counts, Criterion, Extended, Group, Ineligible, IneligibleReason, Limit, Measured,
+    Metric, MetricValue, Observed, Scale, SetValues, Side, Source, Table, Tally, Towards, Verdict,
 };
 use crate::object::Object;
 use crate::policy::{Test, confidence, criterion};
@@ -28,6 +29,8 @@ pub(super) enum Mend {
     Probabilities,
     /// Other groups beside the one that is there.
     Groups,
+    /// Groups that need not be put together.
+    Larger,
     /// What its text says is wrong with it.
     Report,
 }
@@ -50,6 +53,9 @@ impl Mend {
             }
             Self::Probabilities => "give a score that is a probability, in bins from 0 to 1".to_owned(),
             Self::Groups => "test with at least two groups to compare".to_owned(),
+            Self::Larger => "test with fewer attributes, wider values or more data, so that no group of few people is put together \
+                             with others"
+                .to_owned(),
             Self::Report => "mend what is said of the report".to_owned(),
         }
     }
@@ -68,6 +74,8 @@ pub(crate) struct Judged {
     pub(super) more: Option<String>,
     /// Whether an attribute or a category is left out that is asked for: that much is known to be missing.
     pub(super) absent: bool,
+    /// Whether people are put together whose groups were to be compared: no policy takes that for a warning.
+    pub(super) hides: bool,
     /// What was computed beside it and binds nobody.
     pub(super) notes: Vec<String>,
 }
@@ -120,7 +128,15 @@ pub(super) fn judge_report(test: &Test, spec: &TestReportSpec, look: &Look) -> J
 
 /// What people are told where nothing was computed.
 fn invalid(text: String, mend: Mend) -> Judged {
-    Judged { verdict: Verdict::Indeterminate, text, mend, more: None, absent: false, notes: Vec::new() }
+    Judged {
+        verdict: Verdict::Indeterminate,
+        text,
+        mend,
+        more: None,
+        absent: false,
+        hides: false,
+        notes: Vec::new(),
+    }
 }
 
 /// Recomputes a bias test from what was counted.
@@ -142,17 +158,17 @@ fn bias(test: &Test, spec: &TestReportSpec, look: &Look) -> Result<Judged, Strin
             let groups = groups::counts(spec)?;
             groups::two_known(&groups, &look.sets)?;
             let table = Table::new(&groups, groups::means(spec)?, Some(total)).map_err(wrong)?;
-            compared(&table, criterion, look)
+            shared(&groups, &table, criterion, look)
         }
         Source::Scores => {
             let groups = groups::scores(spec)?;
             groups::two_known(&groups, &look.sets)?;
-            compared(&Table::of(&groups, Some(total)).map_err(wrong)?, criterion, look)
+            shared(&groups, &Table::of(&groups, Some(total)).map_err(wrong)?, criterion, look)
         }
         Source::Errors => {
             let groups = groups::errors(spec)?;
             groups::two_known(&groups, &look.sets)?;
-            compared(&Table::of(&groups, Some(total)).map_err(wrong)?, criterion, look)
+            shared(&groups, &Table::of(&groups, Some(total)).map_err(wrong)?, criterion, look)
         }
     }?;
     let left_out = groups::left_out(spec, source, &look.categories);
@@ -167,14 +183,37 @@ fn bias(test: &Test, spec: &TestReportSpec, look: &Look) -> Result<Judged, Strin
     Ok(judged)
 }
 
+/// The same of groups of which some may have been put together.
+fn shared<C: Tally>(
+    groups: &[Group<C>],
+    table: &Table<'_, C>,
+    criterion: Criterion,
+    look: &Look,
+) -> Result<Judged, String> {
+    let rows = groups.iter().map(|group| (&group.attributes, group.counts.rows()));
+    let merged = merged(rows, &look.sets, &criterion.eligibility);
+    let judged = compared(table, criterion, merged.sets)?;
+    // Who fails without them fails with them.
+    let Some(text) = merged.hides.filter(|_| judged.verdict != Verdict::Fail) else { return Ok(judged) };
+    let text = if judged.notes.is_empty() { text } else { format!("{text}; {}", judged.text) };
+    Ok(Judged {
+        verdict: Verdict::Indeterminate,
+        text,
+        mend: Mend::Larger,
+        more: None,
+        hides: true,
+        ..judged
+    })
+}
+
 /// Compares groups by one criterion.
-fn compared<C: Tally>(table: &Table<'_, C>, criterion: Criterion, look: &Look) -> Result<Judged, String> {
+fn compared<C: Tally>(
+    table: &Table<'_, C>,
+    criterion: Criterion,
+    attribute_sets: Vec<Vec<String>>,
+) -> Result<Judged, String> {
     let metric = criterion.metric;
-    let question = BiasTest {
-        attribute_sets: look.sets.clone(),
-        criteria: vec![criterion],
-        accepted_groups: Vec::new(),
-    };
+    let question = BiasTest { attribute_sets, criteria: vec![criterion], accepted_groups: Vec::new() };
     let result = fairness::decide(table, &question).map_err(|e| e.to_string())?;
     let percent = fairness::round9(question.criteria[0].confidence * 100.0);
     let digits = if metric.source() == Source::Counts { 2 } else { 3 };
@@ -209,7 +248,7 @@ fn compared<C: Tally>(table: &Table<'_, C>, criterion: Criterion, look: &Look) -
         _ => Mend::MoreData,
     };
     let notes = result.values.iter().map(|set| note(set, metric, &question)).collect();
-    Ok(Judged { verdict: result.verdict, text: shown, mend, more, absent: false, notes })
+    Ok(Judged { verdict: result.verdict, text: shown, mend, more, absent: false, hides: false, notes })
 }
 
 /// How far binning may have moved a value.
@@ -279,7 +318,15 @@ fn single(test: &Test, spec: &TestReportSpec, confidence: f64) -> Result<Judged,
         let rows_of = if rows == 1 { "row" } else { "rows" };
         format!("{rows} more {rows_of} would decide at the observed value")
     });
-    Ok(Judged { verdict, text: shown, mend: Mend::MoreData, more, absent: false, notes: Vec::new() })
+    Ok(Judged {
+        verdict,
+        text: shown,
+        mend: Mend::MoreData,
+        more,
+        absent: false,
+        hides: false,
+        notes: Vec::new(),
+    })
 }
 
 /// What a report says about a metric: from raw counts where they are given, else the value with its interval.
