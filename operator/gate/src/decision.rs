@@ -163,13 +163,13 @@ pub fn evaluate(snapshot: &Snapshot) -> Decision {
 /// The same; what becomes of each approval is noted, under the policies of now and under those that it was cleared under.
 pub(crate) fn decide(snapshot: &Snapshot, hearings: Option<[&Hearing; 2]>) -> Decision {
     let heard = |which: usize| hearings.and_then(|all| all.get(which).copied());
-    let none = BTreeSet::new();
-    let now = judge(snapshot, &snapshot.policies, (None, &none), heard(0));
+    let nothing = BTreeSet::new();
+    let now = judge(snapshot, &snapshot.policies, (None, &nothing), heard(0));
     let Some(basis) = &snapshot.basis else { return now };
     let early = snapshot.before(basis.replaced_at(&snapshot.policies));
     let own = Hearing::default();
     let by_basis = heard(1).unwrap_or(&own);
-    let mut decision = judge(&early, basis, (now.evidence.as_deref(), &none), Some(by_basis));
+    let mut decision = judge(&early, basis, (now.evidence.as_deref(), &nothing), Some(by_basis));
     if decision.cleared != Cleared::True && !decision.is_blind() {
         return now;
     }

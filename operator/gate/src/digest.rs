@@ -169,7 +169,7 @@ pub(crate) struct Applied<'a> {
     pub(crate) evaluation: Option<&'a str>,
     /// Whether personal data are processed, or that it is not said.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) personal_data: Option<Option<bool>>,
+    pub(crate) personal_data: Option<Value>,
     /// Digest of the requirements.
     pub(crate) requirements: &'a str,
     /// Digest of what an assessment is held against.
@@ -438,13 +438,14 @@ mod tests {
         assert_eq!(of(Applied::default()), "sha256:03", "held against nothing");
         for personal in [None, Some(false), Some(true)] {
             let value = json!({"requirements": "sha256:03", "personalData": personal});
-            let facts = Applied { personal_data: Some(personal), ..Applied::default() };
+            let facts = Applied { personal_data: Some(json!(personal)), ..Applied::default() };
             assert_eq!(of(facts), of_value(&value).unwrap());
             let (system, evaluation) = (Some("sha256:04"), Some("sha256:05"));
             let value = json!({
                 "requirements": "sha256:03", "personalData": personal, "system": system, "evaluation": evaluation,
             });
-            let facts = Applied { personal_data: Some(personal), system, evaluation, ..Applied::default() };
+            let personal_data = Some(json!(personal));
+            let facts = Applied { personal_data, system, evaluation, ..Applied::default() };
             assert_eq!(of(facts), of_value(&value).unwrap());
         }
     }

@@ -93,7 +93,7 @@ fn applied(
 ) -> Option<String> {
     let (facts, bias) = (asked.asks_for_facts(), asked.tests.iter().any(|t| t.rule.type_ == TestType::Bias));
     let known = if facts || bias { Some(system.facts(spec)?) } else { None };
-    let personal = || spec.triggers.as_ref().and_then(|t| t.personal_data);
+    let personal = || json!(spec.triggers.as_ref().and_then(|t| t.personal_data));
     let applied = Applied {
         evaluation: known.filter(|_| bias).map(|k| k.evaluation.as_str()),
         personal_data: asked.asks_for_personal_data().then(personal),

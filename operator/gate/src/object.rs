@@ -20,6 +20,7 @@ use crate::stamp::{self, Place, ReceiptKeys, StampProblem, StampText};
 use crate::username::{self, DoubtfulName};
 
 /// Who stands behind an object.
+#[expect(clippy::large_enum_variant, reason = "nearly all are valid")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "state")]
 pub enum Stamp {

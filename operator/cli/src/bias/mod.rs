@@ -87,7 +87,7 @@ pub fn run(global: &Global, args: &BiasArgs) -> anyhow::Result<u8> {
                 own.iter().map(|set| set.iter().map(|at| names[*at].clone()).collect()).collect();
             let judged = asked.as_ref().map(|asked| {
                 let raw = (merged.groups > 0)
-                    .then(|| raw(args, &names, &counted.cells, asked, &mut notes))
+                    .then(|| raw(args, (&names, &counted.cells), bins.as_deref(), asked, &mut notes))
                     .flatten();
                 asked.judge(raw.as_ref(), &spec, &own)
             });
@@ -336,12 +336,12 @@ fn kept(names: &[String], cells: &Cells, asked: Option<&Asked>) -> Vec<usize> {
 /// that are asked for.
 fn raw(
     args: &BiasArgs,
-    names: &[String],
-    cells: &Cells,
+    (names, cells): (&[String], &Cells),
+    bins: Option<&ScoreBins>,
     asked: &Asked,
     notes: &mut Vec<String>,
 ) -> Option<TestReportSpec> {
-    if let Ok((_, spec)) = report::spec(args, names, cells) {
+    if let Ok((_, spec)) = report::spec(args, names, cells, bins) {
         return Some(spec);
     }
     let wanted: Vec<usize> =
@@ -351,7 +351,7 @@ fn raw(
         by_wanted.entry(wanted.iter().map(|at| values[*at].clone()).collect()).or_default().merge(cell);
     }
     let names: Vec<String> = wanted.iter().map(|at| names[*at].clone()).collect();
-    let spec = report::spec(args, &names, &by_wanted).ok().filter(|_| !wanted.is_empty());
+    let spec = report::spec(args, &names, &by_wanted, bins).ok().filter(|_| !wanted.is_empty());
     if spec.is_none() {
         notes.push(format!(
             "{} groups are more than are judged: the verdict is that of the exported groups, which is never better",

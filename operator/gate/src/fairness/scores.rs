@@ -137,12 +137,12 @@ impl ScoreCounts {
     }
 
     /// Area under the ROC curve of the binned score: the share of pairs of an actual positive and an actual negative in which
-    /// the positive has the higher score, pairs within one bin counting half. Its variance is that of E. R. DeLong, D. M.
-    /// DeLong & D. L. Clarke-Pearson, "Comparing the areas under two or more correlated receiver operating characteristic
+    /// the positive has the higher score, pairs within one bin counting half. Its variance is that of E. R. `DeLong`, D. M.
+    /// `DeLong` & D. L. Clarke-Pearson, "Comparing the areas under two or more correlated receiver operating characteristic
     /// curves: a nonparametric approach", Biometrics 44, 1988, formula 4 for one curve: with the m positives' placements
     /// V10 (share of the negatives below, ties half) and the n negatives' placements V01,
     /// S10/m + S01/n, S10 = Σ(V10 - AUC)²/(m - 1) and S01 likewise. Placements of a bin follow from the counts below it, as X.
-    /// Sun & W. Xu, "Fast implementation of DeLong's algorithm", IEEE Signal Processing Letters 21, 2014, get them from
+    /// Sun & W. Xu, "Fast implementation of `DeLong`'s algorithm", IEEE Signal Processing Letters 21, 2014, get them from
     /// midranks.
     ///
     /// Its slack is the largest distance from the area of the scores before binning: pairs within a bin that is not one value

@@ -165,13 +165,9 @@ fn tally_without(
     for one in given {
         // What was answered stays answered, whatever becomes of the approval that did.
         answers.push(Answer { spec: one.spec, at: one.at, whole: one.whole });
-        if let Some(reject) = rejects.iter().find(|reject| reject.takes_back(&one)) {
-            let why = taken_back(&one, reject);
-            note(one.object, one.spec, Err(&why));
-            out.why_not.extend(one.whole.then_some(why));
-            continue;
-        }
-        if let Some(why) = outdated(cx, &one, wanted) {
+        let rejected = rejects.iter().find(|reject| reject.takes_back(&one));
+        let void = rejected.map(|reject| taken_back(&one, reject)).or_else(|| outdated(cx, &one, wanted));
+        if let Some(why) = void {
             note(one.object, one.spec, Err(&why));
             out.why_not.extend(one.whole.then_some(why));
             continue;

@@ -25,7 +25,7 @@ pub(super) struct Merged {
 /// that is larger may hide a group that would have been. In a set of some of the attributes, the other groups may lack the
 /// rows that were put together, so that nothing is compared there.
 pub(super) fn merged<'g>(
-    groups: impl Iterator<Item = (&'g BTreeMap<String, String>, u64)> + Clone,
+    groups: &(impl Iterator<Item = (&'g BTreeMap<String, String>, u64)> + Clone),
     sets: &[Vec<String>],
     eligibility: &Eligibility,
 ) -> Merged {

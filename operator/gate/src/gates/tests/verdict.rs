@@ -191,7 +191,7 @@ fn shared<C: Tally>(
     look: &Look,
 ) -> Result<Judged, String> {
     let rows = groups.iter().map(|group| (&group.attributes, group.counts.rows()));
-    let merged = merged(rows, &look.sets, &criterion.eligibility);
+    let merged = merged(&rows, &look.sets, &criterion.eligibility);
     let judged = compared(table, criterion, merged.sets)?;
     // Who fails without them fails with them.
     let Some(text) = merged.hides.filter(|_| judged.verdict != Verdict::Fail) else { return Ok(judged) };
