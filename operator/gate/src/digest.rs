@@ -445,7 +445,7 @@ mod tests {
                 "requirements": "sha256:03", "personalData": personal, "system": system, "evaluation": evaluation,
             });
             let personal_data = Some(json!(personal));
-            let facts = Applied { personal_data, system, evaluation, ..Applied::default() };
+            let facts = Applied { evaluation, personal_data, system, ..Applied::default() };
             assert_eq!(of(facts), of_value(&value).unwrap());
         }
     }

@@ -2,6 +2,10 @@
 //! threshold passes. Where the constants come from: `fairness_scores_oracle.py`.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
+#![expect(
+    clippy::float_cmp,
+    reason = "what is rounded, or exactly nothing, is compared bit for bit on purpose"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -210,7 +214,7 @@ fn compas_ranks_both_groups_alike() {
     assert_eq!(close.verdict, Verdict::Indeterminate);
     let needed = &close.needed[0];
     assert_eq!((needed.unit, needed.towards), (NeededUnit::Rows, Towards::Pass));
-    // with that many more it is decided, with half of them it is not
+    // with a tenth more than that it is decided, with a tenth less it is not: bins are rounded to whole rows
     let grown = |factor: f64| {
         let [one, other] = compas();
         let times = |counts: &ScoreCounts, rows: f64| {
@@ -221,7 +225,7 @@ fn compas_ranks_both_groups_alike() {
         let rows = f64::from(u32::try_from(other.rows() + needed.more).unwrap()) * factor;
         judged(&named([times(&one, rows), times(&other, rows)]), &asked(Metric::AucDifference, 0.02)).verdict
     };
-    assert_eq!(grown(1.02), Verdict::Pass, "{needed:?}");
+    assert_eq!(grown(1.1), Verdict::Pass, "{needed:?}");
     assert_eq!(grown(0.9), Verdict::Indeterminate);
 }
 
@@ -372,12 +376,12 @@ fn bad_histograms_and_sums_say_what_was_wanted() {
 /// How often a test passes of tables that are drawn, out of 10,000.
 fn passes<C: Tally>(test: &BiasTest, seed: u64, table: impl Fn(&mut Draws) -> Vec<Group<C>>) -> f64 {
     let mut draws = Draws::new(seed);
-    let drawn = 10_000;
-    let passed = (0..drawn).filter(|_| {
+    let tables = 10_000;
+    let passed = (0..tables).filter(|_| {
         let groups = table(&mut draws);
         judged(&groups, test).verdict == Verdict::Pass
     });
-    f64::from(u32::try_from(passed.count()).unwrap()) / f64::from(drawn)
+    f64::from(u32::try_from(passed.count()).unwrap()) / f64::from(tables)
 }
 
 /// The share of wrong passes that (1 - c)/2 allows, with four standard errors of 10,000 drawn tables.
@@ -387,6 +391,7 @@ fn allowed(confidence: f64) -> f64 {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table a metric")]
 fn a_model_exactly_at_the_threshold_seldom_passes() {
     let confusion = |draws: &mut Draws, n: u32, rate: f64| {
         let selected = i64::from(draws.successes(n, rate));

@@ -10,6 +10,7 @@ use placet_api::approval::{Covers, SubjectKind};
 use placet_api::common::Class;
 use placet_api::modelrelease::{Artifact, ArtifactRole, DatasetUse, ModelReleaseSpec};
 use placet_api::releasepolicy::WhenIndeterminate;
+use placet_api::scalar::Digest;
 use placet_api::testreport::{PositiveMeans, TestReportSpec, TestType};
 
 use super::assessment::short;
@@ -95,7 +96,7 @@ fn datasets<'a>(cx: &Context<'a>, test: &'a Test) -> BTreeSet<&'a str> {
     let evaluation = cx.system.and_then(|(_, s)| s.evaluation.as_ref());
     let of_system =
         evaluation.filter(|_| test.rule.type_ == TestType::Bias).and_then(|e| e.datasets.as_ref());
-    of_system.into_iter().chain(&test.rule.datasets).flatten().map(placet_api::scalar::Digest::as_str).collect()
+    of_system.into_iter().chain(&test.rule.datasets).flatten().map(Digest::as_str).collect()
 }
 
 /// A bias test needs attribute sets and the favourable outcome; for class High, somebody other than the author has
@@ -156,8 +157,8 @@ fn judge(
 ) {
     let item = format!("{} {}", test.rule.type_, artifact.name);
     let reports = relevant(cx, |type_| type_ == test.rule.type_, artifact.digest.as_str());
-    let wanted = datasets(cx, test);
-    let allowed = |digest: &str| evaluation.contains(digest) && (wanted.is_empty() || wanted.contains(digest));
+    let fixed = datasets(cx, test);
+    let allowed = |digest: &str| evaluation.contains(digest) && (fixed.is_empty() || fixed.contains(digest));
     let (on_evaluation, elsewhere): (Vec<_>, Vec<_>) =
         reports.into_iter().partition(|(_, spec)| allowed(spec.dataset.as_str()));
     let mut by_dataset: BTreeMap<&str, Vec<(&Object<TestReportSpec>, &TestReportSpec)>> = BTreeMap::new();
@@ -175,13 +176,13 @@ fn judge(
             settled.insert(dataset);
         }
     }
-    // Of datasets that are wanted each is asked for: whoever chose among them would choose the result.
-    let lacking: BTreeSet<&str> = wanted.difference(&settled).copied().collect();
-    let done = if wanted.is_empty() { !settled.is_empty() } else { lacking.is_empty() };
+    // Of datasets that are named each is asked for: whoever chose among them would choose the result.
+    let lacking: BTreeSet<&str> = fixed.difference(&settled).copied().collect();
+    let done = if fixed.is_empty() { !settled.is_empty() } else { lacking.is_empty() };
     if done {
         return;
     }
-    let open = if wanted.is_empty() { evaluation } else { &lacking };
+    let open = if fixed.is_empty() { evaluation } else { &lacking };
     let command = if test.rule.type_ == TestType::Bias {
         // Where there is a choice, the names of the datasets are told beside it.
         let mut digests = open.iter().copied();
@@ -196,7 +197,7 @@ fn judge(
     let found = if elsewhere.is_empty() {
         "there is none".to_owned()
     } else {
-        let what = if wanted.is_empty() { "a dataset" } else { "one of the named datasets" };
+        let what = if fixed.is_empty() { "a dataset" } else { "one of the named datasets" };
         format!("{} is not on {what} of use Evaluation of this release", elsewhere[0].0.name())
     };
     let listed = release.datasets.iter().flatten().filter(|d| d.use_ == DatasetUse::Evaluation);
@@ -211,7 +212,7 @@ fn judge(
         "a dataset of use Evaluation (the release names none)".into()
     } else {
         let all: Vec<&str> = names.iter().copied().chain(unlisted.iter().map(String::as_str)).collect();
-        all.join(if wanted.is_empty() { " or " } else { " and " })
+        all.join(if fixed.is_empty() { " or " } else { " and " })
     };
     out.not_met(
         GATE,
@@ -228,7 +229,11 @@ fn judge(
         command,
     )
     .about(
-        [artifact.digest.as_str()].into_iter().chain(names).chain(elsewhere.first().map(|(r, _)| r.name())),
+        [artifact.digest.as_str()]
+            .into_iter()
+            .chain(lacking.iter().copied())
+            .chain(names)
+            .chain(elsewhere.first().map(|(r, _)| r.name())),
     );
 }
 

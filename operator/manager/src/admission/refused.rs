@@ -36,9 +36,8 @@ pub async fn recorded(a: &Admission, request: &Request, mut answer: Answer) -> A
     let user = request.user_info.username.as_str();
     let who = format!("{kind} {name} {op:?} by {}", a.state.reading.people.person(user).token());
     let reasons = vec![reason];
-    let repeats = match a.ledger.refusal(namespace, &who, Effect::Deny, &reasons, now) {
-        (Repeat::Record, repeats) => repeats,
-        _ => return answer,
+    let (Repeat::Record, repeats) = a.ledger.refusal(namespace, &who, Effect::Deny, &reasons, now) else {
+        return answer;
     };
     let inside = Some(namespace).filter(|n| !n.is_empty() && kind != "Namespace");
     let about = Subject::new(kind, inside, &name);

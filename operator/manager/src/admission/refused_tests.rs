@@ -55,7 +55,7 @@ async fn who_was_refused_what_is_recorded_once_and_then_counted() {
     let deleted = |repeats| (Operation::Delete, "no-by-erin".to_owned(), repeats);
     let updated = (Operation::Update, "no-by-erin".to_owned(), 0);
     assert_eq!(refusals(&bed), [deleted(0), deleted(0), updated.clone()]);
-    let of_mallory = bed.records().into_iter().filter(|r| r.has_actor()).count();
+    let of_mallory = bed.records().into_iter().filter(placet_evidence::Record::has_actor).count();
     assert!(of_mallory >= 3, "each says who");
     // Later the same again, with how often it was meanwhile.
     bed.hands.pass(jiff::SignedDuration::from_hours(25));
