@@ -97,7 +97,7 @@ async fn an_export_of_the_cluster_is_decided_as_on_the_cluster_in_the_same_words
     let mut reject = lending.of_evidence("stop", "legal-compliance").await.unwrap();
     reject["spec"]["decision"] = json!("Reject");
     lending.apply("lena", &reject.to_string()).await.unwrap().ok().unwrap();
-    lending.findings_say(&["lena"]).await.unwrap();
+    lending.findings_say(&["stop rejects this content"]).await.unwrap();
     let denied = lending.apply("dana", &lending.manifest("deployment-v2").unwrap()).await.unwrap();
     let (_, denial) = refused(&denied).split_once("denied the request: ").unwrap();
     let recorded = denial.find(" (record ").unwrap();

@@ -328,7 +328,8 @@ fn a_capacity_is_kept_and_usage_is_told() {
         }
     }
     assert_eq!(refused, Some(AppendError::DiskFull));
-    assert!(percents.is_sorted() && percents.last() >= Some(&80), "{percents:?}");
+    // The disk may be fuller than the log is: then usage is the disk's, which others change.
+    assert!(percents.last() >= Some(&80) && percents.last() >= percents.first(), "{percents:?}");
     drop(log);
     // With more room it goes on.
     volume.open().unwrap().append(decision(1)).wait().unwrap();

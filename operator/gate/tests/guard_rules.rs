@@ -286,7 +286,9 @@ impl Model {
             };
             let approvals: Vec<&Note> = self.notes.iter().filter(counts).collect();
             let answered = |reject: &Note| {
-                approvals.iter().any(|a| a.answers.contains(&reject.name) && a.at > reject.at)
+                approvals
+                    .iter()
+                    .any(|a| a.answers.contains(&reject.name) && a.at > reject.at && a.role == reject.role)
             };
             let stands = self.notes.iter().filter(entitled).any(|n| n.reject && !answered(n));
             !approvals.is_empty() && !stands

@@ -496,11 +496,12 @@ fn an_author_signs_one_content_of_one_release() {
     });
     let read = |payload: &Value| AuthorPayload::from_bytes(payload.to_string().as_bytes()).unwrap();
     let author = read(&payload);
-    assert_eq!(compare_author(&author, "m-2", &digest, PLACE), Ok(()));
-    assert!(compare_author(&author, "m-3", &digest, PLACE).is_err());
-    assert!(compare_author(&author, "m-2", &digest.replace('a', "b"), PLACE).is_err());
-    assert!(compare_author(&author, "m-2", &digest, Place { namespace: "retail", ..PLACE }).is_err());
+    let place = Place { kind: placet_api::Kind::ModelRelease, ..PLACE };
+    assert_eq!(compare_author(&author, "m-2", &digest, place), Ok(()));
+    assert!(compare_author(&author, "m-3", &digest, place).is_err());
+    assert!(compare_author(&author, "m-2", &digest.replace('a', "b"), place).is_err());
+    assert!(compare_author(&author, "m-2", &digest, Place { namespace: "retail", ..place }).is_err());
     let mut system = payload.clone();
     system["kind"] = "AISystem".into();
-    assert!(compare_author(&read(&system), "m-2", &digest, PLACE).is_err());
+    assert!(compare_author(&read(&system), "m-2", &digest, place).is_err());
 }

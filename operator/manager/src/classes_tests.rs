@@ -168,7 +168,7 @@ async fn a_class_that_another_system_has_later_is_said_of_releases_with_its_arte
     let found = lowered(&bed, "harmless-1").unwrap();
     assert!(found.contains("another system, lending/scoring, was of class Limited"), "{found}");
     // Whoever confirms it now knows.
-    bed.put(&confirmed(&harmless, "rita", "2026-11-20T13:00:00Z"));
+    bed.put(&confirmed(&harmless, "rita", "2026-11-22T13:00:00Z"));
     bed.turns(2).await;
     assert_eq!(lowered(&bed, "harmless-1"), None);
 }

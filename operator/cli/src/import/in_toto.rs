@@ -89,6 +89,6 @@ fn statement(at: &At<'_>) -> anyhow::Result<Found> {
 
 /// Whether a value looks like a statement or an envelope.
 pub fn is_one(node: &Node) -> bool {
-    node.text("_type").is_some_and(|t| t.starts_with(STATEMENT))
+    (node.text("_type").is_some() && node.get("predicateType").is_some())
         || (node.text("payloadType").is_some() && node.text("payload").is_some())
 }

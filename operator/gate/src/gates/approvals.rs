@@ -266,7 +266,7 @@ fn counts(
             ),
         };
         let mut about = about();
-        about.push(spec.subject.digest.to_string());
+        about.extend([spec.subject.digest.to_string(), wanted.digest.to_owned()]);
         about.extend(changes.about);
         return Err(WhyNot { cause: Cause::Changed, text, about });
     }
