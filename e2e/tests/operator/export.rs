@@ -103,7 +103,7 @@ async fn an_export_of_the_cluster_is_decided_as_on_the_cluster_in_the_same_words
     let recorded = denial.find(" (record ").unwrap();
     let after = recorded + denial[recorded..].find(')').unwrap() + 1;
     let denial = format!("{}{}", &denial[..recorded], &denial[after..]);
-    holds(&denial, &["lena", "R1 is High"]);
+    holds(&denial, &["stop rejects this content", "R1 is High"]);
 
     export(&lending, &dir).await;
     let unverified = check(cluster, &dir, &[]).await;

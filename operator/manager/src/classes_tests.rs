@@ -169,6 +169,7 @@ async fn a_class_that_another_system_has_later_is_said_of_releases_with_its_arte
     assert!(found.contains("another system, lending/scoring, was of class Limited"), "{found}");
     // Whoever confirms it now knows.
     bed.put(&confirmed(&harmless, "rita", "2026-11-22T13:00:00Z"));
+    bed.reconciler.queue.push([crate::queue::Work::Release(NS.to_owned(), "harmless-1".to_owned())]);
     bed.turns(2).await;
     assert_eq!(lowered(&bed, "harmless-1"), None);
 }
