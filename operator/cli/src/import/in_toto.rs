@@ -89,6 +89,7 @@ fn statement(at: &At<'_>) -> anyhow::Result<Found> {
 
 /// Whether a value looks like a statement or an envelope.
 pub fn is_one(node: &Node) -> bool {
-    (node.text("_type").is_some() && node.get("predicateType").is_some())
+    let statement = |t: &str| t.starts_with(STATEMENT) || node.get("predicateType").is_some();
+    node.text("_type").is_some_and(statement)
         || (node.text("payloadType").is_some() && node.text("payload").is_some())
 }
