@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod admission;
+pub mod affected;
 pub mod classes;
 pub mod coming;
 pub mod conditions;

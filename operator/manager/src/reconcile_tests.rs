@@ -446,7 +446,7 @@ async fn an_approval_says_whether_it_can_count() {
     let mut lenient = stamped(Kind::ReleasePolicy, "minimal", "platform", "2026-01-02T00:00:00Z", &lenient);
     lenient["metadata"]["generation"] = json!(2);
     bed.put(&lenient);
-    let touched = crate::stores::affected(&bed.state, Kind::ReleasePolicy, "", "minimal");
+    let touched = crate::affected::affected(&bed.state, Kind::ReleasePolicy, "", "minimal");
     let own = Work::Object(Kind::Approval, NS.to_owned(), "own-dana".to_owned());
     assert!(touched.contains(&own), "{touched:?}");
     bed.reconciler.queue.push(touched);

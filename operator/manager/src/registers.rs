@@ -66,7 +66,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::stores::releases_about;
+    use crate::affected::releases_about;
 
     /// Two systems with a release each; a control of the second is shown by a report on an artefact of the first.
     fn world() -> World {

@@ -25,12 +25,12 @@ use tokio::time::Instant;
 
 use crate::access;
 use crate::admission::review::UserInfo;
+use crate::affected;
 use crate::infra::freshness::Freshness;
 use crate::infra::supervisor::Shutdown;
 use crate::ledger::{Ledger, Repeat};
 use crate::queue::Queue;
 use crate::state::State;
-use crate::stores;
 
 /// How often everybody is asked about.
 const EVERY: Duration = Duration::from_secs(30);
@@ -313,7 +313,7 @@ impl RoleKeeper {
             }
             world.apply(record);
         }
-        self.queue.push(stores::affected(&self.state, kind, namespace, name));
+        self.queue.push(affected::affected(&self.state, kind, namespace, name));
     }
 }
 
