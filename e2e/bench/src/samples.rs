@@ -100,14 +100,16 @@ impl<'a> Filler<'a> {
         let of_release = object.pointer("/spec/subject/kind").is_some_and(|kind| kind == "ModelRelease");
         let at = self.now - jiff::SignedDuration::from_mins(if of_release { 30 } else { 60 });
         let role = object.pointer("/spec/role").and_then(Value::as_str);
+        let holds =
+            |name: &str| RoleAnswer { name: name.to_owned(), user: None, allowed: true, wildcard: false, at };
+        let report = object.get("kind").is_some_and(|kind| kind == "TestReport");
+        let artifact = object.pointer("/spec/artifact").and_then(Value::as_str).unwrap_or_default();
+        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+        let asked = report.then(|| world.asked(namespace, artifact).map(Box::new));
         let stamp = StampText {
-            role: role.map(|name| RoleAnswer {
-                name: name.to_owned(),
-                user: None,
-                allowed: true,
-                wildcard: false,
-                at,
-            }),
+            role: role.map(holds),
+            reports: report.then(|| holds("validator")).into_iter().collect(),
+            asked: asked.transpose().map_err(anyhow::Error::msg)?,
             ..StampText::new(Identity { user: by.to_owned(), ..Identity::default() }, at)
         };
         let (record, names) = self.reading.read_assuming(object, &stamp)?;
@@ -169,7 +171,7 @@ impl<'a> Filler<'a> {
             self.add(world, "dana", &release)?;
         }
         for text in REPORTS {
-            self.add(world, "alice", &placed(with_more(one(text)?), namespace))?;
+            self.add(world, "vera", &placed(with_more(one(text)?), namespace))?;
         }
         // The system's evaluation counts once somebody else has confirmed it.
         let subject = ("AISystem", text_of(&one(SYSTEM)?, "/metadata/name"));

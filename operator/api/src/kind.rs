@@ -155,6 +155,7 @@ impl Kind {
                 ("obligations.*.grounds", &[]),
                 ("obligations", &["id"]),
                 ("prohibitedFrom", &["letter"]),
+                ("reporters", &["type"]),
                 ("acceptanceAuthority.*.roles", &[]),
                 ("acceptanceAuthority.*.consulted", &[]),
                 ("acceptanceAuthority", &["level"]),
@@ -177,9 +178,11 @@ impl Kind {
             Kind::ModelRelease => &["developers.*"],
             Kind::Approval => &["comment", "signed.envelope"],
             Kind::RiskAcceptance => &["rationale", "conditions.*", "signed.envelope"],
-            Kind::ReleasePolicy => {
-                &["separationOfDuties.aliases.*.names.*", "separationOfDuties.serviceAccounts.*"]
-            }
+            Kind::ReleasePolicy => &[
+                "separationOfDuties.aliases.*.names.*",
+                "separationOfDuties.serviceAccounts.*",
+                "separationOfDuties.pipelines.*",
+            ],
             Kind::TrustedSigner => &["key", "user", "revoked.reason"],
             Kind::ImpactAssessment | Kind::TestReport | Kind::ApprovalRole => &[],
         }

@@ -166,6 +166,8 @@ reasons! {
     TestIndeterminate,
     /// A report does not fit together.
     ReportNotValid,
+    /// Whoever reported may not.
+    ReporterNotEntitled,
     /// A report is too old.
     ReportStale,
     /// Reports differ.

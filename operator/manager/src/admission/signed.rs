@@ -159,6 +159,8 @@ fn nobody(now: Timestamp) -> Standing {
         service_account: false,
         credential: false,
         doubtful_name: None,
+        reports_as: Vec::new(),
+        asked: None,
         subject_uid: None,
         evidence: None,
     }

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
-use placet_api::testreport::{PositiveMeans as ApiPositiveMeans, TestReportSpec, TestType};
+use placet_api::testreport::{GroupCounts, PositiveMeans as ApiPositiveMeans, TestReportSpec, TestType};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_security::skeleton;
 
 use crate::decision::SHOWN;
 use crate::fairness::{
-    self, BiasTest, Counts, Extended, Group, Ineligible, IneligibleReason, Limit, Measured, MetricValue,
-    PositiveMeans, Scale, Table, Towards, Verdict,
+    self, BiasTest, Counts, Extended, Group, Ineligible, IneligibleReason, MetricValue, PositiveMeans, Scale,
+    Table, Towards, Verdict,
 };
 use crate::object::Object;
-use crate::policy::{Test, confidence, criterion};
+use crate::policy::{Test, criterion};
 use crate::visible::hidden;
 
 /// What would let a report that decides nothing decide.
@@ -98,6 +98,7 @@ pub(super) fn judge_report(test: &Test, spec: &TestReportSpec, sets: &[Vec<Strin
         notes: Vec::new(),
     };
     if let Some(min) = test.rule.min_rows
+        && test.rule.type_ == TestType::Bias
         && spec.rows.unwrap_or(0) < i64::from(min)
     {
         return invalid(format!("{} rows; wanted at least {min}", spec.rows.unwrap_or(0)), Mend::MoreData);
@@ -105,7 +106,7 @@ pub(super) fn judge_report(test: &Test, spec: &TestReportSpec, sets: &[Vec<Strin
     let result = if test.rule.type_ == TestType::Bias {
         bias(test, spec, sets)
     } else {
-        single(test, spec, confidence(&test.rule))
+        super::single::single(test, spec)
     };
     result.unwrap_or_else(|text| {
         let lacking = Some(sets).filter(|_| test.rule.type_ == TestType::Bias).and_then(|s| lacking(spec, s));
@@ -121,8 +122,7 @@ fn lacking<'a>(spec: &TestReportSpec, sets: &'a [Vec<String>]) -> Option<&'a str
 }
 
 /// The groups of a report as the statistics read them.
-fn groups(spec: &TestReportSpec) -> Result<Vec<Group>, String> {
-    let rows = spec.groups.as_deref().ok_or("wanted raw counts per group (spec.groups), found none")?;
+pub(super) fn groups(rows: &[GroupCounts]) -> Result<Vec<Group>, String> {
     rows.iter()
         .map(|g| {
             let attributes = g.attributes.iter().map(|(k, v)| (k.clone(), v.to_string())).collect();
@@ -182,7 +182,8 @@ fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>]) -> Result<Judg
         ApiPositiveMeans::Favourable => PositiveMeans::Favourable,
         ApiPositiveMeans::Unfavourable => PositiveMeans::Unfavourable,
     };
-    let groups = groups(spec)?;
+    let rows = spec.groups.as_deref().ok_or("wanted raw counts per group (spec.groups), found none")?;
+    let groups = groups(rows)?;
     look_alikes(&groups)?;
     two_known(&groups, sets)?;
     let total = spec.rows.and_then(|r| u64::try_from(r).ok()).ok_or("wanted rows, found none")?;
@@ -231,93 +232,6 @@ fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>]) -> Result<Judg
         })
         .collect();
     Ok(Judged { verdict: result.verdict, text: shown, mend, more, notes })
-}
-
-/// Judges a single value against its limits.
-fn single(test: &Test, spec: &TestReportSpec, confidence: f64) -> Result<Judged, String> {
-    let rule = &test.rule;
-    let name = rule.metric.as_str();
-    let measured = measured(spec, name, confidence)?;
-    let limits = [
-        rule.at_least.as_ref().map(|v| Limit::AtLeast(v.value())),
-        rule.at_most.as_ref().map(|v| Limit::AtMost(v.value())),
-    ];
-    let mut verdict = Verdict::Pass;
-    let mut shown = String::new();
-    for limit in limits.into_iter().flatten() {
-        let result = fairness::decide_single(measured, limit, confidence).map_err(|e| e.to_string())?;
-        verdict = match (verdict, result.verdict) {
-            (Verdict::Fail, _) | (_, Verdict::Fail) => Verdict::Fail,
-            (Verdict::Indeterminate, _) | (_, Verdict::Indeterminate) => Verdict::Indeterminate,
-            _ => Verdict::Pass,
-        };
-        let value = result.value.map_or("undefined".into(), |v| format!("{v:.3}"));
-        let interval = result.interval.map_or("without an interval".to_owned(), |i| {
-            format!("{} %: {:.3} to {}", fairness::round9(confidence * 100.0), i.lower, extended(i.upper))
-        });
-        shown = format!("{name} {value} ({interval})");
-    }
-    Ok(Judged { verdict, text: shown, mend: Mend::MoreData, more: None, notes: Vec::new() })
-}
-
-/// Balanced accuracy from raw counts: the mean of the true-positive and the true-negative rate, with the interval of the
-/// method of variance estimates recovery for a sum of independent proportions (Zou and Donner 2008) on Wilson limits.
-fn balanced_accuracy(counts: Counts, confidence: f64) -> Option<Measured> {
-    let z = fairness::normal::z_two_sided(confidence)?;
-    let positive = fairness::intervals::wilson(counts.tp(), counts.positives(), z)?;
-    let negative = fairness::intervals::wilson(counts.tn(), counts.negatives(), z)?;
-    #[expect(clippy::cast_precision_loss, reason = "counts are at most 2^53, which a double holds")]
-    let rate = |x: u64, n: u64| x as f64 / n as f64;
-    let (p, q) = (rate(counts.tp(), counts.positives()), rate(counts.tn(), counts.negatives()));
-    let value = f64::midpoint(p, q);
-    let low = libm::sqrt((p - positive.lower).powi(2) + (q - negative.lower).powi(2)) / 2.0;
-    let high =
-        libm::sqrt((positive.upper.finite()? - p).powi(2) + (negative.upper.finite()? - q).powi(2)) / 2.0;
-    Some(Measured::WithInterval { value, n: Some(counts.n()), lower: value - low, upper: value + high })
-}
-
-/// What a report says about a metric: from raw counts where they are given, else the value with its interval.
-fn measured(spec: &TestReportSpec, name: &str, confidence: f64) -> Result<Measured, String> {
-    if spec.groups.is_some() {
-        let mut total: Option<Counts> = None;
-        for group in groups(spec)? {
-            total = match total {
-                None => Some(group.counts),
-                Some(sum) => Some(sum.checked_add(group.counts).ok_or("the counts are too large to add")?),
-            };
-        }
-        if let Some(counts) = total {
-            match name {
-                "Accuracy" => {
-                    return Ok(Measured::Proportion { successes: counts.tp() + counts.tn(), n: counts.n() });
-                }
-                "BalancedAccuracy" => {
-                    return balanced_accuracy(counts, confidence).ok_or_else(|| {
-                        "BalancedAccuracy is undefined without actual positives and negatives".into()
-                    });
-                }
-                _ => {}
-            }
-        }
-    }
-    let value = spec
-        .metrics
-        .iter()
-        .flatten()
-        .find(|m| m.name.as_str() == name)
-        .ok_or_else(|| format!("wanted the metric {name}, found none of this name"))?;
-    let n = u64::try_from(value.rows).ok();
-    let stated = value.confidence.as_ref().map_or(0.95, placet_api::scalar::Decimal::value);
-    Ok(match (&value.lower, &value.upper) {
-        // An interval of lower confidence than asked for is too narrow to decide.
-        (Some(lower), Some(upper)) if stated >= confidence => Measured::WithInterval {
-            value: value.value.value(),
-            n,
-            lower: lower.value(),
-            upper: upper.value(),
-        },
-        _ => Measured::Alone { value: value.value.value(), n },
-    })
 }
 
 /// Groups named in one text at most; beyond, they are counted.
@@ -372,6 +286,6 @@ fn unit(unit: fairness::NeededUnit, count: u64) -> &'static str {
     }
 }
 
-fn extended(value: Extended) -> String {
+pub(super) fn extended(value: Extended) -> String {
     value.finite().map_or("unbounded".into(), |v| format!("{v:.2}"))
 }
