@@ -330,7 +330,11 @@ fn the_gate_judges_what_was_imported_and_not_what_the_tool_thought() {
     let r2 = [&mlflow[..], &["--metric", "BalancedAccuracy=r2_score"]].concat();
     let undecided = judged("mlflow", "import/mlflow-regressor.json", &r2);
     assert_eq!(undecided.code, 1, "{}", undecided.err);
-    assert!(undecided.out.contains("BalancedAccuracy 0.944 (without successes, a standard error"), "{}", undecided.out);
+    assert!(
+        undecided.out.contains("BalancedAccuracy 0.944 (without successes, a standard error"),
+        "{}",
+        undecided.out
+    );
 }
 
 #[test]

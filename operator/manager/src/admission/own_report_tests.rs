@@ -135,3 +135,26 @@ async fn nobody_is_asked_about_where_no_policy_names_a_role_and_no_answer_is_no_
     assert_eq!((code, answer.patch.len()), (503, 0));
     assert!(text.contains("did not say whether vera holds the role tester"), "{text}");
 }
+
+#[tokio::test]
+async fn more_than_a_stamp_keeps_is_refused() {
+    let site = Site::new();
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    let answered = async |more: usize| {
+        for n in 0..8 {
+            let mut spec = asking("0.80")["spec"].clone();
+            spec.as_object_mut().unwrap().remove("reporters");
+            let test = |n| json!({"type": "Performance", "metric": format!("Accuracy{n}"), "atLeast": "0.5"});
+            let tests: Vec<Value> = (0..if n == 0 { 32 + more } else { 32 }).map(test).collect();
+            spec["tests"] = tests.into();
+            let name = format!("policy-{n}");
+            bed.hear(&stamped(Kind::ReleasePolicy, &name, "platform", "2026-01-01T00:00:00Z", &spec));
+        }
+        let (desk, _) = desk(&bed, true);
+        own_mutate::answer(&desk, &request("vera", &report("Performance"), &Value::Null)).await
+    };
+    assert_eq!(answered(0).await.denied, None);
+    let (_, _, text) = answered(1).await.denied.unwrap();
+    assert!(text.contains("256 tests at most") && text.contains("found 257"), "{text}");
+}

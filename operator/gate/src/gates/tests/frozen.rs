@@ -128,3 +128,45 @@ pub(super) fn frozen(
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(more: serde_json::Value) -> TestRule {
+        let mut rule = serde_json::json!({"type": "Bias", "metric": "SelectionRateRatio", "atLeast": "0.80"});
+        for (key, value) in more.as_object().into_iter().flatten() {
+            rule[key] = value.clone();
+        }
+        serde_json::from_value(rule).unwrap()
+    }
+
+    #[test]
+    fn rules_that_ask_for_the_same_have_one_digest_and_others_another() {
+        let sets = [vec!["sex".to_owned()]];
+        let on = BTreeSet::from(["sha256:01"]);
+        let of = |more: serde_json::Value| requirement_digest(&rule(more), &sets, &on).unwrap();
+        let plain = of(serde_json::json!({}));
+        for same in [
+            serde_json::json!({"confidence": "0.95", "minGroupSize": 100}),
+            serde_json::json!({"confidence": "0.950"}),
+            serde_json::json!({"maxAgeDays": 7}),
+        ] {
+            assert_eq!(of(same.clone()), plain, "{same}");
+        }
+        for other in [
+            serde_json::json!({"atLeast": "0.79"}),
+            serde_json::json!({"metric": "DemographicParityDifference"}),
+            serde_json::json!({"confidence": "0.90"}),
+            serde_json::json!({"compare": "Reference", "reference": {"sex": "male"}}),
+            serde_json::json!({"minGroupSize": 99}),
+            serde_json::json!({"minRows": 1}),
+        ] {
+            assert_ne!(of(other.clone()), plain, "{other}");
+        }
+        let digest =
+            |sets: &[Vec<String>], on| requirement_digest(&rule(serde_json::json!({})), sets, on).unwrap();
+        assert_ne!(digest(&[], &on), plain);
+        assert_ne!(digest(&sets, &BTreeSet::from(["sha256:02"])), plain);
+    }
+}
