@@ -5,6 +5,7 @@ mod assessment;
 mod criterion;
 mod minimum;
 mod register;
+mod test_rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -14,8 +15,7 @@ use jiff::Timestamp;
 use placet_api::common::{Class, Level};
 use placet_api::releasepolicy::{
     AcceptanceAuthority, AcceptanceNeeds, ApprovalWhen, LabelOperator, LabelSelector, Proof,
-    ReleasePolicySpec, Replacements, ScopePart, SeparationOfDuties, TestRule, WhenIndeterminate,
-    WildcardGrants,
+    ReleasePolicySpec, Replacements, ScopePart, SeparationOfDuties, TestRule, WildcardGrants,
 };
 use placet_api::scalar::Title;
 use placet_api::testreport::TestType;
@@ -30,6 +30,7 @@ use crate::risk::{self, Matrix};
 pub use approvals::{Approvals, CoversKey, covers_key};
 pub(crate) use criterion::{confidence, criterion};
 pub use register::RegisterRules;
+pub(crate) use test_rules::{add_test, same_test, tests_of};
 
 /// What all matching policies ask for together.
 #[expect(clippy::struct_excessive_bools, reason = "each is one yes-or-no field of the policy")]
@@ -471,9 +472,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
             }
             add_test(&mut out.tests, rule, name);
         }
-        for rule in spec.reporters.iter().flatten() {
-            out.reporters.entry(rule.type_).or_default().insert(rule.role.to_string());
-        }
+        test_rules::join_reporters(&mut out, spec);
         out.appetite = smaller(out.appetite, spec.risk_appetite);
         match matrix_of(spec) {
             Some(Err(why)) => conflicts.push(format!("policy {name}: {why}")),
@@ -579,54 +578,4 @@ fn smaller<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     }
-}
-
-/// The tests that one policy asks for, those that are the same taken together.
-pub(crate) fn tests_of(rules: Option<&[TestRule]>) -> Vec<TestRule> {
-    let mut out = Vec::new();
-    for rule in rules.unwrap_or_default() {
-        add_test(&mut out, rule, "");
-    }
-    out.into_iter().map(|t| t.rule).collect()
-}
-
-/// Whether two rules are of one test: the same of the same is measured, whatever is wanted of it.
-pub(crate) fn same_test(one: &TestRule, other: &TestRule) -> bool {
-    let exact = |rule: &TestRule| rule.exact == Some(true);
-    one.type_ == other.type_
-        && one.metric == other.metric
-        && one.compare == other.compare
-        && one.reference == other.reference
-        && exact(one) == exact(other)
-}
-
-/// Adds a test; where the same is measured, the strictest thresholds are taken together.
-pub(crate) fn add_test(tests: &mut Vec<Test>, rule: &TestRule, policy: &str) {
-    let Some(known) = tests.iter_mut().find(|t| same_test(&t.rule, rule)) else {
-        tests.push(Test { rule: rule.clone(), policy: policy.to_owned(), then: None });
-        return;
-    };
-    let k = &mut known.rule;
-    if let Some(at_least) = &rule.at_least
-        && k.at_least.as_ref().is_none_or(|v| at_least.value() > v.value())
-    {
-        k.at_least = Some(at_least.clone());
-        policy.clone_into(&mut known.policy);
-    }
-    if let Some(at_most) = &rule.at_most
-        && k.at_most.as_ref().is_none_or(|v| at_most.value() < v.value())
-    {
-        k.at_most = Some(at_most.clone());
-        policy.clone_into(&mut known.policy);
-    }
-    let confidence = |r: &TestRule| r.confidence.as_ref().map_or(0.95, placet_api::scalar::Decimal::value);
-    if confidence(rule) > confidence(k) {
-        k.confidence.clone_from(&rule.confidence);
-    }
-    k.min_group_size = Some(k.min_group_size.unwrap_or(100).max(rule.min_group_size.unwrap_or(100)));
-    k.min_rows = k.min_rows.max(rule.min_rows);
-    k.max_age_days = smaller(k.max_age_days, rule.max_age_days);
-    let hold = WhenIndeterminate::Hold;
-    k.when_indeterminate =
-        Some(k.when_indeterminate.unwrap_or(hold).max(rule.when_indeterminate.unwrap_or(hold)));
 }

@@ -302,18 +302,7 @@ fn judge_dataset(
     let (report, result) = match who_shows(cx, test, &judged, reports, subject.barred) {
         Shows::Nobody => return (false, false),
         Shows::NotEntitled(report, why) => {
-            let type_ = test.rule.type_;
-            let who = reporter::who(cx, type_);
-            let wanted = format!("a {type_} report by somebody whose word it is; {}", wanted_text(test));
-            let found = format!("{}: {}", report.name(), why.text);
-            out.not_met(GATE, Reason::ReporterNotEntitled, item, wanted, found, who, why.command).about(
-                [report.name(), report.digest()]
-                    .into_iter()
-                    .chain(report.standing().map(|s| s.creator.token()))
-                    .map(str::to_owned)
-                    .chain(report.standing().map(|s| s.creator.to_string()))
-                    .chain(test.then.clone()),
-            );
+            say_not_entitled(cx, test, item, report, why, out);
             return (false, true);
         }
         Shows::This(report, result) => (report, result),
@@ -357,6 +346,25 @@ fn judge_dataset(
             (false, true)
         }
     }
+}
+
+/// Says of a report that its maker may not show by it that the test passes.
+fn say_not_entitled(
+    cx: &Context<'_>,
+    test: &Test,
+    item: &str,
+    report: &Object<TestReportSpec>,
+    why: NotEntitled,
+    out: &mut Outcome,
+) {
+    let type_ = test.rule.type_;
+    let wanted = format!("a {type_} report by somebody whose word it is; {}", wanted_text(test));
+    let found = format!("{}: {}", report.name(), why.text);
+    let who = reporter::who(cx, type_);
+    let maker = report.standing().map(|s| s.creator.to_string());
+    let about = [report.name(), report.digest()].map(str::to_owned).into_iter();
+    out.not_met(GATE, Reason::ReporterNotEntitled, item, wanted, found, who, why.command)
+        .about(about.chain(maker).chain(test.then.clone()));
 }
 
 /// Which of the reports on one dataset, that all say the same, shows it.

@@ -133,7 +133,7 @@ pub(super) fn frozen(
 mod tests {
     use super::*;
 
-    fn rule(more: serde_json::Value) -> TestRule {
+    fn rule(more: &serde_json::Value) -> TestRule {
         let mut rule = serde_json::json!({"type": "Bias", "metric": "SelectionRateRatio", "atLeast": "0.80"});
         for (key, value) in more.as_object().into_iter().flatten() {
             rule[key] = value.clone();
@@ -145,14 +145,14 @@ mod tests {
     fn rules_that_ask_for_the_same_have_one_digest_and_others_another() {
         let sets = [vec!["sex".to_owned()]];
         let on = BTreeSet::from(["sha256:01"]);
-        let of = |more: serde_json::Value| requirement_digest(&rule(more), &sets, &on).unwrap();
-        let plain = of(serde_json::json!({}));
+        let of = |more: &serde_json::Value| requirement_digest(&rule(more), &sets, &on).unwrap();
+        let plain = of(&serde_json::json!({}));
         for same in [
             serde_json::json!({"confidence": "0.95", "minGroupSize": 100}),
             serde_json::json!({"confidence": "0.950"}),
             serde_json::json!({"maxAgeDays": 7}),
         ] {
-            assert_eq!(of(same.clone()), plain, "{same}");
+            assert_eq!(of(&same), plain, "{same}");
         }
         for other in [
             serde_json::json!({"atLeast": "0.79"}),
@@ -162,10 +162,11 @@ mod tests {
             serde_json::json!({"minGroupSize": 99}),
             serde_json::json!({"minRows": 1}),
         ] {
-            assert_ne!(of(other.clone()), plain, "{other}");
+            assert_ne!(of(&other), plain, "{other}");
         }
-        let digest =
-            |sets: &[Vec<String>], on| requirement_digest(&rule(serde_json::json!({})), sets, on).unwrap();
+        let digest = |sets: &[Vec<String>], on: &BTreeSet<&str>| {
+            requirement_digest(&rule(&serde_json::json!({})), sets, on).unwrap()
+        };
         assert_ne!(digest(&[], &on), plain);
         assert_ne!(digest(&sets, &BTreeSet::from(["sha256:02"])), plain);
     }
