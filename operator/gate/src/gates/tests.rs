@@ -191,9 +191,9 @@ fn judge(
     } else {
         format!("{} is not on a dataset of use Evaluation of this release", elsewhere[0].0.name())
     };
-    let named = release.datasets.iter().flatten();
-    let named = named.filter(|d| subject.evaluation.contains(d.digest.as_str()));
-    let names: BTreeSet<&str> = named.map(|d| d.name.as_str()).collect();
+    let datasets = release.datasets.iter().flatten();
+    let datasets = datasets.filter(|d| subject.evaluation.contains(d.digest.as_str()));
+    let names: BTreeSet<&str> = datasets.map(|d| d.name.as_str()).collect();
     let names: Vec<&str> = names.into_iter().collect();
     let on = if names.is_empty() {
         "a dataset of use Evaluation (the release names none that it was not trained on)".into()
