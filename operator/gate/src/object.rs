@@ -21,6 +21,7 @@ use crate::stamp::{self, Place, ReceiptKeys, StampProblem, StampText};
 use crate::username::{self, DoubtfulName};
 
 /// Who stands behind an object.
+#[expect(clippy::large_enum_variant, reason = "nearly every stamp is valid")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "state")]
 pub enum Stamp {

@@ -1,4 +1,4 @@
-//! TestReports: who may report tests of the type, and what is asked of tests when a report comes. Both are part of its stamp.
+//! Reports of tests: who may report tests of the type, and what is asked of tests when a report comes. Both are part of its stamp.
 
 use futures::future::try_join_all;
 use jiff::Timestamp;
