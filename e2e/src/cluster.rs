@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::kubeconfig::client_from;
 use crate::layout::Layout;
 use crate::mounts::View;
-use crate::outcome::record_skip;
+use crate::outcome::{record_skip, record_start};
 use crate::people::person;
 use crate::process::EXEC_GUARDED;
 use crate::protocol::{Answer, PodSignal, Report, Request, State};
@@ -150,6 +150,7 @@ impl Cluster {
     #[expect(clippy::disallowed_methods, reason = "a process is given its log when it starts")]
     async fn launch(options: Options, owned: bool) -> Result<Self> {
         let tools = Toolchain::ensure().await?;
+        let begun = tokio::time::Instant::now();
         let (dir, temporary) = match options.dir {
             Some(dir) => (dir, false),
             None => (std::env::temp_dir().join(format!("{TEMPORARY_PREFIX}{}", random_name()?)), true),
@@ -208,7 +209,10 @@ impl Cluster {
             match serde_json::from_str(&line) {
                 Ok(Report::Progress(text)) if options.progress => eprintln!("cluster: {text}"),
                 Ok(Report::Progress(_)) => {}
-                Ok(Report::Ready) => break,
+                Ok(Report::Ready) => {
+                    record_start(begun.elapsed());
+                    break;
+                }
                 Ok(Report::Failed(found)) => {
                     return Err(Error::unmet(
                         "a cluster",

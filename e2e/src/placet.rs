@@ -399,8 +399,7 @@ impl<'a> Lending<'a> {
         said.ok().map(drop)
     }
 
-    /// The validator approves the system's settings for the evaluation; the executive accepts the risk, on which those are
-    /// heard who must be.
+    /// The validator approves the system's settings for the evaluation, the risk officer the assessment; its risk is accepted.
     ///
     /// # Errors
     /// When one is refused.
@@ -409,6 +408,14 @@ impl<'a> Lending<'a> {
         let approval = self.approval("evaluation", "validator", "AISystem", SYSTEM, &digest);
         self.apply("vera", &approval.to_string()).await?.ok()?;
         self.assessed().await?;
+        self.accept_risk().await
+    }
+
+    /// The executive accepts the risk, on which those are heard who must be.
+    ///
+    /// # Errors
+    /// When one is refused.
+    pub async fn accept_risk(&self) -> Result<()> {
         let digest = self.risk_digest("R1").await?;
         let acceptance = json!({
             "apiVersion": "placet.dev/v1alpha1", "kind": "RiskAcceptance",

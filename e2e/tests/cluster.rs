@@ -1,5 +1,5 @@
 //! The harness itself: what scenarios rely on must be so.
-#![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helper fails the test")]
 
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 #[path = "cluster/components.rs"]
 mod components;
+#[path = "cluster/left.rs"]
+mod left;
 
 /// Whether the node that is ours is there; a foreign cluster has none, and the test says that it was skipped.
 fn has_our_node(cluster: &Cluster) -> bool {

@@ -1,5 +1,5 @@
 //! Scenarios that break an installation: each has one to itself.
-#![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helper fails the test")]
 
 #[path = "faults/certificates.rs"]
 mod certificates;
@@ -21,6 +21,8 @@ mod keys;
 mod port;
 #[path = "faults/storm.rs"]
 mod storm;
+#[path = "faults/three_am.rs"]
+mod three_am;
 #[path = "faults/time.rs"]
 mod time;
 #[path = "faults/unseen.rs"]

@@ -1,11 +1,15 @@
 //! Placet on a real control plane, as people meet it: real kubectl, real Helm, one installation for all scenarios, a
 //! namespace for each.
-#![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helper fails the test")]
 
+#[path = "operator/acceptances.rs"]
+mod acceptances;
 #[path = "operator/access.rs"]
 mod access;
 #[path = "operator/access_command.rs"]
 mod access_command;
+#[path = "operator/argocd.rs"]
+mod argocd;
 #[path = "operator/attacks.rs"]
 mod attacks;
 #[path = "operator/charts.rs"]
@@ -16,6 +20,8 @@ mod common;
 mod content;
 #[path = "operator/deletions.rs"]
 mod deletions;
+#[path = "operator/export.rs"]
+mod export;
 #[path = "operator/guarded.rs"]
 mod guarded;
 #[path = "operator/identity.rs"]

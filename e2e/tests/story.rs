@@ -2,13 +2,18 @@
 #![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use placet_e2e::placet::repository;
-use placet_e2e::{Cluster, Output, eventually, record_skip};
+use placet_e2e::placet::{INSTALLED_IN, repository};
+use placet_e2e::{Cluster, Output, eventually, person, record_skip};
 use serde_json::Value;
+
+#[path = "cluster/left.rs"]
+mod left;
+
+use left::{nothing_left, processes_of};
 
 /// The records that the API server's audit log says an answer rests on, with the name of the object.
 async fn answered(cluster: &Cluster) -> BTreeMap<u64, String> {
@@ -26,6 +31,56 @@ async fn answered(cluster: &Cluster) -> BTreeMap<u64, String> {
         }
     }
     found
+}
+
+/// How many steps the story has.
+const STEPS: usize = 12;
+
+/// A command of the story with its step.
+type Command<'a> = (usize, &'a str);
+
+/// The commands that the story shows.
+fn shown(story: &str) -> Vec<Command<'_>> {
+    let (mut step, mut found) = (0, Vec::new());
+    for line in story.lines() {
+        if let Some((number, _)) = line.strip_prefix("── ").and_then(|rest| rest.split_once('.')) {
+            step = number.parse().unwrap();
+        } else if line.split_once("$ ").is_some_and(|(who, _)| person(who).is_some()) {
+            found.push((step, line));
+        }
+    }
+    assert_eq!(step, STEPS, "steps of the story:\n{story}");
+    found
+}
+
+/// The commands during which the operator was killed.
+fn killed(told: &str) -> Vec<Command<'_>> {
+    let found: Vec<Command<'_>> = told
+        .lines()
+        .map_while(|line| {
+            let (step, command) = line.split_once(". ")?;
+            Some((step.parse().ok()?, command))
+        })
+        .collect();
+    assert!(!found.is_empty(), "no kills in:\n{told}");
+    found
+}
+
+/// What no kill hit of what the story shows: no command of it but those before there was an operator, and those that only
+/// wait for something to be seen.
+fn spared<'a>(shown: &[Command<'a>], killed: &[Command<'_>]) -> Vec<Command<'a>> {
+    let installs = shown.iter().position(|command| *command == killed[0]);
+    assert!(killed[0].1.contains(" helm install placet charts/placet "), "{:?}", killed[0]);
+    let mut left = killed.to_vec();
+    let mut spared = Vec::new();
+    for command in &shown[installs.unwrap()..] {
+        match left.iter().position(|hit| hit == command) {
+            Some(at) => drop(left.remove(at)),
+            None if command.1.contains("$ kubectl get ") => {}
+            None => spared.push(*command),
+        }
+    }
+    spared
 }
 
 async fn placet(cluster: &Cluster, args: &[&str]) -> Output {
@@ -55,9 +110,12 @@ async fn the_story_comes_out_the_same_with_the_operator_killed_during_each_step(
     let text = String::from_utf8_lossy(&told.stdout).into_owned();
     let cluster = Cluster::join(&dir.join("cluster"));
     // The cluster goes, whatever is found.
+    let mut starts = 0;
     let found = match &cluster {
         // What is published follows what was answered.
         Ok(cluster) if told.status.success() => {
+            let logs = cluster.pod_logs(INSTALLED_IN, "placet-0").await.unwrap();
+            starts = logs.lines().filter(|line| line.contains(r#""message":"running""#)).count();
             let found = eventually("a log that holds everything", Duration::from_secs(60), async || {
                 nothing_is_lost(cluster, &dir).await
             });
@@ -70,9 +128,15 @@ async fn the_story_comes_out_the_same_with_the_operator_killed_during_each_step(
     }
     assert!(told.status.success(), "{text}\n{}", String::from_utf8_lossy(&told.stderr));
     found.unwrap();
-    let kills = text.lines().find_map(|line| line.strip_prefix("The operator was killed ")).unwrap();
-    let kills: usize = kills.trim_end_matches(" times.").parse().unwrap();
-    assert!(kills >= 15, "only {kills} kills:\n{text}");
+    let (story, kills) = text.split_once("\nThe operator was killed ").unwrap();
+    let (shown, killed) = (shown(story), killed(kills.split_once('\n').unwrap().1));
+    let spared = spared(&shown, &killed);
+    assert_eq!(spared, [], "no operator was killed during these commands");
+    for step in 1..=STEPS {
+        assert!(killed.iter().any(|kill| kill.0 == step), "no operator was killed in step {step}:\n{kills}");
+    }
+    // Each of them had started, in its own words: the last kill's successor may not have yet.
+    assert!(starts >= killed.len() - 1, "{} kills and {starts} starts of the operator", killed.len());
     tokio::fs::remove_dir_all(&dir).await.unwrap();
 }
 
@@ -89,6 +153,56 @@ async fn a_demo_that_cannot_go_on_ends_with_exit_code_1() {
     let said = String::from_utf8_lossy(&told.stderr);
     assert_eq!(told.status.code(), Some(1), "{said}");
     assert!(said.contains("The demo did not come out as told: "), "{said}");
+}
+
+/// A demo in a directory without charts, so that its first command fails, and where its cluster is.
+async fn without_charts(keep: &str) -> (std::process::Output, PathBuf, PathBuf) {
+    let dir = std::env::temp_dir().join(format!("placet-e2e-charts-{keep}-{}", std::process::id()));
+    tokio::fs::create_dir_all(&dir).await.unwrap();
+    let told = tokio::process::Command::new(env!("CARGO_BIN_EXE_placet-demo"))
+        .args(["--dir", "demo"])
+        .env("DEMO_KEEP", keep)
+        .current_dir(&dir)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let cluster = dir.join("demo/cluster");
+    (told, dir, cluster)
+}
+
+#[tokio::test]
+async fn a_demo_that_fails_leaves_nothing_running_or_says_how_to_stop_it() {
+    let (kept, gone) = tokio::join!(without_charts("1"), without_charts("0"));
+    for (told, ..) in [&kept, &gone] {
+        let said = String::from_utf8_lossy(&told.stderr);
+        assert_eq!(told.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("The demo did not come out as told: wanted exit code 0, found 1 from"),
+            "{said}"
+        );
+    }
+    let (told, dir, cluster) = gone;
+    let said = String::from_utf8_lossy(&told.stderr);
+    assert!(!said.contains("stop it"), "{said}");
+    assert_eq!(processes_of(&cluster), Vec::<String>::new(), "DEMO_KEEP=0");
+    tokio::fs::remove_dir_all(&dir).await.unwrap();
+
+    let (told, dir, cluster) = kept;
+    let said = String::from_utf8_lossy(&told.stderr);
+    let command = |start| said.lines().find_map(|line| line.trim_start().strip_prefix(start));
+    let (export, stop) = (command("export KUBECONFIG="), command("stop it: "));
+    let running = processes_of(&cluster).len();
+    // Whatever else is wrong, the cluster goes.
+    let stopped = tokio::process::Command::new("sh").arg("-c").arg(stop.unwrap_or("false")).output().await;
+    if !stopped.as_ref().is_ok_and(|stopped| stopped.status.success()) {
+        Cluster::join(&cluster).unwrap().shut_down().await.unwrap();
+    }
+    assert!(stopped.as_ref().is_ok_and(|done| done.status.success()), "{said}\n{stopped:?}");
+    assert!(running > 5, "{running} processes are no cluster");
+    assert!(export.is_some_and(|file| file.starts_with(cluster.to_str().unwrap())), "{said}");
+    nothing_left(&cluster, Duration::from_secs(10)).await;
+    tokio::fs::remove_dir_all(&dir).await.unwrap();
 }
 
 /// The log verifies, and holds each record that an answer rested on.
@@ -114,4 +228,19 @@ async fn nothing_is_lost(cluster: &Cluster, dir: &Path) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn a_command_without_a_kill_is_named() {
+    let last = format!("── {STEPS}. Ends.\ndana$ placet why mr/a\ndana$ kubectl get mr\n");
+    let story = format!(
+        "── 1. Begins.\nroot-admin$ kubectl create ns a\nroot-admin$ helm install placet charts/placet -n b\nor$ none\n{last}"
+    );
+    let hit = "1. root-admin$ helm install placet charts/placet -n b\n12. dana$ placet why mr/a\n\nLook around:\n3. more";
+    let (shown, killed) = (shown(&story), killed(hit));
+    assert_eq!((shown.len(), killed.len()), (4, 2));
+    assert_eq!(spared(&shown, &killed), []);
+    assert_eq!(spared(&shown, &killed[..1]), [(12, "dana$ placet why mr/a")]);
+    let elsewhere = [killed[0], (11, killed[1].1)];
+    assert_eq!(spared(&shown, &elsewhere), [(12, "dana$ placet why mr/a")]);
 }

@@ -154,6 +154,9 @@ ownerReferences:
   expression: request.userInfo.username != "system:serviceaccount:kube-system:namespace-controller"
 - name: not-by-garbage-collector
   expression: request.userInfo.username != "system:serviceaccount:kube-system:generic-garbage-collector"
+# Both, where a controller manager has no account for each of its controllers.
+- name: not-by-controller-manager
+  expression: request.userInfo.username != "system:kube-controller-manager"
 {{- end -}}
 
 {{/* Namespaces that opted in; a misspelt value counts as deny. */}}

@@ -17,12 +17,23 @@ use crate::stats::{self, Run, micros_each, now};
 
 const NAMESPACE: &str = "lending";
 
-fn world(twenty: bool) -> anyhow::Result<World> {
+/// Objects of one namespace: the samples, or a release of which 20 things are asked, with so many reports.
+#[derive(Clone, Copy)]
+enum Asked {
+    Samples,
+    Twenty,
+    TwentyOf(usize),
+}
+
+fn world(asked: Asked) -> anyhow::Result<World> {
     let reading = samples::reading();
     let mut world = World::new();
     let mut filler = Filler::new(&reading, samples::NOW.parse()?);
     filler.policies(&mut world)?;
-    if twenty {
+    if let Asked::TwentyOf(reports) = asked {
+        filler.reports = reports;
+    }
+    if !matches!(asked, Asked::Samples) {
         filler.six_more_tests(&mut world)?;
     }
     filler.namespace(&mut world, NAMESPACE, "deny")?;
@@ -30,11 +41,11 @@ fn world(twenty: bool) -> anyhow::Result<World> {
 }
 
 /// Microseconds of a decision on objects that no decision has read yet, the median of some.
-fn first(twenty: bool, release: &str, clock: &Clock) -> anyhow::Result<f64> {
+fn first(asked: Asked, release: &str, clock: &Clock) -> anyhow::Result<f64> {
     const WORLDS: usize = 101;
     let mut nanos = Vec::with_capacity(WORLDS);
     for _ in 0..WORLDS {
-        let snapshot = world(twenty)?.snapshot(NAMESPACE, release, clock.clone());
+        let snapshot = world(asked)?.snapshot(NAMESPACE, release, clock.clone());
         let since = now();
         black_box(evaluate(black_box(&snapshot)));
         nanos.push(stats::nanos(since));
@@ -49,13 +60,26 @@ fn first(twenty: bool, release: &str, clock: &Clock) -> anyhow::Result<f64> {
 pub fn measure(report: &mut Report, slice: Duration) -> anyhow::Result<()> {
     let clock = Clock::Trusted(samples::NOW.parse::<Timestamp>()?);
     let cases = [
-        ("samples, cleared", false, samples::CLEARED, Cleared::True, [].as_slice()),
-        ("samples, refused", false, samples::REFUSED, Cleared::False, [].as_slice()),
-        ("20 gates, cleared", true, samples::CLEARED, Cleared::True, [Aim::AtMost(20.0)].as_slice()),
-        ("20 gates, refused", true, samples::REFUSED, Cleared::False, [Aim::AtMost(20.0)].as_slice()),
+        ("samples, cleared", Asked::Samples, samples::CLEARED, Cleared::True, [].as_slice()),
+        ("samples, refused", Asked::Samples, samples::REFUSED, Cleared::False, [].as_slice()),
+        ("20 gates, cleared", Asked::Twenty, samples::CLEARED, Cleared::True, [Aim::AtMost(20.0)].as_slice()),
+        (
+            "20 gates, refused",
+            Asked::Twenty,
+            samples::REFUSED,
+            Cleared::False,
+            [Aim::AtMost(20.0)].as_slice(),
+        ),
+        (
+            "20 gates, 100 reports",
+            Asked::TwentyOf(100),
+            samples::CLEARED,
+            Cleared::True,
+            [Aim::AtMost(20.0)].as_slice(),
+        ),
     ];
-    for (name, twenty, release, wanted, aims) in cases {
-        let world = world(twenty)?;
+    for (name, asked, release, wanted, aims) in cases {
+        let world = world(asked)?;
         let snapshot: Snapshot = world.snapshot(NAMESPACE, release, clock.clone());
         let decision = evaluate(&snapshot);
         if decision.cleared != wanted {
@@ -68,7 +92,7 @@ pub fn measure(report: &mut Report, slice: Duration) -> anyhow::Result<()> {
         });
         report.add(format!("e {name}"), micros, "us", None, aims);
         report.add(format!("e {name}, rate"), 1e6 / micros, "1/s", None, &[]);
-        report.add(format!("e {name}, the first"), first(twenty, release, &clock)?, "us", None, &[]);
+        report.add(format!("e {name}, the first"), first(asked, release, &clock)?, "us", None, &[]);
         let micros = micros_each(slice / 3, || {
             black_box(world.snapshot(NAMESPACE, black_box(release), clock.clone()));
         });
@@ -81,7 +105,7 @@ pub fn measure(report: &mut Report, slice: Duration) -> anyhow::Result<()> {
 fn approvals(report: &mut Report, slice: Duration, clock: &Clock) -> anyhow::Result<()> {
     let mut one = None;
     for count in [1_u32, 10, 100] {
-        let mut world = world(false)?;
+        let mut world = world(Asked::Samples)?;
         let evidence = evaluate(&world.snapshot(NAMESPACE, samples::CLEARED, clock.clone())).evidence;
         let evidence = evidence.context("the sample's evidence is known")?;
         let reading = samples::reading();

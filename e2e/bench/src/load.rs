@@ -155,6 +155,7 @@ pub async fn open(
     run
 }
 
+#[expect(clippy::disallowed_methods, reason = "the thread that says when is its own")]
 fn pace(
     start: Instant,
     rate: u32,

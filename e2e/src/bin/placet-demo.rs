@@ -28,7 +28,7 @@ mod readme;
 #[path = "placet-demo/telling.rs"]
 mod telling;
 
-use telling::{DONE, Teller, Told, check, now, quote};
+use telling::{DONE, Teller, Told, check, now, prompt};
 
 /// Tells the story of one model on a real control plane.
 #[derive(Debug, Parser)]
@@ -70,23 +70,24 @@ impl Demo {
         args: &[&str],
         told: &Told<'_>,
     ) -> anyhow::Result<Output> {
-        let quoted: Vec<String> = args.iter().map(|a| quote(a)).collect();
-        self.teller.say(&format!("\n{who}$ {program} {}", quoted.join(" ")))?;
+        let command = prompt(who, program, args);
+        self.teller.say(&format!("\n{command}"))?;
         let doing = async || Ok(self.cluster.run(program, who, args.iter().copied(), None).await?);
-        let output = self.attempt(told, doing).await?;
+        let output = self.attempt(&command, told, doing).await?;
         self.show(&output)?;
         check(&output, told)?;
         Ok(output)
     }
 
-    /// Does something once; where the operator is killed meanwhile, until it comes out as told.
+    /// Does what a command does once; where the operator is killed meanwhile, until it comes out as told.
     async fn attempt(
         &self,
+        command: &str,
         told: &Told<'_>,
         doing: impl AsyncFn() -> anyhow::Result<Output>,
     ) -> anyhow::Result<Output> {
         match &self.kills {
-            Some(kills) => kills.during(&self.cluster, told, doing).await,
+            Some(kills) => kills.during(&self.cluster, (self.teller.step(), command), told, doing).await,
             None => doing().await,
         }
     }
@@ -126,8 +127,7 @@ impl Demo {
         let begun = now();
         let output = self.until_quietly(who, args, text).await?;
         let waited = begun.elapsed();
-        let quoted: Vec<String> = args.iter().map(|a| quote(a)).collect();
-        self.teller.say(&format!("\n{who}$ kubectl {}", quoted.join(" ")))?;
+        self.teller.say(&format!("\n{}", prompt(who, "kubectl", args)))?;
         self.show(&output)?;
         Ok(waited)
     }
@@ -167,12 +167,12 @@ impl Demo {
             "-n",
             "lending",
         ];
-        let quoted: Vec<String> = args.iter().map(|a| quote(a)).collect();
-        self.teller.say(&format!("\nvera$ placet {} | kubectl apply -n lending -f -", quoted.join(" ")))?;
+        let command = format!("{} | kubectl apply -n lending -f -", prompt("vera", "placet", &args));
+        self.teller.say(&format!("\n{command}"))?;
         let made = self.cluster.run("placet", "vera", args, None).await?.ok()?;
         let apply = ["apply", "-n", "lending", "-f", "-"];
         let doing = async || Ok(self.cluster.kubectl_with_input("vera", apply, &made).await?);
-        let applied = self.attempt(&DONE, doing).await?;
+        let applied = self.attempt(&command, &DONE, doing).await?;
         self.show(&applied)?;
         check(&applied, &DONE)
     }
@@ -180,10 +180,10 @@ impl Demo {
     async fn approve(&mut self, who: &str, target: &str, role: &str, more: &[&str]) -> anyhow::Result<()> {
         let mut args = vec!["approve", target, "--role", role, "-n", "lending", "--yes"];
         args.extend(more);
-        let quoted: Vec<String> = args.iter().map(|a| quote(a)).collect();
-        self.teller.say(&format!("\n{who}$ placet {}", quoted.join(" ")))?;
+        let command = prompt(who, "placet", &args);
+        self.teller.say(&format!("\n{command}"))?;
         let doing = async || Ok(self.cluster.run("placet", who, args.iter().copied(), None).await?);
-        let output = self.attempt(&DONE, doing).await?;
+        let output = self.attempt(&command, &DONE, doing).await?;
         // What is approved is shown to each of them; a reader wants to see it once.
         let again = self.described.get(target).cloned().unwrap_or_default();
         if again.is_empty() {
@@ -241,40 +241,37 @@ async fn tell(arguments: &Arguments) -> anyhow::Result<()> {
         Demo { cluster, teller: Teller::new(transcript), placet, kills, described: BTreeMap::new() };
     let told = story(&mut demo, dir).await;
     if let Some(kills) = &demo.kills {
-        println!("\nThe operator was killed {} times.", kills.done());
+        println!("\n{kills}");
     }
     let told = told.and_then(|()| match &arguments.quoted_in {
-        Some(page) => quoted(page, &dir.join("transcript.txt")),
+        Some(page) => readme::quoted(page, &dir.join("transcript.txt")),
         None => Ok(()),
     });
     if !keep {
         demo.cluster.shut_down().await?;
         return told;
     }
-    told?;
     let kubeconfig = demo.cluster.kubeconfig("root-admin")?;
+    let placet_cluster = demo.placet.with_file_name("placet-cluster");
+    let stop = format!("{} down --dir {}", placet_cluster.display(), demo.cluster.dir().display());
+    if let Err(error) = told {
+        bail!(
+            "{error:#}\nThe cluster still runs, to look at what went wrong:\n  export KUBECONFIG={}\n  stop it: {stop}",
+            kubeconfig.display()
+        );
+    }
     let kubectl = demo.cluster.tools().binary("kubectl");
     demo.teller.say(&format!(
         "\nLook around (everything still runs):\n  export KUBECONFIG={}\n  {} get mr,ais,ia,tr,apv,ra -n lending\n  \
-         {} why mr/{V2} -n lending\n  stop it: target/debug/placet-cluster down --dir {}\n\
+         {} why mr/{V2} -n lending\n  stop it: {stop}\n\
          Left for you: {}/transcript.txt, {}/evidence (the log), {}/log.pub (its public key)",
         kubeconfig.display(),
         kubectl.display(),
         demo.placet.display(),
-        cluster_dir.display(),
         dir.display(),
         dir.display(),
         dir.display(),
     ))
-}
-
-/// Holds what a page quotes of the demo against the transcript.
-fn quoted(page: &Path, transcript: &Path) -> anyhow::Result<()> {
-    let missing = readme::not_said(&fs::read_to_string(page)?, &fs::read_to_string(transcript)?);
-    if !missing.is_empty() {
-        bail!("{} quotes what was not said:\n  {}", page.display(), missing.join("\n  "));
-    }
-    Ok(())
 }
 
 async fn story(demo: &mut Demo, dir: &Path) -> anyhow::Result<()> {
@@ -308,9 +305,14 @@ async fn install(demo: &mut Demo) -> anyhow::Result<()> {
         "-f",
         "e2e/samples/demo-values.yaml",
     ];
-    demo.teller.say("\nroot-admin$ helm install placet charts/placet -n placet-system --create-namespace --wait -f e2e/samples/demo-values.yaml")?;
+    let command = "root-admin$ helm install placet charts/placet -n placet-system --create-namespace --wait -f e2e/samples/demo-values.yaml";
+    demo.teller.say(&format!("\n{command}"))?;
     let begun = now();
-    let output = demo.cluster.run("helm", "root-admin", install, None).await?;
+    let doing = async || Ok(demo.cluster.run("helm", "root-admin", install, None).await?);
+    let output = match &demo.kills {
+        Some(kills) => kills.during_its_start(&demo.cluster, (demo.teller.step(), command), doing).await?,
+        None => doing().await?,
+    };
     check(&output, &DONE)?;
     demo.teller.say(&format!("installed and ready after {:.1} s", begun.elapsed().as_secs_f64()))?;
     // The operator applies them once it is ready, policies after the roles that they name.
@@ -515,24 +517,24 @@ async fn tampered(demo: &mut Demo) -> anyhow::Result<()> {
         demo.cluster.run("kubectl", "root-admin", ["get", "crd", crd, "-o", path], None).await?.ok()?;
     let lift = format!(r#"[{{"op":"remove","path":"{RULES}"}}]"#);
     demo.kubectl("root-admin", &["patch", "crd", crd, "--type", "json", "-p", &lift], &DONE).await?;
+    let command = prompt("root-admin", "kubectl", &edit);
+    let edit = async || Ok(demo.cluster.run("kubectl", "root-admin", edit, None).await?);
     let begun = now();
     // The API server takes a moment to use the changed definition.
-    while demo.cluster.run("kubectl", "root-admin", edit, None).await?.code != 0 {
+    while demo.attempt(&command, &DONE, edit).await?.code != 0 {
         if begun.elapsed() > Duration::from_secs(60) {
             bail!("the definition without the rule was not in use after 60 s");
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let quoted: Vec<String> = edit.iter().map(|a| quote(a)).collect();
-    demo.teller
-        .say(&format!("\nroot-admin$ kubectl {}\nmodelrelease.placet.dev/{V2} patched", quoted.join(" ")))?;
+    demo.teller.say(&format!("\n{command}\nmodelrelease.placet.dev/{V2} patched"))?;
     let back = format!(r#"[{{"op":"add","path":"{RULES}","value":{rules}}}]"#);
-    let output = demo
-        .cluster
-        .run("kubectl", "root-admin", ["patch", "crd", crd, "--type", "json", "-p", &back], None)
-        .await?;
+    let back = ["patch", "crd", crd, "--type", "json", "-p", &back];
+    let command = "root-admin$ kubectl patch crd modelreleases.placet.dev --type json -p '[{\"op\":\"add\",…the rules, as they were…}]'";
+    let doing = async || Ok(demo.cluster.run("kubectl", "root-admin", back, None).await?);
+    let output = demo.attempt(command, &DONE, doing).await?;
     check(&output, &DONE)?;
-    demo.teller.say("\nroot-admin$ kubectl patch crd modelreleases.placet.dev --type json -p '[{\"op\":\"add\",…the rules, as they were…}]'")?;
+    demo.teller.say(&format!("\n{command}"))?;
     demo.show(&output)?;
     demo.until("dana", &["get", "mr", "-n", "lending"], "approvals").await?;
     demo.placet(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use placet_e2e::{Cluster, Component, Did, Options, SOON, eventually};
 use serde_json::{Value, json};
 
+use super::left::{nothing_left, processes_of};
 use super::{get, on_our_node, pod, server};
 
 #[tokio::test]
@@ -88,12 +89,12 @@ fn kill(pid: i32) {
 async fn a_cluster_mends_itself() {
     // Its binaries come from a directory that goes away, as when they are built anew.
     let built = std::env::temp_dir().join(format!("placet-built-{}", std::process::id()));
-    std::fs::create_dir_all(&built).unwrap();
+    tokio::fs::create_dir_all(&built).await.unwrap();
     let binary = built.join("placet-cluster");
-    std::fs::copy(env!("CARGO_BIN_EXE_placet-cluster"), &binary).unwrap();
+    tokio::fs::copy(env!("CARGO_BIN_EXE_placet-cluster"), &binary).await.unwrap();
     let images = vec![("placet.dev/placet-cluster".to_owned(), binary)];
     let cluster = Cluster::start(Options { images, ..Options::default() }).await.unwrap();
-    std::fs::remove_dir_all(&built).unwrap();
+    tokio::fs::remove_dir_all(&built).await.unwrap();
     let spec = on_our_node(&json!([server(&[])]), &json!({}));
     cluster.apply("root-admin", &[pod("default", "server", &spec)]).await.unwrap();
     let ready = "{.status.conditions[?(@.type=='Ready')].status}";
@@ -138,34 +139,6 @@ async fn a_cluster_mends_itself() {
     cluster.shut_down().await.unwrap();
 }
 
-/// The command lines of all processes that name the directory or run in it.
-#[expect(clippy::disallowed_methods, reason = "a test reads what the kernel says of processes")]
-fn processes_of(dir: &Path) -> Vec<String> {
-    let text = dir.to_str().unwrap();
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let bytes = std::fs::File::open(entry.path().join("cmdline")).and_then(|mut file| {
-            let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut file, &mut bytes).map(|_| bytes)
-        });
-        let line = String::from_utf8_lossy(&bytes.unwrap_or_default()).replace('\0', " ");
-        let inside = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
-        if line.contains(text) || inside {
-            found.push(line);
-        }
-    }
-    found
-}
-
-async fn nothing_left(dir: &Path, within: Duration) {
-    eventually("no process of the cluster", within, async || {
-        let left = processes_of(dir);
-        if left.is_empty() { Ok(()) } else { Err(left.join("\n")) }
-    })
-    .await
-    .unwrap();
-}
-
 /// Says to this test that it is the process that is killed, and where to write what it started.
 const VICTIM: &str = "PLACET_E2E_VICTIM";
 
@@ -203,7 +176,7 @@ async fn nothing_stays_of_a_test_that_is_killed() {
     })
     .await
     .unwrap();
-    std::fs::remove_file(&file).unwrap();
+    tokio::fs::remove_file(&file).await.unwrap();
     let mounts = tokio::fs::read_to_string("/proc/self/mountinfo").await.unwrap();
     assert!(!mounts.contains(dir.to_str().unwrap()), "a mount is seen outside of the cluster:\n{mounts}");
     running.kill().await.unwrap();
@@ -218,15 +191,7 @@ async fn nothing_stays_of_a_test_that_is_killed() {
 #[tokio::test]
 async fn nothing_stays_when_the_owner_or_the_supervisor_is_killed() {
     let dir = std::env::temp_dir().join(format!("placet-e2e-killed-{}", std::process::id()));
-    let up = || {
-        tokio::process::Command::new(env!("CARGO_BIN_EXE_placet-cluster"))
-            .args(["up", "--nodes=1", "--dir"])
-            .arg(&dir)
-            .stdout(std::process::Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap()
-    };
+    let up = || placet_cluster(&["up", "--nodes=1", "--dir"], &dir).kill_on_drop(true).spawn().unwrap();
     let ready = async || {
         eventually("a running cluster", Duration::from_secs(90), async || {
             if dir.join("cluster.json").exists() { Ok(()) } else { Err("none".into()) }
@@ -268,7 +233,51 @@ async fn nothing_stays_when_the_owner_or_the_supervisor_is_killed() {
     owner.kill().await.unwrap();
     nothing_left(&dir, Duration::from_secs(5)).await;
     assert!(dir.exists());
-    let next = Cluster::start(Options { nodes: 0, ..Options::default() }).await.unwrap();
+    up_says_how_to_use_it_and_how_to_stop().await;
     assert!(!dir.exists());
-    next.shut_down().await.unwrap();
+}
+
+/// `placet-cluster` with a cluster's directory as its last argument.
+fn placet_cluster(args: &[&str], dir: &Path) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_placet-cluster"));
+    command.args(args).arg(dir).stdout(std::process::Stdio::null());
+    command
+}
+
+/// Types what `placet-cluster up` says.
+async fn up_says_how_to_use_it_and_how_to_stop() {
+    let dir = std::env::temp_dir().join(format!("placet-e2e-up-{}", std::process::id()));
+    let up = ["up", "--detach", "--nodes=1", "--dir"];
+    let told = placet_cluster(&up, &dir).stdout(std::process::Stdio::piped()).output().await.unwrap();
+    let said = String::from_utf8(told.stdout).unwrap();
+    let typed = async |commands: &str| {
+        let binary = Path::new(env!("CARGO_BIN_EXE_placet-cluster"));
+        let shell = tokio::process::Command::new("sh")
+            .args(["-euc", &format!("PATH=\"{}:$PATH\"\n{commands}", binary.parent().unwrap().display())])
+            .output();
+        let ended = shell.await.unwrap();
+        let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+        if ended.status.success() { Ok(out.into_owned()) } else { Err(format!("{out}{err}")) }
+    };
+    let use_it: Vec<&str> = said.lines().skip(1).map_while(|line| line.strip_prefix("  ")).collect();
+    let nodes = typed(&use_it.join("\n")).await;
+    let dana = use_it[0].replace("root-admin", "dana");
+    let secrets =
+        typed(&format!("{dana}\n{} get secrets -A", use_it[1].trim_end_matches(" get nodes"))).await;
+    let stop = said.lines().find_map(|line| line.strip_prefix("It runs until: ")).unwrap_or("false");
+    let stopped = typed(stop).await;
+    if stopped.is_err() {
+        Cluster::join(&dir).unwrap().shut_down().await.unwrap();
+    }
+    assert_eq!(stopped.as_deref(), Ok("stopped\n"), "{said}");
+    nothing_left(&dir, Duration::from_secs(10)).await;
+    let nodes = nodes.unwrap_or_else(|error| panic!("{error}\nafter:\n{said}"));
+    assert_eq!(nodes.lines().filter(|line| line.contains(" Ready ")).count(), 2, "{nodes}");
+    // Other people's lie beside it.
+    assert!(
+        said.contains("dana ") && secrets.is_err_and(|why| why.contains("User \"dana\" cannot list")),
+        "{said}"
+    );
+    let again = placet_cluster(&["down", "--dir"], &dir).output().await.unwrap();
+    assert_eq!(again.status.code(), Some(1), "a cluster that is gone is not stopped again");
 }

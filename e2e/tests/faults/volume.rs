@@ -36,6 +36,7 @@ impl Filler {
 }
 
 impl Drop for Filler {
+    #[expect(clippy::disallowed_methods, reason = "a test removes what it made")]
     fn drop(&mut self) {
         // Also when the scenario fails: the next one needs the volume.
         let _ = std::fs::remove_file(&self.0);

@@ -9,7 +9,7 @@ async fn the_workload_is_applied_once_its_release_is_cleared() {
     let Some(place) = ready().await else { return };
     let team = Team::new(place.0, "flux-deny", "deny").await;
     let mut git = Repository::new(team.cluster, team.ns).await;
-    team.sign_release(&git).await;
+    team.sign_what_dana_wrote(&git).await;
     let flux = Flux::start(place, team.ns, "deny").await;
 
     // The release is judged, and waits for people. So does the Kustomization, and the other one for it.

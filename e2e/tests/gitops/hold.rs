@@ -30,7 +30,7 @@ async fn held_pods_are_let_go_by_what_people_signed_and_flux_leaves_our_fields_a
     team.found("it carries no author's signature").await;
 
     // Its author signs it, in the repository; reviewers sign what they see in the cluster.
-    team.sign_release(&git).await;
+    team.sign_what_dana_wrote(&git).await;
     flux.push(&mut git).await;
     team.cleared("False").await;
     team.approve_all(&git).await;
@@ -55,7 +55,7 @@ async fn everything_at_once_is_applied_with_approvals_before_what_they_are_about
     let Some(place) = ready().await else { return };
     let team = Team::new(place.0, "flux-at-once", "hold").await;
     let mut git = Repository::new(team.cluster, team.ns).await;
-    team.sign_release(&git).await;
+    team.sign_what_dana_wrote(&git).await;
     // Reviewers sign what they see; then it is gone, as in a cluster that is made anew from its repository.
     let governance = git.path("governance").display().to_string();
     let apply = ["apply", "-n", team.ns, "-f", governance.as_str()];

@@ -63,11 +63,13 @@ impl Team {
         self.cluster.run("placet", who, args, None).await.unwrap().ok().unwrap()
     }
 
-    /// The author signs the release in the repository.
-    pub async fn sign_release(&self, git: &Repository) {
-        let file = git.path("governance/release.yaml");
-        let signed = self.placet("dana", &["sign", &file.display().to_string()]).await;
-        git.write("governance/release.yaml", &signed).await;
+    /// The author signs the system and the release in the repository.
+    pub async fn sign_what_dana_wrote(&self, git: &Repository) {
+        for name in ["governance/system.yaml", "governance/release.yaml"] {
+            let file = git.path(name);
+            let signed = self.placet("dana", &["sign", &file.display().to_string()]).await;
+            git.write(name, &signed).await;
+        }
     }
 
     /// Somebody reads what is in the cluster, and signs their decision on it into the repository.

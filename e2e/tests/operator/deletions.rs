@@ -96,12 +96,17 @@ async fn a_namespace_that_goes_and_comes_again_forgets_no_reject_and_no_failed_r
     let mut reject = lending.approval("stop", "risk-officer", "ModelRelease", RELEASE, &digest);
     reject["spec"]["decision"] = json!("Reject");
     lending.apply("erin", &reject.to_string()).await.unwrap().ok().unwrap();
+    let digest = lending.digest(&format!("impactassessment/{ASSESSMENT}")).await.unwrap();
+    let mut reject = lending.approval("not-so", "validator", "ImpactAssessment", ASSESSMENT, &digest);
+    reject["spec"]["decision"] = json!("Reject");
+    lending.apply("vera", &reject.to_string()).await.unwrap().ok().unwrap();
     let failed = lending.manifest("report-bias-v2").unwrap();
     let failed = failed
         .replace("credit-eligibility-2.0.0-bias", "second-bias")
         .replace("tp: 553, fp: 1410, fn: 37, tn: 3421", "tp: 20, fp: 10, fn: 570, tn: 4821");
     lending.apply("dana", &failed).await.unwrap().ok().unwrap();
-    lending.findings_say(&["stop rejects this content", "second-bias"]).await.unwrap();
+    let stand = ["stop rejects this content", "not-so rejects the assessment as it is", "second-bias"];
+    lending.findings_say(&stand).await.unwrap();
 
     // The namespace controller asks nobody.
     let delete = ["delete", "namespace", lending.ns, "--wait=true", "--timeout=60s"];
@@ -110,8 +115,8 @@ async fn a_namespace_that_goes_and_comes_again_forgets_no_reject_and_no_failed_r
     lending.all_documents().await.unwrap();
     lending.settings_and_risk().await.unwrap();
     lending.approvals(&[]).await.unwrap();
-    lending.findings_say(&["stop rejects this content", "second-bias"]).await.unwrap();
+    lending.findings_say(&stand).await.unwrap();
     lending.cleared("False").await.unwrap();
     let refusal = lending.apply("dana", &lending.manifest("deployment-v2").unwrap()).await.unwrap();
-    refused_with(&refusal, &["stop rejects this content", "second-bias"]);
+    refused_with(&refusal, &stand);
 }

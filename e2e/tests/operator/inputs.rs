@@ -35,7 +35,7 @@ async fn a_report_that_cannot_be_is_refused() {
             "spec.ranAt: wanted a time that has come, found 2099-01-01T00:00:00Z",
         ),
         (ran, "\"2026-02-31\"", "spec.ranAt: wanted a day that exists, found 2026-02-31"),
-        ("rows: 16281", "rows: 16282", "wanted groups that sum to rows (16282), found 16281"),
+        ("rows: 16281", "rows: 16282", "wanted 16282 as the report states, found 16281"),
         ("tp: 553", "tp: -553", "should be greater than or equal to 0"),
         ("tp: 553", "tp: 552", "tp + fp + fn + tn must equal rows"),
         ("sha256:7f06", "sha512:7f06", "should match '^sha256:[0-9a-f]{64}$'"),

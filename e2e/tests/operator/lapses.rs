@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use placet_e2e::placet::{DEPLOYMENT, Lending, RELEASE, in_seconds};
-use placet_e2e::{SOON, eventually};
-use serde_json::json;
+use placet_e2e::placet::{DEPLOYMENT, IMAGE, Lending, RELEASE, in_seconds};
+use placet_e2e::{Did, PodSignal, REAL_NODE_LABEL, SOON, eventually, record_skip};
+use serde_json::{Value, json};
 
 use super::common::refused_with;
 use super::lending;
@@ -161,21 +161,63 @@ async fn after_a_reject_replacements_stay_out() {
     replacements_stay_out(&lending, "rejected").await;
 }
 
-#[tokio::test]
-async fn a_job_ends_after_a_withdrawal() {
-    let Some(lending) = lending("jobs", Some("deny")).await else { return };
-    lending.clear().await.unwrap();
+/// A Job of the release whose pod is a process on our node: it works until it is told that it is done.
+fn job(image: &str) -> Value {
     let labels = json!({ "app": "credit-eligibility", "placet.dev/release": RELEASE });
-    let job = json!({
+    json!({
         "apiVersion": "batch/v1", "kind": "Job",
         "metadata": { "name": "scoring", "namespace": "jobs", "labels": labels },
         "spec": { "template": { "metadata": { "labels": labels }, "spec": {
-            "restartPolicy": "Never", "containers": [{ "name": "server", "image": placet_e2e::placet::IMAGE }] } } },
-    });
-    lending.apply("dana", &job.to_string()).await.unwrap().ok().unwrap();
-    lending.cluster.becomes("jobs", "job/scoring", "{.status.succeeded}", "1").await.unwrap();
+            "restartPolicy": "Never",
+            "nodeSelector": { REAL_NODE_LABEL: "true" },
+            "tolerations": [{ "key": REAL_NODE_LABEL, "operator": "Exists", "effect": "NoSchedule" }],
+            "containers": [{ "name": "server", "image": image, "args": ["selftest-server"] }],
+        } } },
+    })
+}
+
+#[tokio::test]
+async fn a_job_that_runs_ends_after_a_withdrawal() {
+    let Some(lending) = lending("jobs", Some("deny")).await else { return };
+    if lending.cluster.is_foreign() {
+        record_skip("run a Job as a process", "the cluster of E2E_KUBECONFIG has no node of ours");
+        return;
+    }
+    // The release's image is one that our node runs.
+    let (reference, digest) = IMAGE.split_once('@').unwrap();
+    let ours = "placet.dev/placet-cluster";
+    let release = lending.manifest("release-v2").unwrap().replace(reference, ours);
+    lending.documents(&["system", "assessment"]).await.unwrap();
+    lending.apply("dana", &release).await.unwrap().ok().unwrap();
+    lending.documents(&["report-bias-v2", "report-performance-v2"]).await.unwrap();
+    lending.settings_and_risk().await.unwrap();
+    lending.approvals(&[]).await.unwrap();
+    lending.cleared("True").await.unwrap();
+    let job = job(&format!("{ours}@{digest}")).to_string();
+    lending.apply("dana", &job).await.unwrap().ok().unwrap();
+    let pods = lending.running(1).await.unwrap();
+
     let withdraw =
         ["patch", &format!("mr/{RELEASE}"), "--type=merge", "-p", r#"{"spec":{"withdrawn":true}}"#];
     lending.kubectl("dana", &withdraw).await.unwrap().ok().unwrap();
+    lending.cleared("False").await.unwrap();
+    let counts = "{.status.active}/{.status.succeeded}/{.status.failed}";
+    assert_eq!(lending.cluster.field("jobs", "job/scoring", counts).await.unwrap(), "1//");
+    assert_eq!(lending.running(1).await.unwrap(), pods, "what runs is left alone");
+    let again = job.replace("scoring", "again");
+    refused_with(&lending.apply("dana", &again).await.unwrap(), &["is not cleared", "withdrawn"]);
+
+    // Its process ends. The Job controller takes its finalizer off the pod and counts it.
+    let Did::Done = lending.cluster.signal_pod("jobs", &pods[0].name, None, PodSignal::Term).await.unwrap()
+    else {
+        unreachable!("the cluster is ours")
+    };
+    let complete = "{.status.conditions[?(@.type=='Complete')].status}";
+    lending.cluster.becomes("jobs", "job/scoring", complete, "True").await.unwrap();
+    assert_eq!(lending.cluster.field("jobs", "job/scoring", counts).await.unwrap(), "/1/");
+    let pod = format!("pod/{}", pods[0].name);
+    let left = "{.status.phase} {.metadata.finalizers}";
+    assert_eq!(lending.cluster.field("jobs", &pod, left).await.unwrap(), "Succeeded ");
     lending.kubectl("root-admin", &["delete", "job/scoring", "--timeout=30s"]).await.unwrap().ok().unwrap();
+    lending.running(0).await.unwrap();
 }

@@ -1,7 +1,7 @@
 //! An object of ours belongs to nobody: with an owner that does not exist, the garbage collector would delete it for
 //! somebody who may not.
 
-use placet_e2e::placet::{Lending, RELEASE};
+use placet_e2e::placet::{ASSESSMENT, Lending, RELEASE};
 use serde_json::{Value, json};
 
 use super::common::refused_with;
@@ -43,7 +43,9 @@ async fn nothing_of_ours_is_deleted_by_an_owner_that_does_not_exist() {
     lending.cleared("False").await.unwrap();
 
     let apply = ["apply", "--server-side", "--force-conflicts", "-n", "owners", "-f", "-"];
-    for object in ["apv/stop", "apv/validator", "tr/credit-eligibility-2.0.0-bias"] {
+    let assessment = format!("ia/{ASSESSMENT}");
+    let objects = ["apv/stop", "apv/validator", "tr/credit-eligibility-2.0.0-bias", "ra/risk-1", &assessment];
+    for object in objects {
         let before = get(&lending, object).await;
         let merge = json!({ "metadata": { "ownerReferences": owners() } }).to_string();
         let refusal =

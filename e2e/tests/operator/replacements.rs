@@ -67,7 +67,7 @@ async fn contents(lending: &Lending<'_>, owner: &str) -> (usize, BTreeSet<String
         .unwrap();
     let mut text = String::new();
     entries(&dir.join("tile/entries"), &mut text);
-    std::fs::remove_dir_all(&dir).unwrap();
+    tokio::fs::remove_dir_all(&dir).await.unwrap();
     let mut found: Vec<(String, String)> = text
         .split("\"request\":\"")
         .skip(1)

@@ -495,3 +495,61 @@ async fn a_release_whose_author_signed_is_cleared_as_any() {
     lending.approvals(&[]).await.unwrap();
     lending.cleared("True").await.unwrap();
 }
+
+#[tokio::test]
+async fn a_system_and_an_assessment_of_a_robot_need_the_signatures_of_their_authors() {
+    let Some(lending) = lending("robot-system", Some("deny")).await else { return };
+    let robot = Robot::new(lending).await;
+    let lending = &robot.lending;
+    for document in ["system", "assessment"] {
+        robot.apply(&lending.manifest(document).unwrap()).await.ok().unwrap();
+    }
+    lending.documents(&["report-bias-v2", "report-performance-v2", "release-v2"]).await.unwrap();
+    lending.settings_and_risk().await.unwrap();
+    lending.approvals(&[]).await.unwrap();
+    let (system, assessment) = (format!("ais/{SYSTEM}"), format!("ia/{ASSESSMENT}"));
+    lending.cleared("Unknown").await.unwrap();
+    let commands = "{.status.gates[*].findings[?(@.reason=='AuthorUnknown')].command}";
+    let asked = lending.cluster.field(lending.ns, &format!("mr/{RELEASE}"), commands).await.unwrap();
+    let sign = |what: &str| format!("placet sign {what} --sign-with KEY -n {}", lending.ns);
+    holds(&asked, &[&sign(&system), &sign(&assessment)]);
+
+    // Whoever wrote them signs what is in the cluster, and applies it: the spec is the same, and nobody becomes an editor.
+    let dana = robot.key("dana").await;
+    robot.trusted("dana", "dana", "data-science", "model-owner", &dana).await;
+    let signed = async |who: &str, what: &str, key: &PathBuf| {
+        let key = key.display().to_string();
+        let args = [
+            "sign",
+            what,
+            "-n",
+            lending.ns,
+            "--sign-with",
+            &key,
+            "--cluster-name",
+            &robot.cluster_uid,
+            "--yes",
+        ];
+        lending.cluster.run("placet", who, args, None).await.unwrap().ok().unwrap()
+    };
+    let system_by_dana = signed("dana", &system, &dana).await;
+    robot.taken(&system_by_dana).await;
+    let by_dana = signed("dana", &assessment, &dana).await;
+    let other = by_dana.replace(ASSESSMENT, "another-assessment");
+    refused_with(&robot.apply(&other).await, &["what was signed is not what the object says"]);
+    robot.taken(&by_dana).await;
+    lending.cleared("True").await.unwrap();
+
+    // erin says that she wrote the assessment, too: then she has not approved it, nor what rests on it.
+    let erin = robot.key("erin").await;
+    robot.trusted("erin", "erin", "risk-officers", "risk-officer", &erin).await;
+    robot.taken(&signed("erin", &assessment, &erin).await).await;
+    lending.findings_say(&["erin is an author and does not count"]).await.unwrap();
+    lending.cleared("False").await.unwrap();
+
+    // A robot's change is of somebody who has not signed it.
+    let changed = system_by_dana.replacen("  title: ", "  title: Another ", 1);
+    assert_ne!(changed, system_by_dana);
+    robot.apply(&changed).await.ok().unwrap();
+    lending.findings_say(&["its author's signature: what was signed is not what it says"]).await.unwrap();
+}

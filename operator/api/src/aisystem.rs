@@ -1,5 +1,7 @@
 //! AISystem: the inventory entry of an AI system, and the facts that its class follows from.
 
+use std::collections::BTreeMap;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,7 +64,7 @@ pub struct AISystemSpec {
     /// The class that you believe it has. Never decides; one below the derived class is an error with its reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared_class: Option<Class>,
-    /// When the system was or will be placed on the market or put into service.
+    /// When the system was or will be placed on the market or put into service. With a derogation due from stage Deployment on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed_on_market_at: Option<Moment>,
     /// When its design was last changed significantly after it was placed on the market (AI Act Article 111(2)): some
@@ -142,7 +144,7 @@ pub struct IntendedUse {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub affected_groups: Vec<Line>,
-    /// Regions in which it is used, for example EU.
+    /// Regions in which it is used: EU, countries by ISO 3166 code (DE, US), or what obligations name. Any other may be any.
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub regions: Vec<Line>,
@@ -207,7 +209,7 @@ pub struct Derogation {
     pub no_material_influence: Paragraph,
     /// When this was assessed; it must be before the system is placed on the market.
     pub assessed_at: Moment,
-    /// Reference of the registration under Article 49(2), once due.
+    /// Reference of the registration under Article 49(2), due once on the market, in stage Deployment or later, or used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<Line>,
 }
@@ -285,7 +287,26 @@ pub struct Evaluation {
     /// that says otherwise is not judged: who tests does not choose the outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positive_means: Option<PositiveMeans>,
+    /// Values of attributes that every bias report must have a group of, for example `sex: [female, male]`, so that nobody is
+    /// left out of a test. Others may be there too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
+    pub categories: Option<BTreeMap<String, Categories>>,
+    /// Digests of the datasets that bias is tested on, each of them; reports on others do not count. Left out: any dataset of
+    /// use Evaluation of the release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    pub datasets: Option<Vec<Digest>>,
 }
+
+/// Values of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Categories(
+    /// The values.
+    #[schemars(length(min = 1, max = 200))]
+    pub Vec<Title>,
+);
 
 /// How people oversee and stop a system (AI Act Article 14).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

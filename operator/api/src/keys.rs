@@ -14,7 +14,8 @@ pub const HOLD_GATE: &str = "placet.dev/hold";
 pub const STAMP: &str = "placet.dev/stamp";
 /// Annotation: the operator's signature over the stamp, the identity and the content of the object.
 pub const RECEIPT: &str = "placet.dev/receipt";
-/// Annotation of a ModelRelease: the envelope in which its author signed it, where a robot applies it.
+/// Annotation of a ModelRelease, an AISystem or an ImpactAssessment: the envelope in which its author signed it, where a robot
+/// applies it.
 pub const AUTHOR_SIGNATURE: &str = "placet.dev/author-signature";
 /// Annotation on a withdrawn release: why, for people to read. No part of the evidence.
 pub const WITHDRAWN_BECAUSE: &str = "placet.dev/withdrawn-because";

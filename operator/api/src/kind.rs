@@ -89,6 +89,11 @@ impl Kind {
         }
     }
 
+    /// Whether its author may sign it in an annotation: somebody wrote it who does not decide on it.
+    pub fn authored(self) -> bool {
+        matches!(self, Kind::ModelRelease | Kind::AISystem | Kind::ImpactAssessment)
+    }
+
     /// Whether objects live in a namespace.
     pub fn namespaced(self) -> bool {
         !matches!(self, Kind::ReleasePolicy | Kind::ApprovalRole | Kind::TrustedSigner)

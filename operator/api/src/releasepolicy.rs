@@ -6,13 +6,14 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::aisystem::Categories;
 use crate::approval::Covers;
 use crate::common::{Class, Condition, Level};
 use crate::controlrule::ControlsRule;
 use crate::guard::{MinimumClass, PolicyGuard, PolicyWaiting};
 use crate::impactassessment::{Section, StakeholderKind, Threat};
 use crate::obligation::{Obligation, ProhibitedFrom};
-use crate::scalar::{Decimal, Digest, Id, Line, Name, PlatformImageRef, Title};
+use crate::scalar::{Decimal, Digest, Explanation, Id, Line, Name, PlatformImageRef, Title};
 pub use crate::separation::{Alias, HighDefaults, SeparationOfDuties, WildcardGrants};
 use crate::testreport::TestType;
 
@@ -41,6 +42,7 @@ pub use crate::selector::{LabelOperator, LabelRequirement, LabelSelector};
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[x_kube(validation = Rule::new("!self.appliesTo.classes.exists(c, c == 'High') || !self.approvals.exists(a, has(a.emptyDigest) && a.emptyDigest == 'Fill')").message("emptyDigest: Fill is for policies that do not apply to the class High: there, who approves names the digest that they looked at"))]
+#[x_kube(validation = Rule::new("self.appliesTo.classes.all(c, c in ['Minimal', 'Limited']) || !has(self.tests) || !self.tests.exists(t, has(t.whenIndeterminate) && t.whenIndeterminate == 'Warn')").message("whenIndeterminate: Warn is for policies that apply to the classes Minimal and Limited alone: elsewhere, what is not shown holds"))]
 #[x_kube(validation = Rule::new("!self.approvals.exists(a, has(a.covers) && a.covers == 'Classification')").message("approvals cover Content or Evidence; who confirms the class is said by classification.approvedBy"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReleasePolicySpec {
@@ -67,6 +69,10 @@ pub struct ReleasePolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 4)))]
     pub attribute_sets: Option<Vec<Vec<Id>>>,
+    /// Values of protected attributes that every bias report must have a group of, beside those of the AISystem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
+    pub categories: Option<BTreeMap<String, Categories>>,
     /// The highest residual level that needs no acceptance. Left out: residual risks are not judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risk_appetite: Option<Level>,
@@ -330,6 +336,15 @@ pub struct TestRule {
     /// Two-sided confidence of the intervals. Left out: 0.95.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<Decimal>,
+    /// Why it is this metric that binds, for whoever is held up by it. Criteria may exclude each other: with unequal base rates
+    /// nobody has parity of selection and parity of errors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Explanation>,
+    /// Digests of the datasets that are tested on, each of them; reports on others do not count. Left out: any dataset of use
+    /// Evaluation of the release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    pub datasets: Option<Vec<Digest>>,
     /// Bias: rows that a group needs to be compared. Left out: 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -338,7 +353,8 @@ pub struct TestRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub min_rows: Option<i32>,
-    /// What an Indeterminate result does. Left out: Hold.
+    /// What an Indeterminate result does. Left out: Hold. Warn is for policies that apply to the classes Minimal and Limited
+    /// alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when_indeterminate: Option<WhenIndeterminate>,
     /// How old the result may be, in days of 24 hours.

@@ -252,6 +252,13 @@ impl Decimal {
         // The constructor has checked the form, which Rust's parser accepts as a whole.
         self.as_str().parse().unwrap_or(0.0)
     }
+
+    /// The number in billionths, exactly.
+    pub fn billionths(&self) -> i128 {
+        let (whole, fraction) = self.as_str().split_once('.').unwrap_or((self.as_str(), ""));
+        // At most 21 digits, as the constructor has checked.
+        format!("{whole}{fraction:0<9}").parse().unwrap_or(0)
+    }
 }
 
 #[cfg(test)]
@@ -308,11 +315,24 @@ mod tests {
     }
 
     #[test]
+    fn decimals_are_whole_billionths() {
+        for (text, billionths) in [
+            ("0.80", 800_000_000),
+            ("-1.5", -1_500_000_000),
+            ("-0.000000001", -1),
+            ("12", 12_000_000_000),
+            ("999999999999.999999999", 999_999_999_999_999_999_999),
+        ] {
+            assert_eq!(Decimal::new(text).unwrap().billionths(), billionths, "{text}");
+        }
+    }
+
+    #[test]
     fn decimals_have_no_exponent_and_no_nan() {
         for good in ["0.80", "-1", "12"] {
             assert!(Decimal::new(good).is_ok(), "{good}");
         }
-        for bad in ["NaN", "1e3", ".5", "inf", "1.", "--1"] {
+        for bad in ["NaN", "Infinity", "1e3", "1e308", ".5", "inf", "1.", "--1"] {
             assert!(Decimal::new(bad).is_err(), "{bad}");
         }
     }

@@ -32,9 +32,9 @@ use crate::scalar::{Decimal, Digest, Id, Line, Moment, Name, Title};
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable: create a new TestReport; to replace one, name it in spec.supersedes"))]
-#[x_kube(validation = Rule::new("self.type != 'Bias' || (has(self.groups) && has(self.positiveMeans) && has(self.rows))")
-    .message("a Bias report gives groups with raw counts, positiveMeans and rows"))]
-#[x_kube(validation = Rule::new("has(self.groups) || has(self.metrics)").message("a report gives groups (raw counts) or metrics (values)"))]
+#[x_kube(validation = Rule::new("self.type != 'Bias' || (has(self.rows) && ((has(self.groups) && has(self.positiveMeans)) || (!has(self.groups) && (has(self.scores) || has(self.errors)))))")
+    .message("a Bias report gives rows, and groups with raw counts and positiveMeans, or scores, or errors"))]
+#[x_kube(validation = Rule::new("has(self.groups) || has(self.metrics) || has(self.scores) || has(self.errors)").message("a report gives groups (raw counts), scores, errors or metrics (values)"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TestReportSpec {
     /// What was tested.
@@ -65,8 +65,14 @@ pub struct TestReportSpec {
     pub rows: Option<i64>,
     /// Raw counts per group of people. Rows whose attribute is not known are a group with the value `(missing)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = 200))]
     pub groups: Option<Vec<GroupCounts>>,
+    /// Scores per group of people, as histograms by label. Beside `groups` they are of the same rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Scores>,
+    /// Errors of a regression per group of people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<Errors>,
     /// Values of other metrics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
@@ -165,6 +171,91 @@ pub struct GroupCounts {
     /// True negatives.
     #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
     pub tn: i64,
+}
+
+/// Bins of a histogram, the same for every group: `edges` or `values`.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("has(self.edges) != has(self.values)").message("bins are given by edges or by values"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bins {
+    /// Edges between bins, rising: n edges make n - 1 bins. A number on an edge belongs to the bin above it, on the last edge
+    /// to the last bin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 1025))]
+    #[x_kube(validation = Rule::new("self.map(e, double(e)).isSorted()").message("edges rise"))]
+    pub edges: Option<Vec<Decimal>>,
+    /// The values that there are, rising, where they are few (deciles): each is a bin of its own, and nothing is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = Rule::new("self.map(v, double(v)).isSorted()").message("values rise"))]
+    pub values: Option<Vec<Decimal>>,
+}
+
+/// Scores of the rows tested, as histograms by label.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Scores {
+    /// Bins of every histogram.
+    pub bins: Bins,
+    /// Histograms per group of people. Rows whose attribute is not known are a group with the value `(missing)`.
+    #[schemars(length(min = 1, max = 200))]
+    pub groups: Vec<GroupScores>,
+}
+
+/// Scores of one group.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("size(self.positive) == size(self.negative)").message("positive and negative have a count for each bin"))]
+#[x_kube(validation = Rule::new("self.positive.sum() + self.negative.sum() == self.rows").message("the counts of positive and negative must add up to rows"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GroupScores {
+    /// Attributes of the group, for example sex: female.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 8))]
+    pub attributes: BTreeMap<String, Title>,
+    /// Rows in the group.
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
+    pub rows: i64,
+    /// Rows of each bin that are actually positive.
+    #[schemars(length(min = 1, max = 1024), inner(range(min = 0, max = 9_007_199_254_740_991_i64)))]
+    pub positive: Vec<i64>,
+    /// Rows of each bin that are actually negative.
+    #[schemars(length(min = 1, max = 1024), inner(range(min = 0, max = 9_007_199_254_740_991_i64)))]
+    pub negative: Vec<i64>,
+}
+
+/// Errors of a regression: e = prediction - label.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("self.groups.all(g, has(g.histogram) == has(self.bins))").message("histograms come with bins"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Errors {
+    /// Bins of every histogram.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bins: Option<Bins>,
+    /// Sums per group of people. Rows whose attribute is not known are a group with the value `(missing)`.
+    #[schemars(length(min = 1, max = 200))]
+    pub groups: Vec<GroupErrors>,
+}
+
+/// Errors of one group.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("!has(self.histogram) || self.histogram.sum() == self.rows").message("the counts of the histogram must add up to rows"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GroupErrors {
+    /// Attributes of the group, for example sex: female.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 8))]
+    pub attributes: BTreeMap<String, Title>,
+    /// Rows in the group.
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
+    pub rows: i64,
+    /// Sum of the errors.
+    pub sum: Decimal,
+    /// Sum of their squares.
+    pub sum_of_squares: Decimal,
+    /// Sum of their absolute values.
+    pub sum_of_absolutes: Decimal,
+    /// Rows of each bin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024), inner(range(min = 0, max = 9_007_199_254_740_991_i64)))]
+    pub histogram: Option<Vec<i64>>,
 }
 
 /// Value of a metric.

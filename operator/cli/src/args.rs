@@ -57,7 +57,7 @@ pub enum Command {
     Approve(ApproveCommand),
     /// Reject a release, a system, an assessment, or withdraw a risk acceptance
     Reject(ApproveArgs),
-    /// Sign a release as its author, where a robot applies it: prints it with the signature
+    /// Sign a release, a system or an assessment as its author, where a robot applies it: prints it with the signature
     Sign(SignArgs),
     /// Accept residual risks of an assessment, at a level and until a date
     AcceptRisk(AcceptArgs),
@@ -199,7 +199,7 @@ pub struct ApproveArgs {
 
 #[derive(Debug, Args)]
 pub struct SignArgs {
-    /// mr/NAME on the cluster, a file with one ModelRelease, or - for standard input
+    /// mr/NAME, ais/NAME or ia/NAME on the cluster, a file with one of these, or - for standard input
     pub target: String,
     /// The SSH key: a private key, or a public one whose private key is in ssh-agent
     #[arg(long, value_name = "KEY")]
@@ -217,7 +217,7 @@ pub struct SignArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum YamlOrJson {
-    /// The release with the signature, to be applied
+    /// The object with the signature, to be applied
     Yaml,
     /// The same as JSON
     Json,

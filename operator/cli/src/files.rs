@@ -176,6 +176,7 @@ fn by_name(path: &Path) -> bool {
         .is_some_and(|e| ["yaml", "yml", "json"].iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
+#[expect(clippy::disallowed_methods, reason = "a command line reads directories")]
 fn below(
     dir: &Path,
     depth: usize,

@@ -110,6 +110,7 @@ fn json_role(name: &str) -> String {
     .to_string()
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test makes the files that it is about")]
 #[test]
 fn what_is_left_out_is_said_and_nothing_is_waited_for() {
     let dir = directory("a.yaml");

@@ -126,6 +126,7 @@ fn waiting(head: &Value) -> Option<String> {
 }
 
 /// Leaves an order and waits for the operator's answer.
+#[expect(clippy::disallowed_methods, reason = "a command line waits where it is")]
 fn order(
     cluster: &Cluster,
     because: &str,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, bail};
 use csv::StringRecord;
 use placet_api::scalar::{Digest, Id, Name, Title};
-use placet_gate::fairness::{Counts, Group, PositiveMeans, Table};
+use placet_gate::fairness::{Counts, Group, MAX_GROUPS, PositiveMeans, Table};
 use placet_gate::visible;
 use serde_json::{Value, json};
 
@@ -83,8 +83,8 @@ fn counts(
     if rows == 0 {
         bail!("{file}: wanted at least one row counted, found only zeros");
     }
-    if groups.len() > 256 {
-        bail!("{file}: wanted at most 256 groups, found {}", groups.len());
+    if groups.len() > MAX_GROUPS {
+        bail!("{file}: wanted at most {MAX_GROUPS} groups, found {}", groups.len());
     }
     let groups: Vec<Value> = groups
         .iter()

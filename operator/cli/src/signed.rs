@@ -100,52 +100,50 @@ pub fn signer(object: &Loaded, all: &[Loaded]) -> Option<String> {
     Some(spec.user.to_string())
 }
 
-/// `placet sign`: prints a release with its author's signature.
+/// Kinds that an author signs.
+const AUTHORED: [Kind; 3] = [Kind::ModelRelease, Kind::AISystem, Kind::ImpactAssessment];
+
+/// `placet sign`: prints a release, a system or an assessment with its author's signature.
 pub fn run(global: &Global, args: &SignArgs) -> anyhow::Result<u8> {
     let path = Path::new(&args.target);
     let is_file = args.target == "-" || path.exists();
     if !is_file && path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json") {
         bail!(
-            "{}: wanted a file with one ModelRelease, or mr/NAME on the cluster, found no such file",
+            "{}: wanted a file with one ModelRelease, AISystem or ImpactAssessment, or mr/NAME, ais/NAME or ia/NAME on the \
+             cluster, found no such file",
             args.target
         );
     }
-    let (namespace, name, object, cluster) = if is_file {
+    let (kind, namespace, name, object, cluster) = if is_file {
         let mut input = files::load(&[path.to_owned()], global.namespace.as_deref())?;
         let found = input.objects.len();
-        let Some(release) = input.objects.pop().filter(|o| found == 1 && o.kind == Kind::ModelRelease) else {
-            bail!("{}: wanted one ModelRelease and nothing else, found {found} objects", args.target);
+        let Some(one) = input.objects.pop().filter(|o| found == 1 && o.kind.authored()) else {
+            bail!(
+                "{}: wanted one ModelRelease, AISystem or ImpactAssessment and nothing else, found {found} objects",
+                args.target
+            );
         };
         let cluster = match &args.cluster_name {
             Some(name) => name.clone(),
             None => cluster_name(&Cluster::connect(global)?, None)?,
         };
-        (release.namespace.unwrap_or_default(), release.name, release.value, cluster)
+        (one.kind, one.namespace.unwrap_or_default(), one.name, one.value, cluster)
     } else {
-        let (_, name) = target::ours(&args.target, &[Kind::ModelRelease])
-            .map_err(|e| e.context(format!("{}: no such file, and no mr/NAME", args.target)))?;
+        let (kind, name) = target::ours(&args.target, &AUTHORED)
+            .map_err(|e| e.context(format!("{}: no such file, and no mr/, ais/ or ia/NAME", args.target)))?;
         let connection = Cluster::connect(global)?;
-        let object = connection.get(Kind::ModelRelease, &name)?;
+        let object = connection.get(kind, &name)?;
         let cluster = cluster_name(&connection, args.cluster_name.as_deref())?;
-        (connection.namespace.clone(), name, object, cluster)
+        (kind, connection.namespace.clone(), name, object, cluster)
     };
-    let spec = object.get("spec").cloned().context("the release: wanted a spec, found none")?;
-    let digest = placet_gate::digest::content(Kind::ModelRelease, Some(&namespace), &name, &spec)?;
-    let mut shown = Page::default();
-    let field = |at: &str| spec.pointer(at).and_then(Value::as_str).unwrap_or("?");
-    shown.add(0, &format!("ModelRelease {name} in namespace {namespace} of the cluster {cluster}"));
-    shown.add(2, &format!("system {}, version {}", field("/system"), field("/version")));
-    for artifact in spec["artifacts"].as_array().into_iter().flatten() {
-        let text = |key: &str| artifact[key].as_str().unwrap_or("?");
-        shown.add(2, &format!("artefact {} ({}) {}", text("name"), text("role"), text("reference")));
-        shown.add(4, text("digest"));
-    }
-    shown.add(2, &format!("Content digest {digest}"));
-    shown.add(0, "You sign that you wrote this. An author does not count as its approver.");
+    let spec =
+        object.get("spec").cloned().with_context(|| format!("the {kind}: wanted a spec, found none"))?;
+    let digest = placet_gate::digest::content(kind, Some(&namespace), &name, &spec)?;
+    let shown = shown(kind, (&namespace, &name, &cluster), &spec, &digest);
     sys::tell(shown.text());
     sys::confirm("Sign it?", args.yes)?;
     let payload = json!({
-        "cluster": cluster, "digest": digest, "issuedAt": text::seconds(sys::now()), "kind": "ModelRelease",
+        "cluster": cluster, "digest": digest, "issuedAt": text::seconds(sys::now()), "kind": kind.as_str(),
         "name": name, "namespace": namespace, "nonce": sign::nonce()?.as_str(),
     });
     let payload = AuthorPayload::from_bytes(payload.to_string().as_bytes())?;
@@ -163,11 +161,41 @@ pub fn run(global: &Global, args: &SignArgs) -> anyhow::Result<u8> {
     annotations.insert(AUTHOR_SIGNATURE.to_owned(), envelope.into());
     metadata["annotations"] = annotations.into();
     let signed = json!({
-        "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "ModelRelease", "metadata": metadata, "spec": spec,
+        "apiVersion": format!("{GROUP}/{VERSION}"), "kind": kind.as_str(), "metadata": metadata, "spec": spec,
     });
     sys::print(&match args.output {
         YamlOrJson::Yaml => yaml::document(&signed),
         YamlOrJson::Json => text::json(&signed)?,
     })?;
     Ok(0)
+}
+
+/// What an author signs, for them to read.
+fn shown(kind: Kind, (namespace, name, cluster): (&str, &str, &str), spec: &Value, digest: &str) -> Page {
+    let mut shown = Page::default();
+    let field = |at: &str| spec.pointer(at).and_then(Value::as_str).unwrap_or("?");
+    let number = |at: &str| spec.pointer(at).and_then(Value::as_array).map_or(0, Vec::len);
+    shown.add(0, &format!("{kind} {name} in namespace {namespace} of the cluster {cluster}"));
+    match kind {
+        Kind::ModelRelease => {
+            shown.add(2, &format!("system {}, version {}", field("/system"), field("/version")));
+            for artifact in spec["artifacts"].as_array().into_iter().flatten() {
+                let text = |key: &str| artifact[key].as_str().unwrap_or("?");
+                shown.add(2, &format!("artefact {} ({}) {}", text("name"), text("role"), text("reference")));
+                shown.add(4, text("digest"));
+            }
+        }
+        Kind::AISystem => {
+            shown.add(2, &format!("{}: {}", field("/title"), field("/purpose")));
+            let triggers = spec.get("triggers").map(Value::to_string).unwrap_or_default();
+            shown.add(2, &format!("triggers {triggers}"));
+        }
+        _ => {
+            shown.add(2, &format!("of the system {}, assessed {}", field("/system"), field("/assessedAt")));
+            shown.add(2, &format!("{} harms, {} risks", number("/harms"), number("/risks")));
+        }
+    }
+    shown.add(2, &format!("Content digest {digest}"));
+    shown.add(0, "You sign that you wrote this. An author neither approves it nor accepts its risks.");
+    shown
 }

@@ -45,9 +45,8 @@ fn what_is_no_table_is_refused() {
 fn a_file_that_ends_early_is_no_file() {
     for (name, bytes) in files(&made(3_000)) {
         for keep in [bytes.len() - 1, bytes.len() - 9, bytes.len() / 2, 9] {
-            // Of CSV and of a stream the beginning is a file as well, unless it ends within a row or a part.
-            let whole = name == "csv" || name.starts_with("arrow stream");
-            if whole && keep > 9 {
+            // Of CSV the beginning is a file as well, unless it ends within a row.
+            if name == "csv" && keep > 9 {
                 continue;
             }
             let ran = bias(&file(&bytes[..keep]), &BY_SEX);
@@ -64,7 +63,35 @@ fn a_file_that_ends_early_is_no_file() {
         if name.starts_with("arrow stream") {
             let ran = bias(&file(&bytes[..bytes.len() * 2 / 3]), &BY_SEX);
             assert_eq!(ran.code, 2, "{name}: {}", ran.err);
+            // All parts are there, and the mark that says so is not.
+            let e = refused(&bytes[..bytes.len() - 8], &BY_SEX);
+            assert!(
+                e.contains("found a stream without its mark of the end: rows may be missing"),
+                "{name}: {e}"
+            );
         }
+    }
+}
+
+#[test]
+fn a_quote_that_is_not_closed_swallows_no_rows() {
+    let many = "1,0,f\n0,0,m\n".repeat(3_000);
+    for rest in ["1,0,f\n", &many, ""] {
+        let e = refused(format!("label,prediction,sex\n1,1,f\n0,1,\"m\n{rest}"), &BY_SEX);
+        assert!(e.contains("line 3, column sex: wanted a value on one line"), "{e}");
+        // In a column that is not read, a value may have lines, but is closed where the file ends.
+        let e = refused(format!("label,prediction,sex,note\n1,1,f,x\n0,1,m,\"y\n{rest}"), &BY_SEX);
+        assert!(e.contains("line 3: wanted quotes that are closed"), "{e}");
+    }
+    // The last of as many rows as are read at once.
+    let rows = "1,0,f,x\n".repeat((1 << 12) - 1);
+    let e = refused(format!("label,prediction,sex,note\n{rows}0,1,m,\"y\n1,1,f,z\n"), &BY_SEX);
+    assert!(e.contains("line 4097: wanted quotes that are closed"), "{e}");
+    let closed = "label,prediction,sex,note\n1,1,f,\"a\nb\"\n0,1,m,\"c\nd\"\n";
+    for end in ["", "\n", "\r\n"] {
+        let ran = bias(&file(format!("{closed}{end}")), &BY_SEX);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(ran.out.contains("2 rows in 2 groups"), "{}", ran.out);
     }
 }
 
@@ -211,9 +238,12 @@ fn weights_are_numbers_that_weigh_something() {
     let weighted =
         |weights: [&str; 2]| format!("sex,label,prediction,w\nf,1,1,{}\nm,0,0,{}\n", weights[0], weights[1]);
     let by = [&BY_SEX[..], &["--weight", "w"]].concat();
-    for bad in ["-1", "NaN", "inf", "", "1e13"] {
+    for bad in ["-1", "NaN", "inf", "", "1e13", "1e-281", "5e-324"] {
         let e = refused(weighted(["1", bad]), &by);
-        assert!(e.contains("row 2, column w: wanted a weight of 0 to 10^12, found"), "{bad}: {e}");
+        assert!(
+            e.contains("row 2, column w: wanted a weight of 0, or of 10^-280 to 10^12, found"),
+            "{bad}: {e}"
+        );
     }
     let e = refused(weighted(["0", "0"]), &by);
     assert!(e.contains("wanted weights of which one is above 0, found only zeros"), "{e}");
@@ -261,4 +291,14 @@ fn options_that_do_not_fit_are_refused_before_anything_is_read() {
     }
     let e = refused("sex,label,prediction\n(small groups),1,1\n", &BY_SEX);
     assert!(e.contains("give it another name"), "{e}");
+}
+
+#[test]
+fn scores_beyond_the_bins_are_refused_and_none_is_left_out() {
+    let by = ["--score", "s", "--threshold", "0.5", "-a", "a", "--score-bins"];
+    let rows = "label,s,a\n1,0.5,x\n0,1.25,y\n";
+    let e = refused(rows, &[&by[..], &["0:1:10"]].concat());
+    assert!(e.contains("found 1.25 beyond those from 0 to 1"), "{e}");
+    let e = refused(rows, &[&by[..], &["0:1"]].concat());
+    assert!(e.contains("wanted FROM:TO:COUNT"), "{e}");
 }

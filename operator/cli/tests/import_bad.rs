@@ -6,6 +6,7 @@ mod common;
 #[path = "common/import.rs"]
 mod imports;
 
+use base64::Engine as _;
 use imports::{FILES, changed, fixture, import, metric, refused, report, written};
 
 #[test]
@@ -84,6 +85,60 @@ fn a_run_of_a_part_or_one_that_failed_is_refused_with_what_to_do() {
     assert!(e.contains("found 1 that ended with an error"), "{e}");
     let e = changed("promptfoo", "promptfoo.json", r#""provider": "echo""#, r#""provider": "other""#, &[]);
     assert!(e.contains("wanted results of one provider"), "{e}");
+}
+
+#[test]
+fn test_cases_of_promptfoo_that_were_left_out_are_found_where_they_can_be_counted() {
+    // In the configuration, below the results.
+    let (results, config) = {
+        let text = fixture("promptfoo.json");
+        let at = text.find("\"tests\": [").unwrap();
+        (text[..at].to_owned(), text[at..].to_owned())
+    };
+    let with = |from: &str, to: &str| {
+        assert!(config.contains(from), "{from}");
+        written(format!("{results}{}", config.replacen(from, to, 1)))
+    };
+    // One test case of a list of values is one for each of them, and each is run as often as is said.
+    let (_dir, file) = with("\"answer\": \"Paris\"", "\"answer\": [\"Paris\", \"Lyon\", \"Nice\"]");
+    let e = refused("promptfoo", &file, &[]);
+    assert!(e.contains("wanted at least 10 results of 3 test cases and 2 prompts, found 6"), "{e}");
+    let two = "\"answer\": [\"Paris\", \"Lyon\"], \"other\": [1, 2, 3]";
+    let (_dir, file) = with("\"answer\": \"Paris\"", two);
+    assert!(refused("promptfoo", &file, &[]).contains("wanted at least 16 results"));
+    let all = "\"defaultTest\": {\"vars\": {\"of\": [1, 2]}}, \"tests\": [";
+    let (_dir, file) = with("\"tests\": [", all);
+    assert!(refused("promptfoo", &file, &[]).contains("wanted at least 12 results"));
+    let one = all.replace("\"vars\"", "\"options\": {\"disableVarExpansion\": true}, \"vars\"");
+    let (_dir, file) = with("\"tests\": [", &one);
+    report("promptfoo", &file, &[]);
+    let (_dir, file) = with("\"repeat\": 1", "\"repeat\": 2");
+    assert!(refused("promptfoo", &file, &[]).contains("wanted at least 12 results"));
+    // Those of a file cannot be counted, which is said.
+    let (_, notes) = report("promptfoo", "promptfoo.json", &[]);
+    assert!(!notes.contains("is your word"), "{notes}");
+    for named in ["\"tests\": \"cases.csv\", \"x\": [", "\"tests\": [\"file://cases.csv\", "] {
+        let (_dir, file) = with("\"tests\": [", named);
+        let (_, notes) = report("promptfoo", &file, &[]);
+        assert!(notes.contains("whether --filter options left some out is your word"), "{notes}");
+    }
+}
+
+#[test]
+fn what_an_envelope_holds_is_a_statement() {
+    let more = FILES[13].2;
+    let kind = "https://in-toto.io/Statement/v1";
+    let e = changed("in-toto", "in-toto.json", kind, "https://example.com/v1", more);
+    assert!(e.contains("wanted https://in-toto.io/Statement/v1"), "{e}");
+    for other in ["https://example.com/Link/v1", ""] {
+        let payload = fixture("in-toto.json").replacen(kind, other, 1);
+        let payload = base64::engine::general_purpose::STANDARD.encode(payload);
+        let (_dir, file) = written(format!(
+            r#"{{"payloadType": "application/vnd.in-toto+json", "payload": "{payload}", "signatures": []}}"#
+        ));
+        let e = refused("in-toto", &file, more);
+        assert!(e.contains("payload._type: wanted https://in-toto.io/Statement/v1"), "{e}");
+    }
 }
 
 #[test]

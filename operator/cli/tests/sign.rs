@@ -80,6 +80,7 @@ struct Agent {
 }
 
 impl Agent {
+    #[expect(clippy::disallowed_methods, reason = "a test waits")]
     fn start(dir: &Path) -> Self {
         let socket = dir.join("agent");
         let mut command = Command::new("ssh-agent");
@@ -201,6 +202,7 @@ fn keys_of_other_types_sign_but_do_not_count() {
     assert_eq!(refused(&dir.path().join("k-cert.pub")), "a certificate");
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test writes the files that it is about")]
 #[test]
 fn a_key_in_the_agent_signs_without_its_file() {
     let dir = TempDir::new().unwrap();
@@ -208,7 +210,6 @@ fn a_key_in_the_agent_signs_without_its_file() {
     // A key with a passphrase, which the agent is told once.
     let key = key(dir.path(), "k", "correct horse", &["-t", "ed25519"]);
     let askpass = dir.path().join("askpass");
-    #[expect(clippy::disallowed_methods, reason = "a test writes the files that it is about")]
     std::fs::write(&askpass, "#!/bin/sh\necho 'correct horse'\n").unwrap();
     std::fs::set_permissions(&askpass, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let mut add = agent.knows("ssh-add");

@@ -226,6 +226,28 @@ fn a_release_is_signed_from_its_file() {
     let place = Place { cluster: CLUSTER, namespace: "lending", kind, name: "scoring-2" };
     assert_eq!(compare_author(&verified.payload, "scoring-2", &digest, place), Ok(()));
 
+    // A system and an assessment likewise: whoever wrote them neither approves nor accepts.
+    for (file, kind, name) in [
+        ("system.yaml", placet_api::Kind::AISystem, "scoring"),
+        ("assessment.yaml", placet_api::Kind::ImpactAssessment, "impact"),
+    ] {
+        let path = format!("high/{file}");
+        let ran = placet(&["sign", &path, "--sign-with", &key, "--cluster-name", CLUSTER, "--yes"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let printed: Value = serde_saphyr::from_str(&ran.out).unwrap();
+        let written = documents(file).remove(0);
+        assert_eq!((&printed["spec"], &printed["kind"]), (&written["spec"], &json!(kind.as_str())));
+        let envelope =
+            printed["metadata"]["annotations"][placet_api::keys::AUTHOR_SIGNATURE].as_str().unwrap();
+        let verified = verify_envelope::<AuthorPayload>(envelope.as_bytes()).unwrap();
+        let digest = placet_gate::digest::content(kind, Some("lending"), name, &written["spec"]).unwrap();
+        let place = Place { cluster: CLUSTER, namespace: "lending", kind, name };
+        assert_eq!(compare_author(&verified.payload, name, &digest, place), Ok(()));
+        assert!(ran.err.contains(&format!("{kind} {name} in namespace lending")), "{}", ran.err);
+        let other = Place { kind: placet_api::Kind::ModelRelease, ..place };
+        assert!(compare_author(&verified.payload, name, &digest, other).is_err(), "it is of one kind");
+    }
+
     let several =
         placet(&["sign", "high/reports.yaml", "--sign-with", &key, "--cluster-name", CLUSTER, "--yes"]);
     assert!(several.code == 2 && several.err.contains("wanted one ModelRelease"), "{}", several.err);

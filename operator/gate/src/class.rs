@@ -10,6 +10,7 @@ use placet_api::common::Class;
 use serde::Serialize;
 
 use crate::object::Object;
+use crate::{time, visible};
 
 /// What follows from the triggers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -284,19 +285,20 @@ fn derogation(spec: &AISystemSpec, profiling: Option<bool>) -> Result<Option<Der
     if profiling != Some(false) {
         return Err("derogation: Article 6(3) excludes systems that profile natural persons".into());
     }
-    if record.no_significant_risk.trim().is_empty() || record.no_material_influence.trim().is_empty() {
+    if visible::blank(&record.no_significant_risk) || visible::blank(&record.no_material_influence) {
         return Err("derogation: wanted why there is no significant risk and no material influence, found an empty text".into());
     }
-    let assessed = crate::time::moment(&record.assessed_at)
+    time::moment(&record.assessed_at)
         .ok_or_else(|| format!("derogation: there is no day {}", record.assessed_at))?;
     if let Some(placed) = &spec.placed_on_market_at {
-        let market = crate::time::moment(placed)
+        let before = time::before(&record.assessed_at, placed)
             .ok_or_else(|| format!("derogation: placedOnMarketAt: there is no day {placed}"))?;
-        if assessed > market {
-            return Err(
-                "derogation: wanted assessedAt before the system was placed on the market (Article 6(4))"
-                    .into(),
-            );
+        if !before {
+            return Err(format!(
+                "derogation: wanted assessedAt before the system was placed on the market (Article 6(4)), found assessed {} and \
+                 placed {placed}",
+                record.assessed_at
+            ));
         }
     }
     Ok(Some(record.condition))

@@ -1,6 +1,7 @@
 //! The decision on a release: all gates, and what follows from them.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use placet_api::approval::{ApprovalDecision, Covers};
@@ -162,16 +163,27 @@ pub fn evaluate(snapshot: &Snapshot) -> Decision {
 /// The same; what becomes of each approval is noted, under the policies of now and under those that it was cleared under.
 pub(crate) fn decide(snapshot: &Snapshot, hearings: Option<[&Hearing; 2]>) -> Decision {
     let heard = |which: usize| hearings.and_then(|all| all.get(which).copied());
-    let now = judge(snapshot, &snapshot.policies, None, heard(0));
+    let nothing = BTreeSet::new();
+    let now = judge(snapshot, &snapshot.policies, (None, &nothing), heard(0));
     let Some(basis) = &snapshot.basis else { return now };
-    // Whoever has a say by the policies of now stops what stands on those of before.
-    if now.findings().any(|f| f.reason == Reason::Rejected) {
-        return now;
-    }
     let early = snapshot.before(basis.replaced_at(&snapshot.policies));
-    let mut decision = judge(&early, basis, now.evidence.as_deref(), heard(1));
+    let own = Hearing::default();
+    let by_basis = heard(1).unwrap_or(&own);
+    let mut decision = judge(&early, basis, (now.evidence.as_deref(), &nothing), Some(by_basis));
     if decision.cleared != Cleared::True && !decision.is_blind() {
         return now;
+    }
+    // Whoever has a say by the policies of now stops what stands on those of before; but what was answered by those of before
+    // stays answered, whatever is asked of answers since.
+    let rejected = |decision: &Decision| decision.findings().any(|f| f.reason == Reason::Rejected);
+    if rejected(&now) {
+        let (answered, again) = (by_basis.answered(), Hearing::default());
+        if rejected(&judge(snapshot, &snapshot.policies, (None, &answered), Some(&again))) {
+            return now;
+        }
+        if let Some(heard) = heard(0) {
+            heard.replace(again);
+        }
     }
     decision.on_basis = true;
     let note = "decided under the policies that it was cleared under; those of now apply when its approvals end, or at \
@@ -186,10 +198,11 @@ pub(crate) fn decide(snapshot: &Snapshot, hearings: Option<[&Hearing; 2]>) -> De
 }
 
 /// `after`: the evidence that approvals given from now on name, where that is another than the one of these policies.
+/// `answered`: ids of Rejects that are answered whatever these policies ask of answers.
 fn judge(
     snapshot: &Snapshot,
     policies: &PolicySet,
-    after: Option<&str>,
+    (after, answered): (Option<&str>, &BTreeSet<String>),
     heard: Option<&Hearing>,
 ) -> Decision {
     let now = Now::new(snapshot.clock.now());
@@ -228,6 +241,7 @@ fn judge(
         scores: None,
         assessed_since: None,
         evidence: None,
+        answered,
         heard,
     };
     let levels = numbers.map(|(all, spec)| gates::controls::Controls::new(&cx).settle(spec, &all.rated));
@@ -262,7 +276,7 @@ fn judge(
     };
     let said = |gate| outcomes.iter().any(|(g, outcome)| *g == gate && !outcome.findings.is_empty());
     let why_said = said(Gate::Classification) || said(Gate::Policy);
-    let gates: Vec<GateOutcome> = outcomes
+    let mut gates: Vec<GateOutcome> = outcomes
         .into_iter()
         .map(|(gate, mut outcome)| {
             let verdict = outcome.findings.iter().map(|f| f.verdict).max().unwrap_or(unasked(gate));
@@ -270,6 +284,7 @@ fn judge(
             GateOutcome { gate, verdict, findings: outcome.findings, notes: outcome.notes }
         })
         .collect();
+    authors_once(&mut gates);
     let cleared = match gates.iter().map(|g| g.verdict).max() {
         Some(GateVerdict::Met) => Cleared::True,
         Some(GateVerdict::NotMet) => Cleared::False,
@@ -290,6 +305,14 @@ fn judge(
         valid_until,
         hold_replacements: requirements.is_none_or(|r| r.hold_replacements),
         shown: Shown { approvers, evidence: parts, stands_on: None },
+    }
+}
+
+/// Several rules ask who wrote an object: where nobody knows, the last gate that asks says so, and all of them stay Unknown.
+fn authors_once(gates: &mut [GateOutcome]) {
+    let mut said = BTreeSet::new();
+    for gate in gates.iter_mut().rev() {
+        gate.findings.retain(|f| f.reason != Reason::AuthorUnknown || said.insert(f.item.clone()));
     }
 }
 

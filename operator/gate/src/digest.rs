@@ -58,7 +58,8 @@ pub fn content(kind: Kind, namespace: Option<&str>, name: &str, spec: &Value) ->
     hash("placet.dev/digest/v1\n", &Value::Object(body))
 }
 
-/// Digest of what an AISystem's class depends on: purpose, intended use, triggers, derogation and exceptions.
+/// Digest of what an AISystem's class depends on: purpose, intended use, triggers, derogation and exceptions; with a
+/// derogation also when it was placed on the market, before which that was assessed.
 ///
 /// # Errors
 /// As [`content`].
@@ -67,7 +68,10 @@ pub fn classification(namespace: &str, name: &str, spec: &Value) -> Result<Strin
     let mut spec = spec.clone();
     sort_keyed_lists(Kind::AISystem, &mut spec);
     let mut body = identity(Kind::AISystem, Some(namespace), name);
-    for field in ["purpose", "intendedUse", "triggers", "derogation", "exceptions"] {
+    let derogated = spec.get("derogation").is_some_and(|d| !d.is_null());
+    let market = derogated.then_some("placedOnMarketAt");
+    for field in ["purpose", "intendedUse", "triggers", "derogation", "exceptions"].into_iter().chain(market)
+    {
         if let Some(value) = spec.get_mut(field) {
             body.insert(field.into(), value.take());
         }
@@ -138,20 +142,15 @@ pub fn evidence(parts: &EvidenceParts<'_>) -> Result<String, DigestError> {
     )
 }
 
-/// Digest of requirements by which somebody is asked only if the system processes personal data, with whether it does.
+/// Digest of requirements with what of a system they are held against; that of the requirements where it is nothing.
 ///
 /// # Errors
 /// As [`content`].
-pub(crate) fn applied(requirements: &str, personal_data: Option<bool>) -> Result<String, DigestError> {
-    of_canonical("", &Applied { personal_data, requirements })
-}
-
-/// Digest of requirements that are held against facts of a system, with these facts.
-///
-/// # Errors
-/// As [`content`].
-pub(crate) fn with_facts(requirements: &str, facts: &Value) -> Result<String, DigestError> {
-    of_value(&serde_json::json!({"facts": facts, "requirements": requirements}))
+pub(crate) fn applied(applied: &Applied<'_>) -> Result<String, DigestError> {
+    let Applied { evaluation: None, personal_data: None, requirements, system: None } = applied else {
+        return of_canonical("", applied);
+    };
+    Ok((*requirements).to_owned())
 }
 
 /// Digest of what is canonical JSON as it is written.
@@ -161,12 +160,21 @@ fn of_canonical(domain: &str, value: &impl serde::Serialize) -> Result<String, D
     Ok(hash_text(domain, &text))
 }
 
-/// What [`applied`] is taken of: a digest, the fields in the order of RFC 8785.
-#[derive(serde::Serialize)]
+/// What [`applied`] is taken of: digests, the fields in the order of RFC 8785, and none for what is not asked about.
+#[derive(Debug, Default, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Applied<'a> {
-    personal_data: Option<bool>,
-    requirements: &'a str,
+pub(crate) struct Applied<'a> {
+    /// Digest of who is to be tested for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) evaluation: Option<&'a str>,
+    /// Whether personal data are processed, or that it is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) personal_data: Option<Value>,
+    /// Digest of the requirements.
+    pub(crate) requirements: &'a str,
+    /// Digest of what an assessment is held against.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) system: Option<&'a str>,
 }
 
 /// What an evidence digest is taken of. Its fields are digests and the name of a class in the order of RFC 8785, so that
@@ -373,6 +381,32 @@ mod tests {
     }
 
     #[test]
+    fn a_classification_changes_with_each_part_that_the_class_depends_on_and_with_no_other() {
+        let spec = json!({"purpose": "p", "intendedUse": {"regions": ["EU"]}, "triggers": {"annexIII": ["5(b)"]},
+            "derogation": {"condition": "PreparatoryTask"}, "exceptions": [], "placedOnMarketAt": "2026-06-01",
+            "stage": "Operation", "title": "t"});
+        let digest = |spec: &Value| classification("n", "s", spec).unwrap();
+        let with = |spec: &Value, field: &str, value: Value| {
+            let mut other = spec.clone();
+            other[field] = value;
+            digest(&other)
+        };
+        for field in ["purpose", "intendedUse", "triggers", "derogation", "exceptions", "placedOnMarketAt"] {
+            assert_ne!(digest(&spec), with(&spec, field, json!("another")), "{field}");
+        }
+        for field in ["stage", "title", "designChangedAt"] {
+            assert_eq!(digest(&spec), with(&spec, field, json!("another")), "{field}");
+        }
+        let mut plain = spec.clone();
+        plain.as_object_mut().unwrap().remove("derogation");
+        assert_eq!(
+            digest(&plain),
+            with(&plain, "placedOnMarketAt", json!("another")),
+            "no class depends on it"
+        );
+    }
+
+    #[test]
     fn integers_beyond_2_53_are_refused() {
         let e = content(Kind::TestReport, Some("n"), "m", &json!({"rows": 9_007_199_254_740_993_u64}))
             .unwrap_err();
@@ -400,9 +434,19 @@ mod tests {
 
     #[test]
     fn applied_requirements_are_digested_as_canonical_json() {
+        let of = |facts: Applied<'_>| applied(&Applied { requirements: "sha256:03", ..facts }).unwrap();
+        assert_eq!(of(Applied::default()), "sha256:03", "held against nothing");
         for personal in [None, Some(false), Some(true)] {
             let value = json!({"requirements": "sha256:03", "personalData": personal});
-            assert_eq!(applied("sha256:03", personal).unwrap(), of_value(&value).unwrap());
+            let facts = Applied { personal_data: Some(json!(personal)), ..Applied::default() };
+            assert_eq!(of(facts), of_value(&value).unwrap());
+            let (system, evaluation) = (Some("sha256:04"), Some("sha256:05"));
+            let value = json!({
+                "requirements": "sha256:03", "personalData": personal, "system": system, "evaluation": evaluation,
+            });
+            let personal_data = Some(json!(personal));
+            let facts = Applied { evaluation, personal_data, system, ..Applied::default() };
+            assert_eq!(of(facts), of_value(&value).unwrap());
         }
     }
 

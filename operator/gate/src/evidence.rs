@@ -9,9 +9,9 @@ use placet_api::modelrelease::DatasetUse;
 use placet_api::scalar::Line;
 use placet_api::testreport::{TestReportSpec, TestType};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::digest::{self, EvidenceParts, changed_fields};
+use crate::digest::{self, Applied, EvidenceParts, changed_fields};
 use crate::gates::Context;
 use crate::object::{Object, Record};
 use crate::policy::Requirements;
@@ -40,25 +40,67 @@ const DECIDES: &[&str] = &[
     "spec.evaluation",
 ];
 
-/// What an assessment is held against, of a system: where its author changes it, who approved the evidence is asked again.
-fn facts(system: &AISystemSpec) -> Value {
-    let sorted = |list: Vec<String>| list.into_iter().collect::<BTreeSet<_>>();
-    let intended = &system.intended_use;
-    let texts = |list: &[Line]| sorted(list.iter().map(ToString::to_string).collect());
-    let roles = sorted(system.organisation_roles.iter().map(|r| format!("{r:?}")).collect());
-    let deployers = intended.deployers.as_ref().map(|d| sorted(d.iter().map(|d| format!("{d:?}")).collect()));
-    let suppliers = system.suppliers.iter().flatten();
-    let modified = suppliers.filter_map(|s| Some((s.name.to_string(), format!("{:?}", s.modification?))));
-    json!({
-        "organisationRoles": roles,
-        "purpose": system.purpose,
-        "regions": texts(&intended.regions),
-        "affectedGroups": texts(&intended.affected_groups),
-        "deployers": deployers,
-        "placedOnMarketAt": system.placed_on_market_at,
-        "designChangedAt": system.design_changed_at,
-        "modified": modified.collect::<BTreeMap<_, _>>(),
-    })
+/// Digests of what of a system requirements are held against, beside its class.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    /// What an assessment is held against.
+    system: String,
+    /// Who is to be tested for.
+    evaluation: String,
+}
+
+impl Object<AISystemSpec> {
+    /// Those of this spec, which is the object's, worked out once; None if they have no canonical form.
+    fn facts(&self, spec: &AISystemSpec) -> Option<&Facts> {
+        self.known().facts.get_or_init(|| Facts::new(spec).ok()).as_ref()
+    }
+}
+
+impl Facts {
+    fn new(system: &AISystemSpec) -> Result<Self, digest::DigestError> {
+        let sorted = |list: Vec<String>| list.into_iter().collect::<BTreeSet<_>>();
+        let intended = &system.intended_use;
+        let texts = |list: &[Line]| sorted(list.iter().map(ToString::to_string).collect());
+        let roles = sorted(system.organisation_roles.iter().map(|r| format!("{r:?}")).collect());
+        let deployers =
+            intended.deployers.as_ref().map(|d| sorted(d.iter().map(|d| format!("{d:?}")).collect()));
+        let suppliers = system.suppliers.iter().flatten();
+        let modified = suppliers.filter_map(|s| Some((s.name.to_string(), format!("{:?}", s.modification?))));
+        let held_against = json!({
+            "organisationRoles": roles,
+            "purpose": system.purpose,
+            "regions": texts(&intended.regions),
+            "affectedGroups": texts(&intended.affected_groups),
+            "deployers": deployers,
+            "placedOnMarketAt": system.placed_on_market_at,
+            "designChangedAt": system.design_changed_at,
+            "modified": modified.collect::<BTreeMap<_, _>>(),
+        });
+        Ok(Self {
+            system: digest::of_value(&held_against)?,
+            evaluation: digest::of_value(&json!(system.evaluation))?,
+        })
+    }
+}
+
+/// Digest of the requirements with what they are held against that is no object of the evidence: where it changes, who approved
+/// it is asked again. Otherwise the author of the system could unsay afterwards what somebody is asked or tested for. None if
+/// it has no canonical form.
+fn applied(
+    asked: &Requirements,
+    requirements: &str,
+    (system, spec): (&Object<AISystemSpec>, &AISystemSpec),
+) -> Option<String> {
+    let (facts, bias) = (asked.asks_for_facts(), asked.tests.iter().any(|t| t.rule.type_ == TestType::Bias));
+    let known = if facts || bias { Some(system.facts(spec)?) } else { None };
+    let personal = || json!(spec.triggers.as_ref().and_then(|t| t.personal_data));
+    let applied = Applied {
+        evaluation: known.filter(|_| bias).map(|k| k.evaluation.as_str()),
+        personal_data: asked.asks_for_personal_data().then(personal),
+        requirements,
+        system: known.filter(|_| facts).map(|k| k.system.as_str()),
+    };
+    digest::applied(&applied).ok()
 }
 
 /// What the evidence of a release was made of when it was decided on.
@@ -91,19 +133,6 @@ pub struct Evidence {
     pub residual: BTreeMap<String, Level>,
 }
 
-/// What requirements are held against that is no object of the evidence: where it changes, who approved it is asked again.
-/// Otherwise the author of the system could say afterwards that nobody is to be tested for.
-fn held_against(asked: &Requirements, system: &AISystemSpec) -> Map<String, Value> {
-    let mut out = Map::new();
-    if asked.asks_for_facts() {
-        out.insert("system".into(), facts(system));
-    }
-    if asked.tests.iter().any(|t| t.rule.type_ == TestType::Bias) {
-        out.insert("evaluation".into(), json!(system.evaluation));
-    }
-    out
-}
-
 /// An object by name and content digest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,24 +155,12 @@ impl Evidence {
     pub(crate) fn of(cx: &Context<'_>, class_basis: &str, requirements: &str) -> Option<Self> {
         let asked = cx.requirements?;
         let (release, release_spec) = cx.release?;
-        let (system, triggers) = cx.system?;
+        let (system, system_spec) = cx.system?;
         let class = cx.class()?;
         if class_basis.is_empty() || requirements.is_empty() {
             return None;
         }
-        // Who is asked is a requirement, too: without this, the author of the system could unsay what a role is asked for.
-        let requirements = if asked.asks_for_personal_data() {
-            let personal = triggers.triggers.as_ref().and_then(|t| t.personal_data);
-            digest::applied(requirements, personal).ok()?
-        } else {
-            requirements.to_owned()
-        };
-        let held_against = held_against(asked, triggers);
-        let requirements = if held_against.is_empty() {
-            requirements
-        } else {
-            digest::with_facts(&requirements, &Value::Object(held_against)).ok()?
-        };
+        let requirements = applied(asked, requirements, (system, system_spec))?;
         let evaluation = release_spec.datasets.iter().flatten().filter(|d| d.use_ == DatasetUse::Evaluation);
         let evaluation: BTreeSet<&str> = evaluation.map(|d| d.digest.as_str()).collect();
         let judged = |report: &TestReportSpec| {

@@ -164,6 +164,8 @@ reasons! {
     TestFailed,
     /// A test does not show which way it goes.
     TestIndeterminate,
+    /// A report leaves out an attribute or a category of people that is asked for.
+    GroupMissing,
     /// A report does not fit together.
     ReportNotValid,
     /// Whoever reported may not.
@@ -192,7 +194,7 @@ reasons! {
     AcceptanceExpired,
     /// A risk rose since what its controls name as evidence ended.
     EvidenceExpired,
-    /// A robot created the release, and nobody's signature says who wrote it.
+    /// A robot wrote a release, a system or an assessment, and nobody's signature says who its author is.
     AuthorUnknown,
     /// A role's holder rejected it.
     Rejected,

@@ -22,6 +22,7 @@ pub mod overview;
 pub mod people;
 pub mod policy;
 pub mod rank;
+mod regions;
 pub mod register;
 pub mod render;
 pub mod risk;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::asked::Asked;
 use crate::class::Classified;
 use crate::digest::{self, DigestError};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Facts};
 use crate::gates::tests::Verdicts;
 use crate::people::{PeopleKey, Person};
 use crate::risk::Scored;
@@ -21,7 +21,7 @@ use crate::stamp::{self, Place, ReceiptKeys, StampProblem, StampText};
 use crate::username::{self, DoubtfulName};
 
 /// Who stands behind an object.
-#[expect(clippy::large_enum_variant, reason = "nearly every stamp is valid")]
+#[expect(clippy::large_enum_variant, reason = "nearly all are valid")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "state")]
 pub enum Stamp {
@@ -68,6 +68,9 @@ pub struct Standing {
     /// Whether the creator is a service account.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub service_account: bool,
+    /// Service accounts that changed the spec since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub robots: Vec<Person>,
     /// Whether the request named the credential that it was authenticated with.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub credential: bool,
@@ -119,7 +122,7 @@ pub struct Record {
     pub digest: Result<String, String>,
     /// Who stands behind it.
     pub stamp: Stamp,
-    /// Approval and ModelRelease: the signature that it carries.
+    /// Approval, RiskAcceptance, and what an author signs: the signature that it carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
     /// TrustedSigner: its key.
@@ -243,9 +246,13 @@ impl Reading {
         let creator = person(&stamp.creator.user);
         let mut authors = vec![creator.clone()];
         let mut edits = vec![(creator.clone(), stamp.created_at)];
+        let mut robots = Vec::new();
         for edit in &stamp.editors {
             let editor = person(&edit.by.user);
             edits.push((editor.clone(), edit.at));
+            if is_robot(&edit.by.user) && !robots.contains(&editor) {
+                robots.push(editor.clone());
+            }
             if !authors.contains(&editor) {
                 authors.push(editor);
             }
@@ -261,7 +268,8 @@ impl Reading {
             role_lost: false,
             by_wildcard: stamp.role.as_ref().is_some_and(|r| r.wildcard),
             groups: stamp.creator.groups.clone(),
-            service_account: stamp.creator.user.starts_with("system:serviceaccount:"),
+            service_account: is_robot(&stamp.creator.user),
+            robots,
             credential: stamp.creator.credential.is_some(),
             doubtful_name: username::doubt(&stamp.creator.user),
             reports_as: reports_as(stamp),
@@ -280,6 +288,11 @@ impl Reading {
 fn reports_as(stamp: &StampText) -> Vec<ReportsAs> {
     let may = stamp.reports.iter().filter(|answer| answer.allowed);
     may.map(|answer| ReportsAs { role: answer.name.clone(), by_wildcard: answer.wildcard }).collect()
+}
+
+/// Whether a user name is that of a service account.
+fn is_robot(user: &str) -> bool {
+    user.starts_with("system:serviceaccount:")
 }
 
 /// Kind, namespace and name of an object of ours.
@@ -333,6 +346,8 @@ pub struct Object<S> {
 pub(crate) struct Known {
     /// AISystem: the class.
     pub(crate) class: OnceLock<Classified>,
+    /// AISystem: digests of what requirements are held against; None if it has none.
+    pub(crate) facts: OnceLock<Option<Facts>>,
     /// ImpactAssessment: scores by the matrix that was asked for first.
     pub(crate) scores: OnceLock<Scored>,
     /// ImpactAssessment: digest of each risk, by id.
@@ -342,6 +357,11 @@ pub(crate) struct Known {
 }
 
 impl Standing {
+    /// A service account that wrote any of it: it writes what somebody else wrote.
+    pub fn robot(&self) -> Option<&Person> {
+        Some(&self.creator).filter(|_| self.service_account).or(self.robots.first())
+    }
+
     /// Who decided, as far as the stamp says: the person whose key signed, or the creator.
     pub fn who(&self) -> &Person {
         self.role_of.as_ref().unwrap_or(&self.creator)

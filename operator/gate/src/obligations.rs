@@ -2,16 +2,15 @@
 //! ([`Obligation`]); here is only how a system's facts are held against it: region, role, class and grounds, deployers, and
 //! when it was placed on the market. What a system does not say is taken as what brings the earlier date.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use placet_api::aisystem::{AISystemSpec, DeployerKind, Modification, OrganisationRole};
 use placet_api::common::Class;
 use placet_api::obligation::{Obligation, Transitional};
-use placet_api::scalar::Moment;
+use placet_api::scalar::{Line, Moment};
 use serde::Serialize;
 
 use crate::class::{Derived, Ground};
+use crate::regions;
 use crate::time::{self, Now};
 
 /// An obligation with its days read.
@@ -91,17 +90,20 @@ pub fn of<'a>(
     obligations: impl IntoIterator<Item = &'a Dated>,
     now: &Now,
 ) -> Obligations<'a> {
-    let (grounds, roles) = (grounds(system, derived), roles(system, derived));
+    let roles = roles(system, derived);
     // A day that does not exist is none: then there is no other date.
     let placed = system.placed_on_market_at.as_ref().and_then(time::moment);
     let changed = system.design_changed_at.as_ref().map(|at| time::moment(at).unwrap_or(Timestamp::MIN));
     let mut out = Obligations::default();
+    let obligations: Vec<&Dated> = obligations.into_iter().collect();
+    let anywhere = system.intended_use.regions.is_empty()
+        || !unknown_regions(system, obligations.iter().copied()).is_empty();
     for dated in obligations {
         let obligation = &dated.obligation;
         let concerns = is_class(obligation, derived.class)
-            && obligation.grounds.as_ref().is_none_or(|g| g.iter().any(|g| has_ground(&grounds, g)))
+            && obligation.grounds.as_ref().is_none_or(|g| g.iter().any(|g| has_ground(system, derived, g)))
             && obligation.roles.as_ref().is_none_or(|wanted| wanted.iter().any(|r| roles.contains(r)))
-            && is_used_in(obligation, system);
+            && (anywhere || is_used_in(obligation, system));
         if !concerns {
             continue;
         }
@@ -146,42 +148,66 @@ fn is_class(obligation: &Obligation, class: Option<Class>) -> bool {
     wanted.contains(&class)
 }
 
-/// Regions are compared without regard to case; a system that names none may be used anywhere.
 fn is_used_in(obligation: &Obligation, system: &AISystemSpec) -> bool {
     let used = &system.intended_use.regions;
-    let Some(wanted) = obligation.regions.as_ref().filter(|_| !used.is_empty()) else { return true };
-    wanted.iter().any(|w| used.iter().any(|u| u.trim().eq_ignore_ascii_case(w.trim())))
+    let Some(wanted) = &obligation.regions else { return true };
+    wanted.iter().any(|w| used.iter().any(|u| regions::overlap(u, w)))
 }
 
-/// What a system's class rests on, in the words of [`Obligation::grounds`].
-fn grounds(system: &AISystemSpec, derived: &Derived) -> BTreeSet<String> {
-    let mut out = BTreeSet::new();
-    for ground in &derived.basis {
-        match ground {
-            Ground::Article5Excepted { .. } => out.extend(["Article5Exception".to_owned()]),
-            Ground::AnnexI { .. } => out.extend(["AnnexI".to_owned()]),
-            Ground::AnnexIII { points } => out.extend(points.iter().map(|p| format!("AnnexIII/{p}"))),
-            Ground::Derogated { .. } => out.extend(["Derogation".to_owned()]),
-            Ground::Article50 { paragraph } => out.extend([format!("Article50/{paragraph}")]),
-            Ground::Article5 { .. }
-            | Ground::Article5NotYet { .. }
-            | Ground::AnnexIIIExcepted { .. }
-            | Ground::Profiling
-            | Ground::NoTrigger => {}
-        }
+/// Regions of a system that may be any: neither the EU nor a country by its code, nor what one of these obligations names.
+pub fn unknown_regions<'s, 'o>(
+    system: &'s AISystemSpec,
+    obligations: impl IntoIterator<Item = &'o Dated>,
+) -> Vec<&'s str> {
+    let used = system.intended_use.regions.iter().map(Line::as_str);
+    let mut unknown: Vec<&str> = used.filter(|used| !regions::is_known(used)).collect();
+    if unknown.is_empty() {
+        return unknown;
     }
+    let mut named = obligations.into_iter().flat_map(|o| o.obligation.regions.iter().flatten()).peekable();
+    if named.peek().is_none() {
+        return Vec::new();
+    }
+    for region in named {
+        unknown.retain(|used| !regions::overlap(used, region));
+    }
+    unknown
+}
+
+/// What a system's class rests on, in the words of [`Obligation::grounds`]: what is before the slash, and all that is behind it.
+fn grounds<'a>(
+    system: &AISystemSpec,
+    derived: &'a Derived,
+) -> impl Iterator<Item = (&'static str, &'a [String])> {
+    let of_class = derived.basis.iter().filter_map(|ground| match ground {
+        Ground::Article5Excepted { .. } => Some(("Article5Exception", [].as_slice())),
+        Ground::AnnexI { .. } => Some(("AnnexI", [].as_slice())),
+        Ground::AnnexIII { points } => Some(("AnnexIII", points.as_slice())),
+        Ground::Derogated { .. } => Some(("Derogation", [].as_slice())),
+        Ground::Article50 { paragraph } => Some(("Article50", std::slice::from_ref(paragraph))),
+        Ground::Article5 { .. }
+        | Ground::Article5NotYet { .. }
+        | Ground::AnnexIIIExcepted { .. }
+        | Ground::Profiling
+        | Ground::NoTrigger => None,
+    });
     let triggers = system.triggers.as_ref();
-    out.extend(triggers.filter(|t| t.profiling == Some(true)).map(|_| "Profiling".to_owned()));
-    out.extend(triggers.filter(|t| t.personal_data == Some(true)).map(|_| "PersonalData".to_owned()));
-    out
+    let profiling = triggers.filter(|t| t.profiling == Some(true)).map(|_| ("Profiling", [].as_slice()));
+    let personal =
+        triggers.filter(|t| t.personal_data == Some(true)).map(|_| ("PersonalData", [].as_slice()));
+    of_class.chain(profiling).chain(personal)
 }
 
 /// Whether one of the grounds is the wanted one, a part of it, or may be it: a point that is given without its letter.
-fn has_ground(grounds: &BTreeSet<String>, wanted: &str) -> bool {
+fn has_ground(system: &AISystemSpec, derived: &Derived, wanted: &str) -> bool {
+    let (act, wanted) = wanted.split_once('/').map_or((wanted, None), |(act, point)| (act, Some(point)));
     let part = |of: &str, whole: &str| {
-        of.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '(']))
+        of.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('('))
     };
-    grounds.iter().any(|have| part(have, wanted) || part(wanted, have))
+    grounds(system, derived).any(|(of, points)| {
+        let fits = |wanted| points.iter().any(|have| part(have, wanted) || part(wanted, have));
+        of == act && wanted.is_none_or(fits)
+    })
 }
 
 /// From when an obligation applies to a system; None: never. A system that several kinds of deployers use, or that does not
@@ -291,6 +317,14 @@ mod tests {
             (json!({"regions": ["eu", "UK"]}), json!({}), is),
             (json!({"regions": ["UK"]}), json!({}), "never"),
             (json!({"regions": ["UK"]}), json!({"intendedUse": {"regions": []}}), is),
+            (json!({"regions": ["EU"]}), json!({"intendedUse": {"regions": ["DE"]}}), is),
+            (json!({"regions": ["DE"]}), json!({}), is),
+            (json!({"regions": ["FR"]}), json!({"intendedUse": {"regions": ["DE"]}}), "never"),
+            (json!({"regions": ["EU"]}), json!({"intendedUse": {"regions": ["US", "UK"]}}), "never"),
+            // Who knows where that is: it may be any.
+            (json!({"regions": ["EU"]}), json!({"intendedUse": {"regions": ["US", "Germany"]}}), is),
+            (json!({"regions": ["California"]}), json!({"intendedUse": {"regions": ["california"]}}), is),
+            (json!({"regions": ["California"]}), json!({"intendedUse": {"regions": ["US"]}}), "never"),
             (json!({"roles": ["Provider", "Deployer"]}), json!({}), is),
             (json!({"roles": ["Provider"]}), json!({}), "never"),
             (json!({"roles": ["Provider"]}), json!({"organisationRoles": ["Deployer", "Provider"]}), is),

@@ -5,7 +5,7 @@ mod assessment;
 mod criterion;
 mod minimum;
 mod register;
-mod test_rules;
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -30,7 +30,7 @@ use crate::risk::{self, Matrix};
 pub use approvals::{Approvals, CoversKey, covers_key};
 pub(crate) use criterion::{confidence, criterion};
 pub use register::RegisterRules;
-pub(crate) use test_rules::{add_test, same_test, tests_of};
+pub(crate) use tests::{add_test, effective, same_test, tests_of};
 
 /// What all matching policies ask for together.
 #[expect(clippy::struct_excessive_bools, reason = "each is one yes-or-no field of the policy")]
@@ -57,6 +57,8 @@ pub struct Requirements {
     pub tests: Vec<Test>,
     /// Attribute sets of the policies.
     pub attribute_sets: BTreeSet<Vec<String>>,
+    /// Values of attributes of which a bias report must have a group.
+    pub categories: BTreeMap<String, BTreeSet<String>>,
     /// Highest level that needs no acceptance.
     pub appetite: Option<Level>,
     /// Matrix that levels are looked up in.
@@ -209,7 +211,8 @@ fn serialisable(requirements: &Requirements) -> serde_json::Value {
         "classificationRoles": requirements.classification_roles,
         "assessment": requirements.assessment,
         "assessmentMaxAgeDays": requirements.assessment_max_age_days,
-        "tests": requirements.tests.iter().map(|t| &t.rule).collect::<Vec<_>>(),
+        // Why it is asked for is no part of what is asked for.
+        "tests": requirements.tests.iter().map(|t| TestRule { why: None, ..t.rule.clone() }).collect::<Vec<_>>(),
         "attributeSets": requirements.attribute_sets,
         "appetite": requirements.appetite,
         "matrix": requirements.matrix,
@@ -238,6 +241,9 @@ fn serialisable(requirements: &Requirements) -> serde_json::Value {
         out["obligationsLeadDays"] = lead.into();
         out["obligations"] =
             serde_json::json!(requirements.obligations.values().map(|o| &o.obligation).collect::<Vec<_>>());
+    }
+    if !requirements.categories.is_empty() {
+        out["categories"] = serde_json::json!(requirements.categories);
     }
     if requirements.lowered_roles != requirements.classification_roles {
         out["loweredRoles"] = serde_json::json!(requirements.lowered_roles);
@@ -426,6 +432,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         obligations: BTreeMap::new(),
         tests: Vec::new(),
         attribute_sets: BTreeSet::new(),
+        categories: BTreeMap::new(),
         appetite: None,
         matrix: risk::ISO_27005,
         register: RegisterRules::default(),
@@ -466,13 +473,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
                 .flatten()
                 .map(|set| set.iter().map(ToString::to_string).collect::<Vec<_>>()),
         );
-        for rule in spec.tests.iter().flatten() {
-            if let Some(why) = criterion::impossible(rule) {
-                conflicts.push(format!("policy {name}: {why}"));
-            }
-            add_test(&mut out.tests, rule, name);
-        }
-        test_rules::join_reporters(&mut out, spec);
+        conflicts.extend(tests::join(&mut out, name, spec));
         out.appetite = smaller(out.appetite, spec.risk_appetite);
         match matrix_of(spec) {
             Some(Err(why)) => conflicts.push(format!("policy {name}: {why}")),

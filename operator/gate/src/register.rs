@@ -1,6 +1,8 @@
 //! The risk register: what the risks of an assessment come to now, by the rules of the policies that its system falls under,
 //! whatever release is asked about. Status and command line show it; a release is judged by the same levels.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use placet_api::common::{Class, Level};
 use placet_api::impactassessment::{ControlStatus, ImpactAssessmentSpec, RiskDomain, Threat};
@@ -128,6 +130,7 @@ pub fn of(snapshot: &Snapshot, assessment: &str) -> Option<Register> {
         scores: None,
         assessed_since: None,
         evidence: None,
+        answered: &BTreeSet::new(),
         heard: None,
     };
     let matrix = requirements.map_or(risk::ISO_27005, |r| r.matrix);

@@ -74,12 +74,15 @@ pub struct Doubt {
     pub about: Vec<String>,
     /// Whether it did until a term ended.
     pub ended: bool,
+    /// Whether it never did, by what the assessment and the policies say of it.
+    pub never: bool,
 }
 
 impl Doubt {
     /// That of a control.
     pub fn new(control: &RiskControl, why: impl Into<String>) -> Self {
-        Self { control: control.control.to_string(), why: why.into(), about: Vec::new(), ended: false }
+        let control = control.control.to_string();
+        Self { control, why: why.into(), about: Vec::new(), ended: false, never: true }
     }
 }
 
@@ -170,7 +173,7 @@ pub(crate) fn implemented(control: &RiskControl) -> Result<jiff::Timestamp, Doub
     if control.status != ControlStatus::Implemented {
         return Err(Doubt::new(control, format!("is {:?}, not Implemented", control.status)));
     }
-    if control.owner.as_ref().is_none_or(|o| o.trim().is_empty()) {
+    if control.owner.as_ref().is_none_or(|o| crate::visible::blank(o)) {
         return Err(Doubt::new(control, "has no owner"));
     }
     let since = control.implemented_at.as_ref();

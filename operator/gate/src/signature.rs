@@ -165,8 +165,8 @@ impl Void {
 }
 
 impl Reading {
-    /// The signature that an object carries: in the spec of an Approval or a RiskAcceptance, or as the annotation of a
-    /// ModelRelease that names its author. None if it carries none.
+    /// The signature that an object carries: in the spec of an Approval or a RiskAcceptance, or as the annotation that names
+    /// the author of a release, a system or an assessment. None if it carries none.
     ///
     /// # Errors
     /// Why it does not hold.
@@ -182,7 +182,7 @@ impl Reading {
         match kind {
             Kind::Approval => self.in_spec::<ApprovalPayload>(object, place),
             Kind::RiskAcceptance => self.in_spec::<RiskAcceptancePayload>(object, place),
-            Kind::ModelRelease => {
+            _ if kind.authored() => {
                 let envelope = object
                     .pointer("/metadata/annotations")?
                     .get(AUTHOR_SIGNATURE)?
@@ -357,7 +357,7 @@ impl<'a> Trust<'a> {
             decider.service_account = false;
             return Ok(Cow::Owned(decider));
         }
-        let behind = self.behind(object, standing)?;
+        let behind = self.behind(object, self.first_seen(object, standing))?;
         self.once(object, standing, rejects)?;
         let Behind { spec: signer, person, doubtful_name, seen } = behind;
         if !signer.roles.contains(role) {
@@ -385,18 +385,28 @@ impl<'a> Trust<'a> {
         Ok(Cow::Owned(decider))
     }
 
-    /// Who signed a release as its author, where that signature counts; None if it carries none.
+    /// Who signed an object as its author, where that signature counts; None if it carries none. An author may sign long after
+    /// a robot wrote it: when the log first saw the signature is what counts.
     ///
     /// # Errors
     /// Why the signature does not count.
-    pub fn author(&self, release: &Record, standing: &Standing) -> Option<Result<Person, Void>> {
-        release.signature.as_ref()?;
-        Some(self.behind(release, standing).map(|behind| behind.person))
+    pub fn author(&self, object: &Record, standing: &Standing) -> Option<Result<Person, Void>> {
+        object.signature.as_ref()?;
+        let first = object.envelope().and_then(|e| self.remembered.seen.get(e));
+        let seen = first.map_or(standing.changed_at, |first| first.at);
+        Some(self.behind(object, seen).map(|behind| behind.person))
     }
 
-    /// Everybody for whom the key of a release's signature ever stood: authors do not stop to be some because a key ends.
-    pub fn ever_authors(&self, release: &Record) -> impl Iterator<Item = Person> {
-        self.of(release.key()).filter_map(|s| Some(Person::from_token(&s.spec.as_ref().ok()?.user)))
+    /// Everybody for whom the key of an author's signature ever stood: authors do not stop to be some because a key ends.
+    pub fn ever_authors(&self, object: &Record) -> Vec<Person> {
+        let signers = self.of(object.key());
+        signers.filter_map(|s| Some(Person::from_token(&s.spec.as_ref().ok()?.user))).collect()
+    }
+
+    /// When a decision's signature was first seen; whoever applies it again does not change that.
+    pub(crate) fn first_seen(&self, object: &Record, standing: &Standing) -> Timestamp {
+        let first = object.envelope().and_then(|e| self.remembered.seen.get(e));
+        first.map_or(standing.created_at, |first| first.at.min(standing.created_at))
     }
 
     fn of<'k>(
@@ -443,9 +453,10 @@ impl<'a> Trust<'a> {
         }
     }
 
-    fn behind(&self, object: &Record, standing: &Standing) -> Result<Behind<'a>, Void> {
-        let (key, envelope, issued_at) = match &object.signature {
-            Some(Signature::Verified { key, envelope, issued_at }) => (key, envelope, issued_at),
+    /// The TrustedSigner behind a signature that was first seen then.
+    fn behind(&self, object: &Record, seen: Timestamp) -> Result<Behind<'a>, Void> {
+        let (key, issued_at) = match &object.signature {
+            Some(Signature::Verified { key, issued_at, .. }) => (key, issued_at),
             Some(Signature::Invalid { why }) => return Err(Void::new(why.to_string())),
             None => return Err(Void::new(Flaw::Unverified.to_string())),
         };
@@ -475,8 +486,6 @@ impl<'a> Trust<'a> {
                 Void::new(format!("{person} is no person, and no key stands for one")).about([&person])
             );
         }
-        let first = self.remembered.seen.get(envelope).map_or(standing.created_at, |first| first.at);
-        let seen = first.min(standing.created_at);
         if made.created_at > seen {
             return Err(Void::new(format!(
                 "the TrustedSigner {} is younger than the signature, which an earlier one made: sign again",

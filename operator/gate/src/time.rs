@@ -35,6 +35,13 @@ impl Now {
         false
     }
 
+    /// Whether a typed day or moment has come; None if there is no such day. A day may be tomorrow's in UTC and today's
+    /// elsewhere.
+    pub fn has_come(&self, typed: &Moment) -> Option<bool> {
+        let slack = if typed.len() == 10 { -1 } else { 0 };
+        Some(self.reached(days_after(moment(typed)?, slack)))
+    }
+
     /// The earliest moment still to come that the decision looked at. Until then, the same inputs give the same
     /// decision.
     pub fn horizon(&self) -> Option<Timestamp> {
@@ -44,7 +51,23 @@ impl Now {
 
 /// A typed date or date-time; a plain date means 00:00 UTC. None if there is no such day.
 pub fn moment(text: &Moment) -> Option<Timestamp> {
-    if text.len() == 10 { format!("{}T00:00:00Z", text.as_str()).parse().ok() } else { text.parse().ok() }
+    if text.len() != 10 {
+        return text.parse().ok();
+    }
+    let day: jiff::civil::Date = text.parse().ok()?;
+    jiff::tz::Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok()
+}
+
+/// Whether a typed day or moment is before another; where one of them is a day alone, by days. None if there is no such day.
+pub fn before(one: &Moment, other: &Moment) -> Option<bool> {
+    let (first, then) = (moment(one)?, moment(other)?);
+    let days = one.len() == 10 || other.len() == 10;
+    Some(if days { day(first) < day(then) } else { first < then })
+}
+
+/// The day of a moment in UTC, as it is written.
+pub fn day(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d").to_string()
 }
 
 /// A typed date-time. None if there is no such day.

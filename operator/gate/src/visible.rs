@@ -20,6 +20,11 @@ pub(crate) fn hidden(c: char) -> bool {
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Whether nothing of a text can be seen: it says nothing.
+pub(crate) fn blank(text: &str) -> bool {
+    text.chars().all(|c| c.is_whitespace() || hidden(c))
+}
+
 /// Bytes that are looked at together.
 const BLOCK: usize = 32;
 

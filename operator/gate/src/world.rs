@@ -130,6 +130,8 @@ pub struct Snapshot {
     pub approvals: Vec<Arc<Object<ApprovalSpec>>>,
     /// Acceptances of the system's assessments.
     pub acceptances: Vec<Arc<Object<RiskAcceptanceSpec>>>,
+    /// Acceptances that are gone, where what is there now has to be compared with them.
+    pub former_acceptances: Vec<Arc<Object<RiskAcceptanceSpec>>>,
     /// All policies.
     pub policies: Arc<PolicySet>,
     /// The policies that the release stands on, where it is cleared and they are others than those of now.
@@ -306,13 +308,15 @@ impl World {
         }
     }
 
-    /// Bytes of what is remembered of a namespace's objects that are gone, about.
+    /// Bytes of what is remembered of a namespace's objects that are gone, and of classes that they had, about.
     pub fn remembered_bytes(&self, namespace: &str) -> u64 {
         self.systems.remembered(namespace)
             + self.assessments.remembered(namespace)
             + self.releases.remembered(namespace)
             + self.reports.remembered(namespace)
             + self.approvals.remembered(namespace)
+            + self.acceptances.remembered(namespace)
+            + self.classes.bytes(namespace)
     }
 
     /// Names of the live objects of a kind.
@@ -534,10 +538,16 @@ impl World {
             approved.contains(f.digest())
                 || f.classification.as_deref().is_some_and(|c| approved.contains(c))
                 || last.as_ref() == Some(&f.id)
+                // Whoever signed what it was made from is an author.
+                || (f.record.signature.is_some()
+                    && system.as_ref().is_some_and(|s| s.record.uid == f.record.uid))
         });
+        let former_acceptances = self.former_acceptances(namespace, &acceptances, &approvals);
         let signed = approvals.iter().map(|a| &a.record);
         let signed = signed.chain(acceptances.iter().map(|a| &a.record));
         let signed = signed.chain(release.iter().chain(&former).map(|r| &r.record));
+        let signed = signed.chain(system.iter().chain(&former_systems).map(|s| &s.record));
+        let signed = signed.chain(assessments.iter().map(|a| &a.record));
         let (signers, signatures) = self.trust(signed);
         let first_use = release.as_ref().and_then(|r| self.first_use.get(r.digest())).copied();
         let named = spec.into_iter().flat_map(|s| s.previous.iter().chain(&s.rollback_target));
@@ -561,6 +571,7 @@ impl World {
             proofs,
             approvals,
             acceptances,
+            former_acceptances,
             policies: Arc::clone(&self.policy_set),
             basis,
             former_policies,

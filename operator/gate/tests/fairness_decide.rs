@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use placet_gate::fairness::needed::for_comparison;
 use placet_gate::fairness::{
     BiasResult, BiasTest, Compare, Comparison, Counts, Criterion, Eligibility, Extended, FairnessError,
-    Group, Hold, IneligibleReason, Limit, MAX_ROWS, Measured, Metric, NeededUnit, PositiveMeans, Rate, Table,
-    Towards, Verdict, decide, decide_single, label,
+    Group, Hold, IneligibleReason, Limit, MAX_ROWS, Measured, Metric, NeededUnit, Observed, PositiveMeans,
+    Rate, Table, Towards, Verdict, decide, decide_single, label,
 };
 
 fn attributes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -73,7 +73,7 @@ fn compas_fails_four_fifths_on_the_favourable_outcome() {
     assert_eq!(result.verdict, Verdict::Fail);
     let comparison = worst(&result);
     assert_eq!(comparison.a.label, "race=African-American");
-    assert_eq!((comparison.a.successes, comparison.a.trials), (1522, 3696));
+    assert_eq!(comparison.a.observed, Observed::Rate { successes: 1522, trials: 3696 });
     assert_eq!(comparison.estimate, Some(Extended::Finite(0.631_592_938)));
     let interval = comparison.interval.unwrap();
     assert_eq!((interval.lower, interval.upper), (0.601_891_645, Extended::Finite(0.662_759_889)));
@@ -93,11 +93,11 @@ fn compas_passes_predictive_parity_and_fails_equalized_odds() {
     assert_eq!(odds.comparisons.len(), 2, "its two components are separate comparisons");
     assert_eq!(odds.family, 2);
     assert_eq!(
-        odds.comparisons.iter().map(|c| c.rate).collect::<Vec<_>>(),
+        odds.comparisons.iter().map(|c| c.rate.unwrap()).collect::<Vec<_>>(),
         [Rate::TruePositive, Rate::FalsePositive]
     );
     assert_eq!(odds.comparisons[0].corrected_confidence, 0.975);
-    assert_eq!(worst(&odds).rate, Rate::FalsePositive, "0.214 against 0.197");
+    assert_eq!(worst(&odds).rate, Some(Rate::FalsePositive), "0.214 against 0.197");
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn both_sides_of_a_ratio_must_hold() {
     test.criteria[0].compare = Compare::Reference(attributes(&[("sex", "male")]));
     let result = judge(&groups, &test);
     assert_eq!(result.verdict, Verdict::Fail);
-    assert_eq!(worst(&result).b.label, "sex=male");
+    assert_eq!(worst(&result).b.as_ref().unwrap().label, "sex=male");
     assert_eq!(worst(&result).estimate, Some(Extended::Finite(1.8)));
 }
 
@@ -172,7 +172,7 @@ fn reference_mode_compares_with_the_reference_only() {
     test.criteria[0].compare = Compare::Reference(attributes(&[("sex", "b"), ("age", "unused here")]));
     let result = judge(&groups, &test);
     assert_eq!((result.comparisons.len(), result.family), (2, 2));
-    assert!(result.comparisons.iter().all(|comparison| comparison.b.label == "sex=b"));
+    assert!(result.comparisons.iter().all(|comparison| comparison.b.as_ref().unwrap().label == "sex=b"));
     assert_eq!(result.verdict, Verdict::Pass);
 }
 
@@ -184,7 +184,7 @@ fn impact_ratio_compares_with_the_category_selected_most() {
     test.criteria[0].compare = Compare::Reference(attributes(&[("sex", "a")]));
     let result = judge(&groups, &test);
     assert_eq!((result.verdict, result.comparisons.len()), (Verdict::Pass, 2));
-    assert!(result.comparisons.iter().all(|comparison| comparison.b.label == "sex=b"));
+    assert!(result.comparisons.iter().all(|comparison| comparison.b.as_ref().unwrap().label == "sex=b"));
     assert_eq!(result.family, 3, "the data chose the category: corrected for all pairs");
     assert_eq!(worst(&result).estimate, Some(Extended::Finite(0.9)));
 }
@@ -344,7 +344,10 @@ fn marginals_are_sums_of_cells_and_never_compared_with_them() {
     assert_eq!(both.len(), 4);
     let test = test_of(&[&["sex"], &["sex", "race"]], vec![criterion(Metric::SelectionRateRatio, 0.8)]);
     for comparison in &decide(&table, &test).unwrap().comparisons {
-        assert_eq!(comparison.a.label.contains("race"), comparison.b.label.contains("race"));
+        assert_eq!(
+            comparison.a.label.contains("race"),
+            comparison.b.as_ref().unwrap().label.contains("race")
+        );
     }
 }
 
@@ -476,9 +479,9 @@ fn bad_tables_and_questions_are_refused() {
         let criterion = Criterion { confidence, ..criterion(Metric::EqualizedOdds, 0.1) };
         assert!(criterion.check().is_err(), "{confidence}");
     }
-    let many: Vec<Group> = (0..257).map(|index| sex(&format!("{index:03}"), 50, 100)).collect();
+    let many: Vec<Group> = (0..201).map(|index| sex(&format!("{index:03}"), 50, 100)).collect();
     let table = Table::new(&many, PositiveMeans::Favourable, None).unwrap();
-    assert_eq!(decide(&table, &four_fifths()), Err(FairnessError::TooManyGroups { wanted: 256, found: 257 }));
+    assert_eq!(decide(&table, &four_fifths()), Err(FairnessError::TooManyGroups { wanted: 200, found: 201 }));
     assert_eq!(label(&attributes(&[("sex", "f"), ("race", "x")])), "race=x, sex=f");
 }
 

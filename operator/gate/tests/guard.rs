@@ -366,7 +366,37 @@ fn a_reject_stands_until_it_is_answered() {
     assert_eq!(waits(&world), ["no rejects it"]);
     world.remove(Kind::Approval, Some("placet-system"), "no");
     assert_eq!(waits(&world), ["no rejects it"], "deleting a Reject clears nothing");
-    world.apply(of(&word("answer", "erin", &digest, json!({"spec": {"answers": ["no"]}}))));
+    let answer = |name: &str, role: &str, at: &str| {
+        of(&word(name, "erin", &digest, json!({"at": at, "spec": {"role": role, "answers": ["no"]}})))
+    };
+    // A name that a Reject bears by now is not answered by who named it before, and a role not by another's holder.
+    world.apply(answer("early", "risk-officer", "2026-11-10T12:00:00Z"));
+    world.apply(answer("same-time", "risk-officer", "2026-11-11T00:00:00Z"));
+    assert_eq!(waits(&world), ["no rejects it"]);
+    world.apply(answer("answer", "risk-officer", "2026-11-11T00:00:01Z"));
+    assert_eq!(takes(&world), Because::Approved);
+}
+
+#[test]
+fn a_reject_is_answered_in_its_own_role() {
+    let with_executive = |spec: &Value| {
+        let mut spec = spec.clone();
+        let executive = json!({"role": "executive", "count": 1, "covers": "Content"});
+        spec["approvals"].as_array_mut().unwrap().push(executive);
+        spec
+    };
+    let mut world = guarded(&with_executive(&two()));
+    let looser = edited(&with_executive(&one()), "mallory");
+    let digest = of(&looser).digest.unwrap();
+    world.apply(of(&looser));
+    world.apply(of(&word("no", "vera", &digest, json!({"spec": {"decision": "Reject"}}))));
+    let answer = |name: &str, by: &str, role: &str| {
+        let more = json!({"at": "2026-11-12T00:00:00Z", "spec": {"role": role, "answers": ["no"]}});
+        of(&word(name, by, &digest, more))
+    };
+    world.apply(answer("other", "eve", "executive"));
+    assert_eq!(waits(&world), ["no rejects it"], "of another role, though one holder of either is enough");
+    world.apply(answer("answer", "erin", "risk-officer"));
     assert_eq!(takes(&world), Because::Approved);
 }
 

@@ -29,9 +29,51 @@ const THINGS: [(Kind, &str); 3] =
     [(Kind::TrustedSigner, "erin"), (Kind::ApprovalRole, "model-owner"), (Kind::ApprovalRole, "auditor")];
 /// Roles in which somebody decides: one is asked by each policy, and the others by nobody.
 const ROLES: [&str; 4] = ["risk-officer", "executive", "model-owner", "auditor"];
-/// What each policy names, and whom it asks.
-const POLICIES: [(&[&str], &str); 2] =
-    [(&["risk-officer"], "risk-officer"), (&["model-owner", "executive"], "executive")];
+/// Roles that each policy asks for.
+const POLICIES: [&[&str]; 2] = [&["risk-officer"], &["model-owner", "executive"]];
+/// Signs with a key of her own, if she has one.
+const VERA: &str = "vera";
+const VERAS: &str = "veras-key";
+
+/// What a role has to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Proof {
+    Stamp,
+    Credential,
+    Signed,
+}
+
+/// What the policies say of changes.
+#[derive(Debug, Clone)]
+struct Rules {
+    /// For each policy the one role that has a say in its changes; None: each that it asks for.
+    guards: [Option<usize>; 2],
+    /// What each of [`ROLES`] shows, where a policy asks for it.
+    proof: [Proof; 4],
+    /// Roles for which vera has a key from the start, as bits.
+    vera: u8,
+}
+
+impl Rules {
+    /// Roles that have a say by a policy.
+    fn asks(&self, policy: usize) -> Vec<&'static str> {
+        self.guards[policy].map_or_else(|| POLICIES[policy].to_vec(), |role| vec![ROLES[role]])
+    }
+
+    fn proof(&self, policy: usize, role: &str) -> Proof {
+        let asked = POLICIES[policy].contains(&role);
+        let of = ROLES.iter().position(|r| *r == role).filter(|_| asked);
+        of.map_or(Proof::Stamp, |of| self.proof[of])
+    }
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    let guard = || prop::option::of(0..3_usize);
+    let proof =
+        || prop_oneof![2 => Just(Proof::Stamp), 1 => Just(Proof::Credential), 2 => Just(Proof::Signed)];
+    ([guard(), guard()], [proof(), proof(), proof(), proof()], prop_oneof![1 => Just(0_u8), 3 => 1_u8..16])
+        .prop_map(|(guards, proof, vera)| Rules { guards, proof, vera })
+}
 
 /// What a version says.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +101,12 @@ enum Deed {
         ends: Option<u8>,
         answers: bool,
         late: bool,
+        /// By vera, who signs it.
+        signed: bool,
+        credential: bool,
     },
+    /// vera's key is revoked.
+    Revoke,
     TakeBack(prop::sample::Index),
 }
 
@@ -82,15 +129,10 @@ fn step() -> impl Strategy<Value = Step> {
     let word = (
         (prop::bool::weighted(0.12), 0..ROLES.len(), often(), prop::bool::weighted(0.1)),
         (prop::option::weighted(0.2, 1_u8..20), any::<bool>(), prop::bool::weighted(0.1)),
+        (prop::bool::weighted(0.4), prop::bool::weighted(0.8)),
     )
-        .prop_map(|((reject, role, holds, wildcard), (ends, answers, late))| Deed::Word {
-            reject,
-            role,
-            holds,
-            wildcard,
-            ends,
-            answers,
-            late,
+        .prop_map(|((reject, role, holds, wildcard), (ends, answers, late), (signed, credential))| {
+            Deed::Word { signed, credential, reject, role, holds, wildcard, ends, answers, late }
         });
     let deed = prop_oneof![
         4 => says().prop_map(Deed::Write),
@@ -98,6 +140,7 @@ fn step() -> impl Strategy<Value = Step> {
         12 => word,
         1 => any::<prop::sample::Index>().prop_map(Deed::TakeBack),
     ];
+    let deed = prop_oneof![60 => deed, 1 => Just(Deed::Revoke)];
     (0..PEOPLE.len(), 0..THINGS.len(), 1_u8..24, deed)
 }
 
@@ -133,11 +176,18 @@ struct Note {
     answers: Vec<String>,
     seen: Says,
     gone: bool,
+    signed: bool,
+    credential: bool,
 }
 
 /// What happened.
 #[derive(Debug)]
 struct Model {
+    rules: Rules,
+    /// Since when vera's key is revoked.
+    revoked: Option<Timestamp>,
+    /// Roles in which a key ever counted.
+    signed_in: u8,
     now: Timestamp,
     lives: [usize; 3],
     live: [Option<Live>; 3],
@@ -192,20 +242,36 @@ impl Model {
     /// Whether somebody else approved it in each role that has a say, and nobody's Reject stands.
     fn approved(&self, thing: usize, live: &Live, before: Option<&Live>) -> bool {
         let into = Self::lets_into(thing, &live.says);
-        let naming = |(names, _): &&(&[&str], &str)| names.iter().any(|n| into.contains(n));
-        let mut judges: Vec<&str> = POLICIES.iter().filter(naming).map(|(_, asks)| *asks).collect();
+        // A policy names its roles, and whom it asks about its changes.
+        let names = |policy: &usize, role: &&str| {
+            POLICIES[*policy].contains(role) || self.rules.asks(*policy).contains(role)
+        };
+        let mut judges: Vec<usize> =
+            [0, 1].into_iter().filter(|policy| into.iter().any(|role| names(policy, role))).collect();
         if judges.is_empty() {
-            judges = POLICIES.iter().map(|(_, asks)| *asks).collect();
+            judges = vec![0, 1];
         }
+        let had_key = |role: &&str| {
+            ROLES.iter().position(|r| r == role).is_some_and(|bit| self.signed_in & (1 << bit) != 0)
+        };
         let deleted = self.keys_deleted.get(&live.says.key).filter(|_| is_signer(thing)).copied();
         let since = deleted.map_or(live.changed(), |d| d.max(live.changed()));
         let made_by = |who: &str| match before {
             Some(before) => live.edits.iter().any(|(by, at)| *by == who && *at > before.changed()),
             None => live.by == who || live.edits.iter().any(|(by, _)| *by == who),
         };
-        judges.into_iter().all(|role| {
-            let about =
-                |n: &&Note| n.thing == thing && n.role == role && Self::same(thing, &n.seen, &live.says);
+        judges.into_iter().all(|policy| {
+            let asks = self.rules.asks(policy);
+            // The first key of all cannot be vouched for by one.
+            let first_key = is_signer(thing) && !asks.iter().any(had_key);
+            let shown = |n: &Note| match self.rules.proof(policy, n.role) {
+                Proof::Stamp => true,
+                Proof::Credential => n.credential || n.signed,
+                Proof::Signed => n.signed || (first_key && n.credential),
+            };
+            let about = |n: &&Note| {
+                n.thing == thing && asks.contains(&n.role) && Self::same(thing, &n.seen, &live.says)
+            };
             let entitled = |n: &&Note| about(n) && n.holds && !n.wildcard;
             let counts = |n: &&Note| {
                 entitled(n)
@@ -215,12 +281,22 @@ impl Model {
                     && !made_by(n.by)
                     && n.at >= since
                     && n.ends.is_none_or(|ends| self.now < ends)
+                    && shown(n)
+                    && (!n.signed || self.veras_counts(n.role, n.at))
             };
             let approvals: Vec<&Note> = self.notes.iter().filter(counts).collect();
-            let answered = |reject: &Note| approvals.iter().any(|a| a.answers.contains(&reject.name));
+            let answered = |reject: &Note| {
+                approvals.iter().any(|a| a.answers.contains(&reject.name) && a.at > reject.at)
+            };
             let stands = self.notes.iter().filter(entitled).any(|n| n.reject && !answered(n));
             !approvals.is_empty() && !stands
         })
+    }
+
+    /// Whether what vera signed then, in a role, is hers.
+    fn veras_counts(&self, role: &str, at: Timestamp) -> bool {
+        let bit = ROLES.iter().position(|r| *r == role).unwrap_or_default();
+        self.rules.vera & (1 << bit) != 0 && self.revoked.is_none_or(|revoked| at < revoked)
     }
 
     fn settle(&mut self) {
@@ -235,6 +311,9 @@ impl Model {
             }
             let waits = Self::more(thing, before.as_ref().map(|b| &b.says), &live.says)
                 && !self.approved(thing, &live, before.as_ref());
+            if !waits && is_signer(thing) {
+                self.signed_in |= live.says.roles;
+            }
             self.in_force[thing] = if waits { before } else { Some(live) };
         }
     }
@@ -244,6 +323,7 @@ struct Both {
     run: Run,
     world: World,
     model: Model,
+    veras: Given,
 }
 
 fn given(value: Value) -> Given {
@@ -268,20 +348,39 @@ fn spec(thing: usize, says: &Says) -> Value {
 const NOTHING: Says = Says { roles: 1, user: false, key: false, ends: None, tenants: false };
 
 impl Both {
-    fn new() -> Self {
-        let (run, mut world, at) = (Run::new(), World::new(), start());
+    fn new(rules: &Rules) -> Self {
+        let (mut run, mut world, at) = (Run::new(), World::new(), start());
+        run.namespace = HERE.into();
         world.guard(HERE, true);
-        for (n, (names, asks)) in POLICIES.iter().enumerate() {
-            let approvals: Vec<Value> =
-                names.iter().map(|r| json!({"role": r, "count": 1, "covers": "Content"})).collect();
-            let policy = json!({"by": "platform", "at": at, "kind": "ReleasePolicy", "name": format!("p{n}"), "spec": {
-                "appliesTo": {"classes": ["High"]}, "approvals": approvals, "guard": {"role": asks}}});
+        for (n, names) in POLICIES.iter().enumerate() {
+            let rule = |role: &&str| {
+                let proof = format!("{:?}", rules.proof(n, role));
+                json!({"role": role, "count": 1, "covers": "Content", "proof": proof})
+            };
+            let approvals: Vec<Value> = names.iter().map(rule).collect();
+            let mut policy = json!({"by": "platform", "at": at, "kind": "ReleasePolicy", "name": format!("p{n}"), "spec": {
+                "appliesTo": {"classes": ["High"]}, "approvals": approvals}});
+            if let Some(role) = rules.guards[n] {
+                policy["spec"]["guard"] = json!({"role": ROLES[role]});
+            }
             let record = run.record(&given(policy));
             world.apply(record.clone());
             world.took_effect(record);
         }
         world.set_up();
+        let has = |bit: &usize| rules.vera & (1 << bit) != 0;
+        let hers: Vec<&str> = (0..ROLES.len()).filter(has).map(|bit| ROLES[bit]).collect();
+        let veras = given(json!({"by": "platform", "at": at, "kind": "TrustedSigner", "name": VERAS,
+            "uid": VERAS, "spec": {"key": "key 3", "user": VERA, "roles": hers}}));
+        if rules.vera != 0 {
+            let record = run.record(&veras);
+            world.apply(record.clone());
+            world.took_effect(record);
+        }
         let model = Model {
+            rules: rules.clone(),
+            revoked: None,
+            signed_in: rules.vera,
             now: at,
             lives: [0; 3],
             live: [None, None, None],
@@ -290,7 +389,7 @@ impl Both {
             keys_deleted: BTreeMap::new(),
             notes: Vec::new(),
         };
-        let mut both = Self { run, world, model };
+        let mut both = Self { run, world, model, veras };
         for name in ROLES {
             let role = json!({"by": "platform", "at": at, "kind": "ApprovalRole", "name": name,
                 "uid": format!("{name}-0"), "spec": spec(1, &NOTHING)});
@@ -318,6 +417,16 @@ impl Both {
             Deed::Write(says) => self.write(by, thing, says),
             Deed::Delete => self.delete(thing),
             Deed::Word { .. } => self.word(by, thing, deed),
+            Deed::Revoke => {
+                if self.model.rules.vera != 0 && self.model.revoked.is_none() {
+                    let now = self.model.now;
+                    self.model.revoked = Some(now);
+                    let text = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+                    self.veras.spec["revoked"] = json!({"at": text});
+                    self.veras.edited.push(Edited { by: "platform".into(), at: now });
+                    self.run.add(&mut self.world, &self.veras, false);
+                }
+            }
             Deed::TakeBack(which) => {
                 let there: Vec<usize> =
                     (0..self.model.notes.len()).filter(|i| !self.model.notes[*i].gone).collect();
@@ -334,7 +443,7 @@ impl Both {
 
     /// As the operator does after each change.
     fn settle(&mut self) {
-        for (kind, name) in THINGS {
+        for (kind, name) in [(Kind::TrustedSigner, VERAS)].into_iter().chain(THINGS) {
             let change = self.world.change(kind, name, self.model.now, None);
             let Some(change) = change.filter(|c| matches!(c.ruling, Ruling::Takes(_))) else { continue };
             match change.after {
@@ -381,7 +490,12 @@ impl Both {
     }
 
     fn word(&mut self, by: &'static str, thing: usize, deed: &Deed) {
-        let Deed::Word { reject, role, holds, wildcard, ends, answers, late } = deed else { return };
+        let Deed::Word { reject, role, holds, wildcard, ends, answers, late, signed, credential } = deed
+        else {
+            return;
+        };
+        let signed = *signed && self.model.rules.vera != 0;
+        let by = if signed { VERA } else { by };
         let now = self.model.now;
         let live = self.model.live[thing].as_ref().map(|l| l.says.clone());
         let seen = if *late { self.model.before[thing].clone() } else { live };
@@ -403,9 +517,15 @@ impl Both {
         if let Some(ends) = ends {
             spec["expiresAt"] = ends.to_string().into();
         }
-        let approval =
-            given(json!({"by": by, "at": now, "kind": "Approval", "name": word, "namespace": HERE,
-            "spec": spec, "holdsRole": holds, "wildcard": wildcard}));
+        let giver = if signed { ROBOT } else { by };
+        let mut approval =
+            given(json!({"by": giver, "at": now, "kind": "Approval", "name": word, "namespace": HERE,
+            "spec": spec, "holdsRole": holds, "wildcard": wildcard, "credential": *credential && !signed}));
+        if signed {
+            let at = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+            approval.signed =
+                serde_json::from_value(json!({"key": 3, "user": VERA, "issuedAt": at})).unwrap();
+        }
         self.run.add(&mut self.world, &approval, false);
         self.model.notes.push(Note {
             name: word,
@@ -420,6 +540,8 @@ impl Both {
             answers,
             seen,
             gone: false,
+            signed,
+            credential: *credential,
         });
     }
 
@@ -454,8 +576,8 @@ fn the_version_that_decides_is_the_one_that_somebody_naive_would_name() {
     let config = Config { cases: 1500, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let (waited, approved) = (Cell::new(0), Cell::new(0));
-    let done = runner.run(&prop::collection::vec(step(), 4..50), |steps| {
-        let mut both = Both::new();
+    let done = runner.run(&(rules(), prop::collection::vec(step(), 4..50)), |(rules, steps)| {
+        let mut both = Both::new(&rules);
         both.agree()?;
         for step in &steps {
             let before = both.model.in_force.clone();

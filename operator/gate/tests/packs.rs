@@ -9,6 +9,7 @@ use placet_api::obligation::Obligation;
 use placet_api::releasepolicy::ReleasePolicySpec;
 use serde_json::Value;
 
+#[expect(clippy::disallowed_methods, reason = "a test reads the files that it is about")]
 fn packs() -> BTreeMap<String, ReleasePolicySpec> {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../policies/packs");
     let mut out = BTreeMap::new();
@@ -17,7 +18,6 @@ fn packs() -> BTreeMap<String, ReleasePolicySpec> {
         if path.extension().is_none_or(|e| e != "yaml") {
             continue;
         }
-        #[expect(clippy::disallowed_methods, reason = "a test reads the files that it is about")]
         let text = std::fs::read_to_string(&path).expect("the file is readable");
         let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
         for document in documents.into_iter().filter(|d| d["kind"] == "ReleasePolicy") {

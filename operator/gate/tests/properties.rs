@@ -18,13 +18,30 @@ use placet_gate::{Cleared, Decision, evaluate};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// The objects of the High-class base, for which everything exists, and a few that make it less simple.
+/// What blocks, as the last of [`objects`].
+const BLOCKING: usize = 7;
+
+/// The objects of the High-class base, for which everything exists, and a few that make it less simple: an assessment that is
+/// approved itself, and further risks, each lowered by a control with evidence of its own.
 fn objects() -> Vec<Given> {
     let base: Base = yaml(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/base/high.yaml"));
     let mut objects = base.objects;
     let like = |objects: &[Given], kind: &str, name: &str| -> Given {
         objects.iter().find(|o| o.kind == kind && o.name == name).unwrap().clone()
     };
+    with_evidence(&mut objects);
+    let mut contradicts = like(&objects, "TestReport", "pentest");
+    contradicts.name = "pentest-2".into();
+    contradicts.by = Some("ruth".into());
+    contradicts.spec["supersedes"] = json!({"reports": ["pentest"], "reason": "It was of another build"});
+    let mut of_assessment = like(&objects, "Approval", "assessed-erin");
+    of_assessment.name = "assessment-reject".into();
+    of_assessment.by = Some("ruth".into());
+    of_assessment.spec["decision"] = "Reject".into();
+    let mut of_acceptance = of_assessment.clone();
+    of_acceptance.name = "withdrawn-ruth".into();
+    of_acceptance.spec["subject"] = json!({"kind": "RiskAcceptance", "name": "r1-frank", "covers": "Content",
+        "digest": "content of RiskAcceptance/r1-frank"});
     let mut reject = like(&objects, "Approval", "risk-erin");
     reject.name = "risk-reject".into();
     reject.by = Some("ruth".into());
@@ -41,9 +58,47 @@ fn objects() -> Vec<Given> {
     ends.name = "owner-olaf".into();
     ends.by = Some("olaf".into());
     ends.spec["expiresAt"] = "2026-11-25T00:00:00Z".into();
-    objects.extend([reject, newer, failed, ends]);
+    objects.extend([ends, contradicts, of_assessment, of_acceptance, reject, newer, failed]);
     resolve(&Run::new(), "properties", &mut objects, &[]);
     objects
+}
+
+/// Adds an approval of the assessment, which the policy asks for, and risks that are within the appetite only while a report, an
+/// approval and an acceptance show that their controls work.
+fn with_evidence(objects: &mut Vec<Given>) {
+    let at = |objects: &[Given], kind: &str, name: &str| {
+        objects.iter().position(|o| o.kind == kind && o.name == name).unwrap()
+    };
+    let policy = at(objects, "ReleasePolicy", "high");
+    objects[policy].spec["assessment"]["approvedBy"] = "risk-officer".into();
+    let impact = at(objects, "ImpactAssessment", "impact");
+    for (id, kind, name) in [
+        ("R2", "TestReport", "pentest"),
+        ("R3", "Approval", "oversight-vera"),
+        ("R4", "RiskAcceptance", "r1-frank"),
+    ] {
+        let risk = json!({
+            "id": id, "domain": "AI", "harms": ["H1"], "residual": {"likelihood": 1, "severity": 2},
+            "controls": [{"control": "ISO42001/A.6.2.4", "status": "Implemented", "owner": "Model Risk",
+                          "implementedAt": "2026-10-01", "evidence": [{"kind": kind, "name": name}]}],
+        });
+        objects[impact].spec["risks"].as_array_mut().unwrap().push(risk);
+    }
+    let mut pentest = objects[at(objects, "TestReport", "performance")].clone();
+    pentest.name = "pentest".into();
+    pentest.spec["type"] = "Security".into();
+    pentest.spec["metrics"] = json!([{"name": "OpenFindings", "value": "0", "rows": 6000}]);
+    let mut oversight = objects[at(objects, "Approval", "evaluation-erin")].clone();
+    oversight.name = "oversight-vera".into();
+    oversight.by = Some("vera".into());
+    oversight.spec["role"] = "model-owner".into();
+    oversight.spec["expiresAt"] = "2026-12-20T00:00:00Z".into();
+    let mut assessed = oversight.clone();
+    assessed.name = "assessed-erin".into();
+    assessed.by = Some("erin".into());
+    assessed.spec = json!({"subject": {"kind": "ImpactAssessment", "name": "impact", "covers": "Content",
+        "digest": "content of ImpactAssessment/impact"}, "role": "risk-officer", "decision": "Approve"});
+    objects.extend([pentest, oversight, assessed]);
 }
 
 /// Which of the objects exist, and the moment.
@@ -59,10 +114,10 @@ fn choice() -> impl Strategy<Value = Choice> {
     let count = objects().len();
     (
         // Most of what clears is there and little of what blocks: otherwise hardly any world is near the boundary, and
-        // nothing is shown. The blocking ones are the last four of `objects`, of which one does not block.
+        // nothing is shown. The blocking ones are the last of `objects`, of which one does not block.
         (
-            prop::collection::vec(prop::bool::weighted(0.97), count - 4),
-            prop::collection::vec(prop::bool::weighted(0.25), 4),
+            prop::collection::vec(prop::bool::weighted(0.98), count - BLOCKING),
+            prop::collection::vec(prop::bool::weighted(0.15), BLOCKING),
         )
             .prop_map(|(most, few)| [most, few].concat()),
         prop::bool::weighted(0.1),
@@ -136,6 +191,25 @@ proptest! {
         prop_assert_eq!(said(&evaluate(&snapshot(&world, later))), said(&decision));
         let last = until - SignedDuration::from_nanos(1);
         prop_assert_eq!(said(&evaluate(&snapshot(&world, last))), said(&decision));
+    }
+
+    #[test]
+    fn what_shows_that_controls_work_decides(hours in -48_i64..300) {
+        // Were it not so, the properties below would say nothing of evidence.
+        let mut present = vec![true; objects().len() - BLOCKING];
+        present.extend([false; BLOCKING]);
+        let choice = Choice { present, withdrawn: false, unstamped: None, hours };
+        let (world, _) = world(&choice);
+        let whole = evaluate(&snapshot(&world, at(&choice)));
+        prop_assert_eq!(whole.cleared, Cleared::True, "{:?}", whole.findings().collect::<Vec<_>>());
+        for (i, one) in objects().iter().enumerate() {
+            if ["pentest", "oversight-vera", "assessed-erin", "r1-frank"].contains(&one.name.as_str()) {
+                let mut without = choice.clone();
+                without.present[i] = false;
+                let (world, _) = self::world(&without);
+                prop_assert_ne!(evaluate(&snapshot(&world, at(&choice))).cleared, Cleared::True, "{}", one.name);
+            }
+        }
     }
 
     #[test]

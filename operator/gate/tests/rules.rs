@@ -247,8 +247,11 @@ impl Model {
         let now = ["content", "evidence", "classification"].map(|c| self.seen(c));
         let system = |covers: &str| covers == "classification";
         let is_now = now.iter().flatten().any(|n| *n == note.seen);
+        // Who answers for a system is nobody who wrote it.
+        let known = !system(note.covers) || !self.system_authors.contains(&ROBOT);
         let answered = self.notes.iter().any(|a| {
-            a.answers.as_ref() == Some(&note.name)
+            known
+                && a.answers.as_ref() == Some(&note.name)
                 && a.at > note.at
                 && a.role == note.role
                 && system(a.covers) == system(note.covers)
@@ -266,6 +269,10 @@ impl Model {
             return false;
         }
         if release.by == ROBOT && !self.policy.author_may_approve {
+            return false;
+        }
+        // Who confirms the class is nobody who wrote the system, which nobody knows of what a robot wrote.
+        if self.system_authors.contains(&ROBOT) {
             return false;
         }
         let who = |role: &str| {

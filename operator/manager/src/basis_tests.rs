@@ -260,3 +260,49 @@ async fn what_applied_at_once_goes_on_applying_when_the_flag_is_taken_off() {
     bed.turns(2).await;
     assert_eq!(bed.cleared(), "False", "{}", findings(&bed));
 }
+
+#[tokio::test]
+async fn an_answer_to_a_reject_stays_one_whatever_is_asked_of_answers_since() {
+    let site = Site::new();
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    for object in world() {
+        bed.put(&object);
+    }
+    let of_class = |name: &str, by: &str, at: &str, more: &Value| {
+        let all = world();
+        let mut spec = all.iter().find(|o| o["metadata"]["name"] == "class-erin").unwrap()["spec"].clone();
+        for (key, value) in more.as_object().into_iter().flatten() {
+            spec[key] = value.clone();
+        }
+        stamped(Kind::Approval, name, by, at, &spec)
+    };
+    bed.put(&of_class("doubt", "rita", "2026-11-06T09:00:00Z", &json!({"decision": "Reject"})));
+    bed.turns(1).await;
+    assert_eq!(bed.cleared(), "False");
+    bed.put(&of_class("answer", "vera", "2026-11-07T09:00:00Z", &json!({"answers": ["doubt"]})));
+    bed.turns(1).await;
+    assert_eq!(bed.cleared(), "True");
+    // A signature is asked of the role from now on: the release stands, with the answer without one.
+    let mut spec = policy(&[])["spec"].clone();
+    let signed = json!({"role": "risk-officer", "count": 1, "covers": "Content", "proof": "Signed"});
+    spec["approvals"].as_array_mut().unwrap().push(signed);
+    bed.put(&stamped(Kind::ReleasePolicy, "minimal", "platform", "2026-11-20T00:00:00Z", &spec));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "True", "{}", findings(&bed));
+    let said = bed.condition(Kind::Approval, "doubt", "Counts");
+    assert_eq!((&said["status"], &said["reason"]), (&json!("False"), &json!("Answered")), "{said}");
+    drop(bed);
+    let bed = site.start_again();
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "True", "after a restart too: {}", findings(&bed));
+    // Whoever rejects it since is heard.
+    bed.put(&of_class("again", "rita", "2026-11-20T00:01:00Z", &json!({"decision": "Reject"})));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False");
+    // And what stands on nothing of before is judged as is asked now.
+    bed.put(&of_class("answers-again", "vera", "2026-11-20T00:02:00Z", &json!({"answers": ["again"]})));
+    bed.turns(2).await;
+    assert_eq!(bed.cleared(), "False");
+    assert!(findings(&bed).contains("reject"), "{}", findings(&bed));
+}

@@ -10,7 +10,7 @@ use placet_evidence::{Decision as Body, Payload, Record as LogRecord};
 use placet_gate::Decision;
 use placet_gate::finding::Reason;
 use placet_gate::object::Record;
-use placet_gate::world::{Snapshot, World};
+use placet_gate::world::{Key, Snapshot, World};
 
 use crate::state::State;
 
@@ -61,10 +61,7 @@ impl ClassMemory {
 
     /// Tells a world.
     pub fn recall(self, world: &mut World) {
-        let mut all: Vec<_> = self.first.into_iter().collect();
-        // What was known first stays where a namespace is full.
-        all.sort_by_key(|(_, at)| *at);
-        for ((namespace, content, class), at) in all {
+        for ((namespace, content, class), at) in self.first {
             if let Some(release) = self.releases.get(&(namespace.clone(), content)) {
                 world.had_class(&namespace, release, class, at);
             }
@@ -73,18 +70,19 @@ impl ClassMemory {
 }
 
 impl State {
-    /// A decision was recorded: the class that it was made on is remembered.
-    pub fn note_class(&self, snapshot: &Snapshot, decision: &Decision) {
+    /// A decision was recorded: the class that it was made on is remembered. Where that is news, releases of which it says
+    /// something.
+    pub fn note_class(&self, snapshot: &Snapshot, decision: &Decision) -> Vec<Key> {
         let class =
             decision.derived.or(decision.class).filter(|c| *c != Class::Minimal && !decision.is_blind());
         let release = snapshot.release.as_ref().and_then(|r| r.spec.as_ref().ok());
-        if let (Some(class), Some(release)) = (class, release) {
-            let now = snapshot.clock.now();
-            let known = self.world().has_had(&snapshot.namespace, release, class, now);
-            if !known {
-                self.world_mut().had_class(&snapshot.namespace, release, class, now);
-            }
+        let (Some(class), Some(release)) = (class, release) else { return Vec::new() };
+        let (namespace, now) = (&snapshot.namespace, snapshot.clock.now());
+        if self.world().has_had(namespace, release, class, now) {
+            return Vec::new();
         }
+        self.world_mut().had_class(namespace, release, class, now);
+        self.world().releases_with(namespace, release)
     }
 }
 

@@ -141,3 +141,34 @@ async fn what_was_judged_blindly_gave_no_class() {
     bed.pass_turns(jiff::SignedDuration::from_mins(6), 2).await;
     assert_eq!(lowered(&bed, RELEASE), None);
 }
+
+#[tokio::test]
+async fn a_class_that_another_system_has_later_is_said_of_releases_with_its_artefact_at_once() {
+    let site = Site::new();
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    let of_release =
+        |o: &Value| o["kind"] == "ModelRelease" || o["kind"] == "AISystem" || o["kind"] == "ReleasePolicy";
+    for object in world().into_iter().filter(|o| !of_release(o)).chain([for_both()]) {
+        bed.put(&object);
+    }
+    let harmless = system("harmless", &json!([]));
+    bed.put(&harmless);
+    bed.put(&confirmed(&harmless, "erin", "2026-11-05T09:00:00Z"));
+    let mut spec = model_release()["spec"].clone();
+    spec["system"] = "harmless".into();
+    bed.put(&stamped(Kind::ModelRelease, "harmless-1", "dana", "2026-11-01T09:00:00Z", &spec));
+    bed.turns(2).await;
+    assert_eq!(lowered(&bed, "harmless-1"), None);
+    // Only then somebody says what the model is used for.
+    bed.put(&system("scoring", &json!(["1"])));
+    bed.put(&model_release());
+    bed.turns(3).await;
+    assert_eq!(bed.status(Kind::ModelRelease, RELEASE)["class"], "Limited");
+    let found = lowered(&bed, "harmless-1").unwrap();
+    assert!(found.contains("another system, lending/scoring, was of class Limited"), "{found}");
+    // Whoever confirms it now knows.
+    bed.put(&confirmed(&harmless, "rita", "2026-11-20T13:00:00Z"));
+    bed.turns(2).await;
+    assert_eq!(lowered(&bed, "harmless-1"), None);
+}

@@ -57,7 +57,8 @@ pub struct Ledger {
     seen: Mutex<Seen>,
     deletions: Deletions,
     unchanged: Mutex<u64>,
-    missed: Mutex<u64>,
+    /// Answers without a record, by why.
+    missed: Mutex<Vec<(GapReason, u64)>>,
     /// What could not be recorded for its size and has not been since, with the time of the last attempt.
     too_large: Mutex<BTreeMap<String, Timestamp>>,
 }
@@ -83,7 +84,7 @@ impl Ledger {
             seen: Mutex::default(),
             deletions: Deletions::default(),
             unchanged: Mutex::new(0),
-            missed: Mutex::new(0),
+            missed: Mutex::default(),
             too_large: Mutex::default(),
         }
     }
@@ -407,25 +408,36 @@ impl Ledger {
         }
     }
 
-    /// An answer was given without a record, because the log could not be written and the namespace only watches.
-    pub fn missed(&self, error: &AppendError) {
-        tracing::error!(%error, "an answer was given without a record, in a namespace that only warns or audits");
-        *self.missed.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+    /// An answer was given without a record, in a namespace that only watches.
+    pub fn missed(&self, reason: GapReason, why: &dyn std::fmt::Display) {
+        tracing::error!(%why, "an answer was given without a record, in a namespace that only warns or audits");
+        self.add_missed(reason, 1);
+    }
+
+    fn add_missed(&self, reason: GapReason, count: u64) {
+        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        match missed.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, before)) => *before += count,
+            None => missed.push((reason, count)),
+        }
     }
 
     /// Writes what was only counted since the last time, if anything.
     pub async fn heartbeat(&self, now: Timestamp) -> Result<(), AppendError> {
         let missed = std::mem::take(&mut *self.missed.lock().unwrap_or_else(PoisonError::into_inner));
-        if missed > 0 {
+        let mut missed = missed.into_iter();
+        while let Some((reason, count)) = missed.next() {
             let body = Gap {
-                reason: GapReason::Unwritable,
+                reason,
                 from: None,
                 to: Some(now),
-                count: Some(missed),
+                count: Some(count),
                 detail: "answers in namespaces that warn or audit".into(),
             };
             if let Err(error) = self.append(NewRecord::new(now, Subject::log(), Payload::Gap(body))).await {
-                *self.missed.lock().unwrap_or_else(PoisonError::into_inner) += missed;
+                for (reason, count) in [(reason, count)].into_iter().chain(missed) {
+                    self.add_missed(reason, count);
+                }
                 return Err(error);
             }
         }

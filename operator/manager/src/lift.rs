@@ -232,6 +232,9 @@ async fn lift(
         let pod = Some((release.to_owned(), content));
         r.state.admit(owner.as_deref().unwrap_or(uid), pod, replicas, r.state.now());
     }
+    if !matches!(why, Why::NotEnforced) {
+        r.state.workloads_mut().admit_under(uid, owner.as_deref(), r.state.now());
+    }
     match patch_pod(r, &snapshot.namespace, name, &patch).await {
         Ok(_) => {
             r.lifts().remove(uid);

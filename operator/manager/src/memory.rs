@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use placet_api::Kind;
-use placet_evidence::{Digest, Effect, Operation, Payload, Record as LogRecord, inputs};
+use placet_evidence::{Admission, Digest, Effect, Operation, Payload, Record as LogRecord, inputs};
 use placet_gate::Decision;
 use placet_gate::circumstances::Circumstances;
 use placet_gate::finding::Reason;
@@ -14,7 +14,7 @@ use placet_gate::world::World;
 use crate::classes::ClassMemory;
 use crate::guard::GuardMemory;
 use crate::ledger::Recorded;
-use crate::places::{Admitted, Place, Waiting};
+use crate::places::{Admitted, Place, Under, Waiting};
 use crate::roles::RoleMemory;
 
 /// What the log tells.
@@ -30,6 +30,8 @@ pub struct Memory {
     pub decisions: BTreeMap<(String, String), LastDecision>,
     /// What was admitted while cleared, by owner's uid.
     pub admitted: BTreeMap<String, Admitted>,
+    /// Under whom pods were admitted, by uid.
+    pub under: BTreeMap<String, Under>,
     /// Held pods that wait for a place, by uid.
     pub waiting: BTreeMap<String, Waiting>,
     /// Inputs and result of the decision that each release was cleared by, unless it lost its clearance since.
@@ -100,7 +102,9 @@ impl Memory {
             }
             Payload::Object(body)
                 if body.stamped
-                    && ["Approval", "RiskAcceptance", "ModelRelease"].contains(&body.kind.as_str()) =>
+                    && Kind::parse(&body.kind).is_some_and(|kind| {
+                        kind.authored() || matches!(kind, Kind::Approval | Kind::RiskAcceptance)
+                    }) =>
             {
                 self.signed.extend(body.stored.map(|stored| (record.time.wall, stored)));
             }
@@ -115,6 +119,7 @@ impl Memory {
             Payload::Admission(body) if body.cleared && body.effect == Effect::Allow => {
                 let Some(release) = &body.release else { return };
                 let pod = body.kind == "Pod";
+                self.admitted_under(body, record.time.wall);
                 if pod {
                     self.used(&body.namespace, release, record.time.wall);
                 }
@@ -127,6 +132,7 @@ impl Memory {
                 }
             }
             Payload::Admission(body) if body.effect == Effect::Allow => {
+                self.admitted_under(body, record.time.wall);
                 let known = body.uid.as_ref().and_then(|uid| self.admitted.get_mut(uid));
                 if let (Some(admitted), Some(from)) = (known, body.raised_from) {
                     admitted.raise(from);
@@ -145,10 +151,12 @@ impl Memory {
             // What replaces another takes the place that there was.
             Payload::HoldLifted(body) if body.replacement => {
                 self.waiting.remove(&body.uid);
+                self.under(&body.uid, body.owner_uid.as_ref(), record.time.wall);
             }
             // Without a decision it was lifted because the namespace no longer enforced.
             Payload::HoldLifted(body) if body.decision.is_some() => {
                 self.waiting.remove(&body.uid);
+                self.under(&body.uid, body.owner_uid.as_ref(), record.time.wall);
                 if let (Some(release), Some(content)) = (&body.release, body.pod_content) {
                     self.used(&body.namespace, release, record.time.wall);
                     let owner = body.owner_uid.as_ref().unwrap_or(&body.uid);
@@ -159,6 +167,18 @@ impl Memory {
             }
             _ => {}
         }
+    }
+
+    /// A pod was let through because its release was cleared, or because it replaces one.
+    fn admitted_under(&mut self, body: &Admission, at: jiff::Timestamp) {
+        if let (Some(uid), true) = (&body.uid, body.kind == "Pod" && (body.cleared || body.replacement)) {
+            self.under(uid, body.owner_uid.as_ref(), at);
+        }
+    }
+
+    fn under(&mut self, uid: &str, owner: Option<&String>, at: jiff::Timestamp) {
+        let owner = owner.map_or(uid, String::as_str).to_owned();
+        self.under.insert(uid.to_owned(), Under { owner, at });
     }
 
     fn used(&mut self, namespace: &str, release: &str, at: jiff::Timestamp) {

@@ -1,7 +1,9 @@
 //! What the log knows of signatures outlasts a restart.
 
 use placet_evidence::Operation;
-use placet_gate::signed::{ApprovalPayload, Payload, Place, RiskAcceptancePayload, pae, payload_of, seal};
+use placet_gate::signed::{
+    ApprovalPayload, AuthorPayload, Payload, Place, RiskAcceptancePayload, pae, payload_of, seal,
+};
 use serde_json::{Value, json};
 use ssh_key::encoding::Encode as _;
 use ssh_key::private::Ed25519Keypair;
@@ -104,6 +106,37 @@ async fn first_use_of_a_signed_acceptance_is_read_back_from_the_log() {
     let bed = site.start();
     let seen = bed.state.world().seen(&envelope).cloned().unwrap();
     assert_eq!((seen.name.as_str(), seen.namespace.as_str(), seen.at), ("r1", NS, begun));
+}
+
+#[tokio::test]
+async fn first_use_of_an_authors_signature_is_read_back_from_the_log() {
+    let site = Site::new();
+    let bed = site.start();
+    let ledger = &bed.reconciler.ledger;
+    let mut seen = Vec::new();
+    for kind in [Kind::AISystem, Kind::ImpactAssessment, Kind::ModelRelease] {
+        let mut object =
+            stamped(kind, "one", "robot", "2026-10-01T09:00:00Z", &json!({"purpose": "Forecast"}));
+        let payload = json!({
+            "cluster": "cluster", "digest": crate::testbed::content(&object), "issuedAt": "2026-11-01T00:00:00Z",
+            "kind": kind.as_str(), "name": "one", "namespace": NS, "nonce": "00112233445566778899aabbccddeeff",
+        });
+        let payload = AuthorPayload::from_bytes(payload.to_string().as_bytes()).unwrap().to_bytes().unwrap();
+        let blob = key().sign(AuthorPayload::NAMESPACE, HashAlg::Sha512, &pae(AuthorPayload::TYPE, &payload));
+        let envelope = seal::<AuthorPayload>(&payload, &blob.unwrap().encode_vec().unwrap()).unwrap();
+        object["metadata"]["annotations"][placet_api::keys::AUTHOR_SIGNATURE] = envelope.into();
+        let record = read(&bed, &object);
+        let envelope = record.envelope().map(str::to_owned).unwrap();
+        let at = bed.state.now();
+        ledger.object(at, Operation::Update, &record, Some("robot"), None).await.unwrap();
+        seen.push((envelope, at));
+        site.hands.pass(jiff::SignedDuration::from_secs(60));
+    }
+    drop(bed);
+    let bed = site.start();
+    for (envelope, at) in seen {
+        assert_eq!(bed.state.world().seen(&envelope).map(|s| s.at), Some(at));
+    }
 }
 
 #[tokio::test]

@@ -99,6 +99,8 @@ pub struct Workloads {
     pub parents: Parents,
     /// What was admitted while cleared, by owner's uid.
     pub admitted: BTreeMap<String, Admitted>,
+    /// Under whom pods were admitted, by uid.
+    under: BTreeMap<String, Under>,
     /// Held pods that replace one as soon as their owner has a place for them, by uid.
     waiting: BTreeMap<String, Waiting>,
     /// Pods that were given a place and that our store does not show in it yet, by uid.
@@ -127,6 +129,15 @@ impl Place {
     }
 }
 
+/// Under whom a pod was admitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Under {
+    /// Uid of its controlling owner; its own where it had none.
+    pub owner: String,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// A held pod that waits for a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
@@ -149,9 +160,13 @@ pub type Key = (String, String);
 
 impl Workloads {
     /// Begins with what the log remembers.
-    pub fn recall(&mut self, admitted: BTreeMap<String, Admitted>, waiting: BTreeMap<String, Waiting>) {
-        self.admitted = admitted;
-        self.waiting = waiting;
+    pub fn recall(
+        &mut self,
+        admitted: BTreeMap<String, Admitted>,
+        under: BTreeMap<String, Under>,
+        waiting: BTreeMap<String, Waiting>,
+    ) {
+        (self.admitted, self.under, self.waiting) = (admitted, under, waiting);
     }
 
     /// Takes in a pod as the API server has it. Whether another may have its place now.
@@ -170,13 +185,14 @@ impl Workloads {
         let pod = self.pods.remove(key)?;
         self.taking.remove(&pod.uid);
         self.waiting.remove(&pod.uid);
+        self.under.remove(&pod.uid);
         pod.live.then_some(pod)
     }
 
     /// What was admitted for an owner while cleared, and how many pods take places of it now, without the pod with this uid.
     pub fn history(&self, place: &Place, but: Option<&str>, now: Timestamp) -> Option<(OwnerHistory, i64)> {
         let admitted = self.admitted.get(&place.owner)?;
-        let strays = self.strays(&place.namespace, &place.release);
+        let strays = self.strays(place);
         // A pod that is held takes nobody's place.
         let (live, held) = self.live_pods(&place.namespace, &place.owner);
         let coming = self.coming(&place.owner, but, now);
@@ -218,6 +234,11 @@ impl Workloads {
         free
     }
 
+    /// The pod with this uid never came: its place is free again.
+    pub fn give_back(&mut self, uid: &str) {
+        self.taking.remove(uid);
+    }
+
     /// Held pods of a release that wait for a place and for which there is one now: name and uid. More than there are places
     /// for, where several wait for the same.
     pub fn waiting_for(&self, namespace: &str, release: &str, now: Timestamp) -> Vec<(String, String)> {
@@ -255,15 +276,22 @@ impl Workloads {
         of_owner.fold((0, 0), |(live, held), pod| (live + 1, held + i64::from(pod.held)))
     }
 
-    /// Pods of a release that run and that nobody controls for whom something was admitted. A pod whose labels are changed is
-    /// let go by its owner, which makes another in its place: it goes on counting as that owner's. One that was admitted by
-    /// itself never had an owner, and takes nobody's place.
-    pub fn strays(&self, namespace: &str, release: &str) -> i64 {
-        let known = |pod: &Pod| {
-            pod.owner.iter().chain([&pod.uid]).any(|admitted| self.admitted.contains_key(admitted))
+    /// Pods of a release that run, are not counted as this owner's, and are not with the owner under whom they were admitted. A
+    /// pod whose labels or owner are changed is let go by its owner, which makes another in its place: it goes on counting as
+    /// that owner's, whoever has it now. One that was admitted by itself never had an owner, and takes nobody's place. Of one of
+    /// whose admission nothing is known, it is enough that something was admitted for its owner.
+    fn strays(&self, place: &Place) -> i64 {
+        let at_home = |pod: &Pod| {
+            let owner = pod.owner.as_ref().unwrap_or(&pod.uid);
+            match self.under.get(&pod.uid) {
+                Some(under) => under.owner == *owner,
+                None => self.admitted.contains_key(owner),
+            }
         };
-        let of_release = self.of(namespace).filter(|p| p.release.as_deref() == Some(release));
-        let strays = of_release.filter(|p| p.live && !p.held && !known(p)).count();
+        let counted = |pod: &Pod| pod.owner.as_ref() == Some(&place.owner) || pod.uid == place.owner;
+        let of_release =
+            self.of(&place.namespace).filter(|p| p.release.as_deref() == Some(place.release.as_str()));
+        let strays = of_release.filter(|p| p.live && !p.held && !counted(p) && !at_home(p)).count();
         i64::try_from(strays).unwrap_or(i64::MAX)
     }
 
@@ -284,6 +312,14 @@ impl Workloads {
         }
     }
 
+    /// Remembers under whom a pod was admitted; by itself, where it has no owner.
+    pub fn admit_under(&mut self, uid: &str, owner: Option<&str>, at: Timestamp) {
+        let owner = owner.unwrap_or(uid);
+        if uid.len() <= MAX_UID && owner.len() <= MAX_UID {
+            self.under.insert(uid.to_owned(), Under { owner: owner.to_owned(), at });
+        }
+    }
+
     /// Whether [`Workloads::admit`] would tell nothing new.
     pub fn knows(&self, owner: &str, pod: Option<&(String, String)>, replicas: i64) -> bool {
         self.admitted.get(owner).is_some_and(|a| {
@@ -298,6 +334,7 @@ impl Workloads {
         let before = self.admitted.len();
         let there: HashSet<&str> = self.pods.values().map(|pod| pod.uid.as_str()).collect();
         self.waiting.retain(|uid, waiting| waiting.since >= since || there.contains(uid.as_str()));
+        self.under.retain(|uid, under| under.at >= since || there.contains(uid.as_str()));
         self.taking.retain(|_, taking| taking.since >= since);
         let with_pods: HashSet<&str> =
             self.pods.values().flat_map(|p| p.owner.iter().chain([&p.uid])).map(String::as_str).collect();

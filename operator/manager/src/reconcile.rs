@@ -335,7 +335,8 @@ impl Reconciler {
         }
         let (recorded, before) = self.ledger.decision(&snapshot, &decision).await?;
         self.state.settle(&snapshot, &decision);
-        self.state.note_class(&snapshot, &decision);
+        let touched = self.state.note_class(&snapshot, &decision).into_iter();
+        self.queue.push(touched.map(|(namespace, name)| Work::Release(namespace, name)));
         self.set_up(decision.cleared == Cleared::True).await;
         let digest = snapshot.digest();
         self.ledger.seen().decided(&snapshot, &digest);
@@ -495,7 +496,7 @@ impl Reconciler {
             }
             Kind::RiskAcceptance => {
                 let object = world.acceptance(namespace, name)?;
-                let warn = crate::subjects::warn_days(&world);
+                let warn = crate::subjects::warn_days(&world, namespace);
                 let ends = crate::subjects::ends(&world, object);
                 let mut next = vec![ends, ends.map(|ends| placet_gate::time::days_after(ends, -warn))];
                 let hear = |release: &str| self.heard(&world, (namespace, release), &mut next);

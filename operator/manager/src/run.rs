@@ -241,7 +241,7 @@ impl Remembered {
         seen.recall(&read)?;
         let decisions = memory.recall(&mut state.world_mut(), &read)?;
         state.world_mut().guard(&place.namespace, memory.guard.is_open());
-        state.workloads_mut().recall(memory.admitted, memory.waiting);
+        state.workloads_mut().recall(memory.admitted, memory.under, memory.waiting);
         memory.roles.recall(&state);
         let ledger = Ledger::new(Arc::clone(&log), decisions, clock.now()).with_seen(seen);
         let records_per_second = flags.namespace_records_per_second;

@@ -246,9 +246,9 @@ fn rank(overview: &Overview) -> Value {
     out
 }
 
-/// Obligations, where the policies give any that concern the system.
+/// Obligations, where the policies give any that concern the system, or those of a provider do whatever it says.
 fn obligations(overview: &Overview) -> Option<Value> {
-    if overview.apply.is_empty() && overview.next.is_empty() {
+    if overview.apply.is_empty() && overview.next.is_empty() && overview.provider_because.is_none() {
         return None;
     }
     let time = |at: &jiff::Timestamp| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();

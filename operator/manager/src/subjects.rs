@@ -290,19 +290,26 @@ pub fn record_of<'a>(world: &'a World, kind: Kind, namespace: &str, name: &str) 
 /// Days before the end of a risk acceptance at which it is told, where no policy says another number.
 const WARN_DAYS: i32 = 30;
 
-/// Days before the end of a risk acceptance at which it is told: the most that any policy says.
-pub fn warn_days(world: &World) -> i32 {
-    let said = world.policies().filter_map(|p| p.spec.as_ref().ok()?.validity.as_ref()?.warn_days);
+/// Days before the end of a risk acceptance at which it is told: the most that any policy of its namespace says.
+pub fn warn_days(world: &World, namespace: &str) -> i32 {
+    let said = of_namespace(world, namespace).filter_map(|p| p.validity.as_ref()?.warn_days);
     said.max().unwrap_or(WARN_DAYS)
 }
 
-/// When an acceptance ends: when it says, or after the days that a policy in force gives its role at most for a level that it
-/// accepts.
+/// Policies in force that select a namespace, whichever classes they are for.
+fn of_namespace<'w>(world: &'w World, namespace: &str) -> impl Iterator<Item = &'w ReleasePolicySpec> {
+    let labels = world.namespace_labels(namespace);
+    let all = world.in_force().iter().filter_map(|p| p.spec.as_ref().ok());
+    all.filter(move |p| policy::selects(p.applies_to.namespace_selector.as_ref(), &labels))
+}
+
+/// When an acceptance ends: when it says, or after the days that a policy in force in its namespace gives its role at most for a
+/// level that it accepts.
 pub fn ends(world: &World, acceptance: &Object<RiskAcceptanceSpec>) -> Option<Timestamp> {
     let spec = acceptance.spec.as_ref().ok()?;
     let typed = placet_gate::time::date_time(&spec.expires_at)?;
     let Some(given) = acceptance.standing().map(|s| s.created_at) else { return Some(typed) };
-    let policies = world.in_force().iter().filter_map(|p| p.spec.as_ref().ok());
+    let policies = of_namespace(world, acceptance.record.namespace.as_deref().unwrap_or_default());
     let authorities = policies.flat_map(|p| p.acceptance_authority.iter().flatten());
     let of_role = authorities.filter(|a| a.level <= spec.level && a.roles.contains(&spec.role));
     let days = of_role.filter_map(|a| a.max_days).min();

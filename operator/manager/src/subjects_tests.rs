@@ -126,3 +126,55 @@ async fn an_acceptance_says_of_each_risk_what_the_gate_made_of_it() {
     let (status, reason, text) = shown(&bed).await;
     assert_eq!((status.as_str(), reason.as_str()), ("Unknown", "NotYetAsked"), "{text} in {NS}");
 }
+
+#[tokio::test]
+async fn an_acceptance_warns_as_many_days_ahead_as_the_policy_that_says_most() {
+    let site = Site::new();
+    let bed = installed(&site).await;
+    bed.put(&crate::testbed::model_release());
+    bed.put(&acceptance(&bed, "erin", &["R1"], "executive"));
+    bed.turns(2).await;
+    // It ends 84 days from now.
+    let expiring = || bed.condition(Kind::RiskAcceptance, "accepted", "Expiring")["status"].clone();
+    assert_eq!(expiring(), "False");
+    let policy_of = |name: &str, days: i32| {
+        let mut spec = policy(&[])["spec"].clone();
+        spec["validity"]["warnDays"] = json!(days);
+        stamped(Kind::ReleasePolicy, name, "platform", "2026-01-01T00:00:00Z", &spec)
+    };
+    for (name, days, wanted) in [("other", 83, "False"), ("another", 85, "True"), ("third", 10, "True")] {
+        bed.put(&policy_of(name, days));
+        bed.hear(&bed.fake.object(&crate::testbed::path(Kind::RiskAcceptance, "accepted")).unwrap());
+        bed.turns(2).await;
+        assert_eq!(expiring(), wanted, "{days} days");
+    }
+}
+
+#[tokio::test]
+async fn when_an_acceptance_ends_and_is_told_of_is_said_by_policies_of_its_namespace_alone() {
+    let site = Site::new();
+    let bed = installed(&site).await;
+    bed.put(&crate::testbed::model_release());
+    bed.put(&acceptance(&bed, "erin", &["R1"], "executive"));
+    assert_eq!(shown(&bed).await.0, "True");
+    let expiring = async || {
+        bed.turns(2).await;
+        let found = bed.condition(Kind::RiskAcceptance, "accepted", "Expiring");
+        (found["reason"].clone(), found["message"].clone())
+    };
+    let in_date = (json!("InDate"), json!("ends 2027-02-12T09:00:00Z"));
+    assert_eq!(expiring().await, in_date);
+    // The same for all namespaces with a label, and then for all.
+    let other = |name: &str, selector: Value| {
+        let mut spec = policy(&[])["spec"].clone();
+        spec["acceptanceAuthority"] = json!([{"level": "High", "roles": ["executive"], "maxDays": 60}]);
+        spec["validity"] = json!({"firstUseDays": 30, "runningDays": 365, "warnDays": 200});
+        spec["appliesTo"]["namespaceSelector"] = selector;
+        stamped(Kind::ReleasePolicy, name, "platform", "2026-01-01T00:00:00Z", &spec)
+    };
+    bed.put(&other("elsewhere", json!({"matchLabels": {"tier": "somewhere-else"}})));
+    assert_eq!(expiring().await, in_date);
+    bed.put(&other("here", json!({})));
+    let told = json!("ends 2027-01-03T09:00:00Z, within 200 days");
+    assert_eq!(expiring().await, (json!("EndsSoon"), told));
+}

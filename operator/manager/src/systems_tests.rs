@@ -68,6 +68,22 @@ async fn only_policies_that_match_attach_obligations() {
 }
 
 #[tokio::test]
+async fn a_provider_by_a_modification_sees_why_where_no_policy_lists_an_obligation() {
+    let site = Site::new();
+    let bed = bed_with(&site, &policy(&[])).await;
+    assert_eq!(bed.status(Kind::AISystem, "scoring")["obligations"], Value::Null);
+    let mut spec = world().iter().find(|o| o["kind"] == "AISystem").unwrap()["spec"].clone();
+    spec["organisationRoles"] = json!(["Deployer"]);
+    spec["triggers"]["annexIII"] = json!(["5(b)"]);
+    spec["suppliers"] = json!([{"name": "acme", "modification": "Substantial"}]);
+    bed.put(&stamped(Kind::AISystem, "scoring", "olga", "2026-10-01T09:00:00Z", &spec));
+    bed.turns(2).await;
+    let shown = bed.status(Kind::AISystem, "scoring")["obligations"].clone();
+    assert_eq!((&shown["apply"], &shown["total"]), (&json!([]), &json!(0)));
+    assert!(shown["providerBecause"].as_str().unwrap().contains("the model of acme"), "{shown}");
+}
+
+#[tokio::test]
 async fn a_system_ranks_by_class_and_by_what_its_assessment_leaves() {
     let site = Site::new();
     let bed = bed_with(&site, &policy(&[])).await;

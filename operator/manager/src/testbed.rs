@@ -225,7 +225,7 @@ impl Site {
         if self.guarded {
             state.world_mut().guard(NS, memory.guard.is_open());
         }
-        state.workloads_mut().recall(memory.admitted, memory.waiting);
+        state.workloads_mut().recall(memory.admitted, memory.under, memory.waiting);
         memory.roles.recall(&state);
         let ledger = Ledger::new(Arc::clone(&log), decisions, now.0).with_seen(seen);
         let ledger = Arc::new(ledger.with_deletions(state.deletions.clone()));

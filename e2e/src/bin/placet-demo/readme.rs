@@ -1,11 +1,25 @@
 //! What a page shows of the demo, held against what the demo said.
 
+use std::fs;
+use std::path::Path;
+
+use anyhow::bail;
+
 /// The heading of the section whose quotes are held against the transcript.
 const SECTION: &str = "\n## The demo\n";
 
+/// Holds what a page quotes of the demo against the transcript.
+pub fn quoted(page: &Path, transcript: &Path) -> anyhow::Result<()> {
+    let missing = not_said(&fs::read_to_string(page)?, &fs::read_to_string(transcript)?);
+    if !missing.is_empty() {
+        bail!("{} quotes what was not said:\n  {}", page.display(), missing.join("\n  "));
+    }
+    Ok(())
+}
+
 /// Lines that the page quotes in its section on the demo and that no line of the transcript, in the same order, is. `…` in a
 /// quote stands for anything: what differs from run to run, or is left out.
-pub fn not_said(page: &str, transcript: &str) -> Vec<String> {
+fn not_said(page: &str, transcript: &str) -> Vec<String> {
     let section = page.split_once(SECTION).map_or("", |(_, after)| after);
     let section = section.split_once("\n## ").map_or(section, |(section, _)| section);
     let said: Vec<String> = transcript.lines().map(words).collect();

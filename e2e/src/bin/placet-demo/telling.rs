@@ -33,6 +33,11 @@ impl Teller {
         Ok(())
     }
 
+    /// The step of the story that is told, from 1.
+    pub fn step(&self) -> usize {
+        self.step
+    }
+
     /// Begins a step of the story.
     pub fn chapter(&mut self, text: &str) -> anyhow::Result<()> {
         self.step += 1;
@@ -58,9 +63,15 @@ pub fn now() -> Instant {
 }
 
 /// An argument as a shell wants it.
-pub fn quote(text: &str) -> String {
+fn quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,".contains(c);
     if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{text}'") }
+}
+
+/// A command as somebody types it, behind their prompt.
+pub fn prompt(who: &str, program: &str, args: &[&str]) -> String {
+    let quoted: Vec<String> = args.iter().map(|a| quote(a)).collect();
+    format!("{who}$ {program} {}", quoted.join(" "))
 }
 
 /// Holds what came out against what was told.

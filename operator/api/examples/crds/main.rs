@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a generator that runs by itself, outside any runtime")]
 fn write(root: &std::path::Path) -> Result<usize, render::RenderError> {
     let files = render::files(root)?;
     for dir in render::OWNED {
@@ -38,10 +39,6 @@ fn write(root: &std::path::Path) -> Result<usize, render::RenderError> {
     }
     for (path, text) in &files {
         let path = root.join(path);
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a generator that runs by itself, outside any runtime"
-        )]
         std::fs::write(&path, text).map_err(|source| render::RenderError::at(&path, source))?;
     }
     Ok(files.len())

@@ -56,7 +56,10 @@ pub fn describe(namespace: &str, object: &Value, kind: Kind, name: &str, around:
             for basis in names("/status/classBasis") {
                 out.add(4, &basis);
             }
-            for part in ["triggers", "derogation", "exceptions", "evaluation"] {
+            // With a derogation the class depends on the day of placing on the market, and its confirmation covers it.
+            let market = object.pointer("/spec/derogation").map(|_| "placedOnMarketAt");
+            let parts = ["triggers", "derogation", "exceptions", "evaluation"].into_iter().chain(market);
+            for part in parts {
                 if let Some(value) = object.get("spec").and_then(|s| s.get(part)) {
                     out.add(2, &format!("{part} {value}"));
                 }

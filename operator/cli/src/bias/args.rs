@@ -28,6 +28,9 @@ pub struct BiasArgs {
     /// Which scores are a positive prediction: those of at least NUMBER, above the median, or above a quantile (q0.9)
     #[arg(long, value_name = "NUMBER|median|qN", requires = "score", allow_hyphen_values = true)]
     pub threshold: Option<String>,
+    /// Count the scores by label in bins of one width, for the metrics of scores (0:1:100)
+    #[arg(long, value_name = "FROM:TO:COUNT", requires = "score", allow_hyphen_values = true)]
+    pub score_bins: Option<String>,
     /// Column by whose values people are grouped; each further one makes intersections (COLUMN, or NAME=COLUMN)
     #[arg(short, long = "attribute", value_name = "[NAME=]COLUMN", required = true)]
     pub attributes: Vec<String>,

@@ -1,9 +1,11 @@
 //! Counts per group. Whole numbers, so that neither threads nor row groups change the result.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use anyhow::bail;
 
+use super::bins::ScoreBins;
 use super::exact::Exact;
 use super::rows::{Batch, Sink, Worker};
 use super::values::MOST_GROUPS;
@@ -17,6 +19,10 @@ const CODE_BITS: usize = 16;
 /// Attributes at most: those of a group of a `TestReport`, and as many codes as a key holds.
 pub const MOST_ATTRIBUTES: usize = 8;
 
+/// What weights are multiplied with before they are squared, exactly: 2^400. The square of a weight of 10^-170 is below what
+/// a double holds, and that of the sum of 2^53 weights of 10^12 is above where it is scaled more.
+pub const SCALE: f64 = f64::from_bits((1023 + 400) << 52);
+
 /// What is counted of one group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cell {
@@ -24,6 +30,8 @@ pub struct Cell {
     pub counts: [u64; 4],
     /// Weights, where there are any.
     pub weights: Option<Box<Weights>>,
+    /// Rows by label (really negative, really positive) and bin of the score, where bins are asked for.
+    pub scores: Option<Box<[Vec<u64>; 2]>>,
 }
 
 /// Sums of weights of one group.
@@ -31,7 +39,7 @@ pub struct Cell {
 pub struct Weights {
     /// As [`Cell::counts`].
     pub sums: [Exact; 4],
-    /// Of the squares.
+    /// Of the squares of [`SCALE`] times the weight.
     pub squares: Exact,
 }
 
@@ -53,6 +61,13 @@ impl Cell {
             }
             weights.squares.merge(&more.squares);
         }
+        if let Some(more) = &other.scores {
+            let scores =
+                self.scores.get_or_insert_with(|| Box::new(more.each_ref().map(|bins| vec![0; bins.len()])));
+            for (count, more) in scores.iter_mut().flatten().zip(more.iter().flatten()) {
+                *count += more;
+            }
+        }
     }
 }
 
@@ -66,9 +81,16 @@ pub struct Counter {
     /// By key: what was in a table before, or is in none.
     cells: HashMap<u128, Cell>,
     keys: Vec<u32>,
+    /// Bins of the scores, if they are counted.
+    bins: Option<Arc<ScoreBins>>,
 }
 
 impl Counter {
+    /// One that counted nothing yet.
+    pub fn new(bins: Option<Arc<ScoreBins>>) -> Self {
+        Self { bins, ..Self::default() }
+    }
+
     /// Where a group's codes are in a key.
     fn key(codes: impl Iterator<Item = u32>) -> u128 {
         codes.enumerate().map(|(i, code)| u128::from(code) << (CODE_BITS * i)).sum()
@@ -135,7 +157,7 @@ impl Counter {
     }
 
     /// Counts rows one by one.
-    fn count_each(&mut self, batch: &Batch) {
+    fn count_each(&mut self, batch: &Batch) -> anyhow::Result<()> {
         for row in 0..batch.rows {
             let key = Self::key(batch.attributes.iter().map(|codes| codes[row]));
             let cell = self.cells.entry(key).or_default();
@@ -144,18 +166,27 @@ impl Counter {
             if let Some(weight) = batch.weights.get(row) {
                 let weights = cell.weights.get_or_insert_default();
                 weights.sums[outcome].add(*weight);
-                weights.squares.add(weight * weight);
+                let scaled = weight * SCALE;
+                weights.squares.add(scaled * scaled);
+            }
+            if let (Some(bins), Some(score)) = (&self.bins, batch.scores.get(row)) {
+                let bin = bins.of(*score)?;
+                let scores = cell
+                    .scores
+                    .get_or_insert_with(|| Box::new([vec![0; bins.count()], vec![0; bins.count()]]));
+                scores[usize::from(batch.actual[row])][bin] += 1;
             }
         }
+        Ok(())
     }
 }
 
 impl Sink for Counter {
     fn take(&mut self, batch: &Batch) -> anyhow::Result<()> {
-        if batch.weights.is_empty() && self.fit(&batch.sizes) {
+        if batch.weights.is_empty() && self.bins.is_none() && self.fit(&batch.sizes) {
             self.count_dense(batch);
         } else {
-            self.count_each(batch);
+            self.count_each(batch)?;
         }
         few(self.cells.len())
     }

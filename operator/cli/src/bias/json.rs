@@ -1,6 +1,8 @@
-//! What the tables show, as JSON: with every group, and all digits.
+//! What the tables show, as JSON, with all digits. It leaves this machine as the report does: groups of few people are put
+//! together in it.
 
 use placet_gate::fairness::{Rate, Verdict, round9};
+use placet_gate::gates::tests::Trial;
 use serde_json::{Map, Value, json};
 
 use super::BiasArgs;
@@ -28,16 +30,23 @@ pub fn of(args: &BiasArgs, rows: u64, sets: &[Set], z: f64, judged: Option<&Judg
             json!({"attributes": set.names, "groups": groups, "metrics": metrics})
         })
         .collect();
-    let tests = judged.map(|judged| {
-        let tests = judged.trials.iter().map(|t| {
-            json!({
-                "wanted": t.wanted,
-                "verdict": t.verdict,
-                "found": t.found,
-                "mend": t.mend,
-                "warns": t.warns && t.verdict == Verdict::Indeterminate,
-            })
+    // What is said of raw counts names groups of few people: in words, what is exported speaks for itself.
+    let test = |raw: &Trial, exported: Option<&Trial>| {
+        let said = exported.unwrap_or(raw);
+        let mut test = json!({
+            "wanted": raw.wanted,
+            "verdict": raw.verdict,
+            "found": said.found,
+            "mend": said.mend,
+            "warns": raw.warns && raw.verdict == Verdict::Indeterminate,
         });
+        if let Some(exported) = exported {
+            test["exportedVerdict"] = json!(exported.verdict);
+        }
+        test
+    };
+    let tests = judged.map(|judged| {
+        let tests = judged.trials.iter().enumerate().map(|(at, raw)| test(raw, judged.exported.get(at)));
         json!({"holds": judged.holds, "tests": tests.collect::<Vec<_>>()})
     });
     json!({

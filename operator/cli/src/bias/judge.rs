@@ -97,23 +97,55 @@ fn object<S: DeserializeOwned + Clone>(loaded: &Loaded) -> anyhow::Result<(Objec
 
 /// What the gate says.
 pub struct Judged {
-    /// Each test.
+    /// Each test, on the raw counts.
     pub trials: Vec<Trial>,
+    /// The same tests on what is exported, where groups are put together in it.
+    pub exported: Vec<Trial>,
     /// In words, for people.
     pub text: String,
-    /// Whether all that is asked for holds.
+    /// Whether all that is asked for holds, on the raw counts and on what is exported.
     pub holds: bool,
 }
 
+impl Judged {
+    /// Tests that come to another verdict on what is exported: of raw counts, and of these.
+    fn others(&self) -> impl Iterator<Item = (&Trial, &Trial)> {
+        self.trials.iter().zip(&self.exported).filter(|(t, e)| (t.verdict, t.warns) != (e.verdict, e.warns))
+    }
+
+    /// What is to be said where a cluster comes to another verdict.
+    pub fn differs(&self) -> Option<String> {
+        let (_, one) = self.others().next()?;
+        Some(format!(
+            "the report that is exported does not say all that was judged here: with small groups put together, a cluster comes \
+             to {} where the raw counts come to another verdict ({}); count by fewer attributes or wider values, or write a \
+             report for the attributes that are asked for alone",
+            word(one),
+            one.wanted
+        ))
+    }
+}
+
 impl Asked {
-    /// Judges a report; `own`: attribute sets where nobody names any.
-    pub fn judge(&self, report: &TestReportSpec, own: &[Vec<String>]) -> anyhow::Result<Judged> {
+    /// Judges what was counted: `raw` where groups are put together in the report that is exported. `own`: attribute sets
+    /// where nobody names any.
+    pub fn judge(
+        &self,
+        raw: Option<&TestReportSpec>,
+        exported: &TestReportSpec,
+        own: &[Vec<String>],
+    ) -> anyhow::Result<Judged> {
         let all: Vec<&Object<ReleasePolicySpec>> = self.policies.iter().collect();
         let system = self.system.as_ref().map(|(_, s)| s);
-        let trials = try_bias(&all, system, report, own).map_err(|why| contradicts(&why))?;
-        if trials.is_empty() {
-            bail!("--policy: wanted a policy with a test of type Bias, found none that asks for one");
-        }
+        let judge = |report: &TestReportSpec| {
+            let trials = try_bias(&all, system, report, own).map_err(|why| contradicts(&why))?;
+            if trials.is_empty() {
+                bail!("--policy: wanted a policy with a test of type Bias, found none that asks for one");
+            }
+            Ok(trials)
+        };
+        let trials = judge(raw.unwrap_or(exported))?;
+        let exported = if raw.is_some() { judge(exported)? } else { Vec::new() };
         let sets = if self.sets.is_empty() { own } else { &self.sets };
         let names: Vec<String> = sets.iter().map(|set| set.join(" × ")).collect();
         let mut text = format!("verdict of the gate, by {}\n", names.join("; by "));
@@ -125,20 +157,37 @@ impl Asked {
         for trial in &trials {
             text.push_str(&lines(trial));
         }
-        let holds = trials
-            .iter()
-            .all(|t| t.verdict == Verdict::Pass || (t.verdict == Verdict::Indeterminate && t.warns));
-        Ok(Judged { trials, text, holds })
+        let holds = trials.iter().chain(&exported).all(holds);
+        let mut judged = Judged { trials, exported, text, holds };
+        let mut other = String::new();
+        for (_, exported) in judged.others() {
+            other.push_str(&lines(exported));
+        }
+        if !other.is_empty() {
+            judged.text.push_str("verdict of the gate on what is exported, where it is another one\n");
+            judged.text.push_str(&other);
+        }
+        Ok(judged)
     }
 }
 
-fn lines(trial: &Trial) -> String {
-    let verdict = match trial.verdict {
+/// Whether a test lets a release go on.
+fn holds(trial: &Trial) -> bool {
+    trial.verdict == Verdict::Pass || (trial.verdict == Verdict::Indeterminate && trial.warns)
+}
+
+/// What a test comes to, in words.
+fn word(trial: &Trial) -> &'static str {
+    match trial.verdict {
         Verdict::Pass => "Pass",
         Verdict::Fail => "Fail",
         Verdict::Indeterminate if trial.warns => "Indeterminate, a warning",
         Verdict::Indeterminate => "Indeterminate, which holds a release",
-    };
+    }
+}
+
+fn lines(trial: &Trial) -> String {
+    let verdict = word(trial);
     let width = crate::sys::width();
     let mut out = text::wrap(&format!("{verdict}: {}", trial.wanted), width, "  ", "    ");
     out.push_str(&text::wrap(&visible::line(&trial.found), width, "    ", "      "));

@@ -5,6 +5,7 @@
 //! Nothing here decides: the verdict is the gate's, on the report as it would be applied ([`judge`]).
 
 mod args;
+mod bins;
 mod count;
 mod exact;
 mod json;
@@ -19,14 +20,16 @@ mod svg;
 mod table;
 mod values;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use placet_api::testreport::TestReportSpec;
 use placet_gate::fairness::{PositiveMeans, normal, round9};
 use placet_gate::visible;
 
 pub use args::BiasArgs;
+use bins::ScoreBins;
 use count::{Cells, Counter, MOST_ATTRIBUTES};
 use judge::{Asked, Judged};
 use quantile::{Cut, Pass, Threshold};
@@ -48,9 +51,10 @@ pub fn run(global: &Global, args: &BiasArgs) -> anyhow::Result<u8> {
             format!("--confidence: wanted at least 0.5 and less than 1, found {}", args.confidence)
         })?;
     report::check(args)?;
+    let bins = args.score_bins.as_deref().map(ScoreBins::parse).transpose()?.map(Arc::new);
     let names = attributes(args)?;
     let asked = judge::read(args, namespace)?;
-    let counted = count(args, &names)?;
+    let counted = count(args, &names, bins.as_ref())?;
     let mut notes = counted.notes;
     let names: Vec<String> = names.into_iter().map(|(name, _)| name).collect();
     let own: Vec<Vec<usize>> = sets(&names, asked.as_ref());
@@ -65,26 +69,35 @@ pub fn run(global: &Global, args: &BiasArgs) -> anyhow::Result<u8> {
     let headline = headline(args, &title, counted.rows, counted.cells.len(), counted.cut);
     let page = |judged: Option<&Judged>| match args.output {
         TableOrJson::Table => Ok(pages(&headline, &all, z, args.confidence, judged)),
-        TableOrJson::Json => text::json(&json::of(args, counted.rows, &all, z, judged)),
+        TableOrJson::Json => {
+            let sets: Vec<Set> = own.iter().map(|set| exported(&names, &counted.cells, set, means)).collect();
+            text::json(&json::of(args, counted.rows, &sets, z, judged))
+        }
     };
 
-    let merged = small::merge(counted.cells);
+    let merged = small::merge(counted.cells.clone(), &kept(&names, &counted.cells, asked.as_ref()));
     note_small(&merged, &mut notes);
     if let Some(path) = &args.svg {
-        let sets = tables(&names, &merged.cells, &own, means);
+        let sets: Vec<Set> = own.iter().map(|set| exported(&names, &counted.cells, set, means)).collect();
         sys::write(path, svg::draw(&title, &sets, z, args.confidence).as_bytes())?;
     }
-    let judged = match report::spec(args, &names, &merged.cells) {
+    let judged = match report::spec(args, &names, &merged.cells, bins.as_deref()) {
         Ok((value, spec)) => {
             let own: Vec<Vec<String>> =
                 own.iter().map(|set| set.iter().map(|at| names[*at].clone()).collect()).collect();
-            let judged = asked.as_ref().map(|asked| asked.judge(&spec, &own)).transpose()?;
-            Ok((report::object(args, namespace, &value), judged))
+            let judged = asked.as_ref().map(|asked| {
+                let raw = (merged.groups > 0)
+                    .then(|| raw(args, (&names, &counted.cells), bins.as_deref(), asked, &mut notes))
+                    .flatten();
+                asked.judge(raw.as_ref(), &spec, &own)
+            });
+            Ok((report::object(args, namespace, &value), judged.transpose()?))
         }
         Err(why) => Err(why),
     };
     let judged = match judged {
         Ok((object, judged)) => {
+            notes.extend(judged.as_ref().and_then(Judged::differs));
             tell(args, &page(judged.as_ref())?, &notes, object.as_ref().map(yaml::document).as_deref())?;
             judged
         }
@@ -156,7 +169,11 @@ struct Counted {
 }
 
 /// Reads the file, twice or more where a quantile of the scores is asked for.
-fn count(args: &BiasArgs, names: &[(String, String)]) -> anyhow::Result<Counted> {
+fn count(
+    args: &BiasArgs,
+    names: &[(String, String)],
+    bins: Option<&Arc<ScoreBins>>,
+) -> anyhow::Result<Counted> {
     let threshold = args.threshold.as_deref().map(Threshold::parse).transpose()?;
     let mut notes = Vec::new();
     let rows = Rows::open(&args.file, &args.delimiter, args.threads)?;
@@ -185,7 +202,7 @@ fn count(args: &BiasArgs, names: &[(String, String)]) -> anyhow::Result<Counted>
         ));
         columns.cut = Some(cut);
     }
-    let read = rows.read(&columns, &Counter::default)?;
+    let read = rows.read(&columns, &|| Counter::new(bins.cloned()))?;
     if before.is_some_and(|before| before != read.rows) {
         bail!("{file}: wanted a file that stays as it is while it is read, found that it changed");
     }
@@ -197,7 +214,9 @@ fn count(args: &BiasArgs, names: &[(String, String)]) -> anyhow::Result<Counted>
             "{file}: wanted every row in a group, found {rows} rows and another number in the groups: this is a bug"
         );
     }
-    let weightless = |cell: &count::Cell| cell.weights.as_ref().is_some_and(|w| w.squares.value() <= 0.0);
+    let weightless = |cell: &count::Cell| {
+        cell.weights.as_ref().is_some_and(|w| w.sums.iter().all(|sum| sum.value() <= 0.0))
+    };
     if args.weight.is_some() && cells.values().all(weightless) {
         bail!(
             "{file}: wanted weights of which one is above 0, found only zeros: nothing can be weighted with them"
@@ -283,6 +302,65 @@ fn tables(names: &[String], cells: &Cells, sets: &[Vec<usize>], means: PositiveM
     sets.iter().map(|set| table::set(names, cells, set, means)).collect()
 }
 
+/// The table of one set as it may leave: groups of few people are put together in it by itself, so that its other groups are
+/// whole. Those of few people in larger sets were chosen against whoever knows it.
+fn exported(names: &[String], cells: &Cells, set: &[usize], means: PositiveMeans) -> Set {
+    let mut of_set = Cells::new();
+    for (values, cell) in cells {
+        of_set.entry(set.iter().map(|at| values[*at].clone()).collect()).or_default().merge(cell);
+    }
+    let all: Vec<usize> = (0..set.len()).collect();
+    let names: Vec<String> = set.iter().map(|at| names[*at].clone()).collect();
+    table::set(&names, &small::merge(of_set, &all).cells, &all, means)
+}
+
+/// The attributes in the order in which their groups are kept whole where some are put together: first those that an
+/// attribute set asks for alone, then those of other sets; among them, first those of which no value is of few people.
+fn kept(names: &[String], cells: &Cells, asked: Option<&Asked>) -> Vec<usize> {
+    let rank = |at: usize| {
+        let sets = asked.iter().flat_map(|a| &a.sets).filter(|set| set.contains(&names[at]));
+        let smallest_set = sets.map(Vec::len).min();
+        let mut rows: BTreeMap<&str, u64> = BTreeMap::new();
+        for (values, cell) in cells {
+            *rows.entry(&values[at]).or_default() += cell.rows();
+        }
+        let small = rows.values().any(|rows| *rows < small::FEWEST);
+        (smallest_set.unwrap_or(usize::MAX), small, at)
+    };
+    let mut all: Vec<usize> = (0..names.len()).collect();
+    all.sort_by_key(|at| rank(*at));
+    all
+}
+
+/// The report with all groups, which never leaves: what is judged. Of more groups than are judged, those by the attributes
+/// that are asked for.
+fn raw(
+    args: &BiasArgs,
+    (names, cells): (&[String], &Cells),
+    bins: Option<&ScoreBins>,
+    asked: &Asked,
+    notes: &mut Vec<String>,
+) -> Option<TestReportSpec> {
+    if let Ok((_, spec)) = report::spec(args, names, cells, bins) {
+        return Some(spec);
+    }
+    let wanted: Vec<usize> =
+        (0..names.len()).filter(|at| asked.sets.iter().flatten().any(|name| *name == names[*at])).collect();
+    let mut by_wanted = Cells::new();
+    for (values, cell) in cells {
+        by_wanted.entry(wanted.iter().map(|at| values[*at].clone()).collect()).or_default().merge(cell);
+    }
+    let names: Vec<String> = wanted.iter().map(|at| names[*at].clone()).collect();
+    let spec = report::spec(args, &names, &by_wanted, bins).ok().filter(|_| !wanted.is_empty());
+    if spec.is_none() {
+        notes.push(format!(
+            "{} groups are more than are judged: the verdict is that of the exported groups, which is never better",
+            cells.len()
+        ));
+    }
+    spec.map(|(_, spec)| spec)
+}
+
 /// All tables, and the verdict below them.
 fn pages(headline: &str, sets: &[Set], z: f64, level: f64, judged: Option<&Judged>) -> String {
     let mut page = headline.to_owned();
@@ -323,9 +401,10 @@ fn headline(args: &BiasArgs, title: &str, rows: u64, groups: usize, cut: Option<
 fn note_small(merged: &Merged, notes: &mut Vec<String>) {
     if merged.groups > 0 {
         notes.push(format!(
-            "{} groups with {} rows are exported as one, {}: groups below {} people are not exported on their own, nor is what \
-             they could be subtracted from. The gate compares it like any other; with fewer attributes or wider values there are \
-             no such groups",
+            "{} groups with {} rows are exported under {}: groups below {} people are not exported on their own, nor is what they \
+             could be subtracted from. By attributes whose value they keep, everybody is counted; by others the gate compares \
+             nobody with them, and decides nothing. With fewer attributes or wider values there are no such groups. Tables show \
+             all groups: treat them as you treat the rows",
             merged.groups,
             merged.rows,
             values::SMALL,

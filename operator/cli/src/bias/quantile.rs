@@ -13,7 +13,37 @@ pub enum Threshold {
     /// Above the median: New York City Local Law 144 counts who scores above the sample's median (6 RCNY § 5-301).
     Median,
     /// Above this quantile, by nearest rank.
-    Quantile(f64),
+    Quantile(Share),
+}
+
+/// A share between 0 and 1 as it was written: `part` of `whole`, which is a power of ten. As a float, 0.55 is a little more,
+/// and of 100 scores the 56th would be the quantile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    part: u128,
+    whole: u128,
+}
+
+/// Digits of a share at most: 10^18 times 2^64 rows is less than 2^128.
+const MOST_DIGITS: usize = 18;
+
+impl Share {
+    /// Reads `0.9` or `.9`.
+    fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("0.").or_else(|| text.strip_prefix('.'))?;
+        let digits = digits.trim_end_matches('0');
+        if digits.is_empty() || digits.len() > MOST_DIGITS || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let whole = 10_u128.checked_pow(u32::try_from(digits.len()).ok()?)?;
+        Some(Self { part: digits.parse().ok()?, whole })
+    }
+
+    /// So much of some rows, rounded up.
+    fn of(self, rows: u64) -> u64 {
+        // A share is below 1, so that it is at most all of them.
+        u64::try_from((self.part * u128::from(rows)).div_ceil(self.whole)).unwrap_or(rows)
+    }
 }
 
 impl Threshold {
@@ -31,8 +61,7 @@ impl Threshold {
             return Ok(Self::Median);
         }
         if let Some(share) = text.strip_prefix('q') {
-            let share: f64 = share.parse().ok().with_context(wanted)?;
-            return if share > 0.0 && share < 1.0 { Ok(Self::Quantile(share)) } else { bail!(wanted()) };
+            return Share::parse(share).map(Self::Quantile).with_context(wanted);
         }
         let number: f64 = text.parse().ok().with_context(wanted)?;
         if number.is_finite() { Ok(Self::Number(number)) } else { bail!(wanted()) }
@@ -199,16 +228,7 @@ pub fn find(
 /// The rank, from 1, of the score that is asked for.
 fn rank(threshold: Threshold, rows: u64) -> u64 {
     match threshold {
-        Threshold::Quantile(share) => {
-            #[expect(
-                clippy::cast_precision_loss,
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "rows are far below 2^52, and the share is between 0 and 1"
-            )]
-            let rank = libm::ceil(share * rows as f64) as u64;
-            rank.clamp(1, rows)
-        }
+        Threshold::Quantile(share) => share.of(rows).max(1),
         Threshold::Number(_) | Threshold::Median => rows.div_ceil(2),
     }
 }
@@ -246,16 +266,14 @@ mod tests {
             let some = &scores[scores.len() - rows..];
             let mut sorted = some.to_vec();
             sorted.sort_by(f64::total_cmp);
-            for (text, share) in [("q0.1", 0.1), ("q0.5", 0.5), ("q0.999", 0.999)] {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    clippy::cast_precision_loss,
-                    reason = "small"
-                )]
-                let at = ((share * rows as f64).ceil() as usize).max(1) - 1;
+            for (text, part) in [("q0.1", 100), ("q0.5", 500), ("q0.999", 999), ("q.55", 550), ("q0.070", 70)]
+            {
                 let (cut, passes) = cut(text, some);
-                assert_eq!(cut, Cut::Above(sorted[at] + 0.0), "{text} of {rows}");
+                assert_eq!(
+                    cut,
+                    Cut::Above(sorted[(part * rows).div_ceil(1_000).max(1) - 1] + 0.0),
+                    "{text} of {rows}"
+                );
                 assert!(passes <= 4);
             }
             let middle = f64::midpoint(sorted[(rows - 1) / 2], sorted[rows / 2]);
@@ -267,8 +285,24 @@ mod tests {
     }
 
     #[test]
+    fn a_quantile_is_of_the_rank_that_is_written() {
+        // In doubles 0.55 · 100 is 55.00000000000001, and 0.07 · 100 is 7.000000000000001.
+        let hundred: Vec<f64> = (1..=100).map(f64::from).collect();
+        for (text, rank) in
+            [("q0.55", 55.0), ("q0.07", 7.0), ("q0.56", 56.0), ("q0.001", 1.0), ("q0.9", 90.0)]
+        {
+            assert_eq!(cut(text, &hundred).0, Cut::Above(rank), "{text}");
+        }
+        let share = |text: &str| Share::parse(text).unwrap();
+        assert_eq!(share("0.55").of(20_000), 11_000);
+        assert_eq!(share("0.999999999999999999").of(u64::MAX), u64::MAX - 18);
+    }
+
+    #[test]
     fn a_threshold_is_a_number_or_a_quantile() {
-        for bad in ["", "q", "q0", "q1", "q-1", "NaN", "inf", "middle", "q0.5x"] {
+        for bad in
+            ["", "q", "q0", "q1", "q-1", "NaN", "inf", "middle", "q0.5x", "q0.+5", "q5e-1", "q0.0", "q1.5"]
+        {
             assert!(Threshold::parse(bad).unwrap_err().to_string().contains("--threshold"), "{bad}");
         }
         assert_eq!(Threshold::parse("-2.5").unwrap().cut(), Some(Cut::AtLeast(-2.5)));

@@ -6,12 +6,14 @@ use placet_api::testreport::{PositiveMeans, TestReportSpec};
 use serde_json::{Value, json};
 
 use super::BiasArgs;
+use super::bins::ScoreBins;
 use super::count::Cells;
+use super::small::FEWEST;
 use super::table::counts;
 use crate::{sys, text};
 
-/// Groups of a report at most. The API takes 256; beyond 200 a test of all pairs says little of any.
-pub const MOST_GROUPS: usize = 200;
+/// Groups of a report at most, as the API takes them: beyond, a test of all pairs says little of any.
+pub const MOST_GROUPS: usize = placet_gate::fairness::MAX_GROUPS;
 
 /// What is tested, where nobody says it: such a report is judged and goes nowhere.
 const NOTHING: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
@@ -36,7 +38,17 @@ pub fn check(args: &BiasArgs) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// More groups than a report holds; a value that the API does not take.
-pub fn spec(args: &BiasArgs, names: &[String], cells: &Cells) -> anyhow::Result<(Value, TestReportSpec)> {
+pub fn spec(
+    args: &BiasArgs,
+    names: &[String],
+    cells: &Cells,
+    bins: Option<&ScoreBins>,
+) -> anyhow::Result<(Value, TestReportSpec)> {
+    if cells.is_empty() {
+        bail!(
+            "wanted at least {FEWEST} rows in a TestReport, found fewer: counts of so few people tell about each of them"
+        );
+    }
     if cells.len() > MOST_GROUPS {
         bail!(
             "wanted at most {MOST_GROUPS} groups in a TestReport, found {}: group by fewer attributes, or put values together (ages \
@@ -45,6 +57,7 @@ pub fn spec(args: &BiasArgs, names: &[String], cells: &Cells) -> anyhow::Result<
         );
     }
     let mut groups = Vec::new();
+    let mut scores = Vec::new();
     let mut rows = 0;
     for (values, cell) in cells {
         let mut attributes = serde_json::Map::new();
@@ -55,11 +68,16 @@ pub fn spec(args: &BiasArgs, names: &[String], cells: &Cells) -> anyhow::Result<
         }
         let c = counts(cell).context("wanted at most 2^53 rows, found more")?;
         rows += c.n();
+        if let Some([negative, positive]) = cell.scores.as_deref() {
+            scores.push(
+                json!({"attributes": attributes, "rows": c.n(), "positive": positive, "negative": negative}),
+            );
+        }
         groups.push(
             json!({"attributes": attributes, "rows": c.n(), "tp": c.tp(), "fp": c.fp(), "fn": c.fn_(), "tn": c.tn()}),
         );
     }
-    let value = json!({
+    let mut value = json!({
         "type": "Bias",
         "artifact": args.artifact.as_deref().unwrap_or(NOTHING),
         "dataset": args.dataset.as_deref().unwrap_or(NOTHING),
@@ -69,6 +87,9 @@ pub fn spec(args: &BiasArgs, names: &[String], cells: &Cells) -> anyhow::Result<
         "rows": rows,
         "groups": groups,
     });
+    if let Some(bins) = bins {
+        value["scores"] = json!({"bins": {"edges": bins.edges()}, "groups": scores});
+    }
     let typed = serde_json::from_value(value.clone()).context("the TestReport")?;
     Ok((value, typed))
 }

@@ -13,6 +13,9 @@ pub const BATCH: usize = 1 << 16;
 /// The largest weight.
 const MOST_WEIGHT: f64 = 1e12;
 
+/// The smallest weight beside 0: below, squares are lost even when they are kept scaled (`count::SCALE`).
+const LEAST_WEIGHT: f64 = 1e-280;
+
 /// Columns that are read, by their names in the file.
 #[derive(Debug, Clone, Default)]
 pub struct Columns {
@@ -210,8 +213,8 @@ impl<S: Sink> Worker<S> {
         }
         if let (Some(place), Some(name)) = (places.weight, &self.names.1) {
             source.numbers(place, &mut batch.weights).with_context(|| format!("column {name}"))?;
-            check(&batch.weights, first, name, "a weight of 0 to 10^12", |w| {
-                (0.0..=MOST_WEIGHT).contains(&w)
+            check(&batch.weights, first, name, "a weight of 0, or of 10^-280 to 10^12", |w| {
+                w == 0.0 || (LEAST_WEIGHT..=MOST_WEIGHT).contains(&w)
             })?;
         }
         self.sink.take(batch)

@@ -7,7 +7,7 @@ use placet_gate::fairness::{
     Counts, Extended, Interval, LabelledCounts, Metric, PositiveMeans, Rate, Scale, unrounded_value,
 };
 
-use super::count::{Cell, Cells};
+use super::count::{Cell, Cells, SCALE};
 
 /// A group of an attribute set.
 #[derive(Debug, Clone)]
@@ -89,7 +89,8 @@ pub fn set(names: &[String], cells: &Cells, attributes: &[usize], means: Positiv
                 sums.reverse();
             }
             let (sum, squares): (f64, _) = (sums.iter().sum(), w.squares.value());
-            Weighted { sum, sums, effective: if squares > 0.0 { sum * sum / squares } else { 0.0 } }
+            let scaled = sum * SCALE;
+            Weighted { sum, sums, effective: if squares > 0.0 { scaled * scaled / squares } else { 0.0 } }
         });
         Some(Group { label: values.join(", "), counts: counts(&cell)?.favourable(means), weighted })
     });
@@ -119,7 +120,7 @@ impl Set {
     pub fn values(&self, z: f64) -> Vec<Value> {
         let labelled: Vec<LabelledCounts> =
             self.groups.iter().map(|g| LabelledCounts { label: g.label.clone(), counts: g.counts }).collect();
-        Metric::ALL
+        Metric::OF_COUNTS
             .into_iter()
             .filter(|m| *m != Metric::ImpactRatio)
             .map(|m| value(m, &labelled, z))

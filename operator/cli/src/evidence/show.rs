@@ -67,6 +67,7 @@ pub fn run(
 }
 
 /// The newest records, and with `follow` those that come.
+#[expect(clippy::disallowed_methods, reason = "a command line waits where it is")]
 pub fn tail(log: &Log<'_>, last: u64, follow: bool) -> anyhow::Result<u8> {
     let mut from = log.size()?.saturating_sub(last);
     loop {

@@ -12,6 +12,9 @@ use super::node::{At, Document, Node, Reading};
 /// The predicate that is read.
 const PREDICATE: &str = "https://in-toto.io/attestation/test-result/v0.1";
 
+/// What the type of a statement begins with, whatever its version.
+const STATEMENT: &str = "https://in-toto.io/Statement/";
+
 /// What the file says.
 pub fn read(at: &At<'_>) -> anyhow::Result<Found> {
     let Some(payload) = at.get("payload") else { return statement(at) };
@@ -39,6 +42,10 @@ pub fn read(at: &At<'_>) -> anyhow::Result<Found> {
 
 /// What a statement says.
 fn statement(at: &At<'_>) -> anyhow::Result<Found> {
+    let statement = at.field("_type")?;
+    if !statement.text()?.starts_with(STATEMENT) {
+        return Err(statement.wanted(&format!("{STATEMENT}v1")));
+    }
     let type_ = at.field("predicateType")?;
     if type_.text()? != PREDICATE {
         return Err(type_.wanted(PREDICATE));
@@ -82,6 +89,6 @@ fn statement(at: &At<'_>) -> anyhow::Result<Found> {
 
 /// Whether a value looks like a statement or an envelope.
 pub fn is_one(node: &Node) -> bool {
-    node.text("_type").is_some_and(|t| t.starts_with("https://in-toto.io/Statement/"))
+    node.text("_type").is_some_and(|t| t.starts_with(STATEMENT))
         || (node.text("payloadType").is_some() && node.text("payload").is_some())
 }

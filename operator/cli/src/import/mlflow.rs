@@ -7,7 +7,7 @@ use anyhow::bail;
 use placet_gate::fairness::{Counts, Group};
 
 use super::found::{Found, Metric, Spread, successes};
-use super::node::At;
+use super::node::{At, Reading};
 
 /// The cells of the confusion matrix that a binary classifier's evaluation has.
 const CELLS: [&str; 4] = ["true_positives", "false_positives", "false_negatives", "true_negatives"];
@@ -33,7 +33,11 @@ pub fn read(at: &At<'_>) -> anyhow::Result<Found> {
         if metric == "example_count" || (cells.is_some() && CELLS.contains(&metric)) {
             continue;
         }
-        let reading = value.reading()?;
+        let mut reading = value.reading()?;
+        if cells.is_some_and(|c| of_nothing(metric, c)) {
+            // scikit-learn writes 0 (or what zero_division says) for it.
+            reading = Reading::NonFinite("0/0");
+        }
         let spread = reading.finite().map_or(Spread::Unknown, |v| spread(metric, v, cells, rows));
         found.metrics.push(Metric { name: (*key).to_owned(), value: reading, rows, spread });
     }
@@ -68,6 +72,17 @@ fn cells(at: &At<'_>, prefix: &str, rows: Option<u64>, found: &mut Found) -> any
     Ok(Some(counts))
 }
 
+/// Whether a metric is a share of no rows at all.
+fn of_nothing(metric: &str, c: Counts) -> bool {
+    let rows = match metric {
+        "recall_score" => c.tp() + c.fn_(),
+        "precision_score" => c.tp() + c.fp(),
+        "f1_score" => c.tp() + c.fp() + c.fn_(),
+        _ => return false,
+    };
+    rows == 0
+}
+
 /// What a metric is a share of. A value that is not the share that its name says (macro averages, weights) is none.
 fn spread(metric: &str, value: f64, cells: Option<Counts>, rows: Option<u64>) -> Spread {
     let share = |x: u64, n: u64| {
@@ -87,7 +102,7 @@ fn spread(metric: &str, value: f64, cells: Option<Counts>, rows: Option<u64>) ->
 
 #[cfg(test)]
 mod tests {
-    use super::super::node::{Document, Node, Reading};
+    use super::super::node::{Document, Node};
     use super::*;
 
     fn node(text: &str) -> Node {
@@ -116,6 +131,24 @@ mod tests {
         assert_eq!(found.groups[0].counts.tn(), 4);
         // A macro average of the same name.
         assert_eq!(run(&text("0.7")).unwrap().metrics[0].spread, Spread::Unknown);
+    }
+
+    #[test]
+    fn a_share_of_nothing_is_not_zero() {
+        let text = |fp: u32, tn: u32| {
+            format!(
+                r#"{{"true_negatives": {tn}, "false_positives": {fp}, "false_negatives": 0, "true_positives": 0, "example_count": 10,
+                "recall_score": 0.0, "precision_score": 0.0, "f1_score": 0.0, "accuracy_score": 0.8}}"#
+            )
+        };
+        let values = |text: &str| -> Vec<Reading> {
+            run(text).unwrap().metrics.into_iter().map(|m| m.value).collect()
+        };
+        let (none, zero) = (Reading::NonFinite("0/0"), Reading::Finite(0.0));
+        let found = values(&text(2, 8));
+        assert_eq!(found[..3], [none, zero, zero], "nobody was positive, two were predicted");
+        assert_eq!(values(&text(0, 10))[..3], [none, none, none], "nobody was predicted either");
+        assert_eq!(found[3], Reading::Finite(0.8));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::text;
 const MOST_METRICS: usize = 64;
 
 /// Groups in one report, by the API's schema.
-const MOST_GROUPS: usize = 256;
+const MOST_GROUPS: usize = placet_gate::fairness::MAX_GROUPS;
 
 /// Names in one message at most; beyond, they are counted.
 const MOST_NAMES: usize = 12;

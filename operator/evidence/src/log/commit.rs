@@ -152,6 +152,7 @@ impl Committer {
 
     /// Leaves a batch for the publisher, which is woken only if it must know: a thread that is woken for each batch
     /// takes the time of those that answer.
+    #[expect(clippy::disallowed_methods, reason = "the thread that commits is its own")]
     fn hand_over(&mut self, durable: Durable) {
         if self.shared.inbox().put(durable) && self.publisher.send(Ask::Look).is_err() {
             self.shared.poison("the publisher ended".into());

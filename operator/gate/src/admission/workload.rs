@@ -177,7 +177,18 @@ impl Workload {
                     Value::String(text) => text.trim_end_matches('%').parse() == Ok(0_u32),
                     number => number.as_i64() == Some(0),
                 });
-                let all_away = rolling("maxUnavailable").and_then(Value::as_str) == Some("100%");
+                let replicas = object.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
+                // Percentages are of the replicas, rounded down (Kubernetes' intstr for maxUnavailable).
+                let all_away = rolling("maxUnavailable").is_some_and(|v| {
+                    let away = match v {
+                        Value::String(text) => {
+                            let percent = text.strip_suffix('%').and_then(|p| p.parse::<i64>().ok());
+                            percent.map_or(0, |p| p.saturating_mul(replicas) / 100)
+                        }
+                        number => number.as_i64().unwrap_or(0),
+                    };
+                    replicas > 0 && away >= replicas
+                });
                 recreate || no_surge || all_away
             }
             _ => false,

@@ -10,23 +10,27 @@
 //! - is Indeterminate otherwise, and when anything leaves open who was to be compared.
 
 use super::error::FairnessError;
-use super::intervals::{Method, Sample, newcombe_samples, ratio_samples};
-use super::metrics::all_metrics;
+use super::estimate::{Measure, compared, interval};
 use super::needed::{for_comparison, for_ineligible, judged};
-use super::number::{Extended, float, round9};
+use super::number::{float, round9};
 use super::question::{BiasTest, Compare, Criterion, Eligibility, MAX_GROUPS};
 use super::rates::{Metric, Rate, Scale};
 use super::result::{BiasResult, Comparison, Hold, Ineligible, IneligibleReason, SetValues, Side, Verdict};
-use super::table::{LabelledCounts, Projected, Table, sorted};
+use super::table::{Labelled, Projected, Table, sorted};
+use super::tally::{Observed, Tally};
 
 /// Judges a bias test on checked counts.
 ///
 /// # Errors
 /// A criterion out of range; an attribute set that is empty, repeats a name, or names an attribute that the
-/// counts are not broken down by; more than [`MAX_GROUPS`] groups to compare.
-pub fn decide(table: &Table<'_>, test: &BiasTest) -> Result<BiasResult, FairnessError> {
+/// counts are not broken down by; more than [`MAX_GROUPS`] groups to compare; a metric of another source than what was
+/// counted.
+pub fn decide<C: Tally>(table: &Table<'_, C>, test: &BiasTest) -> Result<BiasResult, FairnessError> {
     for criterion in &test.criteria {
         criterion.check()?;
+        if criterion.metric.source() != C::SOURCE {
+            return Err(FairnessError::OtherSource { metric: criterion.metric.name() });
+        }
     }
     let mut judge = Judge { table, test, plans: Vec::new(), ineligible: Vec::new(), holds: Vec::new() };
     if test.criteria.is_empty() || test.attribute_sets.is_empty() {
@@ -40,7 +44,12 @@ pub fn decide(table: &Table<'_>, test: &BiasTest) -> Result<BiasResult, Fairness
             continue;
         }
         let groups = GroupsOf::new(table, &names)?;
-        values.push(SetValues { set, groups: groups.shown.len(), values: all_metrics(&groups.shown) });
+        values.push(SetValues {
+            set,
+            groups: groups.shown.len(),
+            values: C::values(&groups.shown),
+            shown: C::shown(&groups.shown),
+        });
         judge.plan_set(set, &names, &groups)?;
         seen.push(names);
     }
@@ -48,17 +57,17 @@ pub fn decide(table: &Table<'_>, test: &BiasTest) -> Result<BiasResult, Fairness
 }
 
 /// The groups of an attribute set, to compare and to show.
-struct GroupsOf<'a> {
-    projected: Vec<Projected<'a>>,
-    shown: Vec<LabelledCounts>,
+struct GroupsOf<'a, C> {
+    projected: Vec<Projected<'a, C>>,
+    shown: Vec<Labelled<C>>,
 }
 
-impl<'a> GroupsOf<'a> {
-    fn new(table: &Table<'a>, names: &[&str]) -> Result<Self, FairnessError> {
+impl<'a, C: Tally> GroupsOf<'a, C> {
+    fn new(table: &Table<'a, C>, names: &[&str]) -> Result<Self, FairnessError> {
         let projected = table.project(names)?;
         let shown = projected
             .iter()
-            .map(|group| LabelledCounts { label: group.label(names), counts: group.counts })
+            .map(|group| Labelled { label: group.label(names), counts: group.counts.clone() })
             .collect();
         Ok(Self { projected, shown })
     }
@@ -68,22 +77,30 @@ impl<'a> GroupsOf<'a> {
 struct Plan {
     set: usize,
     criterion: usize,
-    pairs: Vec<(Rate, Side, Side)>,
+    pairs: Vec<Pair>,
     family: u64,
 }
 
+/// Two groups to compare by a rate or an estimate, or one by itself.
+type Pair = (Option<Rate>, Side, Option<Side>);
+
 /// A test while it is judged.
-struct Judge<'t, 'a> {
-    table: &'t Table<'a>,
+struct Judge<'t, 'a, C> {
+    table: &'t Table<'a, C>,
     test: &'t BiasTest,
     plans: Vec<Plan>,
     ineligible: Vec<Ineligible>,
     holds: Vec<Hold>,
 }
 
-impl Judge<'_, '_> {
+impl<C: Tally> Judge<'_, '_, C> {
     /// Finds who is compared in one attribute set, for every criterion.
-    fn plan_set(&mut self, set: usize, names: &[&str], groups: &GroupsOf<'_>) -> Result<(), FairnessError> {
+    fn plan_set(
+        &mut self,
+        set: usize,
+        names: &[&str],
+        groups: &GroupsOf<'_, C>,
+    ) -> Result<(), FairnessError> {
         let test = self.test;
         for (index, criterion) in test.criteria.iter().enumerate() {
             if test.criteria.iter().take(index).any(|earlier| earlier == criterion) {
@@ -98,7 +115,7 @@ impl Judge<'_, '_> {
                 return Err(FairnessError::TooManyGroups { wanted: MAX_GROUPS, found: eligible.len() });
             }
             let reference = match (&criterion.compare, criterion.metric) {
-                (Compare::MinMax, _) | (_, Metric::ImpactRatio) => None,
+                (Compare::MinMax, _) | (_, Metric::ImpactRatio | Metric::CalibrationInTheLarge) => None,
                 (Compare::Reference(wanted), _) => {
                     let found = eligible.iter().position(|at| {
                         groups.projected.get(*at).is_some_and(|group| {
@@ -115,15 +132,18 @@ impl Judge<'_, '_> {
                     found
                 }
             };
-            let candidates: Vec<&LabelledCounts> =
+            let candidates: Vec<&Labelled<C>> =
                 eligible.iter().filter_map(|at| groups.shown.get(*at)).collect();
             let mut pairs = Vec::new();
+            if criterion.metric.rates().is_empty() {
+                pair_up(criterion.metric, None, &candidates, reference, &mut pairs);
+            }
             for rate in criterion.metric.rates() {
-                pair_up(criterion.metric, *rate, &candidates, reference, &mut pairs);
+                pair_up(criterion.metric, Some(*rate), &candidates, reference, &mut pairs);
             }
             let all_pairs = candidates.len() * (candidates.len() - 1) / 2;
             let counted = if criterion.metric == Metric::ImpactRatio { all_pairs } else { pairs.len() };
-            // at most 2 rates times 32,640 pairs
+            // at most 2 rates times 19,900 pairs
             let family = u64::try_from(counted).unwrap_or(u64::MAX);
             self.plans.push(Plan { set, criterion: index, pairs, family });
         }
@@ -137,7 +157,7 @@ impl Judge<'_, '_> {
         index: usize,
         criterion: &Criterion,
         names: &[&str],
-        groups: &GroupsOf<'_>,
+        groups: &GroupsOf<'_, C>,
     ) -> Vec<usize> {
         let all_rows = self.table.rows();
         let single = names.len() == 1;
@@ -149,7 +169,7 @@ impl Judge<'_, '_> {
                 eligible.push(at);
                 continue;
             };
-            let rows = group.counts.n();
+            let rows = group.counts.rows();
             let share = share_of(rows, all_rows);
             let excludable = criterion.eligibility.exclude_below_share.is_some_and(|below| share < below);
             let accepted = excludable && self.test.accepted_groups.iter().any(|named| group.is(names, named));
@@ -257,7 +277,7 @@ impl<'c> Frame<'c> {
         }
     }
 
-    fn compare(&self, rate: Rate, a: Side, b: Side) -> Comparison {
+    fn compare(&self, rate: Option<Rate>, a: Side, b: Option<Side>) -> Comparison {
         let scale = self.criterion.metric.scale();
         let mut comparison = Comparison {
             set: self.set,
@@ -275,24 +295,22 @@ impl<'c> Frame<'c> {
             a,
             b,
         };
-        let samples = Sample::new(comparison.a.successes, comparison.a.trials)
-            .zip(Sample::new(comparison.b.successes, comparison.b.trials));
-        let (Some((a, b)), Some((z, z_corrected))) = (samples, self.quantiles) else {
-            return comparison;
+        let a = Measure::of(&comparison.a);
+        let b = comparison.b.as_ref().map(Measure::of);
+        let (Some(a), Some((z, z_corrected))) = (a, self.quantiles) else { return comparison };
+        let b = match b {
+            None => None,
+            Some(Some(b)) => Some(b),
+            Some(None) => return comparison,
         };
-        let interval = |z| match scale {
-            Scale::Ratio => ratio_samples(a, b, z),
-            Scale::Difference => Some((Method::Newcombe, newcombe_samples(a, b, z))),
-        };
-        let Some((method, narrow)) = interval(z) else { return comparison };
+        let Some((method, narrow)) = interval(a, b, scale, z) else { return comparison };
         // with one comparison there is nothing to correct, and the intervals are the same
-        let wide =
-            if z_corrected > z { interval(z_corrected).map_or(narrow, |(_, wide)| wide) } else { narrow };
-        comparison.estimate = Some(match scale {
-            Scale::Ratio if b.rate() > 0.0 => Extended::rounded(a.rate() / b.rate()),
-            Scale::Ratio => Extended::Infinite,
-            Scale::Difference => Extended::rounded(a.rate() - b.rate()),
-        });
+        let wide = if z_corrected > z {
+            interval(a, b, scale, z_corrected).map_or(narrow, |(_, wide)| wide)
+        } else {
+            narrow
+        };
+        comparison.estimate = Some(compared(a, b, scale));
         comparison.method = Some(method);
         comparison.interval = Some(narrow);
         comparison.corrected = Some(wide);
@@ -322,79 +340,94 @@ fn share_of(rows: u64, all_rows: u64) -> f64 {
 }
 
 /// Why a group cannot be compared by a metric, if so.
-fn too_small(
-    group: &Projected<'_>,
+fn too_small<C: Tally>(
+    group: &Projected<'_, C>,
     single: bool,
     metric: Metric,
     eligibility: &Eligibility,
 ) -> Option<IneligibleReason> {
-    let counts = group.counts;
+    let counts = &group.counts;
     let least = if single { eligibility.min_rows } else { eligibility.min_intersection_rows };
-    if counts.n() == 0 {
+    let least = least.max(metric.least_rows());
+    let lacks =
+        |needed: bool, wanted: u64, found: Option<u64>| found.filter(|found| needed && *found < wanted);
+    if counts.rows() == 0 {
         // Of no rows at all there is nothing to compare, whatever the policy's least number is.
         Some(IneligibleReason::Empty { wanted: least.max(1) })
-    } else if counts.n() < least {
-        Some(IneligibleReason::TooFewRows { wanted: least, found: counts.n() })
-    } else if metric.needs_positives() && counts.positives() < eligibility.min_positives {
-        Some(IneligibleReason::TooFewPositives {
-            wanted: eligibility.min_positives,
-            found: counts.positives(),
-        })
-    } else if metric.needs_negatives() && counts.negatives() < eligibility.min_negatives {
-        Some(IneligibleReason::TooFewNegatives {
-            wanted: eligibility.min_negatives,
-            found: counts.negatives(),
-        })
+    } else if counts.rows() < least {
+        Some(IneligibleReason::TooFewRows { wanted: least, found: counts.rows() })
+    } else if let Some(found) = lacks(metric.needs_positives(), eligibility.min_positives, counts.positives())
+    {
+        Some(IneligibleReason::TooFewPositives { wanted: eligibility.min_positives, found })
     } else {
-        None
+        lacks(metric.needs_negatives(), eligibility.min_negatives, counts.negatives())
+            .map(|found| IneligibleReason::TooFewNegatives { wanted: eligibility.min_negatives, found })
     }
 }
 
-/// Adds the pairs of one rate: each group with the reference (an index into `groups`), each with the one
-/// selected most (impact ratio), or all pairs.
-fn pair_up(
+/// Adds the pairs of one rate or estimate: each group with the reference (an index into `groups`), each with the one
+/// selected most (impact ratio), each by itself (calibration), or all pairs.
+fn pair_up<C: Tally>(
     metric: Metric,
-    rate: Rate,
-    groups: &[&LabelledCounts],
+    rate: Option<Rate>,
+    groups: &[&Labelled<C>],
     reference: Option<usize>,
-    pairs: &mut Vec<(Rate, Side, Side)>,
+    pairs: &mut Vec<Pair>,
 ) {
     let mut sides: Vec<Side> = groups
         .iter()
-        .map(|group| {
-            let (successes, trials) = rate.of(group.counts);
-            Side { label: group.label.clone(), rows: group.counts.n(), successes, trials }
+        .map(|group| Side {
+            label: group.label.clone(),
+            rows: group.counts.rows(),
+            observed: group.counts.observed(metric, rate),
         })
         .collect();
+    if metric.of_each_group() {
+        sides.sort_by(by_value);
+        pairs.extend(sides.into_iter().map(|side| (rate, side, None)));
+        return;
+    }
     let fixed = if metric == Metric::ImpactRatio {
-        sides.sort_by(by_rate);
+        sides.sort_by(by_value);
         sides.pop()
     } else {
         reference.map(|at| sides.remove(at))
     };
     if let Some(fixed) = fixed {
-        pairs.extend(sides.into_iter().map(|side| (rate, side, fixed.clone())));
+        pairs.extend(sides.into_iter().map(|side| (rate, side, Some(fixed.clone()))));
         return;
     }
-    // by rate, so that the direction of a comparison does not depend on names
-    sides.sort_by(by_rate);
+    // by value, so that the direction of a comparison does not depend on names
+    sides.sort_by(by_value);
     for (at, low) in sides.iter().enumerate() {
         for high in sides.iter().skip(at + 1) {
             let (a, b) = match metric.scale() {
                 Scale::Ratio => (low, high),
                 Scale::Difference => (high, low),
             };
-            pairs.push((rate, a.clone(), b.clone()));
+            pairs.push((rate, a.clone(), Some(b.clone())));
         }
     }
 }
 
-/// Smaller rate first, exactly; of equal rates the one with fewer trials, then by label. Undefined rates first.
-fn by_rate(a: &Side, b: &Side) -> std::cmp::Ordering {
-    let cross = |side: &Side, other: &Side| u128::from(side.successes) * u128::from(other.trials);
-    let rates = match (a.trials, b.trials) {
-        (0, _) | (_, 0) => a.trials.cmp(&b.trials),
-        _ => cross(a, b).cmp(&cross(b, a)),
+/// Smaller value first, rates exactly; of equal ones the one with fewer trials or the smaller variance, then by label.
+/// Undefined ones first.
+fn by_value(a: &Side, b: &Side) -> std::cmp::Ordering {
+    let values = match (a.observed, b.observed) {
+        (
+            Observed::Rate { successes: of_a, trials: in_a },
+            Observed::Rate { successes: of_b, trials: in_b },
+        ) => {
+            let rates = match (in_a, in_b) {
+                (0, _) | (_, 0) => in_a.cmp(&in_b),
+                _ => (u128::from(of_a) * u128::from(in_b)).cmp(&(u128::from(of_b) * u128::from(in_a))),
+            };
+            rates.then_with(|| in_a.cmp(&in_b))
+        }
+        (Observed::Estimate(a), Observed::Estimate(b)) => {
+            a.value().total_cmp(&b.value()).then_with(|| a.variance().total_cmp(&b.variance()))
+        }
+        (a, b) => matches!(b, Observed::Undefined).cmp(&matches!(a, Observed::Undefined)),
     };
-    rates.then_with(|| a.trials.cmp(&b.trials)).then_with(|| a.label.cmp(&b.label))
+    values.then_with(|| a.label.cmp(&b.label))
 }

@@ -91,6 +91,39 @@ pub enum FairnessError {
         /// Reported upper bound.
         upper: f64,
     },
+    /// Bins of a histogram that are none.
+    BadBins {
+        /// What they must be.
+        wanted: &'static str,
+        /// What they are.
+        found: String,
+    },
+    /// A histogram has another number of bins than its report says.
+    BinsDiffer {
+        /// Which histogram.
+        field: &'static str,
+        /// Bins of the report.
+        wanted: usize,
+        /// Bins of the histogram.
+        found: usize,
+    },
+    /// The counts of a histogram do not add up to the rows of the group.
+    HistogramDoesNotAddUp {
+        /// Rows of the group.
+        wanted: u64,
+        /// Sum of the counts.
+        found: u64,
+    },
+    /// Sums that the errors of no regression have.
+    BadSums {
+        /// What must hold between them.
+        wanted: &'static str,
+    },
+    /// A metric of another source is asked for than what was counted.
+    OtherSource {
+        /// Name of the metric.
+        metric: &'static str,
+    },
     /// More successes than trials.
     MoreSuccessesThanTrials {
         /// Trials.
@@ -153,6 +186,23 @@ impl fmt::Display for FairnessError {
                 f,
                 "interval: wanted lower <= value <= upper, found {lower} <= {value} <= {upper}; report the interval that belongs to the value"
             ),
+            Self::BadBins { wanted, found } => {
+                write!(f, "bins: wanted {wanted}, found {found}; the same bins hold for every group")
+            }
+            Self::BinsDiffer { field, wanted, found } => write!(
+                f,
+                "histogram {field}: wanted a count for each of the {wanted} bins, found {found}; bins without rows have the count 0"
+            ),
+            Self::HistogramDoesNotAddUp { wanted, found } => write!(
+                f,
+                "histogram: wanted counts that add up to rows = {wanted}, found {found}; what lies beyond the first or last bin needs wider bins"
+            ),
+            Self::BadSums { wanted } => {
+                write!(f, "sums of errors: wanted {wanted}, found others; no errors add up so")
+            }
+            Self::OtherSource { metric } => {
+                write!(f, "{metric}: wanted what it is computed from, found something else counted")
+            }
             Self::MoreSuccessesThanTrials { wanted, found } => {
                 write!(f, "successes: wanted at most the {wanted} trials, found {found}")
             }

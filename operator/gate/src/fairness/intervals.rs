@@ -20,6 +20,12 @@ pub enum Method {
     Katz,
     /// MOVER-R interval of a ratio, from Wilson limits.
     MoverR,
+    /// Interval of a mean of numbers that differ by at most 1, or of the difference of two: [`super::Estimate`].
+    BoundedMean,
+    /// Welch's interval of a difference of means.
+    Welch,
+    /// Interval of the mean of two rates from their Wilson limits.
+    Mover,
     /// The interval that the report states.
     Reported,
 }

@@ -33,7 +33,7 @@ pub struct MetricValue {
 ///
 /// A group without any row is skipped, as Fairlearn skips an empty intersection.
 pub fn all_metrics(groups: &[LabelledCounts]) -> Vec<MetricValue> {
-    Metric::ALL
+    Metric::OF_COUNTS
         .into_iter()
         .map(|metric| {
             let undefined = groups.iter().filter(|group| {
@@ -48,7 +48,7 @@ pub fn all_metrics(groups: &[LabelledCounts]) -> Vec<MetricValue> {
         .collect()
 }
 
-/// The value of one metric over all groups, not rounded; see [`all_metrics`].
+/// The value of one metric of counts over all groups, not rounded; see [`all_metrics`].
 pub fn unrounded_value(metric: Metric, groups: &[LabelledCounts]) -> Option<f64> {
     let mut worst = None;
     for rate in metric.rates() {

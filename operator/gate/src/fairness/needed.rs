@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::intervals::{Sample, newcombe_samples, ratio_samples};
+use super::estimate::{Measure, interval};
 use super::number::{Interval, float};
 use super::question::{Criterion, Rule};
 use super::rates::Scale;
@@ -83,15 +83,15 @@ pub(super) fn for_ineligible(group: &Ineligible) -> Needed {
 /// the least such number is found by doubling and halving, in at most 53 evaluations. Empty when no number up
 /// to 2^40 decides: an undefined comparison, or a rate exactly at the threshold.
 pub fn for_comparison(comparison: &Comparison, criterion: &Criterion, family: u64) -> Vec<Needed> {
+    let sides = || [Some(&comparison.a), comparison.b.as_ref()].into_iter().flatten();
     let pair = Pair::new(comparison, criterion, family);
     let Some((rows, towards)) = pair.and_then(|pair| {
-        let start = comparison.a.rows.min(comparison.b.rows);
+        let start = sides().map(|side| side.rows).min()?;
         search(start, |rows| pair.judged_at(rows))
     }) else {
         return Vec::new();
     };
-    [&comparison.a, &comparison.b]
-        .into_iter()
+    sides()
         .filter(|side| side.rows < rows)
         .map(|side| Needed {
             set: comparison.set,
@@ -106,8 +106,8 @@ pub fn for_comparison(comparison: &Comparison, criterion: &Criterion, family: u6
 
 /// A comparison whose groups can be scaled.
 struct Pair {
-    a: (Sample, f64),
-    b: (Sample, f64),
+    a: (Measure, f64),
+    b: Option<(Measure, f64)>,
     scale: Scale,
     rule: Rule,
     z: f64,
@@ -116,11 +116,15 @@ struct Pair {
 
 impl Pair {
     fn new(comparison: &Comparison, criterion: &Criterion, family: u64) -> Option<Self> {
-        let sample = |side: &Side| Some((Sample::new(side.successes, side.trials)?, float(side.rows.max(1))));
+        let measure = |side: &Side| Some((Measure::of(side)?, float(side.rows.max(1))));
         let (z, z_corrected) = criterion.quantiles(family)?;
+        let b = match &comparison.b {
+            Some(side) => Some(measure(side)?),
+            None => None,
+        };
         Some(Self {
-            a: sample(&comparison.a)?,
-            b: sample(&comparison.b)?,
+            a: measure(&comparison.a)?,
+            b,
             scale: criterion.metric.scale(),
             rule: criterion.rule(),
             z,
@@ -130,13 +134,10 @@ impl Pair {
 
     /// The verdict if both groups had at least `rows` rows.
     fn judged_at(&self, rows: u64) -> Option<Towards> {
-        let grown = |(sample, has): (Sample, f64)| sample.scaled((float(rows) / has).max(1.0));
-        let (a, b) = (grown(self.a), grown(self.b));
-        let interval = |z| match self.scale {
-            Scale::Ratio => ratio_samples(a, b, z).map(|(_, interval)| interval),
-            Scale::Difference => Some(newcombe_samples(a, b, z)),
-        };
-        judged(self.rule, interval(self.z)?, interval(self.z_corrected)?)
+        let grown = |(measure, has): (Measure, f64)| measure.scaled((float(rows) / has).max(1.0));
+        let (a, b) = (grown(self.a), self.b.map(grown));
+        let at = |z| interval(a, b, self.scale, z).map(|(_, interval)| interval);
+        judged(self.rule, at(self.z)?, at(self.z_corrected)?)
     }
 }
 

@@ -7,8 +7,8 @@ use super::normal::{z_bonferroni, z_two_sided};
 use super::number::{Extended, Interval, round9};
 use super::rates::{Metric, Scale};
 
-/// The most eligible groups of one attribute set that are compared: all pairs of 256 are 32,640.
-pub const MAX_GROUPS: usize = 256;
+/// The most groups of a report, and so of one attribute set: all pairs of 200 are 19,900.
+pub const MAX_GROUPS: usize = 200;
 
 /// A whole bias test. Its criteria all bind: it passes only if every comparison of every criterion passes.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +29,7 @@ pub struct Criterion {
     /// What is measured.
     pub metric: Metric,
     /// For ratios t in (0, 1]: every ratio must lie in \[t, 1/t\]. For differences t in \[0, 1\]: every
-    /// difference must lie in \[-t, t\].
+    /// difference must lie in \[-t, t\]; of errors of a regression t is in their unit, and 0 or more.
     pub threshold: f64,
     /// Who is compared with whom.
     pub compare: Compare,
@@ -94,8 +94,9 @@ impl Criterion {
             Scale::Ratio if !(threshold > 0.0 && threshold <= 1.0) => {
                 return Err(out_of_range("threshold", "above 0 and at most 1", self.threshold));
             }
-            Scale::Difference if !(0.0..=1.0).contains(&threshold) => {
-                return Err(out_of_range("threshold", "0 to 1", self.threshold));
+            Scale::Difference if !(0.0..=self.metric.highest_threshold()).contains(&threshold) => {
+                let wanted = if self.metric.highest_threshold() > 1.0 { "0 or more" } else { "0 to 1" };
+                return Err(out_of_range("threshold", wanted, self.threshold));
             }
             _ => {}
         }

@@ -69,6 +69,37 @@ pub enum Scale {
     Difference,
 }
 
+/// What a metric is computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Source {
+    /// Confusion matrices.
+    Counts,
+    /// Scores by label.
+    Scores,
+    /// Errors of a regression.
+    Errors,
+}
+
+/// Rows below which nothing is said of a mean of numbers of unknown shape.
+pub(super) const LEAST_ROWS_OF_A_MEAN: u64 = 30;
+
+/// What is shown and cannot bind, since nothing says how certain it is: the name that a policy might use, and why.
+pub const UNBINDABLE: [(&str, &str); 4] = [
+    (
+        "ExpectedCalibrationError",
+        "it grows with the number of bins and has no interval; CalibrationInTheLarge has one",
+    ),
+    ("ScoreQuantileDifference", "quantiles of binned scores have no interval here; AucDifference has one"),
+    (
+        "ErrorQuantileDifference",
+        "quantiles of binned errors have no interval here; MeanErrorDifference has one",
+    ),
+    (
+        "RootMeanSquaredErrorDifference",
+        "its interval needs fourth powers, which no report holds; MeanAbsoluteErrorDifference has one",
+    ),
+];
+
 /// A measure of fairness between groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Metric {
@@ -93,11 +124,35 @@ pub enum Metric {
     /// Selection rate of each category over that of the category selected most: New York City Local Law 144
     /// of 2021 and 6 RCNY § 5-300.
     ImpactRatio,
+    /// Difference of the areas under the ROC curves; see [`super::ScoreCounts::auc`].
+    AucDifference,
+    /// Mean label less mean score, of each group by itself; see [`super::ScoreCounts::calibration`].
+    CalibrationInTheLarge,
+    /// Difference of the mean errors of a regression; see [`super::ErrorCounts::mean_error`].
+    MeanErrorDifference,
+    /// Difference of the mean absolute errors of a regression.
+    MeanAbsoluteErrorDifference,
 }
 
 impl Metric {
     /// Every metric, in the order in which they are shown.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
+        Self::SelectionRateRatio,
+        Self::SelectionRateDifference,
+        Self::EqualOpportunityDifference,
+        Self::EqualizedOdds,
+        Self::PredictiveParityDifference,
+        Self::FalsePositiveRateDifference,
+        Self::FalseNegativeRateDifference,
+        Self::ImpactRatio,
+        Self::AucDifference,
+        Self::CalibrationInTheLarge,
+        Self::MeanErrorDifference,
+        Self::MeanAbsoluteErrorDifference,
+    ];
+
+    /// Those of confusion matrices, in the order in which they are shown.
+    pub const OF_COUNTS: [Self; 8] = [
         Self::SelectionRateRatio,
         Self::SelectionRateDifference,
         Self::EqualOpportunityDifference,
@@ -119,6 +174,10 @@ impl Metric {
             Self::FalsePositiveRateDifference => "FalsePositiveRateDifference",
             Self::FalseNegativeRateDifference => "FalseNegativeRateDifference",
             Self::ImpactRatio => "ImpactRatio",
+            Self::AucDifference => "AucDifference",
+            Self::CalibrationInTheLarge => "CalibrationInTheLarge",
+            Self::MeanErrorDifference => "MeanErrorDifference",
+            Self::MeanAbsoluteErrorDifference => "MeanAbsoluteErrorDifference",
         }
     }
 
@@ -138,10 +197,38 @@ impl Metric {
             Self::FalsePositiveRateDifference => "false-positive-rate difference",
             Self::FalseNegativeRateDifference => "false-negative-rate difference",
             Self::ImpactRatio => "impact ratio",
+            Self::AucDifference => "AUC difference",
+            Self::CalibrationInTheLarge => "calibration in the large",
+            Self::MeanErrorDifference => "mean-error difference",
+            Self::MeanAbsoluteErrorDifference => "mean-absolute-error difference",
         }
     }
 
-    /// The rates that it compares: one, or two for [`Metric::EqualizedOdds`].
+    /// What it is computed from.
+    pub fn source(self) -> Source {
+        match self {
+            Self::AucDifference | Self::CalibrationInTheLarge => Source::Scores,
+            Self::MeanErrorDifference | Self::MeanAbsoluteErrorDifference => Source::Errors,
+            _ => Source::Counts,
+        }
+    }
+
+    /// Whether it looks at each group by itself, and not at two of them.
+    pub fn of_each_group(self) -> bool {
+        self == Self::CalibrationInTheLarge
+    }
+
+    /// The highest threshold that means anything; what is no share of anything has none.
+    pub(super) fn highest_threshold(self) -> f64 {
+        if self.source() == Source::Errors { f64::MAX } else { 1.0 }
+    }
+
+    /// Rows below which no group is compared, whatever a policy says.
+    pub(super) fn least_rows(self) -> u64 {
+        if self.source() == Source::Errors { LEAST_ROWS_OF_A_MEAN } else { 0 }
+    }
+
+    /// The rates that it compares: one, or two for [`Metric::EqualizedOdds`]; none where it compares no rates.
     pub fn rates(self) -> &'static [Rate] {
         match self {
             Self::SelectionRateRatio | Self::SelectionRateDifference | Self::ImpactRatio => {
@@ -152,6 +239,10 @@ impl Metric {
             Self::PredictiveParityDifference => &[Rate::PositivePredictive],
             Self::FalsePositiveRateDifference => &[Rate::FalsePositive],
             Self::FalseNegativeRateDifference => &[Rate::FalseNegative],
+            Self::AucDifference
+            | Self::CalibrationInTheLarge
+            | Self::MeanErrorDifference
+            | Self::MeanAbsoluteErrorDifference => &[],
         }
     }
 
@@ -165,11 +256,12 @@ impl Metric {
 
     /// Whether it looks at the actually positive rows, of which a group may have too few.
     pub fn needs_positives(self) -> bool {
-        self.rates().iter().any(|rate| matches!(rate, Rate::TruePositive | Rate::FalseNegative))
+        self == Self::AucDifference
+            || self.rates().iter().any(|rate| matches!(rate, Rate::TruePositive | Rate::FalseNegative))
     }
 
     /// Whether it looks at the actually negative rows, of which a group may have too few.
     pub fn needs_negatives(self) -> bool {
-        self.rates().contains(&Rate::FalsePositive)
+        self == Self::AucDifference || self.rates().contains(&Rate::FalsePositive)
     }
 }

@@ -7,6 +7,7 @@ use super::metrics::MetricValue;
 use super::needed::{Needed, Towards};
 use super::number::{Extended, Interval};
 use super::rates::{Metric, Rate, Scale};
+use super::tally::Observed;
 
 /// Outcome of a test or of one of its comparisons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -30,19 +31,18 @@ impl From<Towards> for Verdict {
 }
 
 /// One of the two groups of a comparison.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Side {
     /// Name for people: `race=Asian, sex=Female`.
     pub label: String,
     /// Rows of the group.
     pub rows: u64,
-    /// Successes of the compared rate.
-    pub successes: u64,
-    /// Trials of the compared rate; 0 leaves it undefined.
-    pub trials: u64,
+    /// What is compared.
+    #[serde(flatten)]
+    pub observed: Observed,
 }
 
-/// Two groups compared by one rate.
+/// Two groups compared by one rate or estimate, or one group held against zero.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
     /// Index of the attribute set in [`super::BiasTest::attribute_sets`].
@@ -51,13 +51,13 @@ pub struct Comparison {
     pub criterion: usize,
     /// What is measured.
     pub metric: Metric,
-    /// The rate that is compared.
-    pub rate: Rate,
+    /// The rate that is compared; `None` where the metric compares none.
+    pub rate: Option<Rate>,
     /// Numerator of a ratio, minuend of a difference. Without a reference group, ratios put the smaller rate
     /// here and differences the larger.
     pub a: Side,
-    /// Denominator, subtrahend; the reference group, if there is one.
-    pub b: Side,
+    /// Denominator, subtrahend; the reference group, if there is one. `None` where the metric looks at each group by itself.
+    pub b: Option<Side>,
     /// Observed ratio or difference, rounded to 1e-9; `None` where undefined.
     pub estimate: Option<Extended>,
     /// How the interval was computed.
@@ -198,6 +198,17 @@ pub struct SetValues {
     pub groups: usize,
     /// Every metric; those that no criterion names are for information.
     pub values: Vec<MetricValue>,
+    /// What has no interval and can bind nobody.
+    pub shown: Vec<Shown>,
+}
+
+/// A value without an interval, for people to see.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Shown {
+    /// What it is, in words.
+    pub words: &'static str,
+    /// The value, rounded to 1e-9; `None` where undefined.
+    pub value: Option<f64>,
 }
 
 /// Everything that a bias test comes to.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::counts::Counts;
 use super::error::FairnessError;
 use super::intervals::{Method, Sample, wilson};
 use super::needed::{Towards, judged, search};
@@ -19,6 +20,12 @@ pub enum Measured {
         successes: u64,
         /// Trials.
         n: u64,
+    },
+    /// Balanced accuracy: the mean of the true positive and the true negative rate (K. H. Brodersen and others, "The balanced
+    /// accuracy and its posterior distribution", ICPR 2010).
+    Balanced {
+        /// The confusion matrix.
+        counts: Counts,
     },
     /// A value with the interval that the report states. Whether its confidence is enough is the caller's to
     /// check.
@@ -68,7 +75,8 @@ pub struct SingleResult {
     pub interval: Option<Interval>,
     /// How the interval came about; `None` for an exact value.
     pub method: Option<Method>,
-    /// For an Indeterminate share: how many more trials would decide at the observed share, and how.
+    /// If Indeterminate: how many more trials would decide at the observed value, and how. Of an interval that the report
+    /// states it is taken that it narrows with the root of the trials.
     pub needed: Option<(u64, Towards)>,
 }
 
@@ -108,14 +116,22 @@ pub fn decide_single(
                 result.value = Some(round9(sample.rate()));
                 result.interval = wilson(successes, n, z);
                 result.method = Some(Method::Wilson);
-                if result.interval.and_then(|interval| judged(rule, interval, interval)).is_none() {
-                    let has = float(n);
-                    result.needed = search(n, |rows| {
-                        let interval = sample.scaled(float(rows) / has).wilson(z);
-                        judged(rule, interval, interval)
-                    })
-                    .map(|(rows, towards)| (rows - n, towards));
+                if let Some(interval) = result.interval {
+                    result.needed = more_trials(rule, n, interval, |factor| sample.scaled(factor).wilson(z));
                 }
+            }
+        }
+        Measured::Balanced { counts } => {
+            let z = z_two_sided(round9(confidence));
+            let rates = Sample::new(counts.tp(), counts.positives())
+                .zip(Sample::new(counts.tn(), counts.negatives()));
+            result.n = Some(counts.n());
+            if let (Some((positive, negative)), Some(z)) = (rates, z) {
+                let at = |factor| balanced(positive.scaled(factor), negative.scaled(factor), z);
+                result.value = Some(round9(f64::midpoint(positive.rate(), negative.rate())));
+                result.interval = Some(at(1.0));
+                result.method = Some(Method::Mover);
+                result.needed = more_trials(rule, counts.n(), at(1.0), at);
             }
         }
         Measured::WithInterval { value, n, lower, upper } => {
@@ -126,6 +142,14 @@ pub fn decide_single(
             }
             result.value = Some(value);
             result.n = n;
+            let narrowed = |factor: f64| {
+                let root = libm::sqrt(factor);
+                Interval::rounded(value - (value - lower) / root, value + (upper - value) / root)
+            };
+            if let Some(n) = n.filter(|n| *n > 0 && *n <= super::MAX_ROWS) {
+                result.needed =
+                    more_trials(rule, n, Interval { lower, upper: Extended::Finite(upper) }, narrowed);
+            }
             result.interval = Some(Interval { lower, upper: Extended::Finite(upper) });
             result.method = Some(Method::Reported);
         }
@@ -144,6 +168,37 @@ pub fn decide_single(
         .and_then(|interval| judged(rule, interval, interval))
         .map_or(Verdict::Indeterminate, Verdict::from);
     Ok(result)
+}
+
+/// Trials beyond `n` that would decide what `interval` leaves open; `at` is the interval of so many times as many.
+fn more_trials(
+    rule: Rule,
+    n: u64,
+    interval: Interval,
+    at: impl Fn(f64) -> Interval,
+) -> Option<(u64, Towards)> {
+    if judged(rule, interval, interval).is_some() {
+        return None;
+    }
+    let found = search(n, |rows| {
+        let interval = at(float(rows) / float(n));
+        judged(rule, interval, interval)
+    });
+    found.map(|(rows, towards)| (rows - n, towards))
+}
+
+/// Interval of the mean of two rates of different rows, from the Wilson limits of each: G. Y. Zou & A. Donner, "Construction of
+/// confidence limits about effect measures", Statistics in Medicine 27, 2008.
+fn balanced(positive: Sample, negative: Sample, z: f64) -> Interval {
+    let (p, q) = (positive.rate(), negative.rate());
+    let (of_p, of_q) = (positive.wilson(z), negative.wilson(z));
+    // Wilson's limits are finite
+    let above = |interval: Interval, rate: f64| interval.upper.finite().unwrap_or(1.0) - rate;
+    let middle = f64::midpoint(p, q);
+    Interval::rounded(
+        middle - libm::hypot(p - of_p.lower, q - of_q.lower) / 2.0,
+        middle + libm::hypot(above(of_p, p), above(of_q, q)) / 2.0,
+    )
 }
 
 /// Rounded to 1e-9, if finite.

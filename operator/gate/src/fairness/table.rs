@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use super::counts::{Counts, MAX_ROWS, PositiveMeans};
 use super::error::FairnessError;
+use super::tally::Tally;
 
-/// Counts of the rows that share the same attribute values. A missing value is a category like any other:
+/// What is counted of the rows that share the same attribute values. A missing value is a category like any other:
 /// the importer names it (for example `(missing)`), and nothing here treats it apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
+pub struct Group<C = Counts> {
     /// Attribute name to value, for example `sex` to `female`.
     pub attributes: BTreeMap<String, String>,
     /// Counts of this group.
-    pub counts: Counts,
+    pub counts: C,
 }
 
 /// How a group is named to people: `race=Asian, sex=Female`.
@@ -35,30 +36,33 @@ fn label_of<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
 
 /// A group of one attribute set: its values in the order of the set's sorted attribute names, and its counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LabelledCounts {
+pub struct Labelled<C> {
     /// Name for people, see [`label`].
     pub label: String,
-    /// Counts, with the favourable outcome as "positive".
-    pub counts: Counts,
+    /// Counts; those of a confusion matrix with the favourable outcome as "positive".
+    pub counts: C,
 }
 
-/// Checked counts of all cells, with the favourable outcome as "positive".
+/// A group of one attribute set with its confusion matrix.
+pub type LabelledCounts = Labelled<Counts>;
+
+/// Checked counts of all cells; those of a confusion matrix with the favourable outcome as "positive".
 #[derive(Debug, Clone)]
-pub struct Table<'a> {
-    cells: Vec<(&'a BTreeMap<String, String>, Counts)>,
+pub struct Table<'a, C = Counts> {
+    cells: Vec<(&'a BTreeMap<String, String>, C)>,
     rows: u64,
 }
 
 /// A group while it is judged: values borrowed from the cells.
 #[derive(Debug, Clone)]
-pub(super) struct Projected<'a> {
+pub(super) struct Projected<'a, C = Counts> {
     /// Values, in the order of the sorted attribute names.
     pub(super) values: Vec<&'a str>,
     /// Counts.
-    pub(super) counts: Counts,
+    pub(super) counts: C,
 }
 
-impl Projected<'_> {
+impl<C> Projected<'_, C> {
     /// Name for people.
     pub(super) fn label(&self, names: &[&str]) -> String {
         label_of(names.iter().copied().zip(self.values.iter().copied()))
@@ -82,21 +86,34 @@ impl<'a> Table<'a> {
     /// No cell; cells described by different attributes; the same cell twice; more than [`MAX_ROWS`] rows;
     /// rows that do not add up to `rows`.
     pub fn new(cells: &'a [Group], means: PositiveMeans, rows: Option<u64>) -> Result<Self, FairnessError> {
+        let mut table = Self::of(cells, rows)?;
+        for (_, counts) in &mut table.cells {
+            *counts = counts.favourable(means);
+        }
+        Ok(table)
+    }
+}
+
+impl<'a, C: Tally> Table<'a, C> {
+    /// Checks the cells of a report, whatever is counted in them. As [`Table::new`], which turns confusion matrices besides.
+    ///
+    /// # Errors
+    /// As [`Table::new`].
+    pub fn of(cells: &'a [Group<C>], rows: Option<u64>) -> Result<Self, FairnessError> {
         let first = cells.first().ok_or(FairnessError::NoGroups)?;
-        let names = |group: &Group| group.attributes.keys().cloned().collect::<Vec<_>>();
+        let names = |group: &Group<C>| group.attributes.keys().cloned().collect::<Vec<_>>();
         let mut sum = 0_u64;
         for cell in cells {
             if !cell.attributes.keys().eq(first.attributes.keys()) {
                 return Err(FairnessError::AttributesDiffer { wanted: names(first), found: names(cell) });
             }
             // both are at most 2^53
-            sum += cell.counts.n();
+            sum += cell.counts.rows();
             if sum > MAX_ROWS {
                 return Err(FairnessError::TooManyRows);
             }
         }
-        let mut order: Vec<_> =
-            cells.iter().map(|cell| (&cell.attributes, cell.counts.favourable(means))).collect();
+        let mut order: Vec<_> = cells.iter().map(|cell| (&cell.attributes, cell.counts.clone())).collect();
         order.sort_by_key(|(attributes, _)| *attributes);
         if let Some((twice, _)) =
             order.iter().zip(order.iter().skip(1)).find_map(|(a, b)| (a.0 == b.0).then_some(a))
@@ -119,18 +136,18 @@ impl<'a> Table<'a> {
     ///
     /// # Errors
     /// A set that is empty or names an attribute twice; an attribute that the cells do not have.
-    pub fn groups(&self, attributes: &[String]) -> Result<Vec<LabelledCounts>, FairnessError> {
+    pub fn groups(&self, attributes: &[String]) -> Result<Vec<Labelled<C>>, FairnessError> {
         let names = sorted(attributes)?;
         let groups = self.project(&names)?;
         Ok(groups
             .into_iter()
-            .map(|group| LabelledCounts { label: group.label(&names), counts: group.counts })
+            .map(|group| Labelled { label: group.label(&names), counts: group.counts })
             .collect())
     }
 
     /// As [`Table::groups`], for names that are sorted and distinct already.
-    pub(super) fn project(&self, names: &[&str]) -> Result<Vec<Projected<'a>>, FairnessError> {
-        let mut groups: Vec<Projected<'a>> = Vec::with_capacity(self.cells.len());
+    pub(super) fn project(&self, names: &[&str]) -> Result<Vec<Projected<'a, C>>, FairnessError> {
+        let mut groups: Vec<Projected<'a, C>> = Vec::with_capacity(self.cells.len());
         for (attributes, counts) in &self.cells {
             let mut values = Vec::with_capacity(names.len());
             for name in names {
@@ -140,14 +157,15 @@ impl<'a> Table<'a> {
                 })?;
                 values.push(value.as_str());
             }
-            groups.push(Projected { values, counts: *counts });
+            groups.push(Projected { values, counts: counts.clone() });
         }
         groups.sort_by(|a, b| a.values.cmp(&b.values));
-        let mut sums: Vec<Projected<'a>> = Vec::with_capacity(groups.len());
+        let mut sums: Vec<Projected<'a, C>> = Vec::with_capacity(groups.len());
         for group in groups {
             match sums.last_mut() {
                 Some(last) if last.values == group.values => {
-                    last.counts = last.counts.checked_add(group.counts).ok_or(FairnessError::TooManyRows)?;
+                    last.counts =
+                        last.counts.clone().joined(&group.counts).ok_or(FairnessError::TooManyRows)?;
                 }
                 _ => sums.push(group),
             }

@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
 use placet_api::common::Level;
 use placet_api::modelrelease::ModelReleaseSpec;
 use placet_api::releasepolicy::{ApprovalWhen, Proof};
 
-use super::authors::authors;
+use super::authors::{authors, known, unsigned};
+use super::controls::Controls;
 use super::counted::{Cause, WhyNot};
 use super::entitled::{as_asked, eligible, entitled};
 use super::rejects::{Answer, Given, Reject, When, answered, no_reject, of_nobody, taken_back};
@@ -125,7 +127,7 @@ fn tally_without(
                     rejects.push(Reject { object: approval, spec, by, at });
                 } else {
                     if approval.live && approval.standing().is_none() && out.of_nobody.len() < NAMED {
-                        out.of_nobody.push(of_nobody(approval));
+                        out.of_nobody.push(of_nobody(cx, approval));
                     }
                     let Some(heard) = cx.heard else { continue };
                     heard.note(approval, Err(no_reject(cx, approval, spec, wanted.digest)));
@@ -163,13 +165,9 @@ fn tally_without(
     for one in given {
         // What was answered stays answered, whatever becomes of the approval that did.
         answers.push(Answer { spec: one.spec, at: one.at, whole: one.whole });
-        if let Some(reject) = rejects.iter().find(|reject| reject.takes_back(&one)) {
-            let why = taken_back(&one, reject);
-            note(one.object, one.spec, Err(&why));
-            out.why_not.extend(one.whole.then_some(why));
-            continue;
-        }
-        if let Some(why) = outdated(cx, &one, wanted) {
+        let rejected = rejects.iter().find(|reject| reject.takes_back(&one));
+        let void = rejected.map(|reject| taken_back(&one, reject)).or_else(|| outdated(cx, &one, wanted));
+        if let Some(why) = void {
             note(one.object, one.spec, Err(&why));
             out.why_not.extend(one.whole.then_some(why));
             continue;
@@ -181,8 +179,16 @@ fn tally_without(
             out.given_since(one.at);
         }
     }
+    // While nobody knows who wrote a system or an assessment, nobody is known to be another who answers.
+    if !wanted.asks
+        && !unsigned(cx, &[wanted.kind.kind()]).is_empty()
+        && wanted.kind != SubjectKind::ModelRelease
+    {
+        answers.clear();
+    }
     let stands = |reject: &Reject<'_>| {
-        !answers.iter().any(|answer| answer.lifts(reject.object.name(), reject.spec, reject.at))
+        !cx.answered.contains(&reject.object.id)
+            && !answers.iter().any(|answer| answer.lifts(reject.object.name(), reject.spec, reject.at))
     };
     if let Some(heard) = cx.heard {
         for reject in &rejects {
@@ -207,8 +213,16 @@ fn outdated(cx: &Context<'_>, given: &Given<'_>, wanted: &Wanted<'_>) -> Option<
     if let Some((risk, was, is)) = then.and_then(|then| then.fallen(cx.scores?).next()) {
         let about = [name, risk].map(ToOwned::to_owned).into_iter();
         let about = about.chain([who.to_string(), was.to_string(), is.to_string()]).collect();
-        let text = format!("{who} approved with the residual risk {risk} at {was}, and it is {is} now");
-        return Some(WhyNot { cause: Cause::Changed, text, about });
+        let of = cx.assessment.and_then(|(_, spec)| spec.risks.iter().find(|r| r.id.as_str() == risk));
+        let time = of.is_some_and(|of| Controls::new(cx).fell_by_time(of, standing.created_at));
+        let (cause, since) = if time {
+            (Cause::Ended, ", since a control works that did not then")
+        } else {
+            (Cause::Changed, "")
+        };
+        let text =
+            format!("{who} approved with the residual risk {risk} at {was}, and it is {is} now{since}");
+        return Some(WhyNot { cause, text, about });
     }
     let since = cx.assessed_since.filter(|since| !given.at.after(*since))?;
     Some(super::assessment_approved::too_early(name, who, since))
@@ -238,7 +252,7 @@ fn counts(
         return Ok(None);
     }
     let Some(standing) = approval.standing() else {
-        return Err(why(of_nobody(approval)));
+        return Err(why(of_nobody(cx, approval)));
     };
     let who = standing.who();
     if spec.subject.digest.as_str() != wanted.digest {
@@ -264,7 +278,7 @@ fn counts(
     }
     if standing.subject_uid.is_none()
         && spec.signed.is_some()
-        && early::was_of_another(cx, wanted, standing.created_at)
+        && early::was_of_another(cx, wanted, cx.snapshot.trust().first_seen(&approval.record, standing))
     {
         let text = format!(
             "{name} was applied for an earlier object of this name, which was deleted since: sign again"
@@ -361,7 +375,7 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>, after: Option<&str>) -
     let excluded = if requirements.author_may_approve { Vec::new() } else { authors(cx.snapshot) };
     let excluded = Excluded::new(cx, &excluded);
     if !requirements.author_may_approve {
-        known_author(cx, &mut out);
+        known(cx, GATE, &[Kind::ModelRelease, Kind::AISystem, Kind::ImpactAssessment], &mut out);
     }
     let mut by_role: Vec<(&str, &Approvals, Tally)> = Vec::new();
     // A Reject in a role that is asked under a condition blocks whether or not that holds: the author who says what the
@@ -467,28 +481,6 @@ fn rejected(
         format!("mend what was criticised and release it as a new ModelRelease, or {}", cx.command(&answer)),
     )
     .about(about);
-}
-
-/// A robot writes nothing itself: without somebody who signed what it created, nobody can say who may not approve it.
-fn known_author(cx: &Context<'_>, out: &mut Outcome) {
-    let Some((release, _)) = cx.release else { return };
-    let Some(standing) = release.standing().filter(|s| s.service_account) else { return };
-    let robot = &standing.creator;
-    let (found, about) = match cx.snapshot.trust().author(&release.record, standing) {
-        Some(Ok(_)) => return,
-        Some(Err(void)) => (format!("{robot} created it; its author's signature: {}", void.text), void.about),
-        None => (format!("{robot} created it, and it carries no author's signature"), Vec::new()),
-    };
-    out.unknown(
-        GATE,
-        Reason::AuthorUnknown,
-        release.name(),
-        "the signature of its author, since a service account created it and nobody knows who may not approve it",
-        found,
-        "its author",
-        cx.command(&format!("placet sign mr/{} --sign-with KEY", release.name())),
-    )
-    .about([robot.to_string()].into_iter().chain(about));
 }
 
 /// Whether a conditional approval is asked for; None while it is not known.

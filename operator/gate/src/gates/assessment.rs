@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
+use placet_api::Kind;
 use placet_api::approval::{Covers, SubjectKind};
 use placet_api::impactassessment::ImpactAssessmentSpec;
 
 use super::approvals::{self, Wanted};
-use super::{Context, Outcome, assessment_approved, assessment_content, freshness, gone};
+use super::{Context, Outcome, assessment_approved, assessment_content, authors, freshness, gone};
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
+use crate::people::Person;
 use crate::risk::{Score, ScoreError};
 use crate::time;
 use crate::world::Snapshot;
@@ -58,8 +60,11 @@ fn rejected(cx: &Context<'_>, assessment: &Object<ImpactAssessmentSpec>, out: &m
         role: None,
         asks: false,
     };
-    let authors = assessment.standing().map(|s| s.authors.as_slice()).unwrap_or_default();
-    let tally = approvals::tally(cx, &wanted, authors, None);
+    let authors: Vec<Person> = authors::wrote(cx.snapshot, assessment).collect();
+    let tally = approvals::tally(cx, &wanted, &authors, None);
+    if !tally.rejects.is_empty() {
+        authors::known(cx, GATE, &[Kind::ImpactAssessment], out);
+    }
     if let Some((found, about)) = tally.rejected("the assessment as it is") {
         out.not_met(
             GATE,
@@ -83,6 +88,8 @@ pub fn evaluate(
     let Some(requirements) = cx.requirements else { return cx.requirements_unknown(GATE) };
     let mut out = Outcome::default();
     let Some((_, release)) = cx.release else { return cx.requirements_unknown(GATE) };
+    let concern = freshness::concern(cx, &mut out);
+    assessment_content::left_out(cx, requirements, &mut out);
     let assessment = match current {
         [] => {
             if requirements.assessment {
@@ -141,7 +148,7 @@ pub fn evaluate(
     rejected(cx, assessment, &mut out);
     let Ok(spec) = &assessment.spec else { return out };
     in_date(cx, assessment, spec, requirements.assessment_max_age_days, &mut out);
-    freshness::evaluate(cx, (assessment, spec), &mut out);
+    freshness::evaluate(cx, (assessment, spec), concern.as_ref(), &mut out);
     for score in scored.into_iter().flatten() {
         match score {
             Ok(score) => {
@@ -172,6 +179,18 @@ fn in_date(
             .about(spec.assessed_at.as_ref().map(ToString::to_string));
         return;
     };
+    if let Some(at) = spec.assessed_at.as_ref().filter(|at| cx.now.has_come(at) == Some(false)) {
+        out.not_met(
+            GATE,
+            Reason::AssessmentUndated,
+            name,
+            "spec.assessedAt on a day that has come",
+            format!("{at}, which is still to come"),
+            "system owner",
+            edit.clone(),
+        )
+        .about([at.to_string()]);
+    }
     let Some(standing) = assessment.standing() else { return };
     let start = typed.min(standing.changed_at);
     if let Some(days) = max_age_days

@@ -1,6 +1,7 @@
 //! Whether the assessment itself is approved by the roles that policies ask for it, by nobody who wrote it; and since when,
 //! since who approves a release rests on an assessment that others approved before.
 
+use placet_api::Kind;
 use placet_api::approval::{Covers, SubjectKind};
 use placet_api::impactassessment::ImpactAssessmentSpec;
 
@@ -34,15 +35,7 @@ fn tally(cx: &Context<'_>, assessment: &Object<ImpactAssessmentSpec>, role: &str
         role: Some(role),
         asks: true,
     };
-    approvals::tally(cx, &wanted, &wrote(cx, assessment), None)
-}
-
-/// Who wrote an assessment: every version of this name with this content, and the system.
-fn wrote(cx: &Context<'_>, assessment: &Object<ImpactAssessmentSpec>) -> Vec<Person> {
-    let same = cx.snapshot.assessments.iter().filter(|a| a.digest() == assessment.digest());
-    let mut out = authors::system_authors(cx.snapshot);
-    out.extend(same.filter_map(|a| a.standing()).flat_map(|s| s.authors.clone()));
-    out
+    approvals::tally(cx, &wanted, &authors::assessment_authors(cx.snapshot, assessment), None)
 }
 
 /// Why an approval of the release does not count that was given before the assessment was approved.
@@ -58,6 +51,9 @@ pub(super) fn too_early(name: &str, who: &Person, since: When) -> WhyNot {
 /// Asks for the approvals of the assessment.
 pub fn evaluate(cx: &Context<'_>, assessment: &Object<ImpactAssessmentSpec>, out: &mut Outcome) {
     let Some(requirements) = cx.requirements else { return };
+    if !requirements.register.approved_by.is_empty() {
+        authors::known(cx, GATE, &[Kind::AISystem, Kind::ImpactAssessment], out);
+    }
     for role in &requirements.register.approved_by {
         let tally = tally(cx, assessment, role);
         if !tally.counted.is_empty() {

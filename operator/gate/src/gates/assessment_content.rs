@@ -1,19 +1,18 @@
 //! What an assessment has to say, where the policies ask for it: interested parties, sections, threats, what AI Act
 //! Article 27 lists, and when the risks were evaluated. And that what is High without controls cites one of an Annex A.
 
-use jiff::Timestamp;
 use placet_api::aisystem::{AISystemSpec, DeployerKind, OrganisationRole};
 use placet_api::common::{Class, Level};
 use placet_api::impactassessment::{
     FundamentalRights, HarmOn, ImpactAssessmentSpec, Section, StakeholderKind, Threat,
 };
-use placet_api::scalar::Moment;
 
 use super::{Context, Outcome};
 use crate::class::Ground;
 use crate::controls;
 use crate::finding::{Finding, Gate, Reason};
 use crate::object::Object;
+use crate::policy::Requirements;
 use crate::risk::{Score, ScoreError};
 use crate::time;
 
@@ -50,6 +49,36 @@ pub fn evaluate(
     }
 }
 
+/// What policies for the class High leave out that the class asks of an assessment (AI Act Articles 9, 15(5) and 27): it keeps
+/// nothing, and whoever wrote them may have meant it.
+pub fn left_out(cx: &Context<'_>, asked: &Requirements, out: &mut Outcome) {
+    if cx.class() != Some(Class::High) {
+        return;
+    }
+    let rules = &asked.register;
+    let all = [
+        Threat::InputManipulation,
+        Threat::Poisoning,
+        Threat::SensitiveInference,
+        Threat::HiddenManipulation,
+    ];
+    let threats = all.iter().filter(|t| !rules.threats.contains(*t)).map(|t| format!("{t:?}"));
+    let threats = threats.collect::<Vec<_>>().join(", ");
+    let left_out = [
+        (!threats.is_empty()).then(|| format!("assessment.threats ({threats})")),
+        (!rules.article27 && applies(cx)).then(|| "assessment.article27".to_owned()),
+        rules.approved_by.is_empty().then(|| "assessment.approvedBy".to_owned()),
+    ];
+    let left_out: Vec<String> = left_out.into_iter().flatten().collect();
+    if !left_out.is_empty() {
+        out.notes.push(format!(
+            "warning: class High, and {} does not ask for {}",
+            cx.policy_names(),
+            left_out.join(", ")
+        ));
+    }
+}
+
 /// Whether AI Act Article 27 asks a deployer of this system for an assessment of fundamental rights: high-risk by Annex III,
 /// other than by point 2; used by a public authority or by who provides public services, or, in the cases of 5(b) and 5(c), by
 /// anybody. A system that does not say who uses it may be used by each of them, and a point without a letter may be any of it.
@@ -73,7 +102,7 @@ fn public(system: &AISystemSpec) -> bool {
 
 /// Whether a text says something.
 fn says(text: &str) -> bool {
-    !text.trim().is_empty()
+    !crate::visible::blank(text)
 }
 
 /// The questions that one assessment is asked.
@@ -204,7 +233,8 @@ impl Asked<'_, '_> {
 
     /// The risks are evaluated after it is known whom they fall on (ISO/IEC 42001 clause 6.1.4).
     fn evaluated(&mut self, spec: &ImpactAssessmentSpec, asked: bool) {
-        let wanted = "spec.risksEvaluatedAt, a day that is not before spec.assessedAt".to_owned();
+        let wanted =
+            "spec.risksEvaluatedAt, a day that has come and is not before spec.assessedAt".to_owned();
         let item = self.name.to_owned();
         let Some(typed) = &spec.risks_evaluated_at else {
             if asked {
@@ -212,19 +242,17 @@ impl Asked<'_, '_> {
             }
             return;
         };
-        let Some(evaluated) = time::moment(typed) else {
-            let found = format!("{typed}, which is no day");
+        let not = match self.cx.now.has_come(typed) {
+            Some(true) => None,
+            Some(false) => Some("which is still to come"),
+            None => Some("which is no day"),
+        };
+        if let Some(not) = not {
+            let found = format!("{typed}, {not}");
             self.missing(Reason::RiskEvaluationMissing, item, wanted, found).about([typed.to_string()]);
             return;
-        };
-        // Where one of them is a day alone, days are compared.
-        let earlier = |at: &Moment, assessed: Timestamp| {
-            let day = |t: Timestamp| t.strftime("%Y-%m-%d").to_string();
-            let days = typed.len() == 10 || at.len() == 10;
-            if days { day(evaluated) < day(assessed) } else { evaluated < assessed }
-        };
-        let assessed = spec.assessed_at.as_ref().and_then(|at| Some((at, time::moment(at)?)));
-        if let Some((at, _)) = assessed.filter(|(at, assessed)| earlier(at, *assessed)) {
+        }
+        if let Some(at) = spec.assessed_at.as_ref().filter(|at| time::before(typed, at) == Some(true)) {
             let found = format!("evaluated {typed}, assessed {at}");
             self.missing(Reason::RiskEvaluationTooEarly, item, wanted, found)
                 .about([typed.to_string(), at.to_string()]);

@@ -1,10 +1,11 @@
 //! Part of the gate *classification*: a class that is lower than one that the system had, or that another system with the
 //! same artefact had before, needs the approval of the role that is named for it, given once the higher class was known.
 
+use placet_api::Kind;
 use placet_api::common::Class;
 
 use super::classification::confirmations;
-use super::{Context, Outcome};
+use super::{Context, Outcome, authors};
 use crate::finding::{Gate, Reason};
 use crate::world::HadClass;
 
@@ -48,6 +49,7 @@ pub fn evaluate(cx: &Context<'_>, class: Class, out: &mut Outcome) {
         .about(about());
         return;
     }
+    authors::known(cx, GATE, &[Kind::AISystem], out);
     // Who confirmed the class before the higher one was known did not approve that it is lower.
     let Some(known) = higher.iter().map(|h| h.at).max() else { return };
     let mut since = cx.snapshot.clone();

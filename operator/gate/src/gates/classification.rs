@@ -2,16 +2,18 @@
 //! class below High counts only with an Approval by the role that the policy names, not by the system's author.
 
 use jiff::Timestamp;
-use placet_api::aisystem::AISystemSpec;
+use placet_api::Kind;
+use placet_api::aisystem::{AISystemSpec, Stage};
 use placet_api::approval::{Covers, SubjectKind};
 use placet_api::common::Class;
 
 use super::approvals::{self, Tally, Wanted};
-use super::{Context, Outcome, class_lowered};
+use super::{Context, Outcome, authors, class_lowered};
 use crate::class::{Derived, Ground};
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
-use crate::time;
+use crate::time::{self, day};
+use crate::visible::blank;
 
 const GATE: Gate = Gate::Classification;
 
@@ -103,14 +105,16 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
     out
 }
 
-/// What a derogation that counts needs by the calendar: it was assessed, and it is registered once the system is on the market
-/// (Articles 6(4) and 49(2)). The class stays what the triggers give; the release waits.
+/// What a derogation that counts needs by the calendar: it was assessed, before the system was put into service; and it is
+/// registered once the system is on the market or in service (Articles 6(4) and 49(2)), which its stage or the use of its
+/// release say whatever day of placing on the market it gives or leaves out. The class stays what the triggers give; the release
+/// waits.
 fn derogation_in_time(cx: &Context<'_>, spec: &AISystemSpec, derived: &Derived, out: &mut Outcome) {
     let counts = derived.basis.iter().any(|g| matches!(g, Ground::Derogated { .. }));
     let (Some(record), Some((system, _))) = (spec.derogation.as_ref().filter(|_| counts), cx.system) else {
         return;
     };
-    let mut wrong = |wanted: &str, found: String, at: Timestamp| {
+    let mut wrong = |wanted: &str, found: String, about: &[Timestamp]| {
         out.not_met(
             GATE,
             Reason::DerogationNotValid,
@@ -120,26 +124,67 @@ fn derogation_in_time(cx: &Context<'_>, spec: &AISystemSpec, derived: &Derived, 
             "system owner",
             cx.command(&format!("kubectl edit ais/{}", system.name())),
         )
-        .about([at.to_string()]);
+        .about(about.iter().map(ToString::to_string));
     };
-    let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
-    // A plain day may be tomorrow's in UTC where it is today's elsewhere.
-    let slack = if record.assessed_at.len() == 10 { -1 } else { 0 };
-    let assessed = time::moment(&record.assessed_at);
-    if let Some(at) = assessed.filter(|at| !cx.now.reached(time::days_after(*at, slack))) {
+    let Some(assessed) = time::moment(&record.assessed_at) else { return };
+    if cx.now.has_come(&record.assessed_at) == Some(false) {
         wrong(
             "derogation.assessedAt on a day that has come",
-            format!("{}, which is still to come", day(at)),
-            at,
+            format!("{}, which is still to come", day(assessed)),
+            &[assessed],
         );
     }
-    let registered = record.registration.as_ref().is_some_and(|r| !r.trim().is_empty());
-    let placed = spec.placed_on_market_at.as_ref().and_then(time::moment);
-    if let Some(at) = placed.filter(|at| !registered && cx.now.reached(*at)) {
+    let used = cx.snapshot.first_use;
+    // On the day of the first use it may well have been before.
+    let late = |used: &Timestamp| match record.assessed_at.len() {
+        10 => day(assessed) > day(*used),
+        _ => assessed > *used,
+    };
+    if let Some(used) = used.filter(late) {
         wrong(
-            "derogation.registration, the reference of the registration under Article 49(2), once the system is on the market",
-            format!("placed on the market on {} and no reference", day(at)),
-            at,
+            "derogation.assessedAt before the system was put into service (Article 6(4))",
+            format!("assessed {}, in use since {}", record.assessed_at, day(used)),
+            &[assessed, used],
+        );
+    }
+    let stage = spec.stage;
+    let in_service = matches!(stage, Stage::Deployment | Stage::Operation | Stage::Retirement);
+    let placed = spec.placed_on_market_at.as_ref();
+    let mut due = false;
+    if record.registration.as_ref().is_none_or(|r| blank(r)) {
+        let since = [(placed.and_then(time::moment), "placed on the market on"), (used, "in use since")];
+        let since = since.into_iter().filter_map(|(at, how)| Some((at?, how)));
+        let first = since.filter(|(at, _)| cx.now.reached(*at)).min_by_key(|(at, _)| *at);
+        let found = match first {
+            Some((at, how)) => Some((format!("{how} {} and no reference", day(at)), Some(at))),
+            None if in_service => Some((format!("no reference, in stage {stage:?}"), None)),
+            None => None,
+        };
+        match found {
+            Some((found, at)) => wrong(
+                "derogation.registration, the reference of the registration under Article 49(2), once the system is on the \
+                 market or in service",
+                found,
+                at.as_slice(),
+            ),
+            None => due = true,
+        }
+    }
+    let dated = "placedOnMarketAt on a day that has come, by which it is seen that the derogation was assessed before (Article 6(4))";
+    match placed.filter(|_| in_service) {
+        Some(at) if cx.now.has_come(at) == Some(false) => wrong(
+            dated,
+            format!("{at}, which is still to come, in stage {stage:?}"),
+            time::moment(at).as_slice(),
+        ),
+        None if in_service => wrong(dated, format!("no placedOnMarketAt, in stage {stage:?}"), &[]),
+        _ => {}
+    }
+    if due {
+        out.notes.push(
+            "warning: derogation.registration is due once a pod of this release starts (Article 49(2)); without it the \
+             clearance ends then"
+                .to_owned(),
         );
     }
 }
@@ -157,7 +202,10 @@ fn rejected(cx: &Context<'_>, out: &mut Outcome) {
         role: None,
         asks: false,
     };
-    let tally = approvals::tally(cx, &wanted, &super::authors::system_authors(cx.snapshot), None);
+    let tally = approvals::tally(cx, &wanted, &authors::system_authors(cx.snapshot), None);
+    if !tally.rejects.is_empty() {
+        authors::known(cx, GATE, &[Kind::AISystem], out);
+    }
     if let Some((found, about)) = tally.rejected("the system as it is") {
         out.not_met(
             GATE,
@@ -184,7 +232,7 @@ pub(super) fn confirmations(cx: &Context<'_>, system: &Object<AISystemSpec>, rol
         role: Some(role),
         asks: true,
     };
-    approvals::tally(cx, &wanted, &super::authors::system_authors(cx.snapshot), None)
+    approvals::tally(cx, &wanted, &authors::system_authors(cx.snapshot), None)
 }
 
 /// A class below High needs its Approval, by each role that a matching policy names.
@@ -202,6 +250,7 @@ fn confirmed(cx: &Context<'_>, class: Class, out: &mut Outcome) {
         );
         return;
     }
+    authors::known(cx, GATE, &[Kind::AISystem], out);
     for role in &requirements.classification_roles {
         let tally = confirmations(cx, system, role);
         if tally.counted.is_empty() && tally.rejects.is_empty() {

@@ -5,14 +5,17 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, Covers, SubjectKind};
-use placet_api::impactassessment::{EvidenceRef, ImpactAssessmentSpec, RiskControl, RiskDomain};
+use placet_api::common::Class;
+use placet_api::impactassessment::{EvidenceRef, ImpactAssessmentSpec, Risk, RiskControl, RiskDomain};
 use placet_api::testreport::TestReportSpec;
 
 use super::approvals::{self, Wanted};
 use super::counted::{Cause, WhyNot};
 use super::{Context, authors, risk_acceptance, tests};
-use crate::object::Object;
+use crate::object::{Object, Standing};
 use crate::people::Person;
 use crate::risk::{self, Doubt, Rated, Score, ScoreError};
 
@@ -31,6 +34,10 @@ pub struct Controls<'c, 'a> {
     superseded: BTreeMap<&'a str, &'a str>,
     /// Who wrote the system and its assessments: their own word shows nothing.
     wrote: Vec<Person>,
+    /// What nobody is known to have written: then nobody's word is known to be another's.
+    unsigned: Option<Why>,
+    /// For class High who wrote or develops the release that is asked about.
+    develops: Vec<Person>,
     found: RefCell<Found>,
 }
 
@@ -50,6 +57,14 @@ impl<'c, 'a> Controls<'c, 'a> {
             reports: all().filter(|r| r.live).map(|r| (r.name(), r)).collect(),
             superseded: superseded.collect(),
             wrote: wrote(cx),
+            unsigned: authors::unsigned(cx, &[Kind::AISystem, Kind::ImpactAssessment])
+                .first()
+                .map(|one| Why::naming(format!("does not count: {}", one.said(cx)), one.about())),
+            develops: if cx.class() == Some(Class::High) {
+                authors::authors(cx.snapshot)
+            } else {
+                Vec::new()
+            },
             found: RefCell::default(),
         }
     }
@@ -93,10 +108,35 @@ impl<'c, 'a> Controls<'c, 'a> {
             self.shows(evidence).map_err(|why| {
                 let text = format!("has evidence that does not count: {at} {}", why.text);
                 let about = [evidence.name.to_string()].into_iter().chain(why.about).collect();
-                Doubt { ended: why.ended, ..doubt(text, about) }
+                Doubt { ended: why.ended, never: false, ..doubt(text, about) }
             })?;
         }
         Ok(())
+    }
+
+    /// Whether nothing but time made a risk fall since a moment: each control that lowers it works only since then, and what
+    /// shows that it does was there before.
+    pub fn fell_by_time(&self, risk: &Risk, moment: Timestamp) -> bool {
+        let (cx, there) =
+            (self.cx, |standing: Option<&Standing>| standing.is_some_and(|s| s.changed_at <= moment));
+        let was_there = |evidence: &EvidenceRef| {
+            let name = evidence.name.as_str();
+            match evidence.kind.as_str() {
+                "TestReport" => self.reports.get(name).is_some_and(|r| there(r.standing())),
+                "Approval" => {
+                    let all = cx.snapshot.approvals.iter();
+                    all.filter(|a| a.live && a.name() == name).any(|a| there(a.standing()))
+                }
+                _ => cx.snapshot.acceptances.iter().filter(|a| a.name() == name).any(|a| there(a.standing())),
+            }
+        };
+        let lowers = |control: &&RiskControl| self.counts(risk.domain, control).is_ok();
+        let mut lowering = risk.controls.iter().flatten().filter(lowers).peekable();
+        lowering.peek().is_some()
+            && lowering.all(|control| {
+                risk::implemented(control).is_ok_and(|since| since > moment)
+                    && control.evidence.iter().flatten().all(was_there)
+            })
     }
 
     /// Whether an object that is named as evidence counts now.
@@ -111,10 +151,11 @@ impl<'c, 'a> Controls<'c, 'a> {
                 format!("is one of more than {MAX_EVIDENCE} pieces of evidence that one assessment names");
             return Err(Why::new(text));
         }
-        let found = match evidence.kind.as_str() {
-            "TestReport" => self.report(evidence),
-            "Approval" => approval(self.cx, evidence, &self.wrote),
-            "RiskAcceptance" => acceptance(self.cx, evidence, &self.wrote),
+        let found = match (evidence.kind.as_str(), &self.unsigned) {
+            ("TestReport", _) => self.report(evidence),
+            ("Approval" | "RiskAcceptance", Some(unsigned)) => Err(unsigned.clone()),
+            ("Approval", _) => approval(self.cx, evidence, &self.wrote),
+            ("RiskAcceptance", _) => acceptance(self.cx, evidence, &self.wrote),
             _ => Err(Why::new(
                 "is not known yet as evidence: this version knows TestReport, Approval and RiskAcceptance",
             )),
@@ -123,8 +164,9 @@ impl<'c, 'a> Controls<'c, 'a> {
         found
     }
 
-    /// A report counts that nobody superseded and that neither fails a test of its type which the policies ask for nor is too
-    /// old for it.
+    /// A report counts that nobody superseded, that somebody else made than who wrote the assessment or the system, or develops a
+    /// release of class High, and that neither fails a test of its type which the policies ask for, or leaves it open, nor is too
+    /// old for it. Of which artefact it is, is not asked: a control is the system's, and its proof may be of any part of it.
     fn report(&self, evidence: &EvidenceRef) -> Result<(), Why> {
         let found = self.reports.get(evidence.name.as_str()).copied();
         holds(evidence, found)?;
@@ -134,10 +176,26 @@ impl<'c, 'a> Controls<'c, 'a> {
         if let Some(by) = self.superseded.get(report.name()) {
             return Err(Why::naming(format!("is superseded by {by}"), [(*by).to_owned()]));
         }
+        if let Some(why) = self.own_word(report) {
+            return Err(why);
+        }
         tests::shows(self.cx, report, spec).map_err(|unshown| Why {
             ended: unshown.too_old,
             ..Why::naming(unshown.text, [report.digest().to_owned()])
         })
+    }
+
+    /// Why a report is the own word of who is to show something.
+    fn own_word(&self, report: &Object<TestReportSpec>) -> Option<Why> {
+        let same = |who: &Person| self.cx.requirements.map_or_else(|| who.clone(), |r| r.same(who).clone());
+        let made: Vec<Person> = report.standing()?.authors.iter().map(same).collect();
+        let one_of = |all: &[Person]| all.iter().map(same).find(|who| made.contains(who));
+        let (who, what) = match (one_of(&self.wrote), one_of(&self.develops)) {
+            (Some(who), _) => (who, "wrote the assessment or the system"),
+            (None, Some(who)) => (who, "wrote or develops this release of class High"),
+            (None, None) => return None,
+        };
+        Some(Why::naming(format!("does not count: it is by {who}, who {what}"), [who.to_string()]))
     }
 }
 
@@ -210,6 +268,17 @@ fn approval(cx: &Context<'_>, evidence: &EvidenceRef, wrote: &[Person]) -> Resul
             return Err(Why::new(text));
         }
     };
+    // Who was heard on an acceptance that ended was heard on nothing that still holds.
+    let of_acceptance = subject.kind == SubjectKind::RiskAcceptance;
+    let named = |a: &&Arc<Object<_>>| of_acceptance && a.live && a.name() == subject.name.as_str();
+    if let Some(acceptance) = cx.snapshot.acceptances.iter().find(named) {
+        risk_acceptance::stands(cx, acceptance, wrote).map_err(|no| {
+            let why = Why::from(&no);
+            let text = format!("is about RiskAcceptance {}, which {}", subject.name, why.text);
+            let about = [subject.name.to_string()].into_iter().chain(why.about).collect();
+            Why { text, about, ..why }
+        })?;
+    }
     let also: Vec<&str> = now.also.iter().map(String::as_str).collect();
     let wanted = Wanted {
         kind: subject.kind,
@@ -270,10 +339,8 @@ impl Now {
 
 /// Who wrote the system and its assessments, also those that are gone.
 fn wrote(cx: &Context<'_>) -> Vec<Person> {
-    let assessments = cx.snapshot.assessments.iter().filter_map(|a| a.standing());
-    let mut out = authors::system_authors(cx.snapshot);
-    out.extend(assessments.flat_map(|s| s.authors.clone()));
-    out
+    let assessments = cx.snapshot.assessments.iter().flat_map(|a| authors::wrote(cx.snapshot, a));
+    authors::system_authors(cx.snapshot).into_iter().chain(assessments).collect()
 }
 
 /// An acceptance counts that somebody entitled gave of risks as they are now, and that neither ended nor was withdrawn.
@@ -285,6 +352,6 @@ fn acceptance(cx: &Context<'_>, evidence: &EvidenceRef, wrote: &[Person]) -> Res
     }
     holds(evidence, found)?;
     found.map_or(Ok(()), |acceptance| {
-        risk_acceptance::stands(cx, acceptance, wrote).map_err(|no| Why::from(&no))
+        risk_acceptance::shows(cx, acceptance, wrote).map_err(|no| Why::from(&no))
     })
 }

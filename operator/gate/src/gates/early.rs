@@ -18,9 +18,9 @@ pub(super) fn was_of_another(cx: &Context<'_>, wanted: &Wanted<'_>, since: Times
         SubjectKind::ModelRelease => snapshot.former.iter().any(|f| other(&f.record, f.standing())),
         SubjectKind::AISystem => snapshot.former_systems.iter().any(|f| other(&f.record, f.standing())),
         SubjectKind::RiskAcceptance => snapshot
-            .acceptances
+            .former_acceptances
             .iter()
-            .any(|a| !a.live && a.name() == wanted.name && other(&a.record, a.standing())),
+            .any(|a| a.name() == wanted.name && other(&a.record, a.standing())),
         _ => snapshot
             .assessments
             .iter()

@@ -68,18 +68,16 @@ pub fn as_asked(
     about: SubjectKind,
     (term, proof): (Option<&Requirements>, Option<Proof>),
 ) -> Result<(), String> {
-    let rules = term.or(cx.requirements).into_iter().flat_map(|r| &r.approvals);
-    let of_role: Vec<_> = rules.filter(|((role, _), _)| role == spec.role.as_str()).collect();
+    let (all, key) = (term.or(cx.requirements), covers_key(covers));
+    let of_role = || {
+        let rules = all.into_iter().flat_map(|r| &r.approvals);
+        rules.filter(|((role, _), _)| role == spec.role.as_str())
+    };
     // What answers a Reject of another part than the role is asked for is held to the same, and what is said beside a release
     // to all that is asked of the role.
-    let exact = of_role.iter().filter(|((_, asked), _)| *asked == covers_key(covers)).copied().collect();
-    let rules: Vec<_> = match about {
-        SubjectKind::ModelRelease if of_role.iter().any(|((_, asked), _)| *asked == covers_key(covers)) => {
-            exact
-        }
-        _ => of_role,
-    };
-    let out = |g: &&String| rules.iter().any(|(_, rule)| rule.not_in_groups.contains(*g));
+    let exact = about == SubjectKind::ModelRelease && of_role().any(|((_, asked), _)| *asked == key);
+    let rules = || of_role().filter(|((_, asked), _)| !exact || *asked == key).map(|(_, rule)| rule);
+    let out = |g: &&String| rules().any(|rule| rule.not_in_groups.contains(*g));
     if let Some(group) = standing.groups.iter().find(out) {
         let who = &standing.creator;
         return Err(format!("{who} is in the group {group}, which does not count as {}", spec.role));
@@ -88,6 +86,6 @@ pub fn as_asked(
     // to ask: it is proven as any policy of the namespace has the role prove itself.
     let beside = || cx.policies.proof(spec.role.as_str(), &cx.snapshot.namespace_labels);
     let beside = if about == SubjectKind::ModelRelease { None } else { beside() };
-    let proof = rules.iter().filter_map(|(_, rule)| rule.proof).max().max(proof).max(beside);
+    let proof = rules().filter_map(|rule| rule.proof).max().max(proof).max(beside);
     proven(proof, standing, spec.into(), ("approval", "placet approve"))
 }

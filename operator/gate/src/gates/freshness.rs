@@ -14,20 +14,37 @@ use super::{Context, Outcome};
 use crate::class::Derived;
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
-use crate::obligations::{self, Due};
+use crate::obligations::{self, Due, Obligations};
 use crate::time;
 
 const GATE: Gate = Gate::Assessment;
+
+/// Obligations that concern the system, and what is to be told of them: also where no assessment is asked for. Their days bound
+/// how long the decision holds.
+pub fn concern<'a>(cx: &Context<'a>, out: &mut Outcome) -> Option<Obligations<'a>> {
+    let (asked, (_, system), derived) = (cx.requirements?, cx.system?, cx.derived?);
+    modified(cx, system, derived, out);
+    for region in obligations::unknown_regions(system, asked.obligations.values()) {
+        out.notes.push(format!(
+            "warning: region {region} is no country by ISO 3166, not the EU, and named by no obligation: it may be any, and \
+             obligations of each region are asked for"
+        ));
+    }
+    Some(obligations::of(system, derived, asked.obligations.values(), cx.now))
+}
 
 /// Judges whether the assessment saw what is there now.
 pub fn evaluate(
     cx: &Context<'_>,
     (assessment, spec): (&Object<ImpactAssessmentSpec>, &ImpactAssessmentSpec),
+    concern: Option<&Obligations<'_>>,
     out: &mut Outcome,
 ) {
     datasets(cx, assessment.name(), spec, out);
     scope(cx, assessment.name(), spec, out);
-    considered(cx, assessment.name(), spec, out);
+    if let Some(all) = concern {
+        considered(cx, assessment.name(), spec, all, out);
+    }
     asked_again(cx, assessment, spec, out);
 }
 
@@ -59,8 +76,11 @@ fn scope(cx: &Context<'_>, name: &str, spec: &ImpactAssessmentSpec, out: &mut Ou
     for part in &asked.assessment_scope {
         match part {
             ScopePart::ArtifactKinds => {
-                let seen: BTreeSet<String> =
-                    scope.artifact_kinds.iter().flatten().map(|k| format!("{k:?}")).collect();
+                let seen = scope.artifact_kinds.as_deref().unwrap_or_default();
+                if release.artifacts.iter().all(|a| seen.contains(&a.kind)) {
+                    continue;
+                }
+                let seen: BTreeSet<String> = seen.iter().map(|k| format!("{k:?}")).collect();
                 let used: BTreeSet<String> =
                     release.artifacts.iter().map(|a| format!("{:?}", a.kind)).collect();
                 let what = |kind: &str| format!("artefacts of the kind {kind}");
@@ -75,15 +95,22 @@ fn scope(cx: &Context<'_>, name: &str, spec: &ImpactAssessmentSpec, out: &mut Ou
                 );
             }
             ScopePart::Regions => {
-                let seen = plain(scope.regions.iter().flatten().map(Line::as_str));
-                let used = plain(facts.intended_use.regions.iter().map(Line::as_str));
-                let what = |region: &str| format!("use in {region}");
+                let (used, seen) = (&facts.intended_use.regions, scope.regions.as_deref());
+                let Some((used, seen)) = some(used, seen, "every region") else { continue };
+                let none =
+                    if facts.intended_use.regions.is_empty() { " (the system names none)" } else { "" };
+                let what = |region: &str| format!("use in {region}{none}");
                 part_of(cx, name, Reason::RegionNotAssessed, "regions", (&used, &seen), what, out);
             }
             ScopePart::AffectedGroups => {
-                let seen = plain(scope.affected_groups.iter().flatten().map(Line::as_str));
-                let used = plain(facts.intended_use.affected_groups.iter().map(Line::as_str));
-                let what = |group: &str| format!("what it does to {group}");
+                let (used, seen) = (&facts.intended_use.affected_groups, scope.affected_groups.as_deref());
+                let Some((used, seen)) = some(used, seen, "everybody") else { continue };
+                let none = if facts.intended_use.affected_groups.is_empty() {
+                    " (the system names none)"
+                } else {
+                    ""
+                };
+                let what = |group: &str| format!("what it does to {group}{none}");
                 part_of(
                     cx,
                     name,
@@ -95,8 +122,11 @@ fn scope(cx: &Context<'_>, name: &str, spec: &ImpactAssessmentSpec, out: &mut Ou
                 );
             }
             ScopePart::Purpose => {
-                let seen = plain(scope.purposes.iter().flatten().map(Paragraph::as_str));
-                if !plain([facts.purpose.as_str()]).is_subset(&seen) {
+                let used = std::slice::from_ref(&facts.purpose);
+                let Some((used, seen)) = unlike(used, scope.purposes.as_deref(), Paragraph::as_str) else {
+                    continue;
+                };
+                if !used.is_subset(&seen) {
                     out.not_met(
                         GATE,
                         Reason::PurposeNotAssessed,
@@ -120,9 +150,30 @@ fn scope(cx: &Context<'_>, name: &str, spec: &ImpactAssessmentSpec, out: &mut Ou
     }
 }
 
-/// Texts with one space where there are several: how a line is folded in YAML is no other purpose.
-fn plain<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
-    texts.into_iter().map(|t| t.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+/// What is used and what was seen, with one space where there are several: how a line is folded in YAML is no other purpose.
+/// None where all that is used was seen letter for letter.
+fn unlike<T>(
+    used: &[T],
+    seen: Option<&[T]>,
+    text: impl Fn(&T) -> &str,
+) -> Option<(BTreeSet<String>, BTreeSet<String>)> {
+    let seen = seen.unwrap_or_default();
+    if used.iter().all(|u| seen.iter().any(|s| text(s) == text(u))) {
+        return None;
+    }
+    let plain =
+        |of: &[T]| of.iter().map(|t| text(t).split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    Some((plain(used), plain(seen)))
+}
+
+/// The same where who names none means `all` of them, which some that were seen are not.
+fn some(used: &[Line], seen: Option<&[Line]>, all: &str) -> Option<(BTreeSet<String>, BTreeSet<String>)> {
+    let some = seen.filter(|seen| used.is_empty() && !seen.is_empty());
+    let Some(some) = some.filter(|some| !some.iter().any(|s| s.as_str() == all)) else {
+        return unlike(used, seen, Line::as_str);
+    };
+    let named = some.iter().map(|s| s.split_whitespace().collect::<Vec<_>>().join(" "));
+    Some((BTreeSet::from([all.to_owned()]), named.collect()))
 }
 
 /// One finding for each thing that is used and was not seen.
@@ -153,17 +204,15 @@ fn part_of(
     }
 }
 
-/// Obligations that apply, or soon will, and that the assessment did not consider. Their days bound how long the decision holds
-/// whether or not a policy asks about them.
-fn considered(cx: &Context<'_>, name: &str, spec: &ImpactAssessmentSpec, out: &mut Outcome) {
-    let (Some(asked), Some((_, system)), Some(derived)) = (cx.requirements, cx.system, cx.derived) else {
-        return;
-    };
-    let all = obligations::of(system, derived, asked.obligations.values(), cx.now);
-    if !asked.obligations.is_empty() {
-        modified(cx, system, derived, out);
-    }
-    let Some(lead) = asked.obligations_lead_days else { return };
+/// Obligations that apply, or soon will, and that the assessment did not consider, where a policy asks about them.
+fn considered(
+    cx: &Context<'_>,
+    name: &str,
+    spec: &ImpactAssessmentSpec,
+    all: &Obligations<'_>,
+    out: &mut Outcome,
+) {
+    let Some(lead) = cx.requirements.and_then(|r| r.obligations_lead_days) else { return };
     let soon = |due: &&Due<'_>| cx.now.reached(time::days_after(due.from, -lead));
     let (mut wanted, mut seen) = (0, 0);
     for due in all.apply.iter().chain(all.next.iter().filter(soon)) {

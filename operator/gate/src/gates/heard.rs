@@ -8,7 +8,7 @@ use placet_api::approval::{ApprovalDecision, ApprovalSpec};
 use placet_api::modelrelease::GateVerdict;
 use placet_api::riskacceptance::RiskAcceptanceSpec;
 
-use super::counted::WhyNot;
+use super::counted::{Cause, WhyNot};
 use crate::decision::{self, Decision};
 use crate::finding::Gate;
 use crate::object::Object;
@@ -25,6 +25,19 @@ impl Hearing {
     /// An approval counts somewhere, or why it does not. What counts in one place counts.
     pub(super) fn note(&self, approval: &Object<ApprovalSpec>, said: Result<(), WhyNot>) {
         add(&mut self.0.borrow_mut(), (approval.id.clone(), String::new()), said);
+    }
+
+    /// Ids of Rejects that were answered and stand nowhere.
+    pub(crate) fn answered(&self) -> BTreeSet<String> {
+        let words = self.0.borrow();
+        let answered =
+            words.iter().filter(|(_, said)| said.as_ref().is_err_and(|why| why.cause == Cause::Answered));
+        answered.map(|((id, _), _)| id.clone()).collect()
+    }
+
+    /// What was noted in another evaluation takes the place of what was in this.
+    pub(crate) fn replace(&self, other: Self) {
+        self.0.replace(other.0.into_inner());
     }
 
     /// An acceptance counts somewhere for a risk that it names, or why it does not.

@@ -19,6 +19,7 @@ pub mod release;
 pub mod risk_acceptance;
 pub mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use placet_api::aisystem::AISystemSpec;
@@ -56,6 +57,8 @@ pub struct Context<'a> {
     pub minimum: Option<(Class, &'a str)>,
     /// What the policies ask for together; None while the class or the policies are not known.
     pub requirements: Option<&'a Requirements>,
+    /// Ids of Rejects that are answered, whatever is asked of answers.
+    pub answered: &'a BTreeSet<String>,
     /// The current assessment, where there is exactly one that counts.
     pub assessment: Option<(&'a Object<ImpactAssessmentSpec>, &'a ImpactAssessmentSpec)>,
     /// Its scores, where all can be computed.
@@ -125,17 +128,11 @@ impl Outcome {
         former: impl IntoIterator<Item = &'a Arc<Object<S>>>,
     ) {
         self.problem(gate, object, problem);
-        let changed = *problem == Problem::NotStamped(StampProblem::SpecChanged);
-        let same = former.into_iter().filter(|f| changed && !f.live && f.name() == object.name());
-        let before = same.filter_map(|f| Some((f.standing()?.changed_at, f))).max_by_key(|(at, _)| *at);
-        if let (Some((_, before)), Some(finding)) = (before, self.findings.last_mut()) {
-            let (old, new) = (before.record.spec.value(), object.record.spec.value());
-            let fields = changed_fields(&old, &new, 5);
-            if !fields.is_empty() {
-                finding.found.push_str(": ");
-                finding.found.push_str(&fields.join(", "));
-                finding.about.extend(fields);
-            }
+        let fields = fields_since(object, former);
+        if let Some(finding) = self.findings.last_mut().filter(|_| !fields.is_empty()) {
+            finding.found.push_str(": ");
+            finding.found.push_str(&fields.join(", "));
+            finding.about.extend(fields);
         }
     }
 
@@ -171,6 +168,34 @@ impl Outcome {
                 .about([record.digest.clone().unwrap_or_default()]),
         }
     }
+}
+
+/// Of an object whose spec was changed behind the webhook's back, the fields that differ from the version that was stamped last,
+/// where that is remembered; at most five.
+fn fields_since<'a, S: 'a>(
+    object: &Object<S>,
+    former: impl IntoIterator<Item = &'a Arc<Object<S>>>,
+) -> Vec<String> {
+    let changed = object.problem() == Some(Problem::NotStamped(StampProblem::SpecChanged));
+    let same = former.into_iter().filter(|f| changed && !f.live && f.name() == object.name());
+    let before = same.filter_map(|f| Some((f.standing()?.changed_at, f))).max_by_key(|(at, _)| *at);
+    let Some((_, before)) = before else { return Vec::new() };
+    changed_fields(&before.record.spec.value(), &object.record.spec.value(), 5)
+}
+
+/// Why what somebody decided does not count, where nobody is known to have: it is healed by deciding again.
+fn undecided<'a, S: 'a>(object: &Object<S>, former: impl IntoIterator<Item = &'a Arc<Object<S>>>) -> String {
+    let problem = object.problem();
+    let fields = fields_since(object, former);
+    let which = match &problem {
+        _ if !fields.is_empty() => format!(": {}", fields.join(", ")),
+        Some(Problem::NotStamped(StampProblem::SpecChanged)) => {
+            " (what it said before is not kept, so that no field can be named)".to_owned()
+        }
+        _ => String::new(),
+    };
+    let problem = problem.map(|p| p.to_string()).unwrap_or_default();
+    format!("does not count: {problem}{which}; whoever gave it gives it again, under another name")
 }
 
 /// What a finding adds of an object that does not exist any more.

@@ -1,7 +1,7 @@
 //! Which Rejects stand, and whether a new one would add anything.
 
 use jiff::Timestamp;
-use placet_api::approval::{ApprovalDecision, ApprovalSpec, SubjectKind};
+use placet_api::approval::{ApprovalDecision, ApprovalSpec};
 
 use super::Context;
 use super::counted::{Cause, WhyNot};
@@ -19,7 +19,7 @@ pub struct When {
 
 impl When {
     /// When the decision in an object was made, which was stamped, or first seen, at `stamped`.
-    pub(super) fn of(object: &Record, stamped: Timestamp) -> Self {
+    pub(crate) fn of(object: &Record, stamped: Timestamp) -> Self {
         Self { stamped, signed: object.issued_at().map(|signed| signed.min(stamped)) }
     }
 
@@ -51,17 +51,17 @@ impl When {
 
 /// An approval that counts and that may answer Rejects.
 #[derive(Debug)]
-pub(super) struct Answer<'a> {
-    pub(super) spec: &'a ApprovalSpec,
-    pub(super) at: When,
+pub(crate) struct Answer<'a> {
+    pub(crate) spec: &'a ApprovalSpec,
+    pub(crate) at: When,
     /// Whether it is what was wanted, and not only another part of the subject.
-    pub(super) whole: bool,
+    pub(crate) whole: bool,
 }
 
 impl Answer<'_> {
     /// Whether it answers a Reject of this name: given later (a name that bears another Reject by now is not answered by an
     /// approval of before), in the same role, and for the same part of the subject or for all that the role is asked for.
-    pub(super) fn lifts(&self, name: &str, reject: &ApprovalSpec, at: When) -> bool {
+    pub(crate) fn lifts(&self, name: &str, reject: &ApprovalSpec, at: When) -> bool {
         answers(self.spec, name)
             && self.at.after_reject(at, true)
             && self.spec.role == reject.role
@@ -114,12 +114,8 @@ pub(super) fn answered(name: &str) -> WhyNot {
 }
 
 /// Why what nobody is known to have said does not count, and how it is healed: who may say such things can change none.
-pub(super) fn of_nobody(approval: &Object<ApprovalSpec>) -> String {
-    let problem = approval.problem().map(|p| p.to_string()).unwrap_or_default();
-    format!(
-        "{} does not count: {problem}; whoever gave it gives it again, under another name",
-        approval.name()
-    )
+pub(super) fn of_nobody(cx: &Context<'_>, approval: &Object<ApprovalSpec>) -> String {
+    format!("{} {}", approval.name(), super::undecided(approval, &cx.snapshot.approvals))
 }
 
 /// Why a Reject does not block.
@@ -132,7 +128,7 @@ pub(super) fn no_reject(
     let name = reject.name();
     let why = |cause: Cause, text: String| WhyNot { cause, text, about: vec![name.to_owned()] };
     let Some(standing) = reject.standing() else {
-        return why(Cause::Other, of_nobody(reject));
+        return why(Cause::Other, of_nobody(cx, reject));
     };
     match cx.snapshot.trust().decider(&reject.record, spec, standing) {
         Err(void) => why(Cause::Signature, format!("{name} does not count: {}", void.text)),
@@ -190,11 +186,8 @@ pub fn stands_already<'o>(
                     rejects.push((approval, spec, When::of(&approval.record, decider.created_at)));
                 }
             }
-            // Answers to Rejects of what guards itself are not asked when they were given.
             ApprovalDecision::Approve if approval.live => {
-                let always = When { stamped: Timestamp::MAX, signed: None };
                 let at = When::of(&approval.record, decider.created_at);
-                let at = if guards_itself(spec) { always } else { at };
                 answers.push(Answer { spec, at, whole: true });
             }
             ApprovalDecision::Approve => {}
@@ -209,9 +202,4 @@ pub fn stands_already<'o>(
 /// Whether both are about one subject, whatever part of it.
 pub fn is_of(one: &ApprovalSpec, other: &ApprovalSpec) -> bool {
     one.subject.kind == other.subject.kind && one.subject.name == other.subject.name
-}
-
-fn guards_itself(spec: &ApprovalSpec) -> bool {
-    let kind = spec.subject.kind;
-    matches!(kind, SubjectKind::ReleasePolicy | SubjectKind::ApprovalRole | SubjectKind::TrustedSigner)
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
 use placet_api::common::Level;
 use placet_api::impactassessment::ImpactAssessmentSpec;
@@ -12,10 +13,9 @@ use placet_api::releasepolicy::Proof;
 use placet_api::riskacceptance::{AcceptedRisk, RiskAcceptanceSpec};
 
 use super::approvals::{self, Tally, Wanted};
-use super::authors::authors;
 use super::counted::{self, Cause};
 use super::entitled::{eligible, entitled};
-use super::{Context, Outcome, early};
+use super::{Context, Outcome, authors, early};
 use crate::finding::{Gate, Reason};
 use crate::object::{Object, Standing};
 use crate::people::Person;
@@ -76,9 +76,7 @@ fn judge(
 ) {
     let Some(requirements) = cx.requirements else { return };
     let level = score.residual;
-    let found =
-        format!("{} is {level} after controls ({}); the appetite is {appetite}", score.id, score.arithmetic);
-    let controls = doubts(score);
+    let risk = Risk { assessment, score, appetite };
     if level == Level::VeryHigh {
         if let Some(heard) = cx.heard {
             let named = |a: &&Arc<Object<RiskAcceptanceSpec>>| names(a, assessment, &score.id).is_some();
@@ -92,11 +90,11 @@ fn judge(
             reason(score, Reason::RiskNotAcceptable),
             score.id.clone(),
             format!("{} at most High after controls", score.id),
-            found,
+            risk.found(),
             "system owner",
             "treat the risk or withdraw the release; nobody may accept VeryHigh",
         )
-        .about([level.to_string()].into_iter().chain(controls));
+        .about([level.to_string()].into_iter().chain(doubts(score)));
         return;
     }
     let Some(authorities) = requirements.authority.get(&level) else {
@@ -105,23 +103,24 @@ fn judge(
             Reason::AuthorityMissing,
             score.id.clone(),
             format!("a policy that says who may accept {level} (spec.acceptanceAuthority)"),
-            format!("{} names nobody; {found}", cx.policy_names()),
+            format!("{} names nobody; {}", cx.policy_names(), risk.found()),
             "platform team",
             "kubectl edit releasepolicies",
         )
-        .about([level.to_string()].into_iter().chain(controls));
+        .about([level.to_string()].into_iter().chain(doubts(score)));
         return;
     };
-    let risk = Risk { assessment, score, found };
+    authors::known(cx, GATE, &[Kind::ModelRelease, Kind::AISystem, Kind::ImpactAssessment], out);
     for authority in authorities {
         risk.accepted(cx, authority, out);
     }
 }
 
-/// Why a risk is not accepted: where its controls lowered it until their evidence ended, and for no other reason, that is why.
+/// Why a risk is not accepted: where its controls lowered it until their evidence ended, and for no other reason, that is why;
+/// controls that never lowered it, as one that is planned, are no other reason.
 fn reason(score: &Score, otherwise: Reason) -> Reason {
     let doubts = score.raised.as_deref().unwrap_or_default();
-    let ended = !doubts.is_empty() && doubts.iter().all(|doubt| doubt.ended);
+    let ended = doubts.iter().any(|d| d.ended) && doubts.iter().all(|d| d.ended || d.never);
     if ended { Reason::EvidenceExpired } else { otherwise }
 }
 
@@ -137,6 +136,26 @@ fn doubts(score: &Score) -> Vec<String> {
 ///
 /// # Errors
 /// Why it does not count.
+pub(super) fn shows(
+    cx: &Context<'_>,
+    acceptance: &Object<RiskAcceptanceSpec>,
+    wrote: &[Person],
+) -> Result<(), No> {
+    stands(cx, acceptance, wrote)?;
+    let risks = acceptance.spec.iter().flat_map(|spec| &spec.risks);
+    if let Some(heard) = cx.heard {
+        for risk in risks {
+            heard.accepts(acceptance, &risk.id, Ok(()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether an acceptance stands, whatever levels are now: somebody entitled gave it of risks as they are now, and it neither
+/// ended nor was withdrawn.
+///
+/// # Errors
+/// Why it does not.
 pub(super) fn stands(
     cx: &Context<'_>,
     acceptance: &Object<RiskAcceptanceSpec>,
@@ -158,7 +177,7 @@ pub(super) fn stands(
         });
     }
     if let Some(assessment) = assessment.filter(|_| spec.signed.is_some()) {
-        of_this_one(cx, assessment, standing)?;
+        of_this_one(cx, assessment, (acceptance, standing))?;
     }
     let standing = &*decided_by(cx, acceptance, spec, standing)?;
     let who = &standing.creator;
@@ -176,13 +195,7 @@ pub(super) fn stands(
         may(authority, spec, standing).map_err(about_who)?;
         in_term(cx, acceptance, (spec, standing), authority.max_days)?;
     }
-    in_term(cx, acceptance, (spec, standing), None)?;
-    if let Some(heard) = cx.heard {
-        for risk in &spec.risks {
-            heard.accepts(acceptance, &risk.id, Ok(()));
-        }
-    }
-    Ok(())
+    in_term(cx, acceptance, (spec, standing), None)
 }
 
 /// Who gave an acceptance, if they held its role and are one whose word counts.
@@ -252,8 +265,7 @@ fn names<'a>(
 struct Risk<'a> {
     assessment: &'a Object<ImpactAssessmentSpec>,
     score: &'a Score,
-    /// What was found of it, in words.
-    found: String,
+    appetite: Level,
 }
 
 /// An acceptance that counts.
@@ -281,6 +293,12 @@ fn no(cause: Cause, text: impl Into<String>) -> No {
 }
 
 impl Risk<'_> {
+    /// What was found of it, in words.
+    fn found(&self) -> String {
+        let Score { id, residual, arithmetic, .. } = self.score;
+        format!("{id} is {residual} after controls ({arithmetic}); the appetite is {}", self.appetite)
+    }
+
     /// Whether acceptances satisfy what one policy asks for; if not, the findings.
     fn accepted(&self, cx: &Context<'_>, authority: &Authority, out: &mut Outcome) {
         let (id, level) = (&self.score.id, self.score.residual);
@@ -300,7 +318,7 @@ impl Risk<'_> {
             } else {
                 Reason::RiskNotAccepted
             };
-            let found = [self.found.clone()].into_iter().chain(why.texts).collect::<Vec<_>>().join("; ");
+            let found = [self.found()].into_iter().chain(why.texts).collect::<Vec<_>>().join("; ");
             let different =
                 if authority.every && roles.len() > 1 { ", each by a different person" } else { "" };
             out.not_met(
@@ -372,10 +390,7 @@ impl Risk<'_> {
         digest: &str,
     ) -> Result<(Person, String), No> {
         let level = self.score.residual;
-        let problem = || {
-            let problem = acceptance.problem().map(|p| p.to_string()).unwrap_or_default();
-            format!("does not count: {problem}; whoever gave it gives it again, under another name")
-        };
+        let problem = || super::undecided(acceptance, &cx.snapshot.former_acceptances);
         let standing = acceptance.standing().ok_or_else(|| no(Cause::Other, problem()))?;
         if self.assessment.risk_digests().get(&self.score.id).is_none_or(|now| now != digest) {
             return Err(no(
@@ -387,7 +402,7 @@ impl Risk<'_> {
             return Err(no(Cause::Role, format!("{} may not accept {level}", spec.role)));
         }
         if spec.signed.is_some() {
-            of_this_one(cx, self.assessment, standing)?;
+            of_this_one(cx, self.assessment, (acceptance, standing))?;
         }
         let standing = &*decided_by(cx, acceptance, spec, standing)?;
         let who = &standing.creator;
@@ -397,7 +412,7 @@ impl Risk<'_> {
             return Err(no(Cause::Changed, format!("accepts {} only", spec.level)));
         }
         let same = |a: &Person, b: &Person| cx.requirements.is_some_and(|r| r.same(a) == r.same(b));
-        if authors(cx.snapshot).iter().any(|a| same(a, who)) {
+        if authors::authors(cx.snapshot).iter().any(|a| same(a, who)) {
             let text =
                 "wrote or developed the release, its system or its assessment and cannot accept its risks";
             return Err(no(Cause::Author, format!("{who} {text}")));
@@ -461,7 +476,7 @@ impl Risk<'_> {
 fn of_this_one(
     cx: &Context<'_>,
     assessment: &Object<ImpactAssessmentSpec>,
-    standing: &Standing,
+    (acceptance, standing): (&Object<RiskAcceptanceSpec>, &Standing),
 ) -> Result<(), No> {
     let name = assessment.name();
     let uid = &assessment.record.uid;
@@ -480,7 +495,7 @@ fn of_this_one(
                 role: None,
                 asks: false,
             },
-            standing.created_at,
+            cx.snapshot.trust().first_seen(&acceptance.record, standing),
         ),
     };
     if of_another {

@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use placet_api::Kind;
 use placet_api::aisystem::AISystemSpec;
 use placet_api::approval::{Covers, SubjectKind};
 use placet_api::common::Class;
 use placet_api::modelrelease::{ArtifactRole, ModelReleaseSpec};
 use placet_api::releasepolicy::WhenIndeterminate;
+use placet_api::scalar::Digest;
 use placet_api::testreport::{PositiveMeans, Run, TestReportSpec, TestType};
 
 use super::assessment::short;
-use super::{Context, Outcome, gone};
+use super::{Context, Outcome, authors, gone};
 use crate::fairness::Verdict;
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
@@ -27,12 +29,15 @@ use single::says;
 use subject::{Judging, Uses};
 
 pub use frozen::requirement_digest;
+pub use groups::check;
 pub(super) use shown::shows;
 pub use trial::{Trial, names_sets, try_bias};
 pub(crate) use verdict::Verdicts;
 use verdict::{Judged, verdict};
 
 mod frozen;
+mod groups;
+mod merged;
 mod relevant;
 mod reporter;
 mod shown;
@@ -49,16 +54,16 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
     let Some((_, release)) = cx.release else { return cx.requirements_unknown(GATE) };
     let mut out = Outcome::default();
     let bias = requirements.tests.iter().any(|t| t.rule.type_ == TestType::Bias);
-    let sets = attribute_sets(cx.system.map(|(_, s)| s), requirements);
+    let look = look(cx.system.map(|(_, s)| s), requirements);
     if bias {
-        evaluation_defined(cx, &sets, &mut out);
+        evaluation_defined(cx, &look.sets, &mut out);
     }
     let uses = Uses::of(release);
     let barred = reporter::barred(cx);
     let judged =
         release.artifacts.iter().filter(|a| matches!(a.role, ArtifactRole::Model | ArtifactRole::Adapter));
     let subjects: Vec<Judging<'_>> =
-        judged.map(|artifact| Judging::new(cx, artifact, &sets, (&uses, &barred))).collect();
+        judged.map(|artifact| Judging::new(cx, artifact, &look, (&uses, &barred))).collect();
     for test in &requirements.tests {
         for subject in &subjects {
             judge(cx, release, test, subject, &mut out);
@@ -73,9 +78,19 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
     out
 }
 
-/// The union of the policies' and the system's attribute sets, each sorted.
-fn attribute_sets(system: Option<&AISystemSpec>, requirements: &Requirements) -> Vec<Vec<String>> {
-    let own = system.into_iter().flat_map(|s| s.evaluation.iter().flat_map(|e| e.attribute_sets.iter()));
+/// What bias tests look at, as policies and system say it together. The tester says none of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Look {
+    /// Attribute sets, each sorted.
+    sets: Vec<Vec<String>>,
+    /// Values of attributes of which there must be a group.
+    categories: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// The union of what the policies and the system say.
+fn look(system: Option<&AISystemSpec>, requirements: &Requirements) -> Look {
+    let evaluation = system.and_then(|s| s.evaluation.as_ref());
+    let own = evaluation.into_iter().flat_map(|e| e.attribute_sets.iter());
     let own = own.map(|set| set.iter().map(ToString::to_string).collect::<Vec<_>>());
     let mut sets: BTreeSet<Vec<String>> = BTreeSet::new();
     for mut set in requirements.attribute_sets.iter().cloned().chain(own) {
@@ -83,7 +98,19 @@ fn attribute_sets(system: Option<&AISystemSpec>, requirements: &Requirements) ->
         set.dedup();
         sets.insert(set);
     }
-    sets.into_iter().collect()
+    let mut categories = requirements.categories.clone();
+    for (attribute, values) in evaluation.and_then(|e| e.categories.as_ref()).into_iter().flatten() {
+        categories.entry(attribute.clone()).or_default().extend(values.0.iter().map(ToString::to_string));
+    }
+    Look { sets: sets.into_iter().collect(), categories }
+}
+
+/// Datasets that a test is taken on, each of them; none where any of the release's will do.
+fn datasets<'a>(cx: &Context<'a>, test: &'a Test) -> BTreeSet<&'a str> {
+    let evaluation = cx.system.and_then(|(_, s)| s.evaluation.as_ref());
+    let of_system =
+        evaluation.filter(|_| test.rule.type_ == TestType::Bias).and_then(|e| e.datasets.as_ref());
+    of_system.into_iter().chain(&test.rule.datasets).flatten().map(Digest::as_str).collect()
 }
 
 /// A bias test needs attribute sets and the favourable outcome; for class High, somebody other than the author has
@@ -106,7 +133,8 @@ fn evaluation_defined(cx: &Context<'_>, sets: &[Vec<String>], out: &mut Outcome)
     if cx.class() != Some(Class::High) {
         return;
     }
-    let authors = super::authors::system_authors(cx.snapshot);
+    authors::known(cx, GATE, &[Kind::AISystem], out);
+    let authors = authors::system_authors(cx.snapshot);
     let wanted = super::approvals::Wanted {
         kind: SubjectKind::AISystem,
         name: system.name(),
@@ -141,41 +169,48 @@ fn judge(
 ) {
     let artifact = subject.artifact;
     // What a bias test looks at is missing as a whole: no report could say more.
-    if test.rule.type_ == TestType::Bias && subject.sets.is_empty() {
+    if test.rule.type_ == TestType::Bias && subject.look.sets.is_empty() {
         return;
     }
     let item = format!("{} {}", test.rule.type_, artifact.name);
     let (reports, superseded) = sorted(cx, |type_| type_ == test.rule.type_, artifact.digest.as_str());
     note_superseded(test, &item, &superseded, subject, out);
+    let evaluation: BTreeSet<&str> = subject.evaluation.iter().map(String::as_str).collect();
+    let fixed = datasets(cx, test);
+    let allowed = |digest: &str| evaluation.contains(digest) && (fixed.is_empty() || fixed.contains(digest));
     let (on_evaluation, elsewhere): (Vec<_>, Vec<_>) =
-        reports.into_iter().partition(|(_, spec)| subject.evaluation.contains(spec.dataset.as_str()));
+        reports.into_iter().partition(|(_, spec)| allowed(spec.dataset.as_str()));
     let (on_evaluation, parts): (Vec<_>, Vec<_>) =
         on_evaluation.into_iter().partition(|(report, spec)| whole(spec) || report.problem().is_some());
-    let mut passed = false;
     let mut by_dataset: BTreeMap<&str, Vec<Report<'_>>> = BTreeMap::new();
     for (report, spec) in on_evaluation {
         if let Some(problem) = report.problem() {
-            out.problem(GATE, report, &problem);
+            out.problem_since(GATE, report, &problem, &cx.snapshot.reports);
             continue;
         }
         by_dataset.entry(spec.dataset.as_str()).or_default().push((report, spec));
     }
-    let mut blocked = false;
-    for reports in by_dataset.values_mut() {
+    let mut settled: BTreeSet<&str> = BTreeSet::new();
+    for (&dataset, reports) in &mut by_dataset {
         // Several tools test for several metrics: one that says nothing of this one is asked only where none does.
         if test.rule.type_ != TestType::Bias && reports.iter().any(|(_, s)| says(&test.rule, s).is_some()) {
             reports.retain(|(_, s)| says(&test.rule, s).is_some());
         }
-        let (ok, block) = judge_dataset(cx, test, &item, reports, subject, out);
-        passed |= ok;
-        blocked |= block;
+        let (passed, blocked) = judge_dataset(cx, test, &item, reports, subject, out);
+        if passed || blocked {
+            settled.insert(dataset);
+        }
     }
-    if passed || blocked {
+    // Of datasets that are named each is asked for: whoever chose among them would choose the result.
+    let lacking: BTreeSet<&str> = fixed.difference(&settled).copied().collect();
+    let done = if fixed.is_empty() { !settled.is_empty() } else { lacking.is_empty() };
+    if done {
         return;
     }
+    let open = if fixed.is_empty() { &evaluation } else { &lacking };
     let command = if test.rule.type_ == TestType::Bias {
         // Where there is a choice, the names of the datasets are told beside it.
-        let mut digests = subject.evaluation.iter().map(String::as_str);
+        let mut digests = open.iter().copied();
         let dataset = digests.next().filter(|_| digests.next().is_none()).unwrap_or("DIGEST");
         format!(
             "placet report counts COUNTS.csv --artifact {} --dataset {dataset} | kubectl apply -n {} -f -",
@@ -189,16 +224,27 @@ fn judge(
     } else if elsewhere.is_empty() {
         "there is none".to_owned()
     } else {
-        format!("{} is not on a dataset of use Evaluation of this release", elsewhere[0].0.name())
+        let what = if fixed.is_empty() { "a dataset" } else { "one of the named datasets" };
+        format!("{} is not on {what} of use Evaluation of this release", elsewhere[0].0.name())
     };
-    let datasets = release.datasets.iter().flatten();
-    let datasets = datasets.filter(|d| subject.evaluation.contains(d.digest.as_str()));
-    let names: BTreeSet<&str> = datasets.map(|d| d.name.as_str()).collect();
+    let names: BTreeSet<&str> = release
+        .datasets
+        .iter()
+        .flatten()
+        .filter(|d| open.contains(d.digest.as_str()) && evaluation.contains(d.digest.as_str()))
+        .map(|d| d.name.as_str())
+        .collect();
     let names: Vec<&str> = names.into_iter().collect();
-    let on = if names.is_empty() {
+    let unlisted: Vec<String> = lacking
+        .iter()
+        .filter(|digest| !evaluation.contains(**digest))
+        .map(|digest| format!("{} (which the release does not list with use Evaluation)", short(digest)))
+        .collect();
+    let on = if names.is_empty() && unlisted.is_empty() {
         "a dataset of use Evaluation (the release names none that it was not trained on)".into()
     } else {
-        names.join(" or ")
+        let all: Vec<&str> = names.iter().copied().chain(unlisted.iter().map(String::as_str)).collect();
+        all.join(if fixed.is_empty() { " or " } else { " and " })
     };
     out.not_met(
         GATE,
@@ -217,6 +263,7 @@ fn judge(
     .about(
         [artifact.digest.as_str()]
             .into_iter()
+            .chain(lacking.iter().copied())
             .chain(names)
             .chain(parts.first().or(elsewhere.first()).map(|(r, _)| r.name()))
             .chain(test.then.as_deref()),
@@ -232,7 +279,7 @@ fn note_superseded(
     out: &mut Outcome,
 ) {
     for ((report, spec), (by, why)) in superseded {
-        let judged = verdict(test, report, spec, &subject.sets);
+        let judged = verdict(test, report, spec, &subject.look);
         if report.problem().is_some() || judged.verdict != Verdict::Fail {
             continue;
         }
@@ -256,13 +303,12 @@ fn judge_dataset(
     subject: &Judging<'_>,
     out: &mut Outcome,
 ) -> (bool, bool) {
-    let sets = &subject.sets;
     let judged: Vec<(&Object<TestReportSpec>, Arc<Judged>)> = reports
         .iter()
         .filter(|(_, s)| {
             test.rule.type_ != TestType::Bias || s.positive_means.is_none_or(|m| m == positive(cx))
         })
-        .map(|(r, s)| (*r, verdict(test, r, s, sets)))
+        .map(|(r, s)| (*r, verdict(test, r, s, &subject.look)))
         .collect();
     if let Some((report, failed)) = judged.iter().find(|(_, j)| j.verdict == Verdict::Fail) {
         let artifact = reports[0].1.artifact.as_str();
@@ -311,7 +357,20 @@ fn judge_dataset(
     if stale(cx, test, report, reports, item, out) {
         return (false, true);
     }
-    let warns = test.rule.when_indeterminate == Some(WhenIndeterminate::Warn);
+    if result.absent {
+        out.not_met(
+            GATE,
+            Reason::GroupMissing,
+            item,
+            format!("{}, for every attribute and category that policies and system name", wanted_text(test)),
+            format!("{}: {}", report.name(), result.text),
+            reporter::who(cx, test.rule.type_),
+            format!("{}: a new TestReport that supersedes this one", result.mend.words()),
+        )
+        .about([report.name(), report.digest()].into_iter().chain(test.then.as_deref()));
+        return (false, true);
+    }
+    let warns = test.rule.when_indeterminate == Some(WhenIndeterminate::Warn) && !result.hides;
     let passes = result.verdict == Verdict::Pass || warns;
     if passes && test.rule.type_ == TestType::Bias && !rows_fit(cx, reports, item, out) {
         return (false, true);
@@ -556,6 +615,8 @@ fn differ(test: &Test, one: &TestReportSpec, other: &TestReportSpec) -> bool {
         return one.positive_means != other.positive_means
             || one.rows != other.rows
             || one.groups != other.groups
+            || one.scores != other.scores
+            || one.errors != other.errors
             || one.metrics != other.metrics;
     }
     says(&test.rule, one) != says(&test.rule, other)
@@ -567,10 +628,11 @@ fn wanted_text(test: &Test) -> String {
     limits.extend(rule.at_least.as_ref().map(|v| format!("at least {v}")));
     limits.extend(rule.at_most.as_ref().map(|v| format!("at most {v}")));
     let limits = limits.join(" and ");
+    let why = rule.why.as_ref().map_or(String::new(), |why| format!(" ({why})"));
     match &test.then {
-        None => format!("{} wants {} {limits}", test.policy, rule.metric),
+        None => format!("{} wants {} {limits}{why}", test.policy, rule.metric),
         Some(day) => format!(
-            "{} wanted {} {limits} on {day}, when the first report on it came",
+            "{} wanted {} {limits}{why} on {day}, when the first report on it came",
             test.policy, rule.metric
         ),
     }

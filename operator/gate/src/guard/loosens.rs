@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
+use placet_api::aisystem::Categories;
 use placet_api::approval::Covers;
 use placet_api::common::Class;
 use placet_api::controlrule::ControlsRule;
@@ -33,6 +34,7 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
         tests,
         reporters,
         attribute_sets,
+        categories,
         risk_appetite,
         risk_matrix,
         controls,
@@ -65,6 +67,7 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
     }
     // A set more can turn a test that failed into one that does not show which way it goes.
     out.differs("attributeSets", attribute_sets, &new.attribute_sets);
+    out.loses("categories", &expected(categories.as_ref()), &expected(new.categories.as_ref()));
     out.at_most("riskAppetite", *risk_appetite, new.risk_appetite);
     // A level that is higher may be accepted by others.
     out.differs("riskMatrix", risk_matrix, &new.risk_matrix);
@@ -172,6 +175,9 @@ pub fn adds(new: &ReleasePolicySpec, in_force: &[&ReleasePolicySpec]) -> Vec<Str
     if new.attribute_sets.as_ref().is_some_and(|s| !s.is_empty()) {
         out.push("attributeSets: tests would look at other groups".to_owned());
     }
+    if new.tests.iter().flatten().any(|rule| rule.datasets.is_some()) {
+        out.push("tests: datasets, so that reports on others would count no more".to_owned());
+    }
     if policy::tests_of(new.tests.as_deref()).iter().any(warns) {
         out.push("tests: whenIndeterminate Warn".to_owned());
     }
@@ -206,6 +212,12 @@ fn accepted(controls: Option<&ControlsRule>) -> BTreeSet<(String, RiskDomain)> {
 /// The items of a list by name.
 fn named<T: std::fmt::Debug>(list: Option<&Vec<T>>) -> BTreeSet<String> {
     list.into_iter().flatten().map(|one| format!("{one:?}")).collect()
+}
+
+/// Categories that a policy expects, with their attribute.
+fn expected(categories: Option<&BTreeMap<String, Categories>>) -> BTreeSet<String> {
+    let all = categories.into_iter().flatten();
+    all.flat_map(|(name, values)| values.0.iter().map(move |value| format!("{name}={value}"))).collect()
 }
 
 /// Controls that a policy excludes.
@@ -388,6 +400,9 @@ impl Found {
             at_least,
             at_most,
             confidence,
+            // Says why, not what.
+            why: _,
+            datasets,
             min_group_size,
             min_rows,
             when_indeterminate: _,
@@ -397,6 +412,12 @@ impl Found {
         self.at_least(&format!("{field}.atLeast"), value(at_least), value(&after.at_least));
         self.at_most(&format!("{field}.atMost"), value(at_most), value(&after.at_most));
         self.at_most(&format!("{field}.maxAgeDays"), *max_age_days, after.max_age_days);
+        // Reports on others do not count, those that fail neither.
+        self.differs(
+            &format!("{field}.datasets"),
+            &named(datasets.as_ref()),
+            &named(after.datasets.as_ref()),
+        );
         if !warns(before) && warns(after) {
             self.add(&format!("{field}.whenIndeterminate"), "Hold", "Warn");
         }

@@ -18,6 +18,7 @@ use placet_api::releasepolicy::{Proof, ReleasePolicySpec, WildcardGrants};
 use placet_api::scalar::Name;
 
 use crate::digest::{self, DigestError};
+use crate::gates::rejects::{Answer, When};
 use crate::object::{Object, Record, Stamp, Standing};
 use crate::people::Person;
 use crate::policy;
@@ -260,6 +261,7 @@ pub fn heard(change: &Proposed<'_>, on: &Ground<'_>) -> Heard {
         let asking = asked.asking(change, &roles, judges);
         for approval in &on.approvals {
             let Some((_, _, said)) = asking.hears(approval, on) else { continue };
+            let said = said.map(drop);
             if said.is_ok() || !out.contains_key(&approval.id) {
                 out.insert(approval.id.clone(), said);
             }
@@ -372,33 +374,32 @@ struct Asking<'a> {
 impl Asking<'_> {
     /// Whether somebody entitled approved it and nobody's Reject stands.
     fn approved(&self, on: &Ground<'_>) -> Result<(), Vec<String>> {
-        let (mut why_not, mut rejects, mut answered, mut approved) =
-            (Vec::new(), Vec::new(), BTreeSet::new(), false);
+        let (mut why_not, mut rejects, mut answers) = (Vec::new(), Vec::new(), Vec::new());
         for approval in &on.approvals {
             let name = approval.name();
             match self.hears(approval, on) {
                 None | Some((ApprovalDecision::Reject, _, Err(_))) => {}
-                Some((ApprovalDecision::Reject, _, Ok(()))) => rejects.push(name),
-                Some((ApprovalDecision::Approve, spec, Ok(()))) => {
-                    approved = true;
-                    answered.extend(spec.answers.iter().flatten().map(|n| n.as_str().to_owned()));
+                Some((ApprovalDecision::Reject, spec, Ok(at))) => rejects.push((name, spec, at)),
+                Some((ApprovalDecision::Approve, spec, Ok(at))) => {
+                    answers.push(Answer { spec, at, whole: true });
                 }
                 Some((ApprovalDecision::Approve, _, Err(why))) => {
                     why_not.push(format!("{name} does not count: {why}"));
                 }
             }
         }
-        rejects.retain(|name| !answered.contains(*name));
-        why_not.extend(rejects.iter().map(|name| format!("{name} rejects it")));
-        if approved && rejects.is_empty() { Ok(()) } else { Err(why_not) }
+        // As of releases: answered by the same person or a second holder of the role, later, by the Reject's name.
+        rejects.retain(|(name, spec, at)| !answers.iter().any(|answer| answer.lifts(name, spec, *at)));
+        why_not.extend(rejects.iter().map(|(name, ..)| format!("{name} rejects it")));
+        if !answers.is_empty() && rejects.is_empty() { Ok(()) } else { Err(why_not) }
     }
 
-    /// What an approval says of the change, and why that does not count if so; None if it is not about it.
+    /// What an approval says of the change and when it was given, and why that does not count if so; None if it is not about it.
     fn hears<'o>(
         &self,
         approval: &'o Object<ApprovalSpec>,
         on: &Ground<'_>,
-    ) -> Option<(ApprovalDecision, &'o ApprovalSpec, Result<(), String>)> {
+    ) -> Option<(ApprovalDecision, &'o ApprovalSpec, Result<When, String>)> {
         let spec = approval.spec.as_ref().ok()?;
         let subject = &spec.subject;
         let about = subject.kind.kind() == self.kind
@@ -417,7 +418,10 @@ impl Asking<'_> {
         };
         let said = decider.and_then(|decider| {
             self.holds(&decider, role)?;
-            if spec.decision == ApprovalDecision::Approve { self.counts(spec, &decider, on) } else { Ok(()) }
+            if spec.decision == ApprovalDecision::Approve {
+                self.counts(spec, &decider, on)?;
+            }
+            Ok(When::of(&approval.record, decider.created_at))
         });
         Some((spec.decision, spec, said))
     }

@@ -6,7 +6,7 @@ use placet_api::releasepolicy::{Compare as PolicyCompare, TestRule};
 use placet_api::scalar::Decimal;
 use placet_api::testreport::TestType;
 
-use crate::fairness::{Compare, Criterion, Eligibility, Metric, Scale};
+use crate::fairness::{Compare, Criterion, Eligibility, Metric, Scale, UNBINDABLE};
 
 /// The confidence that a rule asks for, or the one that holds where it asks for none.
 pub(crate) fn confidence(rule: &TestRule) -> f64 {
@@ -16,10 +16,15 @@ pub(crate) fn confidence(rule: &TestRule) -> f64 {
 /// What a rule on a bias test asks for.
 ///
 /// # Errors
-/// What no counts could ever meet, or what would be left out of account: an unknown metric, a threshold on the wrong side or
-/// out of its range, no reference group. What was wanted and found, in words.
+/// What no counts could ever meet, or what would be left out of account: an unknown metric or one without an interval, a
+/// threshold on the wrong side or out of its range, no reference group. What was wanted and found, in words.
 pub(crate) fn criterion(rule: &TestRule) -> Result<Criterion, String> {
     let asked = format!("{} {}", rule.type_, rule.metric);
+    if let Some((name, why)) = UNBINDABLE.iter().find(|(name, _)| *name == rule.metric.as_str()) {
+        return Err(format!(
+            "{asked}: wanted a metric with an interval, found {name}, which is shown and cannot bind: {why}"
+        ));
+    }
     let metric = Metric::by_name(&rule.metric).ok_or_else(|| {
         let known: Vec<&str> = Metric::ALL.iter().map(|m| m.name()).collect();
         format!("{asked}: wanted one of the metrics {}, found {}", known.join(", "), rule.metric)
@@ -35,6 +40,11 @@ pub(crate) fn criterion(rule: &TestRule) -> Result<Criterion, String> {
         ));
     };
     let compare = match (rule.compare, &rule.reference) {
+        (Some(PolicyCompare::Reference), _) if metric.of_each_group() => {
+            return Err(format!(
+                "{asked}: wanted no compare, since each group is held against zero by itself, found Reference"
+            ));
+        }
         (Some(PolicyCompare::Reference), Some(reference)) => Compare::Reference(
             reference.iter().map(|(k, v)| (k.clone(), v.to_string())).collect::<BTreeMap<_, _>>(),
         ),

@@ -134,7 +134,7 @@ pub fn payload_of<P: Payload>(spec: &Value, place: Place<'_>) -> Result<P, Paylo
     P::from_bytes(payload.to_string().as_bytes())
 }
 
-/// Compares an author's payload with the release that it is about: its name and content digest.
+/// Compares an author's payload with the object that it is about: its kind, name and content digest.
 ///
 /// # Errors
 /// Each field that differs, with both values.
@@ -144,8 +144,8 @@ pub fn compare_author(
     digest: &str,
     place: Place<'_>,
 ) -> Result<(), Mismatch> {
-    let release = json!({"kind": Kind::ModelRelease.as_str(), "name": name, "digest": digest});
-    compare(payload, &release, place)
+    let object = json!({"kind": place.kind.as_str(), "name": name, "digest": digest});
+    compare(payload, &object, place)
 }
 
 /// A null and a field that is left out mean the same.

@@ -255,19 +255,19 @@ impl Payload for RiskAcceptancePayload {
     }
 }
 
-/// What the author of a release signs where a robot creates it: its content.
+/// What the author of a release, a system or an assessment signs where a robot writes it: its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AuthorPayload {
     /// The cluster: its configured name, or the uid of its kube-system namespace.
     pub cluster: Title,
-    /// Content digest of the release.
+    /// Its content digest.
     pub digest: Digest,
     /// When it was signed.
     pub issued_at: DateTime,
-    /// Kind of the object: a ModelRelease.
+    /// Kind of the object: a ModelRelease, an AISystem or an ImpactAssessment.
     pub kind: SubjectKind,
-    /// Name of the release.
+    /// Its name.
     pub name: Name,
     /// Its namespace.
     pub namespace: Name,

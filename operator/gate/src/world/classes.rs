@@ -3,9 +3,10 @@
 //! Known is what a decision was made on: the class of a system for which a release was judged, and the artefacts of role
 //! Model and Adapter of that release. Minimal is lower than nothing and not kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use placet_api::Kind;
 use placet_api::aisystem::AISystemSpec;
 use placet_api::common::Class;
 use placet_api::modelrelease::{ArtifactRole, ModelReleaseSpec};
@@ -14,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use super::{Key, World};
 use crate::object::Object;
 
-/// Systems and artefacts that are kept of one namespace at most, each. A namespace that is full adds nothing: what is known
-/// first stays.
-const MAX_KEPT: usize = 10_000;
+/// Bytes that remembering one takes, about. They count among what is remembered of a namespace, so that nothing has to be
+/// forgotten: what a namespace may write ends before (`World::remembered_bytes`).
+const ENTRY: u64 = 512;
 
 /// A class that a system had, or another one with the same artefact.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,8 +43,8 @@ pub(super) struct Classes {
     systems: BTreeMap<Key, Seen>,
     /// By namespace and digest: what somebody calls their system elsewhere takes nothing from a release here.
     artifacts: BTreeMap<Key, Seen>,
-    /// How many of each began in a namespace: systems, artefacts.
-    kept: BTreeMap<String, (usize, usize)>,
+    /// How many of both are of a namespace.
+    kept: BTreeMap<String, u64>,
 }
 
 /// Digests of the artefacts by which a release is known to be the same model.
@@ -64,13 +65,18 @@ impl Classes {
         if class == Class::Minimal {
             return false;
         }
-        let (systems, models) = self.kept.entry(system.0.clone()).or_default();
-        let mut news = note(&mut self.systems, system.clone(), system, class, at, systems);
+        let kept = self.kept.entry(system.0.clone()).or_default();
+        let mut news = note(&mut self.systems, system.clone(), system, class, at, kept);
         for artifact in artifacts {
-            news |=
-                note(&mut self.artifacts, (system.0.clone(), artifact.to_owned()), system, class, at, models);
+            let key = (system.0.clone(), artifact.to_owned());
+            news |= note(&mut self.artifacts, key, system, class, at, kept);
         }
         news
+    }
+
+    /// Bytes of what is remembered of a namespace, about.
+    pub(super) fn bytes(&self, namespace: &str) -> u64 {
+        self.kept.get(namespace).copied().unwrap_or_default().saturating_mul(ENTRY)
     }
 
     /// Whether [`Classes::had`] would tell nothing new.
@@ -88,14 +94,12 @@ impl Classes {
                 && artifacts.all(|a| knows(self.artifacts.get(&(system.0.clone(), a.to_owned()))))
     }
 
-    /// Classes above this one that a system had, or that its artefacts had with other systems of its namespace before a
-    /// release of it was created.
+    /// Classes above this one that a system ever had, or that its artefacts ever had with other systems of its namespace.
     pub(super) fn above<'a>(
         &self,
         system: &Key,
         artifacts: impl Iterator<Item = &'a str>,
         class: Class,
-        created: Timestamp,
     ) -> Vec<HadClass> {
         let name = |key: &Key| format!("{}/{}", key.0, key.1);
         let own = self.systems.get(system).into_iter().flatten();
@@ -105,7 +109,7 @@ impl Classes {
             .collect();
         for artifact in artifacts {
             let seen = self.artifacts.get(&(system.0.clone(), artifact.to_owned())).into_iter().flatten();
-            let others = seen.filter(|(had, (at, of))| **had > class && of != system && *at < created);
+            let others = seen.filter(|(had, (_, of))| **had > class && of != system);
             out.extend(others.map(|(had, (at, of))| HadClass {
                 class: *had,
                 at: *at,
@@ -125,12 +129,9 @@ fn note<K: Ord>(
     system: &Key,
     class: Class,
     at: Timestamp,
-    kept: &mut usize,
+    kept: &mut u64,
 ) -> bool {
     if !all.contains_key(&key) {
-        if *kept >= MAX_KEPT {
-            return false;
-        }
         *kept += 1;
     }
     let seen = all.entry(key).or_default();
@@ -162,6 +163,19 @@ impl World {
         self.classes.has_had(&system, models(release), class, at)
     }
 
+    /// Live releases of which a class says something that a release was judged with: those of its system, and those of its
+    /// artefacts.
+    pub fn releases_with(&self, namespace: &str, release: &ModelReleaseSpec) -> Vec<Key> {
+        let shared: BTreeSet<&str> = models(release).collect();
+        let with = |other: &ModelReleaseSpec| {
+            other.system == release.system
+                || other.artifacts.iter().any(|a| shared.contains(a.digest.as_str()))
+        };
+        let all = self.releases_touched(Kind::AISystem, Some(namespace)).into_iter();
+        all.filter(|key| self.releases.live.get(key).is_some_and(|r| r.spec.as_ref().is_ok_and(with)))
+            .collect()
+    }
+
     /// Classes above that of now.
     pub(super) fn had_above(
         &self,
@@ -171,11 +185,11 @@ impl World {
     ) -> Vec<HadClass> {
         let class = system.and_then(|s| s.classified(s.spec.as_ref().ok()?).derived.class);
         let (Some(class), Some(release)) = (class, release) else { return Vec::new() };
-        let (Ok(spec), Some(standing)) = (&release.spec, release.standing()) else { return Vec::new() };
+        let Ok(spec) = &release.spec else { return Vec::new() };
         let key = (namespace.to_owned(), spec.system.to_string());
         // Whatever role it has here: it is the same file.
         let artifacts = spec.artifacts.iter().map(|a| a.digest.as_str());
-        self.classes.above(&key, artifacts, class, standing.created_at)
+        self.classes.above(&key, artifacts, class)
     }
 }
 
@@ -192,24 +206,36 @@ mod tests {
     }
 
     #[test]
-    fn the_first_time_of_each_class_is_kept_and_no_namespace_takes_the_room_of_another() {
+    fn the_first_time_of_each_class_is_kept_and_nothing_is_forgotten() {
         let mut classes = Classes::default();
         assert!(!classes.had(&key("a"), ["x"].into_iter(), Class::Minimal, at(1)));
         assert!(classes.had(&key("a"), ["x"].into_iter(), Class::High, at(5)));
         assert!(!classes.had(&key("a"), ["x"].into_iter(), Class::High, at(6)));
         assert!(classes.had(&key("a"), ["x"].into_iter(), Class::High, at(4)));
-        let above = |system: &str, created| {
-            classes.above(&key(system), ["x"].into_iter(), Class::Limited, at(created))
+        let above = |classes: &Classes, system: &Key, artifact: &str| {
+            classes.above(system, [artifact].into_iter(), Class::Limited)
         };
-        assert_eq!(above("a", 0).len(), 1, "its own counts whenever it was");
-        assert_eq!(above("b", 4), [], "nothing that another system had since");
-        assert_eq!(above("b", 5)[0].artifact.as_deref(), Some("x"));
-        assert_eq!(classes.above(&key("a"), ["x"].into_iter(), Class::High, at(9)), []);
-        for i in 0..MAX_KEPT + 10 {
-            classes.had(&key(&format!("s{i}")), std::iter::empty(), Class::Limited, at(1));
-        }
-        assert_eq!(classes.systems.len(), MAX_KEPT);
+        assert_eq!(above(&classes, &key("a"), "y").len(), 1, "its own, whatever it releases");
+        assert_eq!(above(&classes, &key("b"), "x")[0].artifact.as_deref(), Some("x"));
+        assert_eq!(above(&classes, &key("b"), "y"), []);
         let other = ("other".to_owned(), "s".to_owned());
-        assert!(classes.had(&other, ["y"].into_iter(), Class::High, at(1)));
+        assert_eq!(
+            above(&classes, &other, "x"),
+            [],
+            "what a tenant calls a system takes nothing from another's"
+        );
+        assert_eq!(classes.above(&key("a"), ["x"].into_iter(), Class::High), []);
+        assert_eq!((classes.bytes("lending"), classes.bytes("other")), (2 * ENTRY, 0));
+        for i in 0..20_000 {
+            classes.had(
+                &key(&format!("s{i}")),
+                [format!("m{i}").as_str()].into_iter(),
+                Class::Limited,
+                at(7),
+            );
+        }
+        classes.had(&key("late"), ["late"].into_iter(), Class::High, at(8));
+        assert_eq!(above(&classes, &key("b"), "late").len(), 1, "however much was remembered before");
+        assert_eq!(classes.bytes("lending"), 40_004 * ENTRY);
     }
 }

@@ -1,8 +1,11 @@
 //! Versions of objects that are gone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use placet_api::Kind;
+use placet_api::approval::{ApprovalSpec, SubjectKind};
+use placet_api::riskacceptance::RiskAcceptanceSpec;
 
 use super::World;
 use super::table::Table;
@@ -26,6 +29,36 @@ fn of<S: serde::de::DeserializeOwned + Clone>(table: &Table<S>, key: &super::Key
 }
 
 impl World {
+    /// Acceptances that are gone: of the names for which signed approvals were applied before there was one, since such an
+    /// approval was of the first that bore the name; and what was stamped last of those that were changed behind the webhook's
+    /// back.
+    pub(super) fn former_acceptances(
+        &self,
+        namespace: &str,
+        acceptances: &[Arc<Object<RiskAcceptanceSpec>>],
+        approvals: &[Arc<Object<ApprovalSpec>>],
+    ) -> Vec<Arc<Object<RiskAcceptanceSpec>>> {
+        let early = approvals.iter().filter_map(|a| {
+            let spec = a.spec.as_ref().ok()?;
+            let early = spec.signed.is_some() && a.standing()?.subject_uid.is_none();
+            (early && spec.subject.kind == SubjectKind::RiskAcceptance).then_some(spec.subject.name.as_str())
+        });
+        let of = |name: &str| {
+            let key = (namespace.to_owned(), name.to_owned());
+            self.acceptances.versions(&key).cloned().collect::<Vec<_>>()
+        };
+        let early: BTreeSet<&str> = early.collect();
+        let mut out: Vec<_> = early.into_iter().flat_map(of).collect();
+        for acceptance in acceptances {
+            let versions = of(acceptance.name());
+            let last = last_stamped(Some(acceptance), &versions);
+            out.extend(versions.into_iter().filter(|v| last.as_ref() == Some(&v.id)));
+        }
+        out.sort_by(|a, b| a.id.cmp(&b.id));
+        out.dedup_by(|a, b| a.id == b.id);
+        out
+    }
+
     /// Versions of an object that are gone and remembered; of kinds whose versions matter no more once they are gone,
     /// none. The namespace of cluster kinds is empty.
     pub fn former(&self, kind: Kind, namespace: &str, name: &str) -> Vec<Record> {

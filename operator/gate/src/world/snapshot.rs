@@ -85,7 +85,7 @@ impl Snapshot {
         all.extend(self.assessments.iter().map(of));
         all.extend(self.reports.iter().chain(&self.proofs).map(of));
         all.extend(self.approvals.iter().map(of));
-        all.extend(self.acceptances.iter().map(of));
+        all.extend(self.acceptances.iter().chain(&self.former_acceptances).map(of));
         all.extend(self.policies.iter().map(of));
         all.extend(self.basis.iter().flat_map(|b| b.iter()).map(of));
         all.extend(self.former_policies.iter().map(of));

@@ -110,15 +110,15 @@ fn is_stamped(record: &Record) -> bool {
     matches!(record.stamp, Stamp::Valid(_))
 }
 
-/// Whether a version matters once it is gone. Approvals in favour and acceptances end with their objects, and roles are
-/// asked for by name only. One without a valid stamp never counted; but while it is there, a report or an assessment of
+/// Whether a version matters once it is gone. Approvals in favour end with their objects, and roles are asked for by name only;
+/// an acceptance ends, too, and what was approved of it is of no other that bears its name. One without a valid stamp never counted; but while it is there, a report or an assessment of
 /// unknown origin is a question, and deleting a question does not answer it.
 fn worth_remembering(record: &Record) -> bool {
     let approve = || record.spec.text("decision").as_deref() == Some("Approve");
     match record.kind {
         Kind::ImpactAssessment | Kind::TestReport => true,
         _ if !is_stamped(record) => false,
-        Kind::RiskAcceptance | Kind::ApprovalRole => false,
+        Kind::ApprovalRole => false,
         Kind::Approval => !approve(),
         _ => true,
     }

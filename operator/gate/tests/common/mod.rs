@@ -52,6 +52,8 @@ pub struct Given {
     pub role_lost: bool,
     #[serde(default)]
     pub deleted: bool,
+    #[serde(default)]
+    pub behind: bool,
     pub kind: String,
     pub name: String,
     pub namespace: Option<String>,
@@ -76,7 +78,7 @@ pub struct Given {
     pub spec: Value,
 }
 
-/// Who signed an Approval or a RiskAcceptance, or a ModelRelease as its author.
+/// Who signed an Approval or a RiskAcceptance, or something else as its author.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SignedBy {
@@ -128,6 +130,7 @@ pub fn policy_objects(path: &Path) -> Vec<Given> {
             holds_role: None,
             role_lost: false,
             deleted: false,
+            behind: false,
             kind: v["kind"].as_str().unwrap().to_owned(),
             name: v["metadata"]["name"].as_str().unwrap().to_owned(),
             namespace: None,
@@ -183,11 +186,11 @@ impl Run {
     fn sign(&self, given: &Given, by: &SignedBy, object: &mut Value) {
         let issued_at = by.issued_at.clone().unwrap_or_else(|| "2026-11-03T12:00:00Z".into());
         let nonce = "00112233445566778899aabbccddeeff";
-        if given.kind == "ModelRelease" {
+        if Kind::parse(&given.kind).is_some_and(Kind::authored) {
             let digest = self.reading.read(object).unwrap().0.digest.unwrap();
             let payload = json!({
                 "cluster": self.reading.cluster, "namespace": self.namespace, "nonce": nonce, "issuedAt": issued_at,
-                "kind": "ModelRelease", "name": given.name, "digest": digest,
+                "kind": given.kind, "name": given.name, "digest": digest,
             });
             object["metadata"]["annotations"] =
                 json!({placet_api::keys::AUTHOR_SIGNATURE: sealed::<AuthorPayload>(by, payload)});
@@ -258,6 +261,9 @@ impl Run {
             let mut record = self.reading.read_assuming(&object, &stamp).unwrap().0;
             if let Stamp::Valid(standing) = &mut record.stamp {
                 standing.role_lost = given.role_lost;
+            }
+            if given.behind {
+                record.stamp = Stamp::Invalid { why: StampProblem::SpecChanged };
             }
             record
         } else {
@@ -348,11 +354,12 @@ pub fn resolve(run: &Run, title: &str, objects: &mut [Given], base: &[Given]) {
                 let g = find(&snapshot, what);
                 return placet_gate::digest::classification(&run.namespace, &g.name, &g.spec).ok();
             }
-            evidence(run, &snapshot, base, text)?.digest().ok()
+            evidence(run, &snapshot, base, (text, run.now))?.digest().ok()
         };
         for given in objects.iter_mut() {
             let text = given.spec.pointer("/subject/digest").and_then(Value::as_str).unwrap_or_default();
-            if let Some(parts) = evidence(run, &snapshot, base, text) {
+            let at = given.at.unwrap_or(run.now);
+            if let Some(parts) = evidence(run, &snapshot, base, (text, at)) {
                 given.evidence = Some(Box::new(parts.bounded()));
             }
             walk(&mut given.spec, &digest);
@@ -361,8 +368,8 @@ pub fn resolve(run: &Run, title: &str, objects: &mut [Given], base: &[Given]) {
 }
 
 /// What the evidence is made of that a text names: `evidence of MR` as the case gives it, `evidence before change of MR` as
-/// its base does.
-fn evidence(run: &Run, objects: &[Given], base: &[Given], text: &str) -> Option<Evidence> {
+/// its base does; with the levels of a moment.
+fn evidence(run: &Run, objects: &[Given], base: &[Given], (text, at): (&str, Timestamp)) -> Option<Evidence> {
     let (list, what) = match text.strip_prefix("evidence before change of ") {
         Some(what) => (base, what),
         None => (objects, text.strip_prefix("evidence of ")?),
@@ -372,7 +379,7 @@ fn evidence(run: &Run, objects: &[Given], base: &[Given], text: &str) -> Option<
         run.add(&mut world, given, false);
     }
     let name = what.split_once('/').unwrap().1;
-    let clock = Clock::Trusted(run.now);
+    let clock = Clock::Trusted(at);
     evaluate(&world.snapshot(&run.namespace, name, clock)).shown.evidence
 }
 

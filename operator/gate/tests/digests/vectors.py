@@ -57,7 +57,10 @@ def content(kind, namespace, name, spec):
 def classification(namespace, name, spec):
     spec = sorted_spec("AISystem", spec)
     body = {"group": "placet.dev", "kind": "AISystem", "namespace": namespace, "name": name}
-    body |= {k: spec[k] for k in ("purpose", "intendedUse", "triggers", "derogation", "exceptions") if k in spec}
+    parts = ["purpose", "intendedUse", "triggers", "derogation", "exceptions"]
+    # The class depends on the day of placing on the market where a derogation is claimed, and only there.
+    parts += ["placedOnMarketAt"] if spec.get("derogation") is not None else []
+    body |= {k: spec[k] for k in parts if k in spec}
     return digest("placet.dev/classification/v1\n", body)
 
 
@@ -80,6 +83,10 @@ SYSTEM = {
     "exceptions": [{"point": "5(b)", "ground": "g", "legalBasis": "l"}, {"point": "1(a)", "ground": "g", "legalBasis": "l"}],
     "datasets": [{"name": "z"}, {"name": "a"}], "stage": "Operation",
 }
+DEROGATION = {
+    "condition": "PreparatoryTask", "noSignificantRisk": "A person decides", "noMaterialInfluence": "It sorts",
+    "assessedAt": "2026-05-01", "registration": "EU-2026-1",
+}
 RELEASE = {
     "system": "scoring", "version": "2.4.0", "change": {"kind": "Retrain", "reason": "Quarterly \"data\""},
     "artifacts": [{"name": "weights", "role": "Model", "digest": "sha256:51"}, {"name": "server", "role": "Runtime", "digest": "sha256:9f"}],
@@ -93,6 +100,9 @@ POLICY = {"appliesTo": {"classes": ["Limited", "High"]}, "approvals": [{"role": 
 
 CASES = [
     ("AISystem", "lending", "scoring", SYSTEM),
+    ("AISystem", "lending", "scoring", SYSTEM | {"placedOnMarketAt": "2026-06-01"}),
+    ("AISystem", "lending", "scoring", SYSTEM | {"derogation": DEROGATION}),
+    ("AISystem", "lending", "scoring", SYSTEM | {"derogation": DEROGATION, "placedOnMarketAt": "2026-06-01"}),
     ("ModelRelease", "lending", "scoring-2", RELEASE),
     ("ModelRelease", "lending", "scoring-2", RELEASE | {"withdrawn": True}),
     ("ModelRelease", "lending", "empty", {}),

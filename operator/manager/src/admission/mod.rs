@@ -13,6 +13,7 @@ pub mod own_restore;
 pub mod own_role;
 pub mod own_subject;
 pub mod own_validate;
+pub mod refused;
 pub mod review;
 pub mod signed;
 pub mod workloads;
@@ -90,7 +91,7 @@ pub fn router(admission: Admission) -> Router {
         .route(VALIDATE_OWN, post(validate_own))
         .route(MUTATE_WORKLOADS, post(mutate_workloads))
         .route(VALIDATE_WORKLOADS, post(validate_workloads))
-        .route(MUTATE_WATCHING, post(mutate_workloads))
+        .route(MUTATE_WATCHING, post(mutate_watched))
         .route(VALIDATE_WATCHING, post(watch_workloads))
         .route(VALIDATE_NAMESPACES, post(validate_namespaces))
         // The server bounds bodies, above what two versions of the largest object need; a lower bound here would make
@@ -110,15 +111,27 @@ async fn admitted(request: HttpRequest, next: Next) -> Response {
 }
 
 async fn mutate_own(Shared(a): Shared<Admission>, body: Bytes) -> axum::response::Response {
-    review::serve(&body, async |request: Request| own_mutate::answer(&a, &request).await).await
+    review::serve(&body, async |request: Request| {
+        refused::recorded(&a, &request, own_mutate::answer(&a, &request).await).await
+    })
+    .await
 }
 
 async fn validate_own(Shared(a): Shared<Admission>, body: Bytes) -> axum::response::Response {
-    review::serve(&body, async |request: Request| own_validate::answer(&a, &request).await).await
+    review::serve(&body, async |request: Request| {
+        refused::recorded(&a, &request, own_validate::answer(&a, &request).await).await
+    })
+    .await
 }
 
 async fn mutate_workloads(Shared(a): Shared<Admission>, body: Bytes) -> axum::response::Response {
-    review::serve_read(body::parse(&body), async |request: Request| workloads::mutate(&a, &request)).await
+    let read = body::parse(&body);
+    review::serve_read(read, async |request: Request| workloads::mutate(&a, &request, false)).await
+}
+
+async fn mutate_watched(Shared(a): Shared<Admission>, body: Bytes) -> axum::response::Response {
+    let read = body::parse(&body);
+    review::serve_read(read, async |request: Request| workloads::mutate(&a, &request, true)).await
 }
 
 async fn validate_workloads(Shared(a): Shared<Admission>, body: Bytes) -> axum::response::Response {
@@ -132,7 +145,10 @@ async fn watch_workloads(Shared(a): Shared<Admission>, body: Bytes) -> axum::res
 }
 
 async fn validate_namespaces(Shared(a): Shared<Admission>, body: Bytes) -> axum::response::Response {
-    review::serve(&body, async |request: Request| namespaces::answer(&a, &request).await).await
+    review::serve(&body, async |request: Request| {
+        refused::recorded(&a, &request, namespaces::answer(&a, &request).await).await
+    })
+    .await
 }
 
 /// The answer when the log cannot be written: refuse, and say whether trying again helps.

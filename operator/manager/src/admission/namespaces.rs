@@ -1,7 +1,7 @@
 //! Who may weaken a namespace's label, and the record of it.
 
 use placet_api::keys;
-use placet_evidence::{Enforcement, NewRecord, Payload, Subject};
+use placet_evidence::{Enforcement, GapReason, NewRecord, Payload, Subject};
 use placet_gate::admission::Mode;
 
 use super::Admission;
@@ -78,7 +78,7 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
         Ok(_) => answer,
         // Taking the label off is the way out when the log is full: it passes, and is found and recorded afterwards.
         Err(error) => {
-            a.ledger.missed(&error);
+            a.ledger.missed(GapReason::Unwritable, &error);
             answer.warnings.push(format!("the evidence log cannot be written: {error}"));
             answer
         }

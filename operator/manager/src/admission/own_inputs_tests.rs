@@ -222,7 +222,7 @@ async fn what_is_typed_into_a_stamp_is_put_right_on_every_kind() {
         keys::STAMP: r#"{"creator":{"user":"erin"}}"#, keys::RECEIPT: "v1.forged", "note": "mine",
     });
     let objects = bed_objects();
-    assert!(objects.len() >= 6);
+    assert_eq!(objects.len(), Kind::ALL.len(), "one of each kind");
     for before in objects {
         // The same spec: the stamp is what it was, though it was typed over or dropped.
         for typed in [forged.clone(), json!({"note": "mine"})] {
@@ -248,7 +248,27 @@ async fn what_is_typed_into_a_stamp_is_put_right_on_every_kind() {
 /// What the operator has heard of, one of each kind.
 fn bed_objects() -> Vec<Value> {
     let mut all = world();
-    all.push(stamped(Kind::ImpactAssessment, "impact", "olga", "2026-10-20T09:00:00Z", &assessment()));
+    let digest = |c: &str| format!("sha256:{}", c.repeat(64));
+    let report = json!({
+        "type": "Performance", "artifact": digest("4"), "dataset": digest("1"), "ranAt": "2026-11-01T16:30:00Z",
+        "tool": {"name": "scikit-learn", "version": "1.7.0"},
+        "metrics": [{"name": "BalancedAccuracy", "value": "0.79", "rows": 6000, "lower": "0.78", "upper": "0.80"}],
+    });
+    let risk = placet_gate::digest::risk(NS, "impact", &assessment(), "R1").unwrap().unwrap();
+    let acceptance = json!({
+        "assessment": {"name": "impact"}, "risks": [{"id": "R1", "digest": risk}], "role": "risk-officer",
+        "level": "High", "rationale": "Rare", "expiresAt": "2027-01-01T00:00:00Z",
+    });
+    let signer =
+        json!({"key": key().public_key().to_openssh().unwrap(), "user": "bob", "roles": ["model-owner"]});
+    for (kind, name, spec) in [
+        (Kind::TestReport, "performance", &report),
+        (Kind::RiskAcceptance, "accepted", &acceptance),
+        (Kind::TrustedSigner, "bob", &signer),
+        (Kind::ImpactAssessment, "impact", &assessment()),
+    ] {
+        all.push(stamped(kind, name, "olga", "2026-10-20T09:00:00Z", spec));
+    }
     let mut seen = std::collections::BTreeSet::new();
     all.retain(|o| seen.insert(o["kind"].as_str().unwrap().to_owned()));
     all

@@ -66,6 +66,42 @@ async fn a_stamping_is_a_record_that_the_receipt_names() {
 }
 
 #[tokio::test]
+async fn a_stamp_says_by_which_uid_it_was_and_when_the_role_was_asked_for() {
+    let site = Site::new();
+    let bed = site.start();
+    let desk = bed.admission_over(crate::testbed::api_of_the_world());
+    let spec = crate::testbed::approval("new", "bob", "Approve", "2026-11-04T09:00:00Z")["spec"].clone();
+    let object = unstamped(Kind::Approval, "new", &spec);
+    let mut asked = request("CREATE", &object, &Value::Null);
+    asked.user_info.username = "bob".to_owned();
+    asked.user_info.uid = Some("uid-of-bob".to_owned());
+    let before = bed.state.now();
+    let answered = answer(&desk, &asked).await;
+    assert_eq!(answered.denied, None);
+    let (text, receipt) = (set(&answered, keys::STAMP).unwrap(), set(&answered, keys::RECEIPT).unwrap());
+    let stamp: StampText = serde_json::from_str(&text).unwrap();
+    assert_eq!((stamp.creator.user.as_str(), stamp.creator.uid.as_deref()), ("bob", Some("uid-of-bob")));
+    let role = stamp.role.unwrap();
+    assert_eq!((role.name.as_str(), role.allowed, role.wildcard), ("model-owner", true, false));
+    assert!(before <= role.at && role.at <= bed.state.now(), "{} of {before}", role.at);
+    // Both are part of what is signed.
+    let content = crate::testbed::content(&object);
+    let place =
+        Place { cluster: &bed.state.reading.cluster, kind: Kind::Approval, namespace: Some(NS), name: "new" };
+    let check =
+        |text: &str| stamp::verify(&bed.state.reading.keys, place, Some(text), Some(&receipt), &content);
+    assert!(check(&text).is_ok());
+    let at = serde_json::to_string(&role.at).unwrap();
+    let asked_at = format!("\"at\":{at}");
+    assert!(text.contains(&asked_at), "{text}");
+    for other in
+        [text.replace("uid-of-bob", "uid-of-eve"), text.replace(&asked_at, "\"at\":\"2026-01-01T00:00:00Z\"")]
+    {
+        assert_eq!(check(&other), Err(StampProblem::WrongSignature), "{other}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_stamped_anew_is_not_recorded() {
     let site = Site::new();
     let bed = site.start();

@@ -121,7 +121,7 @@ pub fn others(
         others.push((CREATOR, stamp.creator.user.clone()));
     }
     others.extend(stamp.role.as_ref().and_then(|r| r.user.clone()).map(|user| (SIGNER, user)));
-    if record.kind == Kind::ModelRelease {
+    if record.kind.authored() {
         others.extend(super::signed::author_of(a, record).map(|user| (SIGNER, user)));
     }
     others.retain(|(_, user)| user != sender);

@@ -6,6 +6,7 @@ use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
 use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_api::scalar::{DateTime, Moment, SshPublicKey};
+use placet_api::testreport::TestReportSpec;
 use placet_evidence::{ACTOR, Operation};
 use placet_gate::gates::authors::authors;
 use placet_gate::object::{Record, Stamp, is_ending, place_of};
@@ -66,9 +67,8 @@ pub async fn answer(a: &Admission, request: &Request) -> Answer {
     let decided = matches!(record.kind, Kind::Approval | Kind::RiskAcceptance)
         && request.operation == "CREATE"
         && stamp.restored.is_some();
-    if record.signature != before.as_ref().and_then(|b| b.signature.clone())
-        && record.kind == Kind::ModelRelease
-        && let Err(why) = super::signed::author(a, object, a.state.now())
+    if record.kind.authored()
+        && let Err(why) = super::signed::author(a, object, request.old(), a.state.now())
     {
         return Answer::forbid(why);
     }
@@ -179,7 +179,7 @@ fn judge(
         Kind::TrustedSigner => trusted_signer(&world, record, spec),
         Kind::TestReport => {
             drop(world);
-            counts(spec).map(|()| own_report::warnings(a, spec, stamp))
+            report(spec).map(|()| own_report::warnings(a, spec, stamp))
         }
         Kind::ReleasePolicy => {
             let object = placet_gate::object::Object::new(record.clone(), true);
@@ -402,19 +402,11 @@ fn trusted_signer(world: &World, record: &Record, spec: &Value) -> Result<Vec<St
     Ok(missing.map(|role| format!("there is no ApprovalRole {role} yet")).collect())
 }
 
-/// The groups of a report sum to its rows.
-fn counts(spec: &Value) -> Result<(), String> {
-    let (Some(groups), Some(rows)) = (spec["groups"].as_array(), spec["rows"].as_i64()) else {
-        return Ok(());
-    };
-    let sum = groups.iter().try_fold(0_i64, |sum, g| sum.checked_add(g["rows"].as_i64()?));
-    if sum == Some(rows) {
-        return Ok(());
-    }
-    let found = sum.map_or("more than can be counted".to_owned(), |s| s.to_string());
-    Err(format!(
-        "spec.groups: wanted groups that sum to rows ({rows}), found {found}; rows whose attribute is not known are a group with the value (missing)"
-    ))
+/// What is counted in a report fits together: groups sum to its rows, none is there twice, bins rise.
+fn report(spec: &Value) -> Result<(), String> {
+    // What does not parse is refused by the schema, with every field that is wrong.
+    let Ok(spec) = serde_json::from_value::<TestReportSpec>(spec.clone()) else { return Ok(()) };
+    placet_gate::gates::tests::check(&spec)
 }
 
 /// Deleting a Reject, or a report, assessment or acceptance that a decision has read, is refused while its release
@@ -566,13 +558,21 @@ mod tests {
 
     #[test]
     fn counts_must_sum_to_rows() {
-        let spec = |rows: i64| json!({"rows": rows, "groups": [{"rows": 2}, {"rows": 3}]});
-        assert_eq!(counts(&spec(5)), Ok(()));
-        assert!(counts(&spec(6)).unwrap_err().contains("found 5"));
-        assert!(
-            counts(&json!({"rows": 1, "groups": [{"rows": i64::MAX}, {"rows": 1}]}))
-                .unwrap_err()
-                .contains("more than")
-        );
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let spec = |rows: i64, first: i64| {
+            let group = |name: &str, rows: i64| json!({"attributes": {"sex": name}, "rows": rows, "tp": rows, "fp": 0, "fn": 0, "tn": 0});
+            json!({
+                "type": "Bias", "artifact": digest, "dataset": digest, "tool": {"name": "t", "version": "1"},
+                "ranAt": "2026-11-20", "positiveMeans": "Favourable", "rows": rows,
+                "groups": [group("female", first), group("male", 3)],
+            })
+        };
+        assert_eq!(report(&spec(5, 2)), Ok(()));
+        assert!(report(&spec(6, 2)).unwrap_err().contains("found 5"));
+        assert!(report(&spec(6, i64::MAX)).is_err());
     }
 }
+
+#[cfg(test)]
+#[path = "own_deletions_tests.rs"]
+mod deletions;

@@ -59,13 +59,17 @@ pub fn signer(a: &Admission, object: &Value, now: Timestamp) -> Result<Option<Us
     Ok(Some(UserInfo { username: user, groups: Some(groups), ..UserInfo::default() }))
 }
 
-/// Judges the signature of a release's author, where it carries one.
+/// Judges the signature of an object's author, where it carries one that it did not carry before: who changes what is signed
+/// need not take the signature away, which then is of another content.
 ///
 /// # Errors
 /// Why it does not count.
-pub fn author(a: &Admission, object: &Value, now: Timestamp) -> Result<(), String> {
-    let key = AUTHOR_SIGNATURE;
-    if object.pointer("/metadata/annotations").and_then(|all| all.get(key)).is_none() {
+pub fn author(a: &Admission, object: &Value, old: Option<&Value>, now: Timestamp) -> Result<(), String> {
+    let carries = |object: &Value| {
+        object.pointer("/metadata/annotations").and_then(|all| all.get(AUTHOR_SIGNATURE)).cloned()
+    };
+    let signature = carries(object);
+    if signature.is_none() || signature == old.and_then(carries) {
         return Ok(());
     }
     let record = verified(a, object)?;
@@ -77,7 +81,7 @@ pub fn author(a: &Admission, object: &Value, now: Timestamp) -> Result<(), Strin
     }
 }
 
-/// User name of who signed a release as its author, where that counts.
+/// User name of who signed an object as its author, where that counts.
 pub fn author_of(a: &Admission, record: &Record) -> Option<String> {
     let standing = match &record.stamp {
         placet_gate::object::Stamp::Valid(standing) => standing,
@@ -127,7 +131,7 @@ fn parsed<S: DeserializeOwned>(spec: &Value) -> Result<S, String> {
 /// Where objects of a kind carry their signature, and in which SSH namespace it is made.
 fn place_of(kind: Kind) -> (&'static str, &'static str) {
     match kind {
-        Kind::ModelRelease => (AUTHOR_SIGNATURE, AuthorPayload::NAMESPACE),
+        _ if kind.authored() => (AUTHOR_SIGNATURE, AuthorPayload::NAMESPACE),
         Kind::RiskAcceptance => ("spec.signed", RiskAcceptancePayload::NAMESPACE),
         _ => ("spec.signed", ApprovalPayload::NAMESPACE),
     }
@@ -157,6 +161,7 @@ fn nobody(now: Timestamp) -> Standing {
         by_wildcard: false,
         groups: Vec::new(),
         service_account: false,
+        robots: Vec::new(),
         credential: false,
         doubtful_name: None,
         reports_as: Vec::new(),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_evidence::{
-    Admission as Body, Effect, NewRecord, Operation as Op, Payload, Subject as RecordSubject,
+    Admission as Body, AppendError, Effect, GapReason, NewRecord, Operation as Op, Payload,
+    Subject as RecordSubject,
 };
 use placet_gate::Cleared;
 use placet_gate::admission::{
@@ -22,10 +23,19 @@ use crate::places::Place;
 use crate::services::events::EventType;
 use crate::state::Decided;
 
+/// Which of the webhooks asks.
+#[derive(Clone, Copy)]
+struct Stage {
+    /// Whether it is the entry of namespaces that warn or audit.
+    watching: bool,
+    /// Whether it sees the final object.
+    validating: bool,
+}
+
 /// Adds the hold to a pod that may not run yet.
-pub fn mutate(a: &Admission, request: &Request) -> Answer {
+pub fn mutate(a: &Admission, request: &Request, watching: bool) -> Answer {
     let Some((review, subject)) = read(a, request) else { return Answer::allow() };
-    let judged = judge(a, &review, &subject, false);
+    let judged = judge(a, &review, &subject, Stage { watching, validating: false });
     let mut answer = Answer::allow();
     if judged.answer.effect == GateEffect::Hold {
         answer.patch = admission::hold_patch(&request.object);
@@ -49,10 +59,36 @@ impl Outcome {
 /// Takes the place that a replacement was found to have.
 fn take_place(a: &Admission, request: &Request, subject: &Subject) -> bool {
     let (Some(owner), Some(release)) = (&subject.owner, &subject.release) else { return false };
-    // The API server gives a pod its uid before it asks us.
-    let uid = subject.uid.as_deref().unwrap_or(&request.uid);
     let place = Place::of(&request.namespace, release, owner);
-    a.state.workloads_mut().take_place(place, uid, a.state.now())
+    a.state.workloads_mut().take_place(place, uid_of(subject, request), a.state.now())
+}
+
+/// The pod's uid: the API server gives it one before it asks us.
+fn uid_of<'a>(subject: &'a Subject, request: &'a Request) -> &'a str {
+    subject.uid.as_deref().unwrap_or(&request.uid)
+}
+
+/// Why an answer has no record.
+#[derive(Debug, thiserror::Error)]
+enum Unrecorded {
+    /// The namespace has used up what it may write.
+    #[error(
+        "namespace {0} has used up what it may write to the evidence log for now, so that this has no record"
+    )]
+    UsedUp(String),
+    /// The log cannot be written.
+    #[error("the evidence log cannot be written: {0}")]
+    Unwritable(#[from] AppendError),
+}
+
+impl Unrecorded {
+    /// How the log tells it afterwards.
+    fn gap(&self) -> GapReason {
+        match self {
+            Self::UsedUp(_) => GapReason::Budget,
+            Self::Unwritable(_) => GapReason::Unwritable,
+        }
+    }
 }
 
 /// The request as the gate reads it, and its subject; None where nothing is judged.
@@ -93,16 +129,18 @@ fn read<'a>(a: &Admission, request: &'a Request) -> Option<(admission::Request<'
 }
 
 /// Gathers the facts and judges.
-fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, validating: bool) -> Outcome {
+fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, stage: Stage) -> Outcome {
     let decided = subject.release.as_ref().map(|release| a.state.decided(review.namespace, release));
     let decision = decided.as_ref().map(|d| &d.decision);
     let world = a.state.world();
     let labels = world.namespace_labels(review.namespace);
     let policies: Vec<Arc<Object<ReleasePolicySpec>>> = world.policies().cloned().collect();
     drop(world);
-    // The API server matched the entry by the labels that it knows; where our store has not heard of them yet, the
-    // strictest mode holds.
-    let (mode, note) = Mode::of(&labels).unwrap_or((Mode::Deny, None));
+    // The API server matched the entry by the labels that it knows, which our store may not have heard of yet. Whether it is
+    // enforced is what the entry says; of how, the strictest mode holds, or the mildest where nothing is enforced.
+    let of_entry = if stage.watching { Mode::Warn } else { Mode::Deny };
+    let known = Mode::of(&labels).filter(|(mode, _)| mode.enforces() != stage.watching);
+    let (mode, note) = known.unwrap_or((of_entry, None));
     let workloads = a.state.workloads();
     // Whether a pod is a replacement is asked only where its release is not cleared. It takes a walk over the namespace's pods.
     let owner = subject.owner.as_ref().filter(|_| decision.is_none_or(|d| d.cleared != Cleared::True));
@@ -128,7 +166,7 @@ fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, vali
         operator_user: &a.operator_user,
     };
     let mut answer = admission::judge(review, subject, &facts);
-    if validating {
+    if stage.validating {
         answer = answer.in_validation(review, subject, &facts);
     }
     Outcome { mode, answer, decided }
@@ -137,13 +175,14 @@ fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, vali
 /// Judges the final object, records the answer, gives it.
 pub async fn validate(a: &Admission, request: &Request, watching: bool) -> Answer {
     let Some((review, subject)) = read(a, request) else { return Answer::allow() };
-    let mut outcome = judge(a, &review, &subject, true);
+    let stage = Stage { watching, validating: true };
+    let mut outcome = judge(a, &review, &subject, stage);
     if request.dry() {
         return respond(&outcome, None, &a.state.names());
     }
     if outcome.starts_as_replacement() && !take_place(a, request, &subject) {
         // Another took it meanwhile, and is counted now.
-        outcome = judge(a, &review, &subject, true);
+        outcome = judge(a, &review, &subject, stage);
     }
     let answer = match record(a, request, &subject, &outcome).await {
         Ok(index) => {
@@ -151,14 +190,21 @@ pub async fn validate(a: &Admission, request: &Request, watching: bool) -> Answe
             answer.audit.extend(index.map(|index| ("record", index.to_string())));
             answer
         }
-        // In namespaces that warn or audit a log that cannot be written lets the request pass, and leaves a gap.
-        Err(error) if watching || !outcome.mode.enforces() => {
-            a.ledger.missed(&error);
+        // In namespaces that warn or audit what cannot be recorded passes all the same, and leaves a gap.
+        Err(why) if watching => {
+            a.ledger.missed(why.gap(), &why);
             let mut answer = respond(&outcome, None, &a.state.names());
-            answer.warnings.insert(0, format!("the evidence log cannot be written: {error}"));
+            answer.warnings.insert(0, why.to_string());
             answer
         }
-        Err(error) => return super::unwritable(&error),
+        Err(why) => {
+            // It takes no place, since it does not come.
+            a.state.workloads_mut().give_back(uid_of(&subject, request));
+            return match why {
+                Unrecorded::UsedUp(namespace) => super::used_up(&namespace),
+                Unrecorded::Unwritable(error) => super::unwritable(&error),
+            };
+        }
     };
     notify(a, request, &subject, &outcome);
     answer
@@ -182,7 +228,7 @@ async fn record(
     request: &Request,
     subject: &Subject,
     outcome: &Outcome,
-) -> Result<Option<u64>, placet_evidence::AppendError> {
+) -> Result<Option<u64>, Unrecorded> {
     let now = a.state.now();
     let effect = match outcome.answer.effect {
         GateEffect::Allow => Effect::Allow,
@@ -197,13 +243,20 @@ async fn record(
     let owner = subject.owner.as_ref();
     let mut repeats = 0;
     if effect == Effect::Deny {
-        let who = owner.map_or_else(|| subject.name.clone(), |o| o.uid.clone());
+        // Pods of one owner are one refusal. What people send themselves is theirs: each of them is recorded once.
+        let who = owner.map_or_else(
+            || {
+                let person = a.state.reading.people.person(&request.user_info.username);
+                format!("{} {} by {}", subject.kind.as_str(), subject.name, person.token())
+            },
+            |o| o.uid.clone(),
+        );
         match a.ledger.refusal(&request.namespace, &who, effect, &reasons, now) {
             (Repeat::Record, counted) => repeats = counted,
             _ => return Ok(None),
         }
     } else if a.ledger.effective(&request.namespace, now) == Repeat::Exhausted {
-        return Err(placet_evidence::AppendError::Busy);
+        return Err(Unrecorded::UsedUp(request.namespace.clone()));
     }
     let decision = match &outcome.decided {
         Some(decided) if decided.snapshot.release.is_some() => {
@@ -246,6 +299,12 @@ async fn record(
     let appended = a.ledger.append(record).await?;
     if effect == Effect::Allow && outcome.answer.cleared {
         admitted(a, subject, outcome, now);
+    }
+    if let (Effect::Allow, true, Some(uid)) = (effect, subject.is_pod(), &subject.uid)
+        && (outcome.answer.cleared || outcome.answer.replacement)
+    {
+        let owner = owner.map(|o| o.uid.as_str());
+        a.state.workloads_mut().admit_under(uid, owner, now);
     }
     if let (Some(from), Some(uid)) = (raised_from, &subject.uid) {
         a.state.raise(uid, from);

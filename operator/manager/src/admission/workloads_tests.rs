@@ -58,7 +58,15 @@ async fn asked(bed: &Bed, object: &Value, old: Option<&Value>, controller: &str,
     answered(bed, object, old, controller, dry).await.denied.is_none()
 }
 
+/// The answer of the entry that the API server matches by the labels which the stores know, too.
 async fn answered(bed: &Bed, object: &Value, old: Option<&Value>, controller: &str, dry: bool) -> Answer {
+    let mode = Mode::of(&bed.state.world().namespace_labels(NS));
+    let watching = mode.is_some_and(|(mode, _)| !mode.enforces());
+    let user = format!("system:serviceaccount:kube-system:{controller}");
+    validate(&bed.admission(), &request(object, old, &user, dry), watching).await
+}
+
+fn request(object: &Value, old: Option<&Value>, user: &str, dry: bool) -> Request {
     let (group, plural) = match object["kind"].as_str() {
         Some("Pod") => ("", "pods"),
         _ => ("apps", "replicasets"),
@@ -68,9 +76,9 @@ async fn answered(bed: &Bed, object: &Value, old: Option<&Value>, controller: &s
         "resource": {"group": group, "version": "v1", "resource": plural},
         "name": object["metadata"]["name"], "namespace": NS, "object": object, "oldObject": old,
         "operation": if old.is_some() { "UPDATE" } else { "CREATE" }, "dryRun": dry,
-        "userInfo": {"username": format!("system:serviceaccount:kube-system:{controller}")},
+        "userInfo": {"username": user},
     });
-    validate(&bed.admission(), &serde_json::from_value(request).unwrap(), false).await
+    serde_json::from_value(request).unwrap()
 }
 
 /// The stores hear of exactly these pods, after a time in which whatever was let through came to be, or never will.
@@ -108,6 +116,11 @@ async fn expired(site: &Site) -> Bed {
     for name in ["a", "b"] {
         assert!(passes(&bed, &pod(name, false), None).await);
     }
+    // What controls them, and a Job that has ended, were let through, too.
+    bed.state.admit("deployment", None, 2, bed.state.now());
+    let mut of_job = pod("of-job", false);
+    of_job["metadata"]["ownerReferences"] = owned_by("Job", "job");
+    assert!(passes_by(&bed, &of_job, "job-controller").await);
     bed.hands.pass(SignedDuration::from_hours(24 * 200));
     let decided = bed.state.decided(NS, RELEASE);
     assert_eq!(decided.decision.lapse, Some(placet_gate::decision::Lapse::Expired));
@@ -210,12 +223,20 @@ async fn a_pod_that_its_owner_let_go_goes_on_taking_its_place() {
     // Adopted by somebody for whom nothing was admitted, which in a namespace that holds anybody may create.
     let mut adopted = pod("a", false);
     adopted["metadata"]["ownerReferences"] = owned_by("ReplicaSet", "adopter");
+    // Given to somebody for whom something was admitted, whose pod it never was: nothing of the pod itself changes by it. The
+    // Deployment controls no pods, and a Job that has ended looks for none.
+    let given = |kind: &str, uid: &str| {
+        let mut pod = pod("a", false);
+        pod["metadata"]["ownerReferences"] = owned_by(kind, uid);
+        pod
+    };
+    let (above, ended) = (given("Deployment", "deployment"), given("Job", "job"));
     // One that ends when it likes.
     let mut ending = pod("a", false);
     ending["metadata"]["deletionTimestamp"] = "2027-11-20T12:00:00Z".into();
     ending["metadata"]["deletionGracePeriodSeconds"] = 31_536_000.into();
     for _ in 0..2 {
-        for other in [&stray, &adopted, &ending] {
+        for other in [&stray, &adopted, &above, &ended, &ending] {
             pods(&bed, &[other.clone(), pod("b", false)]);
             assert!(!passes(&bed, &pod("c", false), None).await, "a third beside {other}");
             pods(&bed, std::slice::from_ref(other));
@@ -374,6 +395,101 @@ async fn a_pod_whose_place_came_free_after_it_was_given_its_hold_starts_at_once(
     there_are(&bed, &[pod("a", false), pod("c", false), pod("d", true)]);
     bed.turns(2).await;
     assert!(bed.held("d"));
+}
+
+#[tokio::test]
+async fn what_is_enforced_is_what_the_entry_says_that_was_asked() {
+    let site = Site::new();
+    let bed = started(&site);
+    bed.turns(1).await;
+    bed.hands.pass(SignedDuration::from_hours(24 * 200));
+    let ask = async |watching: bool| {
+        let request = request(&pod("x", false), None, "dana", false);
+        validate(&bed.admission(), &request, watching).await.denied.map(|(code, _, _)| code)
+    };
+    // The stores are behind: the namespace was changed a moment ago, or was made with its label.
+    for (known, watching, refused) in [
+        (Some("warn"), false, Some(403)),
+        (Some("audit"), false, Some(403)),
+        (None, false, Some(403)),
+        (Some("deny"), true, None),
+        (Some("hold"), true, None),
+        (None, true, None),
+    ] {
+        bed.namespace(known);
+        assert_eq!(ask(watching).await, refused, "known as {known:?}, asked as watching: {watching}");
+        let request = request(&pod("x", false), None, "dana", true);
+        let held = !mutate(&bed.admission(), &request, watching).patch.is_empty();
+        assert_eq!(held, known == Some("hold") && !watching, "{known:?} {watching}");
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_that_used_up_what_it_may_write_is_told_so_and_of_no_broken_disk() {
+    let site = Site::new();
+    let bed = started(&site);
+    bed.turns(1).await;
+    let ledger = &bed.reconciler.ledger;
+    let tries = (0..1_000_000).take_while(|_| ledger.effective(NS, bed.state.now()) != Repeat::Exhausted);
+    assert!(tries.count() > 100);
+    let answer = answered(&bed, &pod("a", false), None, "replicaset-controller", false).await;
+    let (code, _, why) = answer.denied.unwrap();
+    assert!(code == 429 && why.contains("has used up what it may write"), "{code} {why}");
+    // Nobody else's is used up by it, and where nothing is enforced it passes and is told as what it is.
+    bed.namespace(Some("warn"));
+    let answer = answered(&bed, &pod("a", false), None, "replicaset-controller", false).await;
+    let warned = answer.warnings.first().is_some_and(|w| w.contains("has used up what it may write"));
+    assert!(answer.denied.is_none() && warned, "{answer:?}");
+    ledger.heartbeat(bed.state.now()).await.unwrap();
+    let gap =
+        bed.index(|p| matches!(p, Payload::Gap(g) if g.reason == GapReason::Budget && g.count == Some(1)));
+    assert!(gap.is_some());
+    assert!(bed.index(|p| matches!(p, Payload::Gap(g) if g.reason == GapReason::Unwritable)).is_none());
+}
+
+#[tokio::test]
+async fn a_place_that_was_taken_and_could_not_be_recorded_is_free_again() {
+    let site = Site::new();
+    let bed = expired(&site).await;
+    pods(&bed, &[pod("a", false)]);
+    site.faults.full.store(true, Ordering::Relaxed);
+    assert!(bed.log.health().full);
+    let answer = answered(&bed, &pod("c", false), None, "replicaset-controller", false).await;
+    assert_eq!(answer.denied.map(|(code, _, _)| code), Some(503));
+    site.faults.full.store(false, Ordering::Relaxed);
+    bed.reconciler.ledger.heartbeat(bed.state.now()).await.unwrap();
+    assert!(passes(&bed, &pod("d", false), None).await, "the first never came");
+    assert!(!passes(&bed, &pod("e", false), None).await, "and one more is too many");
+}
+
+#[tokio::test]
+async fn each_person_who_is_refused_is_recorded_and_what_a_controller_repeats_is_counted() {
+    let site = Site::new();
+    let bed = started(&site);
+    bed.namespace(Some("deny"));
+    bed.turns(1).await;
+    bed.hands.pass(SignedDuration::from_hours(24 * 200));
+    let ask = async |user: &str, object: &Value| {
+        let answer = validate(&bed.admission(), &request(object, None, user, false), false).await;
+        assert!(answer.denied.is_some());
+    };
+    let mut bare = pod("bare", false);
+    bare["metadata"]["ownerReferences"] = Value::Null;
+    let refused = || {
+        let records = bed.records().into_iter();
+        records.filter(|r| matches!(&r.payload, Payload::Admission(a) if a.effect == Effect::Deny)).count()
+    };
+    for (user, object, wanted) in [
+        ("dana", &bare, 1),
+        ("dana", &bare, 1),
+        ("mallory", &bare, 2),
+        ("mallory", &bare, 2),
+        ("system:serviceaccount:kube-system:replicaset-controller", &pod("x", false), 3),
+        ("system:serviceaccount:kube-system:replicaset-controller", &pod("y", false), 3),
+    ] {
+        ask(user, object).await;
+        assert_eq!(refused(), wanted, "{user} {}", object["metadata"]["name"]);
+    }
 }
 
 #[tokio::test]

@@ -222,6 +222,7 @@ fn owners(error: &CallError) -> Option<(String, String)> {
 }
 
 /// The documents of all YAML files in a directory, by file name, and the places that hold something else (logged).
+#[expect(clippy::disallowed_methods, reason = "runs behind spawn_blocking")]
 fn read_dir(dir: &Path) -> io::Result<(Vec<Document>, Vec<String>)> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir)? {

@@ -1,7 +1,8 @@
 //! Rows of Arrow arrays, and Arrow IPC files and streams of them. Parquet is read into the same arrays.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::io::{BufReader, Seek as _};
+use std::io::{BufReader, Read, Seek as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -110,10 +111,12 @@ fn codes(array: &dyn Array, values: &mut Values, out: &mut Vec<u32>) -> anyhow::
         DataType::UInt16 => integers!(UInt16Type),
         DataType::UInt32 => integers!(UInt32Type),
         DataType::UInt64 => integers!(UInt64Type),
-        DataType::Float32 => each::<Float32Type>(array, out, |n| {
-            // 0.1 of 32 bits is not 0.1 of 64: the text is that of the number as it is kept.
-            if n.is_nan() { Ok(0) } else { values.float(n.to_string().parse()?) }
-        }),
+        DataType::Float32 => {
+            let mut text = Vec::new();
+            each::<Float32Type>(array, out, |n| {
+                if n.is_nan() { Ok(0) } else { values.float(widen(n, &mut text)) }
+            })
+        }
         DataType::Float64 => each::<Float64Type>(array, out, |n| values.float(n)),
         DataType::Null => {
             out.resize(array.len(), 0);
@@ -158,6 +161,15 @@ fn keys(keys: &dyn Array, table: &[u32], out: &mut Vec<u32>) -> anyhow::Result<(
     }
 }
 
+/// A number of 32 bits as one of 64: the one that the same text gives. 0.7 of 32 bits is a little less than 0.7, and a score
+/// of 0.7 is to be at least a threshold of 0.7 in every format.
+fn widen(number: f32, text: &mut Vec<u8>) -> f64 {
+    text.clear();
+    let shortest =
+        write!(text, "{number:e}").ok().and_then(|()| std::str::from_utf8(text).ok()?.parse().ok());
+    shortest.unwrap_or_else(|| f64::from(number))
+}
+
 /// Numbers of an array.
 fn numbers(array: &dyn Array, out: &mut Vec<f64>) -> anyhow::Result<()> {
     fn all<T: ArrowPrimitiveType>(array: &dyn Array, out: &mut Vec<f64>, of: impl Fn(T::Native) -> f64) {
@@ -171,7 +183,10 @@ fn numbers(array: &dyn Array, out: &mut Vec<f64>) -> anyhow::Result<()> {
     out.clear();
     match array.data_type() {
         DataType::Float64 => all::<Float64Type>(array, out, |n| n),
-        DataType::Float32 => all::<Float32Type>(array, out, f64::from),
+        DataType::Float32 => {
+            let text = RefCell::new(Vec::with_capacity(16));
+            all::<Float32Type>(array, out, |n| widen(n, &mut text.borrow_mut()));
+        }
         DataType::Int8 => all::<Int8Type>(array, out, f64::from),
         DataType::Int16 => all::<Int16Type>(array, out, f64::from),
         DataType::Int32 => all::<Int32Type>(array, out, f64::from),
@@ -233,6 +248,20 @@ pub fn take<S: Sink>(
     Ok(())
 }
 
+/// A file of which is noted whether somebody read on where it ends.
+struct ToItsEnd<R> {
+    file: R,
+    met: bool,
+}
+
+impl<R: Read> Read for ToItsEnd<R> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read(out)?;
+        self.met |= read == 0 && !out.is_empty();
+        Ok(read)
+    }
+}
+
 /// Reads all rows of an IPC file, or of a stream.
 pub fn read<S: Sink>(
     path: &Path,
@@ -263,9 +292,16 @@ pub fn read<S: Sink>(
         let reader = StreamReader::try_new(&mut file, None).context(WANTED)?;
         let (places, all) = find(columns, &reader.schema())?;
         file.rewind()?;
+        let mut file = ToItsEnd { file: &mut file, met: false };
         let reader = StreamReader::try_new(&mut file, Some(all)).context(WANTED)?;
         for batch in reader {
             rows(batch.context(WANTED)?, &places)?;
+        }
+        // A reader takes the end of the file for the mark that ends a stream.
+        if file.met {
+            bail!(
+                "{WANTED}, found a stream without its mark of the end: rows may be missing; write it again"
+            );
         }
     }
     Ok(())

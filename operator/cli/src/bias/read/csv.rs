@@ -1,5 +1,6 @@
 //! Rows of comma-separated values.
 
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -30,6 +31,13 @@ impl Records {
         };
         // The reader refuses rows of another length than the header's.
         let bytes = record.get(column).unwrap_or_default();
+        if broken(bytes) {
+            bail!(
+                "{}: wanted a value on one line, found one of several: a quote before it that is not closed makes one value of \
+                 all that follows; mend the file",
+                at()
+            );
+        }
         std::str::from_utf8(bytes).map_err(|_| {
             anyhow::anyhow!(
                 "{}: wanted UTF-8, found {:?}: convert the file first (iconv -f ISO-8859-1 -t UTF-8, if that is what it is)",
@@ -38,6 +46,31 @@ impl Records {
             )
         })
     }
+}
+
+/// Whether a value is of more than one line.
+fn broken(value: &[u8]) -> bool {
+    value.iter().any(|byte| matches!(byte, b'\n' | b'\r'))
+}
+
+/// Refuses a file that ends within quotes: the last value holds what are more rows.
+fn closed(path: &Path, last: &ByteRecord) -> anyhow::Result<()> {
+    if !last.iter().next_back().is_some_and(broken) {
+        return Ok(());
+    }
+    let mut file = sys::open(path)?;
+    let from = file.metadata().map_or(0, |m| m.len()).saturating_sub(64);
+    file.seek(SeekFrom::Start(from))?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end)?;
+    if end.trim_ascii_end().ends_with(b"\"") {
+        return Ok(());
+    }
+    bail!(
+        "line {}: wanted quotes that are closed, found one that is open until the file ends: all rows below it would be one value; \
+         mend the file",
+        last.position().map_or(0, csv::Position::line)
+    )
 }
 
 impl Source for Records {
@@ -108,13 +141,16 @@ pub fn read<S: Sink>(
             records.used += 1;
         }
         let rows = u64::try_from(records.used)?;
-        if rows == 0 {
-            return Ok(());
+        if rows > 0 {
+            worker.read(&records, &places, first)?;
         }
-        worker.read(&records, &places, first)?;
         first += rows;
         let at = reader.position().byte();
         pace.add(at - before, rows);
         before = at;
+        if records.used < RECORDS {
+            let last = if rows > 0 { records.used } else { RECORDS };
+            return closed(path, &records.read[last - 1]);
+        }
     }
 }

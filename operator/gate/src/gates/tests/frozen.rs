@@ -12,7 +12,7 @@ use crate::digest;
 use crate::gates::Context;
 use crate::guard::test_loosens;
 use crate::object::{Object, Standing};
-use crate::policy::{Test, add_test, confidence, same_test, selects};
+use crate::policy::{Test, add_test, confidence, effective, same_test, selects};
 
 /// What holds for one artefact beside what is asked now.
 #[derive(Debug, Default)]
@@ -96,7 +96,7 @@ pub(super) fn frozen(
             |by: &&AskedBy| cx.policies.iter().any(|p| p.name() == by.name && p.digest() == by.digest);
         for by in asked.policies.iter().filter(|by| !unchanged(by)).filter(applies) {
             for rule in &by.tests {
-                add_test(&mut tests, rule, &by.name);
+                add_test(&mut tests, &effective(rule, &by.applies_to.classes), &by.name);
             }
             out.sets.extend(by.attribute_sets.iter().cloned());
         }

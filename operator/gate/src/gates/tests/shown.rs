@@ -1,9 +1,10 @@
 //! What a report shows as evidence of a control.
 
-use placet_api::testreport::TestReportSpec;
+use placet_api::releasepolicy::WhenIndeterminate;
+use placet_api::testreport::{TestReportSpec, TestType};
 
 use super::relevant::whole;
-use super::{attribute_sets, reporter, verdict, wanted_text};
+use super::{look, reporter, verdict, wanted_text};
 use crate::fairness::Verdict;
 use crate::gates::Context;
 use crate::object::Object;
@@ -17,8 +18,8 @@ pub struct Unshown {
     pub too_old: bool,
 }
 
-/// Whether a report shows what it measured: no test of its type that the policies ask for fails on it, or finds it too old.
-/// Whether it passes is not asked, since a control may be shown by what no policy has a threshold for.
+/// Whether a report shows what it measured: no test of its type that the policies ask for fails on it, is left open by it, or
+/// finds it too old. That it passes one is not asked, since a control may be shown by what no policy has a threshold for.
 ///
 /// # Errors
 /// Which test it fails, or how old it is.
@@ -34,11 +35,19 @@ pub fn shows(
     if let Some(Err(why)) = report.standing().map(|s| reporter::holds_roles(cx, spec.type_, s)) {
         return Err(Unshown { text: format!("does not count: {}", why.text), too_old: false });
     }
-    let sets = attribute_sets(cx.system.map(|(_, s)| s), requirements);
+    let look = look(cx.system.map(|(_, s)| s), requirements);
     for test in requirements.tests.iter().filter(|t| t.rule.type_ == spec.type_) {
-        let judged = verdict(test, report, spec, &sets);
+        let judged = verdict(test, report, spec, &look);
         if judged.verdict == Verdict::Fail {
             let text = format!("fails: {}, and it says {}", wanted_text(test), judged.text);
+            return Err(Unshown { text, too_old: false });
+        }
+        let asked = test.rule.type_ == TestType::Bias
+            || spec.groups.is_some()
+            || spec.metrics.iter().flatten().any(|m| m.name.as_str() == test.rule.metric.as_str());
+        let waits = test.rule.when_indeterminate != Some(WhenIndeterminate::Warn);
+        if judged.verdict == Verdict::Indeterminate && asked && waits {
+            let text = format!("decides nothing: {}, and it says {}", wanted_text(test), judged.text);
             return Err(Unshown { text, too_old: false });
         }
         let Some(days) = test.rule.max_age_days else { continue };

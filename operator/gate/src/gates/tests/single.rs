@@ -4,7 +4,8 @@ use placet_api::releasepolicy::TestRule;
 use placet_api::scalar::Decimal;
 use placet_api::testreport::{GroupCounts, MetricValue, TestReportSpec};
 
-use super::verdict::{Judged, Mend, extended, groups};
+use super::groups::of_rows;
+use super::verdict::{Judged, Mend, to_digits};
 use crate::fairness::{self, Counts, Limit, Measured, Verdict};
 use crate::policy::{Test, confidence};
 
@@ -44,6 +45,7 @@ pub(super) fn single(test: &Test, spec: &TestReportSpec) -> Result<Judged, Strin
     ];
     let mut verdict = Verdict::Pass;
     let mut shown = String::new();
+    let mut more = None;
     for limit in limits.into_iter().flatten() {
         let result = fairness::decide_single(measured, limit, confidence).map_err(|e| e.to_string())?;
         verdict = match (verdict, result.verdict) {
@@ -55,21 +57,29 @@ pub(super) fn single(test: &Test, spec: &TestReportSpec) -> Result<Judged, Strin
         let interval = match (result.interval, rule.exact) {
             (_, Some(true)) => "compared as it is".to_owned(),
             (Some(i), _) => {
-                format!("{} %: {:.3} to {}", fairness::round9(confidence * 100.0), i.lower, extended(i.upper))
+                let percent = fairness::round9(confidence * 100.0);
+                format!("{percent} %: {:.3} to {}", i.lower, to_digits(i.upper, 2))
             }
             (None, _) => lacks.clone().unwrap_or_else(|| "without an interval".to_owned()),
         };
         shown = format!("{name} {value} ({interval})");
+        if let Some((rows, _)) = result.needed {
+            more = more.max(Some(rows));
+        }
     }
+    let mut more = more.filter(|_| verdict == Verdict::Indeterminate).map(|rows| {
+        let rows_of = if rows == 1 { "row" } else { "rows" };
+        format!("{rows} more {rows_of} would decide at the observed value")
+    });
     let mut mend = if lacks.is_some() { Mend::Report } else { Mend::MoreData };
     if let Some(min) = rule.min_rows {
         let rows = rows(&says)?;
         if rows < i64::from(min) {
-            (verdict, mend) = (Verdict::Indeterminate, Mend::MoreData);
+            (verdict, mend, more) = (Verdict::Indeterminate, Mend::MoreData, None);
             shown = format!("{rows} rows; wanted at least {min}");
         }
     }
-    Ok(Judged { verdict, text: shown, mend, more: None, notes: Vec::new() })
+    Ok(Judged { verdict, text: shown, mend, more, absent: false, hides: false, notes: Vec::new() })
 }
 
 /// Rows that a value was computed from.
@@ -89,7 +99,7 @@ fn value(says: &Says<'_>, name: &str) -> Result<f64, String> {
 /// The counts of all groups together.
 fn total(all: &[GroupCounts]) -> Result<Counts, String> {
     let mut total: Option<Counts> = None;
-    for group in groups(all)? {
+    for group in of_rows(all)? {
         total = match total {
             None => Some(group.counts),
             Some(sum) => Some(sum.checked_add(group.counts).ok_or("the counts are too large to add")?),
@@ -104,12 +114,13 @@ fn measured(says: &Says<'_>, name: &str, confidence: f64) -> Result<(Measured, O
     if let Some(groups) = says.groups {
         let counts = total(groups)?;
         let recomputed = if name == "Accuracy" {
-            Some(Measured::Proportion { successes: counts.tp() + counts.tn(), n: counts.n() })
+            Measured::Proportion { successes: counts.tp() + counts.tn(), n: counts.n() }
+        } else if counts.positives() == 0 || counts.negatives() == 0 {
+            return Err(format!("{name} is undefined without actual positives and negatives"));
         } else {
-            balanced_accuracy(counts, confidence)
+            Measured::Balanced { counts }
         };
-        let undefined = || format!("{name} is undefined without actual positives and negatives");
-        return recomputed.map(|m| (m, None)).ok_or_else(undefined);
+        return Ok((recomputed, None));
     }
     let Some(said) = says.value else { return Err(format!("wanted the metric {name}, found none")) };
     let (value, n) = (said.value.value(), u64::try_from(said.rows).ok());
@@ -172,20 +183,4 @@ fn rounding(value: &Decimal) -> f64 {
     let digits = value.as_str().split_once('.').map_or(0, |(_, after)| after.len());
     let unit = (0..digits).fold(1.0, |unit, _| unit / 10.0);
     unit / 2.0 + 1e-12
-}
-
-/// Balanced accuracy from raw counts: the mean of the true-positive and the true-negative rate, with the interval of the
-/// method of variance estimates recovery for a sum of independent proportions (Zou and Donner 2008) on Wilson limits.
-fn balanced_accuracy(counts: Counts, confidence: f64) -> Option<Measured> {
-    let z = fairness::normal::z_two_sided(confidence)?;
-    let positive = fairness::intervals::wilson(counts.tp(), counts.positives(), z)?;
-    let negative = fairness::intervals::wilson(counts.tn(), counts.negatives(), z)?;
-    #[expect(clippy::cast_precision_loss, reason = "counts are at most 2^53, which a double holds")]
-    let rate = |x: u64, n: u64| x as f64 / n as f64;
-    let (p, q) = (rate(counts.tp(), counts.positives()), rate(counts.tn(), counts.negatives()));
-    let value = f64::midpoint(p, q);
-    let low = libm::sqrt((p - positive.lower).powi(2) + (q - negative.lower).powi(2)) / 2.0;
-    let high =
-        libm::sqrt((positive.upper.finite()? - p).powi(2) + (negative.upper.finite()? - q).powi(2)) / 2.0;
-    Some(Measured::WithInterval { value, n: Some(counts.n()), lower: value - low, upper: value + high })
 }

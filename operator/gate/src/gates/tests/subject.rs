@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use placet_api::modelrelease::{Artifact, DatasetUse, ModelReleaseSpec};
+use placet_api::scalar::Digest;
 
 use super::frozen::{Frozen, frozen, requirement_digest};
-use super::wanted_text;
+use super::{Look, wanted_text};
 use crate::gates::assessment::short;
 use crate::gates::{Context, Outcome};
 use crate::people::Person;
@@ -39,8 +40,8 @@ pub(super) struct Judging<'a> {
     pub(super) artifact: &'a Artifact,
     /// Datasets on which reports count.
     pub(super) evaluation: BTreeSet<String>,
-    /// Attribute sets.
-    pub(super) sets: Vec<Vec<String>>,
+    /// What bias tests look at.
+    pub(super) look: Look,
     /// Who may not report it, since they made or develop the release.
     pub(super) barred: &'a BTreeSet<Person>,
     /// What of it is not asked any more of others.
@@ -51,15 +52,16 @@ impl<'a> Judging<'a> {
     pub(super) fn new(
         cx: &Context<'_>,
         artifact: &'a Artifact,
-        sets: &[Vec<String>],
+        look: &Look,
         (uses, barred): (&Uses<'_>, &'a BTreeSet<Person>),
     ) -> Self {
-        let frozen = frozen(cx, artifact.digest.as_str(), sets, (&uses.evaluation, &uses.other));
-        let mut sets: Vec<Vec<String>> = sets.iter().chain(&frozen.sets).cloned().collect();
-        sets.sort();
+        let frozen = frozen(cx, artifact.digest.as_str(), &look.sets, (&uses.evaluation, &uses.other));
+        let mut look = look.clone();
+        look.sets.extend(frozen.sets.iter().cloned());
+        look.sets.sort();
         let evaluation = uses.evaluation.iter().map(ToString::to_string);
         let evaluation = evaluation.chain(frozen.datasets.iter().cloned()).collect();
-        Self { artifact, evaluation, sets, barred, frozen }
+        Self { artifact, evaluation, look, barred, frozen }
     }
 
     /// Notes what is asked of the artefact alone.
@@ -70,7 +72,9 @@ impl<'a> Judging<'a> {
         }
         let datasets: BTreeSet<&str> = self.evaluation.iter().map(String::as_str).collect();
         let tests = frozen.tests.iter().map(|test| {
-            let digest = requirement_digest(&test.rule, &self.sets, &datasets).unwrap_or_default();
+            let fixed: BTreeSet<&str> = test.rule.datasets.iter().flatten().map(Digest::as_str).collect();
+            let on = if fixed.is_empty() { &datasets } else { &fixed };
+            let digest = requirement_digest(&test.rule, &self.look.sets, on).unwrap_or_default();
             format!("{} (requirement {})", wanted_text(test), short(&digest))
         });
         let sets = frozen.sets.iter().map(|set| format!("attributes {}", set.join(" × ")));

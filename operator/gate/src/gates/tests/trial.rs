@@ -6,7 +6,7 @@ use placet_api::releasepolicy::{ReleasePolicySpec, WhenIndeterminate};
 use placet_api::testreport::{TestReportSpec, TestType};
 
 use super::verdict::judge_report;
-use super::{attribute_sets, wanted_text};
+use super::{look, wanted_text};
 use crate::fairness::Verdict;
 use crate::object::Object;
 use crate::policy;
@@ -38,14 +38,14 @@ pub fn try_bias(
     otherwise: &[Vec<String>],
 ) -> Result<Vec<Trial>, Vec<String>> {
     let requirements = policy::join(policies)?;
-    let mut sets = attribute_sets(system, &requirements);
-    if sets.is_empty() {
-        sets = otherwise.to_vec();
+    let mut look = look(system, &requirements);
+    if look.sets.is_empty() {
+        look.sets = otherwise.to_vec();
     }
     let tests = requirements.tests.iter().filter(|test| test.rule.type_ == TestType::Bias);
     Ok(tests
         .map(|test| {
-            let judged = judge_report(test, report, &sets);
+            let judged = judge_report(test, report, &look);
             let mend = (judged.verdict == Verdict::Indeterminate)
                 .then(|| judged.more.clone().unwrap_or_else(|| judged.mend.words()));
             Trial {
@@ -53,7 +53,9 @@ pub fn try_bias(
                 verdict: judged.verdict,
                 found: judged.text,
                 mend,
-                warns: test.rule.when_indeterminate == Some(WhenIndeterminate::Warn),
+                warns: test.rule.when_indeterminate == Some(WhenIndeterminate::Warn)
+                    && !judged.absent
+                    && !judged.hides,
             }
         })
         .collect())
@@ -67,5 +69,5 @@ pub fn names_sets(
     policies: &[&Object<ReleasePolicySpec>],
     system: Option<&AISystemSpec>,
 ) -> Result<Vec<Vec<String>>, Vec<String>> {
-    Ok(attribute_sets(system, &policy::join(policies)?))
+    Ok(look(system, &policy::join(policies)?).sets)
 }

@@ -1,20 +1,18 @@
 //! What a report comes to for a test: recomputed from what was counted, never read from the report.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
-use placet_api::testreport::{GroupCounts, PositiveMeans as ApiPositiveMeans, TestReportSpec, TestType};
-use unicode_normalization::UnicodeNormalization as _;
-use unicode_security::skeleton;
+use placet_api::testreport::{TestReportSpec, TestType};
 
+use super::merged::merged;
+use super::{Look, groups};
 use crate::decision::SHOWN;
 use crate::fairness::{
-    self, BiasTest, Counts, Extended, Group, Ineligible, IneligibleReason, MetricValue, PositiveMeans, Scale,
-    Table, Towards, Verdict,
+    self, BiasTest, Criterion, Extended, Group, Ineligible, IneligibleReason, Metric, MetricValue, Observed,
+    Scale, SetValues, Side, Source, Table, Tally, Towards, Verdict,
 };
 use crate::object::Object;
 use crate::policy::{Test, criterion};
-use crate::visible::hidden;
 
 /// What would let a report that decides nothing decide.
 #[derive(Debug)]
@@ -23,8 +21,16 @@ pub(super) enum Mend {
     MoreData,
     /// Groups by an attribute that the report does not have.
     Attribute(String),
+    /// Groups of categories that no group of the report is.
+    Category(Vec<String>),
+    /// Narrower bins.
+    Bins,
+    /// Scores that are probabilities.
+    Probabilities,
     /// Other groups beside the one that is there.
     Groups,
+    /// Groups that need not be put together.
+    Larger,
     /// What its text says is wrong with it.
     Report,
 }
@@ -37,7 +43,19 @@ impl Mend {
             Self::Attribute(name) => {
                 format!("test with the attribute {name}, by which each group is counted too")
             }
+            Self::Category(left_out) => format!(
+                "test on rows of {}, too, and count them as a group of their own",
+                left_out.join(", ")
+            ),
+            Self::Bins => {
+                "count the scores in narrower bins, or by values where there are few: that wide, no number of rows decides"
+                    .to_owned()
+            }
+            Self::Probabilities => "give a score that is a probability, in bins from 0 to 1".to_owned(),
             Self::Groups => "test with at least two groups to compare".to_owned(),
+            Self::Larger => "test with fewer attributes, wider values or more data, so that no group of few people is put together \
+                             with others"
+                .to_owned(),
             Self::Report => "mend what is said of the report".to_owned(),
         }
     }
@@ -54,12 +72,16 @@ pub(crate) struct Judged {
     pub(super) mend: Mend,
     /// How much more data would decide.
     pub(super) more: Option<String>,
+    /// Whether an attribute or a category is left out that is asked for: that much is known to be missing.
+    pub(super) absent: bool,
+    /// Whether people are put together whose groups were to be compared: no policy takes that for a warning.
+    pub(super) hides: bool,
     /// What was computed beside it and binds nobody.
     pub(super) notes: Vec<String>,
 }
 
-/// A test, and the attribute sets where they matter: all that a verdict depends on beside the report.
-type Asked = (Test, Vec<Vec<String>>);
+/// A test, and what it looks at where that matters: all that a verdict depends on beside the report.
+type Asked = (Test, Look);
 
 /// Verdicts that a report came to, by what was asked.
 pub(crate) type Verdicts = Vec<(Asked, Arc<Judged>)>;
@@ -72,31 +94,25 @@ pub(super) fn verdict(
     test: &Test,
     report: &Object<TestReportSpec>,
     spec: &TestReportSpec,
-    sets: &[Vec<String>],
+    look: &Look,
 ) -> Arc<Judged> {
-    let sets = if test.rule.type_ == TestType::Bias { sets } else { &[] };
+    let nothing = Look::default();
+    let look = if test.rule.type_ == TestType::Bias { look } else { &nothing };
     let kept = || report.known().verdicts.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, judged)) = kept().iter().find(|((t, s), _)| t == test && s == sets) {
+    if let Some((_, judged)) = kept().iter().find(|((t, l), _)| t == test && l == look) {
         return Arc::clone(judged);
     }
-    let judged = Arc::new(judge_report(test, spec, sets));
+    let judged = Arc::new(judge_report(test, spec, look));
     let mut kept = kept();
     if kept.len() >= MAX_VERDICTS {
         kept.clear();
     }
-    kept.push(((test.clone(), sets.to_vec()), Arc::clone(&judged)));
+    kept.push(((test.clone(), look.clone()), Arc::clone(&judged)));
     judged
 }
 
 /// What a report comes to for a test.
-pub(super) fn judge_report(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>]) -> Judged {
-    let invalid = |text: String, mend: Mend| Judged {
-        verdict: Verdict::Indeterminate,
-        text,
-        mend,
-        more: None,
-        notes: Vec::new(),
-    };
+pub(super) fn judge_report(test: &Test, spec: &TestReportSpec, look: &Look) -> Judged {
     if let Some(min) = test.rule.min_rows
         && test.rule.type_ == TestType::Bias
         && spec.rows.unwrap_or(0) < i64::from(min)
@@ -104,100 +120,115 @@ pub(super) fn judge_report(test: &Test, spec: &TestReportSpec, sets: &[Vec<Strin
         return invalid(format!("{} rows; wanted at least {min}", spec.rows.unwrap_or(0)), Mend::MoreData);
     }
     let result = if test.rule.type_ == TestType::Bias {
-        bias(test, spec, sets)
+        bias(test, spec, look)
     } else {
         super::single::single(test, spec)
     };
-    result.unwrap_or_else(|text| {
-        let lacking = Some(sets).filter(|_| test.rule.type_ == TestType::Bias).and_then(|s| lacking(spec, s));
-        invalid(text, lacking.map_or(Mend::Report, |name| Mend::Attribute(name.to_owned())))
+    result.unwrap_or_else(|text| invalid(text, Mend::Report))
+}
+
+/// What people are told where nothing was computed.
+fn invalid(text: String, mend: Mend) -> Judged {
+    Judged {
+        verdict: Verdict::Indeterminate,
+        text,
+        mend,
+        more: None,
+        absent: false,
+        hides: false,
+        notes: Vec::new(),
+    }
+}
+
+/// Recomputes a bias test from what was counted.
+fn bias(test: &Test, spec: &TestReportSpec, look: &Look) -> Result<Judged, String> {
+    let criterion = criterion(&test.rule).map_err(|why| format!("policy {}: {why}", test.policy))?;
+    let source = criterion.metric.source();
+    // What is said here is said of the whole report: a part of it that does not fit makes no other part right.
+    groups::check(spec)?;
+    if let Some(name) = groups::lacking(spec, source, &look.sets) {
+        return Ok(Judged {
+            absent: true,
+            ..invalid(format!("no counts by {name}"), Mend::Attribute(name.to_owned()))
+        });
+    }
+    let total = spec.rows.and_then(|r| u64::try_from(r).ok()).ok_or("wanted rows, found none")?;
+    let wrong = |e: fairness::FairnessError| e.to_string();
+    let mut judged = match source {
+        Source::Counts => {
+            let groups = groups::counts(spec)?;
+            groups::two_known(&groups, &look.sets)?;
+            let table = Table::new(&groups, groups::means(spec)?, Some(total)).map_err(wrong)?;
+            shared(&groups, &table, criterion, look)
+        }
+        Source::Scores => {
+            let groups = groups::scores(spec)?;
+            groups::two_known(&groups, &look.sets)?;
+            shared(&groups, &Table::of(&groups, Some(total)).map_err(wrong)?, criterion, look)
+        }
+        Source::Errors => {
+            let groups = groups::errors(spec)?;
+            groups::two_known(&groups, &look.sets)?;
+            shared(&groups, &Table::of(&groups, Some(total)).map_err(wrong)?, criterion, look)
+        }
+    }?;
+    let left_out = groups::left_out(spec, source, &look.categories);
+    // Who fails without a group fails with it, too.
+    if !left_out.is_empty() && judged.verdict != Verdict::Fail {
+        judged.verdict = Verdict::Indeterminate;
+        judged.absent = true;
+        judged.text = format!("no group {}; {}", left_out.join(", "), judged.text);
+        judged.mend = Mend::Category(left_out);
+        judged.more = None;
+    }
+    Ok(judged)
+}
+
+/// The same of groups of which some may have been put together.
+fn shared<C: Tally>(
+    groups: &[Group<C>],
+    table: &Table<'_, C>,
+    criterion: Criterion,
+    look: &Look,
+) -> Result<Judged, String> {
+    let rows = groups.iter().map(|group| (&group.attributes, group.counts.rows()));
+    let merged = merged(&rows, &look.sets, &criterion.eligibility);
+    let judged = compared(table, criterion, merged.sets)?;
+    // Who fails without them fails with them.
+    let Some(text) = merged.hides.filter(|_| judged.verdict != Verdict::Fail) else { return Ok(judged) };
+    let text = if judged.notes.is_empty() { text } else { format!("{text}; {}", judged.text) };
+    Ok(Judged {
+        verdict: Verdict::Indeterminate,
+        text,
+        mend: Mend::Larger,
+        more: None,
+        hides: true,
+        ..judged
     })
 }
 
-/// An attribute that is asked for and that not every group of a report has.
-fn lacking<'a>(spec: &TestReportSpec, sets: &'a [Vec<String>]) -> Option<&'a str> {
-    let groups = spec.groups.as_deref()?;
-    let has = |name: &str| groups.iter().all(|g| g.attributes.iter().any(|(k, _)| k.as_str() == name));
-    sets.iter().flatten().map(String::as_str).find(|name| !has(name))
-}
-
-/// The groups of a report as the statistics read them.
-pub(super) fn groups(rows: &[GroupCounts]) -> Result<Vec<Group>, String> {
-    rows.iter()
-        .map(|g| {
-            let attributes = g.attributes.iter().map(|(k, v)| (k.clone(), v.to_string())).collect();
-            let counts = Counts::new(g.rows, g.tp, g.fp, g.fn_, g.tn).map_err(|e| e.to_string())?;
-            Ok(Group { attributes, counts })
-        })
-        .collect()
-}
-
-/// The value of rows whose attribute is not known.
-const MISSING: &str = "(missing)";
-
-/// What people see of a value: without case, white space, characters that are not seen and punctuation around it, and with
-/// each letter as the one that it is confused with (UTS #39, section 4).
-fn plain(value: &str) -> String {
-    let folded: String = value.nfkc().collect::<String>().to_lowercase();
-    let seen: String = skeleton(&folded).filter(|c| !hidden(*c)).collect();
-    let words: Vec<&str> = seen.split_whitespace().collect();
-    words.join(" ").trim_matches(['(', ')', '[', ']', '.', ',', ';', ':', '\'', '"', '_', '-']).to_owned()
-}
-
-/// Refuses values of an attribute that are taken for one another: one group under two names hides another.
-fn look_alikes(groups: &[Group]) -> Result<(), String> {
-    let mut seen: BTreeMap<(&str, String), &str> = BTreeMap::new();
-    for (attribute, value) in groups.iter().flat_map(|g| &g.attributes) {
-        let first = *seen.entry((attribute, plain(value))).or_insert(value);
-        if first != value {
-            return Err(format!(
-                "{attribute}: wanted one name for each value, found {first:?} and {value:?}"
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses an attribute of which only one value is known: rows of unknown value are no group that is compared with.
-fn two_known(groups: &[Group], sets: &[Vec<String>]) -> Result<(), String> {
-    for attribute in sets.iter().flatten() {
-        let values: BTreeSet<&str> =
-            groups.iter().filter_map(|g| g.attributes.get(attribute)).map(String::as_str).collect();
-        if values.contains(MISSING) && values.len() < 3 {
-            return Err(format!(
-                "{attribute}: wanted two groups beside {MISSING}, found {}",
-                values.into_iter().filter(|v| *v != MISSING).collect::<Vec<_>>().join("")
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Recomputes a bias test from its counts.
-fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>]) -> Result<Judged, String> {
-    let rule = &test.rule;
-    let criterion = criterion(rule).map_err(|why| format!("policy {}: {why}", test.policy))?;
+/// Compares groups by one criterion.
+fn compared<C: Tally>(
+    table: &Table<'_, C>,
+    criterion: Criterion,
+    attribute_sets: Vec<Vec<String>>,
+) -> Result<Judged, String> {
     let metric = criterion.metric;
-    let means = match spec.positive_means.ok_or("wanted positiveMeans, found none")? {
-        ApiPositiveMeans::Favourable => PositiveMeans::Favourable,
-        ApiPositiveMeans::Unfavourable => PositiveMeans::Unfavourable,
-    };
-    let rows = spec.groups.as_deref().ok_or("wanted raw counts per group (spec.groups), found none")?;
-    let groups = groups(rows)?;
-    look_alikes(&groups)?;
-    two_known(&groups, sets)?;
-    let total = spec.rows.and_then(|r| u64::try_from(r).ok()).ok_or("wanted rows, found none")?;
-    let table = Table::new(&groups, means, Some(total)).map_err(|e| e.to_string())?;
-    let question =
-        BiasTest { attribute_sets: sets.to_vec(), criteria: vec![criterion], accepted_groups: Vec::new() };
-    let result = fairness::decide(&table, &question).map_err(|e| e.to_string())?;
+    let question = BiasTest { attribute_sets, criteria: vec![criterion], accepted_groups: Vec::new() };
+    let result = fairness::decide(table, &question).map_err(|e| e.to_string())?;
     let percent = fairness::round9(question.criteria[0].confidence * 100.0);
-    let mut shown = if let Some(worst) = result.worst.map(|i| &result.comparisons[i]) {
-        let value = worst.estimate.map_or("undefined".to_owned(), extended);
+    let digits = if metric.source() == Source::Counts { 2 } else { 3 };
+    let worst = result.worst.map(|i| &result.comparisons[i]);
+    let mut shown = if let Some(worst) = worst {
+        let value = worst.estimate.map_or("undefined".to_owned(), |v| to_digits(v, digits));
         let interval = worst.interval.map_or("no interval".to_owned(), |i| {
-            format!("{percent} %: {:.2} to {}", i.lower, extended(i.upper))
+            format!("{percent} %: {:.digits$} to {}", i.lower, to_digits(i.upper, digits))
         });
-        format!("{} {} / {} is {value} ({interval})", metric.words(), worst.a.label, worst.b.label)
+        let between = match &worst.b {
+            Some(b) => format!("{} {} / {}", metric.words(), worst.a.label, b.label),
+            None => format!("{} of {}", metric.words(), worst.a.label),
+        };
+        format!("{between} is {value} ({interval})")
     } else {
         format!("{}: fewer than two groups to compare", metric.words())
     };
@@ -205,33 +236,55 @@ fn bias(test: &Test, spec: &TestReportSpec, sets: &[Vec<String>]) -> Result<Judg
     if let Some(small) = too_small(&result).filter(|_| result.verdict == Verdict::Indeterminate) {
         shown = format!("{small}; {shown}");
     }
+    let moved: f64 =
+        worst.map_or(0.0, |worst| [Some(&worst.a), worst.b.as_ref()].into_iter().flatten().map(slack).sum());
+    if moved > 0.0 {
+        shown = format!("{shown}, of which bins make {moved:.3} to either side");
+    }
     let more = result.needed.first().map(needed);
-    let mend = if more.is_none() && result.worst.is_none() { Mend::Groups } else { Mend::MoreData };
-    let notes = result
-        .values
+    let mend = match (&more, worst) {
+        (None, None) => Mend::Groups,
+        (None, Some(worst)) if worst.estimate.is_none() && metric.of_each_group() => Mend::Probabilities,
+        (None, Some(_)) if moved > 0.0 => Mend::Bins,
+        _ => Mend::MoreData,
+    };
+    let notes = result.values.iter().map(|set| note(set, metric, &question)).collect();
+    Ok(Judged { verdict: result.verdict, text: shown, mend, more, absent: false, hides: false, notes })
+}
+
+/// How far binning may have moved a value.
+fn slack(side: &Side) -> f64 {
+    match side.observed {
+        Observed::Estimate(estimate) => estimate.slack(),
+        Observed::Rate { .. } | Observed::Undefined => 0.0,
+    }
+}
+
+/// What was computed beside the metric that binds, by one attribute set.
+fn note(set: &SetValues, metric: Metric, question: &BiasTest) -> String {
+    // of rates there are many, and what they are is said once
+    let rates = metric.source() == Source::Counts;
+    let beside = |scale: Scale| -> Vec<String> {
+        let values = set.values.iter().filter(|v| v.metric.scale() == scale && v.metric != metric);
+        let value = |v: &MetricValue| v.value.map_or("undefined".into(), |x| format!("{x:.3}"));
+        let words = |v: &MetricValue| {
+            let words = v.metric.words();
+            if rates { words.trim_end_matches(" difference") } else { words }
+        };
+        values.map(|v| format!("{} {}", words(v), value(v))).collect()
+    };
+    let shown = set
+        .shown
         .iter()
-        .map(|set| {
-            let beside = |scale: Scale| -> Vec<String> {
-                let values = set.values.iter().filter(|v| v.metric.scale() == scale && v.metric != metric);
-                let value = |v: &MetricValue| v.value.map_or("undefined".into(), |x| format!("{x:.3}"));
-                values
-                    .map(|v| format!("{} {}", v.metric.words().trim_end_matches(" difference"), value(v)))
-                    .collect()
-            };
-            let kinds = [("differences: ", beside(Scale::Difference)), ("", beside(Scale::Ratio))];
-            let said: Vec<String> = kinds
-                .into_iter()
-                .filter(|(_, values)| !values.is_empty())
-                .map(|(kind, values)| format!("{kind}{}", values.join(", ")))
-                .collect();
-            format!(
-                "{SHOWN}not binding ({}): {}",
-                question.attribute_sets[set.set].join(" × "),
-                said.join("; ")
-            )
-        })
+        .map(|s| format!("{} {}", s.words, s.value.map_or("undefined".to_owned(), |x| format!("{x:.3}"))));
+    let differences = if rates { "differences: " } else { "" };
+    let kinds = [(differences, beside(Scale::Difference)), ("", beside(Scale::Ratio)), ("", shown.collect())];
+    let said: Vec<String> = kinds
+        .into_iter()
+        .filter(|(_, values)| !values.is_empty())
+        .map(|(kind, values)| format!("{kind}{}", values.join(", ")))
         .collect();
-    Ok(Judged { verdict: result.verdict, text: shown, mend, more, notes })
+    format!("{SHOWN}not binding ({}): {}", question.attribute_sets[set.set].join(" × "), said.join("; "))
 }
 
 /// Groups named in one text at most; beyond, they are counted.
@@ -286,6 +339,6 @@ fn unit(unit: fairness::NeededUnit, count: u64) -> &'static str {
     }
 }
 
-pub(super) fn extended(value: Extended) -> String {
-    value.finite().map_or("unbounded".into(), |v| format!("{v:.2}"))
+pub(super) fn to_digits(value: Extended, digits: usize) -> String {
+    value.finite().map_or("unbounded".into(), |v| format!("{v:.digits$}"))
 }

@@ -1,14 +1,27 @@
-//! Tests that policies ask for, and who reports them.
+//! The tests that policies ask for together, and who reports them.
 
+use placet_api::common::Class;
 use placet_api::releasepolicy::{ReleasePolicySpec, TestRule, WhenIndeterminate};
 
-use super::{Requirements, Test, smaller};
+use super::{Requirements, Test, criterion, smaller};
 
-/// Adds the roles in which a policy has tests reported.
-pub(super) fn join_reporters(out: &mut Requirements, spec: &ReleasePolicySpec) {
+/// Adds what a policy says of tests, of categories and of who reports; gives what contradicts itself in it.
+pub(super) fn join(out: &mut Requirements, name: &str, spec: &ReleasePolicySpec) -> Vec<String> {
+    let mut conflicts = Vec::new();
+    for (attribute, values) in spec.categories.iter().flatten() {
+        let known = out.categories.entry(attribute.clone()).or_default();
+        known.extend(values.0.iter().map(ToString::to_string));
+    }
+    for rule in spec.tests.iter().flatten() {
+        if let Some(why) = criterion::impossible(rule) {
+            conflicts.push(format!("policy {name}: {why}"));
+        }
+        add_test(&mut out.tests, &effective(rule, &spec.applies_to.classes), name);
+    }
     for rule in spec.reporters.iter().flatten() {
         out.reporters.entry(rule.type_).or_default().insert(rule.role.to_string());
     }
+    conflicts
 }
 
 /// The tests that one policy asks for, those that are the same taken together.
@@ -18,6 +31,13 @@ pub(crate) fn tests_of(rules: Option<&[TestRule]>) -> Vec<TestRule> {
         add_test(&mut out, rule, "");
     }
     out.into_iter().map(|t| t.rule).collect()
+}
+
+/// A rule as it counts in a policy for these classes: what is not shown may pass with a warning for the lower classes alone.
+pub(crate) fn effective(rule: &TestRule, classes: &[Class]) -> TestRule {
+    let low = classes.iter().all(|class| *class < Class::High);
+    let when_indeterminate = rule.when_indeterminate.filter(|when| low || *when == WhenIndeterminate::Hold);
+    TestRule { when_indeterminate, ..rule.clone() }
 }
 
 /// Whether two rules are of one test: the same of the same is measured, whatever is wanted of it.
@@ -56,6 +76,16 @@ pub(crate) fn add_test(tests: &mut Vec<Test>, rule: &TestRule, policy: &str) {
     k.min_group_size = Some(k.min_group_size.unwrap_or(100).max(rule.min_group_size.unwrap_or(100)));
     k.min_rows = k.min_rows.max(rule.min_rows);
     k.max_age_days = smaller(k.max_age_days, rule.max_age_days);
+    if k.why.is_none() {
+        k.why.clone_from(&rule.why);
+    }
+    for dataset in rule.datasets.iter().flatten() {
+        let known = k.datasets.get_or_insert_default();
+        if !known.contains(dataset) {
+            known.push(dataset.clone());
+            known.sort();
+        }
+    }
     let hold = WhenIndeterminate::Hold;
     k.when_indeterminate =
         Some(k.when_indeterminate.unwrap_or(hold).max(rule.when_indeterminate.unwrap_or(hold)));
