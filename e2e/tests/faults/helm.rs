@@ -55,6 +55,19 @@ async fn uninstalling_lifts_holds_and_keeps_keys_and_log() {
     cluster.placet_ready().await.unwrap();
     let after = cluster.field("", "validatingwebhookconfiguration/placet-validating", bundle).await.unwrap();
     assert_eq!(before, after);
+    // Nor does one take it away that the operator would have to put back: where nothing of them changes, nothing is written.
+    let generations = async || {
+        let mut out = Vec::new();
+        for kind in ["mutating", "validating"] {
+            let object = format!("{kind}webhookconfiguration/placet-{kind}");
+            out.push(cluster.field("", &object, "{.metadata.generation}").await.unwrap());
+        }
+        out
+    };
+    let before = generations().await;
+    let more = json!({ "podLabels": { "upgraded": "yes" }, "policyViewers": { "authenticated": true } });
+    cluster.install_placet(&more).await.unwrap();
+    assert_eq!(generations().await, before);
     lending.pods_become("the hold after an upgrade", |pods| pods.len() == 1 && pods[0].held).await.unwrap();
 
     let before = head(cluster).await;

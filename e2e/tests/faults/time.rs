@@ -18,7 +18,7 @@ async fn a_clock_that_cannot_be_trusted_clears_nothing() {
     let _ = tokio::fs::remove_file(&file).await;
     cluster.install_placet(&more).await.unwrap();
     cluster.placet_ready().await.unwrap();
-    let lending = Lending::open(cluster, "clock", Some("deny")).await.unwrap();
+    let lending = Lending::open(cluster, "hours", Some("deny")).await.unwrap();
     lending.clear().await.unwrap();
     let deployment = lending.manifest("deployment-v2").unwrap();
     lending.apply("dana", &deployment).await.unwrap().ok().unwrap();

@@ -275,7 +275,7 @@ async fn authors_and_one_person_twice_do_not_count() {
 
 #[tokio::test]
 async fn what_was_withdrawn_stays_withdrawn() {
-    let Some(lending) = lending("withdrawn", Some("deny")).await else { return };
+    let Some(lending) = lending("taken", Some("deny")).await else { return };
     lending.clear().await.unwrap();
     let release = format!("mr/{RELEASE}");
     let patch = |value: &'static str| ["patch", &release, "--type=merge", "-p", value].map(str::to_owned);
@@ -289,14 +289,15 @@ async fn what_was_withdrawn_stays_withdrawn() {
     }
     // Approved once more, it is withdrawn all the same.
     lending.approve_as("once-more", "bob", "model-owner", None).await.unwrap();
-    lending.findings_say(&["withdrawn"]).await.unwrap();
+    lending.findings_say(&["spec.withdrawn is true"]).await.unwrap();
     lending.cleared("False").await.unwrap();
     // Made anew, with the same content: it is known.
     lending.kubectl("root-admin", &["delete", &release]).await.unwrap().ok().unwrap();
     lending.documents(&["release-v2"]).await.unwrap();
+    lending.findings_say(&["this content was withdrawn before"]).await.unwrap();
     lending.cleared("False").await.unwrap();
     let refusal = lending.apply("dana", &lending.manifest("deployment-v2").unwrap()).await.unwrap();
-    refused_with(&refusal, &["withdrawn"]);
+    refused_with(&refusal, &["is not cleared", "withdrawn before"]);
 }
 
 #[tokio::test]

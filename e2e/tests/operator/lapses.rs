@@ -152,13 +152,13 @@ async fn after_a_withdrawal_replacements_stay_out() {
 
 #[tokio::test]
 async fn after_a_reject_replacements_stay_out() {
-    let Some(lending) = lending("rejected", Some("deny")).await else { return };
+    let Some(lending) = lending("second-thoughts", Some("deny")).await else { return };
     two_pods(&lending, None).await;
     let digest = lending.digest(&format!("mr/{RELEASE}")).await.unwrap();
     let mut reject = lending.approval("stop", "legal-compliance", "ModelRelease", RELEASE, &digest);
     reject["spec"]["decision"] = json!("Reject");
     lending.apply("lena", &reject.to_string()).await.unwrap().ok().unwrap();
-    replacements_stay_out(&lending, "rejected").await;
+    replacements_stay_out(&lending, "stop rejects this content").await;
 }
 
 /// A Job of the release whose pod is a process on our node: it works until it is told that it is done.
