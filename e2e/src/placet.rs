@@ -64,8 +64,10 @@ pub fn values() -> Value {
             { "role": "reviewer",
               "groups": ["model-owners", "validators", "security-officers", "legal", "privacy-officers"] },
             { "role": "risk-officer", "groups": ["risk-officers", "executives"] },
+            { "role": "tester", "groups": ["validators"] },
             { "role": "auditor", "groups": ["auditors"] },
         ],
+        "reporters": [{ "role": "validator", "groups": ["validators"] }],
         "bindings": [
             { "role": "model-owner", "groups": ["model-owners"] },
             { "role": "validator", "groups": ["validators"] },
@@ -289,18 +291,19 @@ impl<'a> Lending<'a> {
         self.cluster.kubectl_with_input(who, ["apply", "-n", self.ns, "-f", "-"], text).await
     }
 
-    /// The data scientist applies manifests of the sample.
+    /// The data scientist applies manifests of the sample, and the validator its reports.
     ///
     /// # Errors
     /// When one is refused.
     pub async fn documents(&self, names: &[&str]) -> Result<()> {
         for name in names {
-            self.apply("dana", &self.manifest(name)?).await?.ok()?;
+            let who = if name.starts_with("report-") { "vera" } else { "dana" };
+            self.apply(who, &self.manifest(name)?).await?.ok()?;
         }
         Ok(())
     }
 
-    /// System, assessment, the second release and its reports, by the data scientist.
+    /// System, assessment, the second release and its reports.
     ///
     /// # Errors
     /// When one is refused.

@@ -48,6 +48,8 @@ mod refusals;
 mod register;
 #[path = "operator/replacements.rs"]
 mod replacements;
+#[path = "operator/reporters.rs"]
+mod reporters;
 #[path = "operator/restore.rs"]
 mod restore;
 #[path = "operator/rewriting.rs"]

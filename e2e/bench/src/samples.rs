@@ -102,14 +102,16 @@ impl<'a> Filler<'a> {
         let of_release = object.pointer("/spec/subject/kind").is_some_and(|kind| kind == "ModelRelease");
         let at = self.now - jiff::SignedDuration::from_mins(if of_release { 30 } else { 60 });
         let role = object.pointer("/spec/role").and_then(Value::as_str);
+        let holds =
+            |name: &str| RoleAnswer { name: name.to_owned(), user: None, allowed: true, wildcard: false, at };
+        let report = object.get("kind").is_some_and(|kind| kind == "TestReport");
+        let artifact = object.pointer("/spec/artifact").and_then(Value::as_str).unwrap_or_default();
+        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+        let asked = report.then(|| world.asked(namespace, artifact).map(Box::new));
         let stamp = StampText {
-            role: role.map(|name| RoleAnswer {
-                name: name.to_owned(),
-                user: None,
-                allowed: true,
-                wildcard: false,
-                at,
-            }),
+            role: role.map(holds),
+            reports: report.then(|| holds("validator")).into_iter().collect(),
+            asked: asked.transpose().map_err(anyhow::Error::msg)?,
             ..StampText::new(Identity { user: by.to_owned(), ..Identity::default() }, at)
         };
         let (record, names) = self.reading.read_assuming(object, &stamp)?;
@@ -176,7 +178,7 @@ impl<'a> Filler<'a> {
                 let name = format!("{}-{n}", text_of(&report, "/metadata/name"));
                 report["metadata"]["name"] = name.into();
             }
-            self.add(world, "alice", &placed(report, namespace))?;
+            self.add(world, "vera", &placed(report, namespace))?;
         }
         // The system's evaluation counts once somebody else has confirmed it.
         let subject = ("AISystem", text_of(&one(SYSTEM)?, "/metadata/name"));
@@ -227,7 +229,7 @@ const MORE: [&str; 6] = ["Recall", "Precision", "F1", "AUC", "LogLoss", "Brier"]
 fn with_more(mut report: Value) -> Value {
     if let Some(metrics) = report.pointer_mut("/spec/metrics").and_then(Value::as_array_mut) {
         metrics.extend(MORE.map(|name| {
-            json!({"name": name, "value": "0.50", "rows": 16281, "lower": "0.49", "upper": "0.51", "confidence": "0.95"})
+            json!({"name": name, "value": "0.50", "rows": 16281, "lower": "0.49", "upper": "0.51", "confidence": "0.95", "method": "Bootstrap"})
         }));
     }
     report

@@ -167,11 +167,11 @@ impl Demo {
             "-n",
             "lending",
         ];
-        let command = format!("{} | kubectl apply -n lending -f -", prompt("dana", "placet", &args));
+        let command = format!("{} | kubectl apply -n lending -f -", prompt("vera", "placet", &args));
         self.teller.say(&format!("\n{command}"))?;
-        let made = self.cluster.run("placet", "dana", args, None).await?.ok()?;
+        let made = self.cluster.run("placet", "vera", args, None).await?.ok()?;
         let apply = ["apply", "-n", "lending", "-f", "-"];
-        let doing = async || Ok(self.cluster.kubectl_with_input("dana", apply, &made).await?);
+        let doing = async || Ok(self.cluster.kubectl_with_input("vera", apply, &made).await?);
         let applied = self.attempt(&command, &DONE, doing).await?;
         self.show(&applied)?;
         check(&applied, &DONE)
@@ -377,10 +377,10 @@ async fn biased(demo: &mut Demo) -> anyhow::Result<()> {
         &["--covers", "Content", "--comment", "sex is the attribute to compare"],
     )
     .await?;
-    demo.teller.chapter("dana tests v1: counts by group from a logistic regression on UCI Adult. Placet computes the verdict.")?;
+    demo.teller.chapter("vera, an independent validator, tests v1: counts by group from a logistic regression on UCI Adult. Placet computes the verdict.")?;
     demo.report("v1", WEIGHTS_1).await?;
     let performance = format!("{SAMPLES}/manifests/report-performance-v1.yaml");
-    demo.kubectl("dana", &["apply", "-f", &performance], &DONE).await?;
+    demo.kubectl("vera", &["apply", "-f", &performance], &DONE).await?;
     demo.until(
         "dana",
         &["get", "mr", V1, "-n", "lending", "-o", "jsonpath={.status.gates[?(@.gate==\"tests\")].reason}"],
@@ -410,7 +410,7 @@ async fn released(demo: &mut Demo) -> anyhow::Result<()> {
     let m = |name: &str| format!("{SAMPLES}/manifests/{name}.yaml");
     demo.kubectl("dana", &["apply", "--server-side", "-f", &m("release-v2")], &DONE).await?;
     demo.report("v2", WEIGHTS_2).await?;
-    demo.kubectl("dana", &["apply", "-f", &m("report-performance-v2")], &DONE).await?;
+    demo.kubectl("vera", &["apply", "-f", &m("report-performance-v2")], &DONE).await?;
     demo.until("dana", &["get", "mr", V2, "-n", "lending"], "riskAcceptance,approvals").await?;
     let beside = Told { code: 0, says: &["not binding (sex)", "equal-opportunity "] };
     demo.kubectl("dana", &["get", "mr", V2, "-n", "lending", "-o", "jsonpath={.status.notes[*]}"], &beside)

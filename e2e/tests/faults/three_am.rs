@@ -147,12 +147,12 @@ async fn everything_gets_out_of_the_way_and_comes_back() {
     let told = told.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     holds(&told, &["evaluation does not count: it carries no stamp", "gives it again, under another name"]);
     let plain = lending.manifest("report-performance-v2").unwrap();
-    let unchanged = lending.apply("dana", &plain).await.unwrap().ok().unwrap();
+    let unchanged = lending.apply("vera", &plain).await.unwrap().ok().unwrap();
     assert!(unchanged.ends_with(" unchanged\n"), "{unchanged}");
     assert_eq!(cluster.field("aside", report, stamp).await.unwrap(), "");
     let apply = inline(&way, "kubectl apply --server-side").replace("FILE", "-");
-    cluster.kubectl_with_input("dana", apply.split(' ').skip(1), &plain).await.unwrap().ok().unwrap();
-    holds(&cluster.field("aside", report, stamp).await.unwrap(), &["dana"]);
+    cluster.kubectl_with_input("vera", apply.split(' ').skip(1), &plain).await.unwrap().ok().unwrap();
+    holds(&cluster.field("aside", report, stamp).await.unwrap(), &["vera"]);
     let mut again = evaluation;
     again["metadata"]["name"] = json!("evaluation-again");
     lending.apply("vera", &again.to_string()).await.unwrap().ok().unwrap();

@@ -224,7 +224,8 @@ async fn in_another_cluster_nothing_counts_until_those_who_wrote_it_apply_it_aga
     for document in ["system", "assessment", "release-v2", "report-bias-v2", "report-performance-v2"] {
         let manifest = there.manifest(document).unwrap();
         let args = ["apply", "--server-side", "--force-conflicts", "-n", there.ns, "-f", "-"];
-        cluster.kubectl_with_input("dana", args, &manifest).await.unwrap().ok().unwrap();
+        let who = if document.starts_with("report-") { "vera" } else { "dana" };
+        cluster.kubectl_with_input(who, args, &manifest).await.unwrap().ok().unwrap();
     }
     eventually("the release to be dana's", SOON, async || {
         let said = cluster.field(there.ns, &release, "{.status.gates[*].findings[*].found}").await?;

@@ -23,6 +23,8 @@ pub const WITHDRAWN_BECAUSE: &str = "placet.dev/withdrawn-because";
 pub const VERB_ENFORCE: &str = "enforce";
 /// Verb on `approvalroles.placet.dev` that makes somebody a holder of the role.
 pub const VERB_APPROVE: &str = "approve";
+/// Verb on `approvalroles.placet.dev` that makes somebody one whose reports count where a policy names the role for their type.
+pub const VERB_REPORT: &str = "report";
 /// Verb on a kind of ours by which somebody who creates an object keeps the stamp that it carries: for backup tools.
 pub const VERB_RESTORE: &str = "restore";
 /// Field manager of the operator's status writes.

@@ -160,6 +160,7 @@ impl Kind {
                 ("obligations.*.grounds", &[]),
                 ("obligations", &["id"]),
                 ("prohibitedFrom", &["letter"]),
+                ("reporters", &["type"]),
                 ("acceptanceAuthority.*.roles", &[]),
                 ("acceptanceAuthority.*.consulted", &[]),
                 ("acceptanceAuthority", &["level"]),
@@ -182,9 +183,11 @@ impl Kind {
             Kind::ModelRelease => &["developers.*"],
             Kind::Approval => &["comment", "signed.envelope"],
             Kind::RiskAcceptance => &["rationale", "conditions.*", "signed.envelope"],
-            Kind::ReleasePolicy => {
-                &["separationOfDuties.aliases.*.names.*", "separationOfDuties.serviceAccounts.*"]
-            }
+            Kind::ReleasePolicy => &[
+                "separationOfDuties.aliases.*.names.*",
+                "separationOfDuties.serviceAccounts.*",
+                "separationOfDuties.pipelines.*",
+            ],
             Kind::TrustedSigner => &["key", "user", "revoked.reason"],
             Kind::ImpactAssessment | Kind::TestReport | Kind::ApprovalRole => &[],
         }

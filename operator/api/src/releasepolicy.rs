@@ -58,6 +58,13 @@ pub struct ReleasePolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub tests: Option<Vec<TestRule>>,
+    /// Who may report tests of a type: a report shows that a test passes if whoever made it held the verb `report` on this
+    /// ApprovalRole (`approvalroles.placet.dev/ROLE`) then. What fails in a report counts whoever made it. Left out: whoever may
+    /// create TestReports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 6))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub reporters: Option<Vec<ReporterRule>>,
     /// Sets of protected attributes that every bias test looks at, beside those of the AISystem.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 4)))]
@@ -153,6 +160,7 @@ impl ReleasePolicySpec {
                 .acceptor_not_approver_as
                 .or_else(|| Some(Name::new("model-owner").into_iter().collect()));
             duties.policy_change_days = duties.policy_change_days.or(Some(7));
+            duties.author_may_report = duties.author_may_report.or(Some(false));
         }
         duties
     }
@@ -298,6 +306,7 @@ pub enum ScopePart {
 /// A test that is asked for, of each artefact of role Model or Adapter, on a dataset of use Evaluation.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("has(self.atLeast) || has(self.atMost)").message("a test gives atLeast or atMost"))]
+#[x_kube(validation = Rule::new("!has(self.exact) || self.type != 'Bias'").message("exact is for other types than Bias, whose rates are estimates"))]
 #[x_kube(validation = Rule::new("!has(self.reference) || (has(self.compare) && self.compare == 'Reference')").message("reference is for compare: Reference"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TestRule {
@@ -320,6 +329,10 @@ pub struct TestRule {
     /// The largest acceptable value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_most: Option<Decimal>,
+    /// Other types than Bias: the value is no estimate and is compared as it is, whatever interval a report gives: a count of
+    /// open findings, a p-value. Left out: no; a value that nothing says the certainty of is Indeterminate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact: Option<bool>,
     /// Two-sided confidence of the intervals. Left out: 0.95.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<Decimal>,
@@ -336,7 +349,7 @@ pub struct TestRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub min_group_size: Option<i32>,
-    /// Rows that the whole report needs.
+    /// Rows that the whole report needs; of a single metric, rows that it was computed from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub min_rows: Option<i32>,
@@ -348,6 +361,17 @@ pub struct TestRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 3650))]
     pub max_age_days: Option<i32>,
+}
+
+/// Who may report tests of a type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReporterRule {
+    /// Type of the tests.
+    #[serde(rename = "type")]
+    pub type_: TestType,
+    /// The ApprovalRole in which they are reported.
+    pub role: Name,
 }
 
 /// Which groups a bias test compares.

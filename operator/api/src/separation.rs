@@ -13,6 +13,16 @@ pub struct SeparationOfDuties {
     /// Whether the creator and the listed developers of a release may approve it. Left out: no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author_may_approve: Option<bool>,
+    /// Whether a TestReport by the creator of the release, a listed developer or a service account that is none of `pipelines`
+    /// shows that a test passes. What fails in one counts in any case. Left out: no for class High (see `highDefaults`),
+    /// otherwise yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author_may_report: Option<bool>,
+    /// Accounts of pipelines that test, by user name (`system:serviceaccount:NAMESPACE:NAME`): their reports count, though the
+    /// same account made the release. Left out: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    pub pipelines: Option<Vec<Title>>,
     /// Whether a person counts in one role only per release. Left out: yes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_role_per_person: Option<bool>,
@@ -42,7 +52,7 @@ pub struct SeparationOfDuties {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wildcard_grants: Option<WildcardGrants>,
     /// Whether, where the policy applies to class High, what is left out means `barredGroups: [auditors]`,
-    /// `acceptorNotApproverAs: [model-owner]`, `policyChangeDays: 7`, and for the role validator `notInGroups: [developers]`.
+    /// `acceptorNotApproverAs: [model-owner]`, `policyChangeDays: 7`, `authorMayReport: false`, and for the role validator `notInGroups: [developers]`.
     /// Left out: Apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high_defaults: Option<HighDefaults>,

@@ -48,6 +48,10 @@ pub struct TestReportSpec {
     pub tool: Tool,
     /// When the test ran.
     pub ran_at: Moment,
+    /// Whether all of the dataset was tested, to the end. Left out: Whole. A report on any other run shows nothing, whatever
+    /// its numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
     /// Reports that this one replaces, and why. Counts only when its creator made none of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supersedes: Option<Supersedes>,
@@ -83,11 +87,11 @@ pub enum TestType {
     Bias,
     /// Quality of predictions.
     Performance,
-    /// Stability under changed input.
+    /// Stability under changed input, for example accuracy under perturbation.
     Robustness,
-    /// Resistance to attack.
+    /// Resistance to attack: adversarial tests, red teams, scans.
     Security,
-    /// Other safety evaluations.
+    /// Other evaluations of behaviour: suites for language models (toxicity, refusals, stereotypes, hallucination).
     Safety,
     /// Drift of data or predictions.
     Drift,
@@ -97,6 +101,19 @@ impl std::fmt::Display for TestType {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(self, f)
     }
+}
+
+/// How much of a test was run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Run {
+    /// All of the dataset, to the end.
+    Whole,
+    /// A part of the dataset that somebody chose: a limit, a sample.
+    Limited,
+    /// It broke off, or some rows have no result.
+    Incomplete,
+    /// It was declared invalid afterwards.
+    Invalidated,
 }
 
 /// A tool and its version.
@@ -244,6 +261,9 @@ pub struct GroupErrors {
 /// Value of a metric.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("has(self.lower) == has(self.upper)").message("lower and upper come together"))]
+#[x_kube(validation = Rule::new("has(self.lower) || !(has(self.confidence) || has(self.method))").message("confidence and method are those of the interval lower to upper"))]
+#[x_kube(validation = Rule::new("(has(self.successes) ? 1 : 0) + (has(self.standardError) ? 1 : 0) + (has(self.lower) ? 1 : 0) <= 1").message("a value has successes, a standardError or an interval, not several of them"))]
+#[x_kube(validation = Rule::new("!has(self.successes) || self.successes <= self.rows").message("successes are among the rows"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricValue {
     /// Name of the metric, for example BalancedAccuracy.
@@ -253,15 +273,26 @@ pub struct MetricValue {
     /// Number of rows that it was computed from.
     #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
     pub rows: i64,
-    /// Lower bound of its interval.
+    /// Where the value is a share of the rows: how many of them. Placet computes the share and its interval (Wilson) from these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
+    pub successes: Option<i64>,
+    /// Standard error of the value, above 0. Placet computes the interval from it, as wide as the policy asks (value ± z · standard
+    /// error).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standard_error: Option<Decimal>,
+    /// Lower bound of the interval that the tool computed. It counts with its confidence and method only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lower: Option<Decimal>,
-    /// Upper bound of its interval.
+    /// Upper bound of that interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upper: Option<Decimal>,
-    /// Two-sided confidence of the interval, for example 0.95.
+    /// Two-sided confidence of that interval, for example 0.95.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<Decimal>,
+    /// How that interval was computed, for example bootstrap of 1000 samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<Title>,
 }
 
 /// What Placet found about a report.

@@ -54,6 +54,7 @@ fn the_webhooks_use_the_labels_of_the_api() {
     let people = text("charts/placet/templates/rbac-people.yaml");
     assert!(people.contains(&format!("\"verbs\" (list \"{}\")", placet_api::keys::VERB_ENFORCE)));
     assert!(people.contains(&format!("verbs: [{}]", placet_api::keys::VERB_APPROVE)));
+    assert!(people.contains(&format!("verbs: [{}]", placet_api::keys::VERB_REPORT)));
 }
 
 #[test]

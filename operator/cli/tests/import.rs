@@ -297,13 +297,21 @@ fn the_gate_judges_what_was_imported_and_not_what_the_tool_thought() {
         #[expect(clippy::disallowed_methods, reason = "a test writes a file")]
         std::fs::write(&path, format!("{bias}---\n{}", made.out)).unwrap();
         let mut args =
-            vec!["check", "--now", "2026-11-20T12:00:00Z", "--roles", "holders.yaml", "--as", "dana"];
+            vec!["check", "--now", "2026-11-20T12:00:00Z", "--roles", "holders.yaml", "--as", "tess"];
         for author in
             ["AISystem/scoring=olga", "apv/evaluation-erin=erin", "apv/owner-bob=bob", "apv/risk-erin=erin"]
         {
             args.extend(["--as", author]);
         }
-        args.extend(["--as", "apv/executive-frank=frank", "--as", "ra/r1-frank=frank", "-f"]);
+        args.extend([
+            "--as",
+            "mr/scoring-2=dana",
+            "--as",
+            "apv/executive-frank=frank",
+            "--as",
+            "ra/r1-frank=frank",
+            "-f",
+        ]);
         let others = ["policy", "roles", "system", "release", "assessment", "approvals"];
         let others: Vec<String> = others.iter().map(|name| format!("high/{name}.yaml")).collect();
         args.extend(others.iter().map(String::as_str));
@@ -322,7 +330,11 @@ fn the_gate_judges_what_was_imported_and_not_what_the_tool_thought() {
     let r2 = [&mlflow[..], &["--metric", "BalancedAccuracy=r2_score"]].concat();
     let undecided = judged("mlflow", "import/mlflow-regressor.json", &r2);
     assert_eq!(undecided.code, 1, "{}", undecided.err);
-    assert!(undecided.out.contains("BalancedAccuracy 0.944 (without an interval)"), "{}", undecided.out);
+    assert!(
+        undecided.out.contains("BalancedAccuracy 0.944 (without successes, a standard error"),
+        "{}",
+        undecided.out
+    );
 }
 
 #[test]

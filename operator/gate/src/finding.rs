@@ -168,6 +168,8 @@ reasons! {
     GroupMissing,
     /// A report does not fit together.
     ReportNotValid,
+    /// Whoever reported may not.
+    ReporterNotEntitled,
     /// A report is too old.
     ReportStale,
     /// Reports differ.

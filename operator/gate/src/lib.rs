@@ -3,6 +3,7 @@
 //! Reconciler, webhook, command line and replay call [`evaluate`], and nothing else decides (invariant 1).
 
 pub mod admission;
+pub mod asked;
 mod canonical;
 pub mod circumstances;
 pub mod class;

@@ -8,6 +8,7 @@ use placet_api::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::asked::Asked;
 use crate::class::Classified;
 use crate::digest::{self, DigestError};
 use crate::evidence::{Evidence, Facts};
@@ -76,12 +77,29 @@ pub struct Standing {
     /// Why the creator's name may be mistaken for another, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubtful_name: Option<DoubtfulName>,
+    /// TestReport: the roles in which its creator could report it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reports_as: Vec<ReportsAs>,
+    /// TestReport: what was asked of tests when it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Box<Asked>>,
     /// Approval: uid of the object that it is about, as it was when the approval was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject_uid: Option<String>,
     /// Approval of a release: what its evidence was made of then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Box<Evidence>>,
+}
+
+/// A role in which somebody could report tests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportsAs {
+    /// The ApprovalRole.
+    pub role: String,
+    /// Whether they could only as they could in any other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_wildcard: bool,
 }
 
 /// An object as it was read: what a snapshot stores, and what replay reads back.
@@ -254,6 +272,8 @@ impl Reading {
             robots,
             credential: stamp.creator.credential.is_some(),
             doubtful_name: username::doubt(&stamp.creator.user),
+            reports_as: reports_as(stamp),
+            asked: stamp.asked.clone(),
             subject_uid: stamp.subject_uid.clone(),
             evidence: stamp.evidence.clone(),
         }
@@ -262,6 +282,12 @@ impl Reading {
     fn named(&self, user: &str) -> (String, String) {
         (self.people.person(user).token().to_owned(), user.to_owned())
     }
+}
+
+/// The roles in which the creator of a report could report it.
+fn reports_as(stamp: &StampText) -> Vec<ReportsAs> {
+    let may = stamp.reports.iter().filter(|answer| answer.allowed);
+    may.map(|answer| ReportsAs { role: answer.name.clone(), by_wildcard: answer.wildcard }).collect()
 }
 
 /// Whether a user name is that of a service account.

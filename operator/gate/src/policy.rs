@@ -17,6 +17,8 @@ use placet_api::releasepolicy::{
     AcceptanceAuthority, AcceptanceNeeds, ApprovalWhen, LabelOperator, LabelSelector, Proof,
     ReleasePolicySpec, Replacements, ScopePart, SeparationOfDuties, TestRule, WildcardGrants,
 };
+use placet_api::scalar::Title;
+use placet_api::testreport::TestType;
 use serde::Serialize;
 
 use crate::digest;
@@ -28,7 +30,7 @@ use crate::risk::{self, Matrix};
 pub use approvals::{Approvals, CoversKey, covers_key};
 pub(crate) use criterion::{confidence, criterion};
 pub use register::RegisterRules;
-pub(crate) use tests::tests_of;
+pub(crate) use tests::{add_test, effective, same_test, tests_of};
 
 /// What all matching policies ask for together.
 #[expect(clippy::struct_excessive_bools, reason = "each is one yes-or-no field of the policy")]
@@ -79,6 +81,12 @@ pub struct Requirements {
     pub policy_change_days: Option<i32>,
     /// Who changed the policies last, each with when: people who created or edited a policy, and its last change.
     pub policy_authors: Vec<(Person, Timestamp)>,
+    /// Roles in which tests are reported, by type: whoever reports holds each of them.
+    pub reporters: BTreeMap<TestType, BTreeSet<String>>,
+    /// Whether reports by who made or develops the release count in its favour.
+    pub authors_report: bool,
+    /// Accounts of pipelines that every policy lists.
+    pub pipelines: BTreeSet<Person>,
     /// Service accounts that every policy lists.
     pub service_accounts: BTreeSet<Person>,
     /// Whether a role counts that is held by a wildcard.
@@ -160,6 +168,9 @@ pub struct Test {
     pub rule: TestRule,
     /// The policy that asks for the strictest threshold.
     pub policy: String,
+    /// The day on which it was asked for, where it is not asked for any more: when the first report on an artefact came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub then: Option<String>,
 }
 
 /// What some policies ask for together, or in which ways they contradict each other.
@@ -213,6 +224,9 @@ fn serialisable(requirements: &Requirements) -> serde_json::Value {
         "runningDays": requirements.running_days,
     });
     let added = serde_json::json!({
+        "reporters": (!requirements.reporters.is_empty()).then_some(&requirements.reporters),
+        "authorsReport": (!requirements.authors_report).then_some(false),
+        "pipelines": requirements.pipelines,
         "barredGroups": requirements.barred_groups,
         "acceptorNotApproverAs": requirements.acceptor_not_approver_as,
         "policyChangeDays": requirements.policy_change_days,
@@ -430,6 +444,9 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         acceptor_not_approver_as: BTreeSet::new(),
         policy_change_days: None,
         policy_authors: Vec::new(),
+        reporters: BTreeMap::new(),
+        authors_report: true,
+        pipelines: BTreeSet::new(),
         service_accounts: BTreeSet::new(),
         wildcards_count: true,
         aliases: BTreeMap::new(),
@@ -525,12 +542,17 @@ fn join_duties(out: &mut Requirements, duties: &SeparationOfDuties, first: bool)
     out.author_may_approve &= duties.author_may_approve == Some(true);
     out.one_role_per_person |= duties.one_role_per_person != Some(false);
     out.wildcards_count &= duties.wildcard_grants == Some(WildcardGrants::Count);
-    let accounts: BTreeSet<Person> =
-        duties.service_accounts.iter().flatten().map(|a| Person::from_token(a)).collect();
+    out.authors_report &= duties.author_may_report != Some(false);
+    let listed = |list: &Option<Vec<Title>>| -> BTreeSet<Person> {
+        list.iter().flatten().map(|a| Person::from_token(a)).collect()
+    };
+    let (accounts, pipelines) = (listed(&duties.service_accounts), listed(&duties.pipelines));
     if first {
         out.service_accounts = accounts;
+        out.pipelines = pipelines;
     } else {
         out.service_accounts.retain(|a| accounts.contains(a));
+        out.pipelines.retain(|a| pipelines.contains(a));
     }
     out.barred_groups.extend(duties.barred_groups.iter().flatten().map(ToString::to_string));
     let acceptors = duties.acceptor_not_approver_as.iter().flatten();

@@ -17,6 +17,7 @@ use placet_api::keys::GROUP;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::asked::Asked;
 use crate::evidence::Evidence;
 
 /// What the webhook saw of who wrote an object.
@@ -41,6 +42,13 @@ pub struct StampText {
     /// Approval and RiskAcceptance: what the API server answered when asked whether the creator holds the role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<RoleAnswer>,
+    /// TestReport: what the API server answered when asked whether the creator may report in each role that a policy in force
+    /// names for its type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<RoleAnswer>,
+    /// TestReport: what was asked of tests when it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Box<Asked>>,
     /// Approval of a release: what the release's evidence was made of when it was given, whatever its digest covers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Box<Evidence>>,
@@ -68,6 +76,8 @@ impl StampText {
             uid: None,
             subject_uid: None,
             role: None,
+            reports: Vec::new(),
+            asked: None,
             evidence: None,
             restored: None,
             record: None,

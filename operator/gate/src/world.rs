@@ -1,6 +1,7 @@
 //! Everything that decisions are made from, indexed. The operator feeds it from watches and the log, the command line
 //! from files; both take the same [`Snapshot`]s from it.
 
+mod asked;
 mod assessments;
 mod classes;
 mod former;

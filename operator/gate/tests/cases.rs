@@ -18,6 +18,7 @@ use placet_api::approval::{ApprovalSpec, SubjectKind};
 use placet_api::common::Class;
 use placet_api::modelrelease::GateVerdict;
 use placet_api::riskacceptance::RiskAcceptanceSpec;
+use placet_gate::asked::Asked;
 use placet_gate::circumstances::Circumstances;
 use placet_gate::digest;
 use placet_gate::finding::{Gate, Reason};
@@ -103,6 +104,8 @@ struct Change {
     credential: Option<bool>,
     signed: Option<SignedBy>,
     deleted_at: Option<Timestamp>,
+    reports_as: Option<Vec<String>>,
+    asked: Option<Asked>,
     /// The version before the change is remembered, as the log would.
     #[serde(default)]
     remembered: bool,
@@ -205,6 +208,8 @@ fn run(path: &Path) -> Result<(), String> {
         given.credential = change.credential.unwrap_or(given.credential);
         given.signed = change.signed.clone().or(given.signed.take());
         given.deleted_at = change.deleted_at.or(given.deleted_at);
+        given.reports_as = change.reports_as.clone().unwrap_or(std::mem::take(&mut given.reports_as));
+        given.asked = change.asked.clone().or(given.asked.take());
         given.deleted = change.deleted.unwrap_or(given.deleted);
     }
     for removed in &case.remove {

@@ -26,7 +26,7 @@ pub fn asked_in(world: &World, role: &str, namespace: &str) -> Option<String> {
     (scope == Some(RoleScope::Namespace)).then(|| namespace.to_owned())
 }
 
-/// Whether somebody holds an approval role: the verb `approve` on `approvalroles.placet.dev/<role>`, asked where
+/// Whether somebody holds an approval role for a verb, `approve` or `report`, on `approvalroles.placet.dev/<role>`, asked where
 /// [`asked_in`] says. And whether they hold it only as they would hold any other: the same is allowed for a name that no role bears.
 ///
 /// # Errors
@@ -35,12 +35,11 @@ pub async fn holds_role(
     client: &Client,
     state: &State,
     user: &UserInfo,
-    role: &str,
+    (verb, role): (&str, &str),
     namespace: Option<String>,
 ) -> anyhow::Result<(bool, bool)> {
     let nobodys = nobodys_role(state)?;
-    let ask =
-        |name| allowed(client, user, keys::VERB_APPROVE, "approvalroles", Some(name), namespace.clone());
+    let ask = |name| allowed(client, user, verb, "approvalroles", Some(name), namespace.clone());
     let (holds, any) = tokio::try_join!(ask(role), ask(&nobodys))?;
     let master = user.groups.iter().flatten().any(|g| g == MASTERS);
     Ok((holds, holds && (any || master)))

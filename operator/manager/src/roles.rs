@@ -14,6 +14,7 @@ use futures::StreamExt as _;
 use kube::Client;
 use placet_api::Kind;
 use placet_api::approval::ApprovalDecision;
+use placet_api::keys::VERB_APPROVE;
 use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_evidence::{
     AppendError, HOLDER, MOST_WORDS, NewRecord, Object as Stored, Payload, Record as LogRecord, RoleStanding,
@@ -384,7 +385,8 @@ async fn ask(state: &State, client: &Client, question: &Question) -> anyhow::Res
     let groups = question.groups.iter().cloned().chain([EVERYBODY.to_owned()]).collect();
     let user = UserInfo { username: question.user.clone(), groups: Some(groups), ..UserInfo::default() };
     let (holds, by_wildcard) =
-        access::holds_role(client, state, &user, &question.role, question.namespace.clone()).await?;
+        access::holds_role(client, state, &user, (VERB_APPROVE, &question.role), question.namespace.clone())
+            .await?;
     Ok(holds && (!by_wildcard || question.wildcard))
 }
 

@@ -320,6 +320,7 @@ pub fn ends(world: &World, acceptance: &Object<RiskAcceptanceSpec>) -> Option<Ti
 pub fn policy_problems(world: &World, object: &Object<ReleasePolicySpec>) -> (Vec<String>, Vec<String>) {
     let Ok(spec) = &object.spec else { return (Vec::new(), Vec::new()) };
     let mut roles = roles_of(spec);
+    roles.extend(spec.reporters.iter().flatten().map(|r| r.role.to_string()));
     roles.retain(|role| !world.has_role(role));
     roles.sort();
     roles.dedup();

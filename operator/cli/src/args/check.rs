@@ -58,7 +58,7 @@ pub struct GivenArgs {
     /// Who wrote the objects that carry no stamp; KIND/NAME=USER says it of one object. May be given several times
     #[arg(long = "as", value_name = "USER|KIND/NAME=USER")]
     pub written_by: Vec<String>,
-    /// Who holds which role: YAML, {role: [users]}
+    /// Who holds which role: YAML, {role: [users]}; who may report tests in a role: {report/role: [users]}
     #[arg(long, value_name = "FILE")]
     pub roles: Option<PathBuf>,
     /// Public keys that stamps are verified with (placet-receipt:<base64>, one a line): kubectl get configmap

@@ -324,9 +324,27 @@ impl Question {
         );
     }
 
-    /// Whether the answer depends on who holds a role: some approval or acceptance carries no stamp that says so.
+    /// Roles in which the policies of the files have a report of this type made; none for anything else.
+    fn reports_in(&self, object: &Loaded) -> BTreeSet<String> {
+        let text = |value: &serde_json::Value, field: &str| {
+            value.get(field).and_then(serde_json::Value::as_str).map(str::to_owned)
+        };
+        let type_ = object.value.get("spec").and_then(|spec| text(spec, "type"));
+        let Some(type_) = type_.filter(|_| object.kind == Kind::TestReport) else { return BTreeSet::new() };
+        let policies = self.input.objects.iter().filter(|o| o.kind == Kind::ReleasePolicy);
+        let rules = policies.filter_map(|p| p.value.pointer("/spec/reporters")?.as_array()).flatten();
+        rules
+            .filter(|rule| text(rule, "type").as_ref() == Some(&type_))
+            .filter_map(|rule| text(rule, "role"))
+            .collect()
+    }
+
+    /// Whether the answer depends on who holds a role: some approval or acceptance, or a report that has to be made in one,
+    /// carries no stamp that says so.
     fn needs_holdings(&self) -> bool {
-        let decides = |o: &&Loaded| matches!(o.kind, Kind::Approval | Kind::RiskAcceptance);
+        let decides = |o: &&Loaded| {
+            matches!(o.kind, Kind::Approval | Kind::RiskAcceptance) || !self.reports_in(o).is_empty()
+        };
         self.input.objects.iter().filter(decides).any(|o| !o.stamped() && self.author(o).is_some())
     }
 
@@ -407,7 +425,14 @@ impl Question {
         let read = match author {
             Some(user) => self.reading.read_assuming(
                 &object.value,
-                &people::stamp(object, &user, signer.as_deref(), self.now, self.roles.as_ref()),
+                &people::stamp(
+                    object,
+                    &user,
+                    signer.as_deref(),
+                    self.now,
+                    self.roles.as_ref(),
+                    &self.reports_in(object),
+                ),
             ),
             None => self.reading.read(&object.value),
         };

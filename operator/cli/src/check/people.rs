@@ -57,7 +57,7 @@ impl Authors {
 pub struct Roles(BTreeMap<String, BTreeSet<String>>);
 
 impl Roles {
-    /// Reads `{role: [users]}`.
+    /// Reads `{role: [users]}`; who may report in a role is under `report/role`.
     ///
     /// # Errors
     /// The file is not that.
@@ -70,13 +70,15 @@ impl Roles {
     }
 }
 
-/// The stamp of an object that carries none; `signer` is whose signature it carries, if any.
+/// The stamp of an object that carries none; `signer` is whose signature it carries, if any; `reports_in`: roles in which a report
+/// of its type is asked for.
 pub fn stamp(
     object: &Loaded,
     user: &str,
     signer: Option<&str>,
     now: Timestamp,
     roles: Option<&Roles>,
+    reports_in: &BTreeSet<String>,
 ) -> StampText {
     let holder = signer.unwrap_or(user);
     let role = object.value.pointer("/spec/role").and_then(serde_json::Value::as_str);
@@ -89,7 +91,22 @@ pub fn stamp(
         wildcard: false,
         at: now,
     });
-    StampText { role, ..StampText::new(Identity { user: user.to_owned(), ..Identity::default() }, now) }
+    let may_report = |role: &str| {
+        roles.is_none_or(|r| r.0.get(&format!("report/{role}")).is_some_and(|users| users.contains(user)))
+    };
+    let reports = reports_in.iter().map(|role| RoleAnswer {
+        name: role.clone(),
+        user: None,
+        allowed: may_report(role),
+        wildcard: false,
+        at: now,
+    });
+    let reports = reports.collect();
+    StampText {
+        role,
+        reports,
+        ..StampText::new(Identity { user: user.to_owned(), ..Identity::default() }, now)
+    }
 }
 
 /// Reads `KEY=VALUE` pairs.

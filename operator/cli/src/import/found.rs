@@ -101,6 +101,15 @@ impl Spread {
         if error > 0.0 && error.is_finite() { Self::Error(error) } else { Self::Unknown }
     }
 
+    /// How that interval is computed, as the report says it.
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self::Share { .. } => "Wilson",
+            Self::Error(_) => "value ± z · standard error",
+            Self::Unknown => "none",
+        }
+    }
+
     /// The interval of a value at a confidence of `z` standard errors.
     pub fn interval(&self, value: f64, z: f64) -> Option<(f64, f64)> {
         match self {

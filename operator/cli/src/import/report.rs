@@ -364,6 +364,7 @@ fn metrics(
                 entry["lower"] = write("a lower bound", lower, Round::Down)?.into();
                 entry["upper"] = write("an upper bound", upper, Round::Up)?.into();
                 entry["confidence"] = confidence.as_str().into();
+                entry["method"] = metric.spread.method().into();
             }
             None => without.push(name.as_str()),
         }

@@ -9,8 +9,10 @@ use std::process::Command;
 pub const NOW: &str = "2026-11-20T12:00:00Z";
 
 /// Who wrote what in the fixtures, where it is not dana.
-pub const AUTHORS: [&str; 6] = [
+pub const AUTHORS: [&str; 8] = [
     "AISystem/scoring=olga",
+    "tr/bias=tess",
+    "tr/performance=tess",
     "apv/evaluation-erin=erin",
     "apv/owner-bob=bob",
     "apv/risk-erin=erin",

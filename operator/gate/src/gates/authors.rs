@@ -11,23 +11,29 @@ use crate::object::{Object, Record, Standing};
 use crate::people::Person;
 use crate::world::Snapshot;
 
+/// Who wrote or develops the release: creator and editors of it, of every earlier release of this name with the same content,
+/// whoever signed one of them as its author, and the developers that it lists.
+pub(super) fn release_authors(snapshot: &Snapshot) -> Vec<Person> {
+    let Some(release) = &snapshot.release else { return Vec::new() };
+    let same = snapshot.former.iter().filter(|f| f.digest() == release.digest());
+    let releases = [release].into_iter().chain(same).flat_map(|r| wrote(snapshot, r));
+    let developers = release.spec.iter().flat_map(|s| s.developers.iter().flatten());
+    releases.chain(developers.map(|d| Person::from_token(d))).collect()
+}
+
 /// Who wrote what is judged: creator and editors of the release, of every earlier release of this name with the same
 /// content, of the system and of its assessments, who signed any of these as its author, and the developers that the release
 /// lists. Deleting and creating again makes nobody less of an author.
 pub fn authors(snapshot: &Snapshot) -> Vec<Person> {
-    let Some(release) = &snapshot.release else { return Vec::new() };
-    let same = snapshot.former.iter().filter(|f| f.digest() == release.digest());
+    if snapshot.release.is_none() {
+        return Vec::new();
+    }
     let live = || snapshot.assessments.iter().filter(|a| a.live);
     let same_assessment = |a: &&Arc<Object<ImpactAssessmentSpec>>| live().any(|l| l.digest() == a.digest());
-    let releases = [release].into_iter().chain(same).flat_map(|r| wrote(snapshot, r));
     let assessments = snapshot.assessments.iter().filter(same_assessment).flat_map(|a| wrote(snapshot, a));
     let assessments = assessments.chain(live().flat_map(|a| signed_before(snapshot, a)));
-    let developers = release.spec.iter().flat_map(|s| s.developers.iter().flatten());
-    let mut authors: Vec<Person> = releases
-        .chain(assessments)
-        .chain(system_authors(snapshot))
-        .chain(developers.map(|d| Person::from_token(d)))
-        .collect();
+    let mut authors: Vec<Person> =
+        assessments.chain(system_authors(snapshot)).chain(release_authors(snapshot)).collect();
     authors.sort();
     authors.dedup();
     authors

@@ -55,6 +55,7 @@ pub fn evaluate(cx: &Context<'_>, matched: &Matched<'_>) -> Outcome {
             .chain(&requirements.lowered_roles)
             .map(String::as_str)
             .collect();
+        named.extend(requirements.reporters.values().flatten().map(String::as_str));
         named.extend(requirements.register.approved_by.iter().map(String::as_str));
         let authorities = requirements.authority.values().flatten();
         named.extend(authorities.flat_map(|a| a.roles.iter().chain(&a.consulted)).map(String::as_str));

@@ -4,32 +4,45 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use placet_api::Kind;
 use placet_api::aisystem::AISystemSpec;
 use placet_api::approval::{Covers, SubjectKind};
 use placet_api::common::Class;
-use placet_api::modelrelease::{Artifact, ArtifactRole, DatasetUse, ModelReleaseSpec};
+use placet_api::modelrelease::{ArtifactRole, ModelReleaseSpec};
 use placet_api::releasepolicy::WhenIndeterminate;
 use placet_api::scalar::Digest;
-use placet_api::testreport::{PositiveMeans, TestReportSpec, TestType};
+use placet_api::testreport::{PositiveMeans, Run, TestReportSpec, TestType};
 
 use super::assessment::short;
 use super::{Context, Outcome, authors, gone};
 use crate::fairness::Verdict;
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
+use crate::people::Person;
 use crate::policy::{Requirements, Test};
 use crate::time;
 
+use relevant::{Report, relevant, sorted, whole};
+use reporter::NotEntitled;
+use single::says;
+use subject::{Judging, Uses};
+
+pub use frozen::requirement_digest;
 pub use groups::check;
 pub(super) use shown::shows;
 pub use trial::{Trial, names_sets, try_bias};
 pub(crate) use verdict::Verdicts;
 use verdict::{Judged, verdict};
 
+mod frozen;
 mod groups;
 mod merged;
+mod relevant;
+mod reporter;
 mod shown;
+mod single;
+mod subject;
 mod trial;
 mod verdict;
 
@@ -45,20 +58,21 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
     if bias {
         evaluation_defined(cx, &look.sets, &mut out);
     }
-    let evaluation: BTreeSet<&str> = release
-        .datasets
-        .iter()
-        .flatten()
-        .filter(|d| d.use_ == DatasetUse::Evaluation)
-        .map(|d| d.digest.as_str())
-        .collect();
-    // What a bias test looks at is missing as a whole: no report could say more.
-    let asked = |test: &&Test| test.rule.type_ != TestType::Bias || !look.sets.is_empty();
-    for test in requirements.tests.iter().filter(asked) {
-        for artifact in
-            release.artifacts.iter().filter(|a| matches!(a.role, ArtifactRole::Model | ArtifactRole::Adapter))
-        {
-            judge(cx, release, test, artifact, &evaluation, &look, &mut out);
+    let uses = Uses::of(release);
+    let barred = reporter::barred(cx);
+    let judged =
+        release.artifacts.iter().filter(|a| matches!(a.role, ArtifactRole::Model | ArtifactRole::Adapter));
+    let subjects: Vec<Judging<'_>> =
+        judged.map(|artifact| Judging::new(cx, artifact, &look, (&uses, &barred))).collect();
+    for test in &requirements.tests {
+        for subject in &subjects {
+            judge(cx, release, test, subject, &mut out);
+        }
+    }
+    for subject in &subjects {
+        subject.say_frozen(cx, &mut out);
+        for test in &subject.frozen.tests {
+            judge(cx, release, test, subject, &mut out);
         }
     }
     out
@@ -150,18 +164,25 @@ fn judge(
     cx: &Context<'_>,
     release: &ModelReleaseSpec,
     test: &Test,
-    artifact: &Artifact,
-    evaluation: &BTreeSet<&str>,
-    look: &Look,
+    subject: &Judging<'_>,
     out: &mut Outcome,
 ) {
+    let artifact = subject.artifact;
+    // What a bias test looks at is missing as a whole: no report could say more.
+    if test.rule.type_ == TestType::Bias && subject.look.sets.is_empty() {
+        return;
+    }
     let item = format!("{} {}", test.rule.type_, artifact.name);
-    let reports = relevant(cx, |type_| type_ == test.rule.type_, artifact.digest.as_str());
+    let (reports, superseded) = sorted(cx, |type_| type_ == test.rule.type_, artifact.digest.as_str());
+    note_superseded(test, &item, &superseded, subject, out);
+    let evaluation: BTreeSet<&str> = subject.evaluation.iter().map(String::as_str).collect();
     let fixed = datasets(cx, test);
     let allowed = |digest: &str| evaluation.contains(digest) && (fixed.is_empty() || fixed.contains(digest));
     let (on_evaluation, elsewhere): (Vec<_>, Vec<_>) =
         reports.into_iter().partition(|(_, spec)| allowed(spec.dataset.as_str()));
-    let mut by_dataset: BTreeMap<&str, Vec<(&Object<TestReportSpec>, &TestReportSpec)>> = BTreeMap::new();
+    let (on_evaluation, parts): (Vec<_>, Vec<_>) =
+        on_evaluation.into_iter().partition(|(report, spec)| whole(spec) || report.problem().is_some());
+    let mut by_dataset: BTreeMap<&str, Vec<Report<'_>>> = BTreeMap::new();
     for (report, spec) in on_evaluation {
         if let Some(problem) = report.problem() {
             out.problem_since(GATE, report, &problem, &cx.snapshot.reports);
@@ -170,8 +191,12 @@ fn judge(
         by_dataset.entry(spec.dataset.as_str()).or_default().push((report, spec));
     }
     let mut settled: BTreeSet<&str> = BTreeSet::new();
-    for (dataset, reports) in &by_dataset {
-        let (passed, blocked) = judge_dataset(cx, test, &item, reports, look, out);
+    for (&dataset, reports) in &mut by_dataset {
+        // Several tools test for several metrics: one that says nothing of this one is asked only where none does.
+        if test.rule.type_ != TestType::Bias && reports.iter().any(|(_, s)| says(&test.rule, s).is_some()) {
+            reports.retain(|(_, s)| says(&test.rule, s).is_some());
+        }
+        let (passed, blocked) = judge_dataset(cx, test, &item, reports, subject, out);
         if passed || blocked {
             settled.insert(dataset);
         }
@@ -182,7 +207,7 @@ fn judge(
     if done {
         return;
     }
-    let open = if fixed.is_empty() { evaluation } else { &lacking };
+    let open = if fixed.is_empty() { &evaluation } else { &lacking };
     let command = if test.rule.type_ == TestType::Bias {
         // Where there is a choice, the names of the datasets are told beside it.
         let mut digests = open.iter().copied();
@@ -194,22 +219,29 @@ fn judge(
     } else {
         cx.command("kubectl apply -f REPORT.yaml")
     };
-    let found = if elsewhere.is_empty() {
+    let found = if let Some((report, spec)) = parts.first() {
+        format!("{} is of a run that is {:?}", report.name(), spec.run.unwrap_or(Run::Whole))
+    } else if elsewhere.is_empty() {
         "there is none".to_owned()
     } else {
         let what = if fixed.is_empty() { "a dataset" } else { "one of the named datasets" };
         format!("{} is not on {what} of use Evaluation of this release", elsewhere[0].0.name())
     };
-    let listed = release.datasets.iter().flatten().filter(|d| d.use_ == DatasetUse::Evaluation);
-    let names: Vec<&str> =
-        listed.filter(|d| open.contains(d.digest.as_str())).map(|d| d.name.as_str()).collect();
+    let names: BTreeSet<&str> = release
+        .datasets
+        .iter()
+        .flatten()
+        .filter(|d| open.contains(d.digest.as_str()) && evaluation.contains(d.digest.as_str()))
+        .map(|d| d.name.as_str())
+        .collect();
+    let names: Vec<&str> = names.into_iter().collect();
     let unlisted: Vec<String> = lacking
         .iter()
         .filter(|digest| !evaluation.contains(**digest))
         .map(|digest| format!("{} (which the release does not list with use Evaluation)", short(digest)))
         .collect();
     let on = if names.is_empty() && unlisted.is_empty() {
-        "a dataset of use Evaluation (the release names none)".into()
+        "a dataset of use Evaluation (the release names none that it was not trained on)".into()
     } else {
         let all: Vec<&str> = names.iter().copied().chain(unlisted.iter().map(String::as_str)).collect();
         all.join(if fixed.is_empty() { " or " } else { " and " })
@@ -225,7 +257,7 @@ fn judge(
             wanted_text(test)
         ),
         found,
-        "data scientist",
+        reporter::who(cx, test.rule.type_),
         command,
     )
     .about(
@@ -233,60 +265,33 @@ fn judge(
             .into_iter()
             .chain(lacking.iter().copied())
             .chain(names)
-            .chain(elsewhere.first().map(|(r, _)| r.name())),
+            .chain(parts.first().or(elsewhere.first()).map(|(r, _)| r.name()))
+            .chain(test.then.as_deref()),
     );
 }
 
-/// Reports of some types on an artefact that no valid report supersedes. Deleted ones take part.
-fn relevant<'a>(
-    cx: &'a Context<'_>,
-    of: impl Fn(TestType) -> bool,
-    artifact: &str,
-) -> Vec<(&'a Object<TestReportSpec>, &'a TestReportSpec)> {
-    let all: Vec<_> = cx
-        .snapshot
-        .reports
-        .iter()
-        .filter_map(|r| Some((r.as_ref(), r.spec.as_ref().ok()?)))
-        .filter(|(_, s)| of(s.type_) && s.artifact.as_str() == artifact)
-        .collect();
-    // Nearly always nothing does.
-    if all.iter().all(|(_, spec)| spec.supersedes.is_none()) {
-        return all;
+/// What failed stays to be seen, though somebody has superseded it.
+fn note_superseded(
+    test: &Test,
+    item: &str,
+    superseded: &[(Report<'_>, Report<'_>)],
+    subject: &Judging<'_>,
+    out: &mut Outcome,
+) {
+    for ((report, spec), (by, why)) in superseded {
+        let judged = verdict(test, report, spec, &subject.look);
+        if report.problem().is_some() || judged.verdict != Verdict::Fail {
+            continue;
+        }
+        let reason = why.supersedes.as_ref().map(|s| s.reason.to_string()).unwrap_or_default();
+        out.notes.push(format!(
+            "warning: {item}: {} failed ({}){}; superseded by {}: {reason}",
+            report.name(),
+            judged.text,
+            gone(report),
+            by.name()
+        ));
     }
-    // Whoever wrote or develops the release does not say which of its results are wrong.
-    let authors = authors::authors(cx.snapshot);
-    // What was found on one dataset is not shown to be wrong by another.
-    let superseded = |report: &Object<TestReportSpec>, about: &TestReportSpec| {
-        all.iter().any(|(by, spec)| {
-            by.name() != report.name()
-                && spec.type_ == about.type_
-                && spec.dataset == about.dataset
-                && spec
-                    .supersedes
-                    .as_ref()
-                    .is_some_and(|s| s.reports.iter().any(|r| r.as_str() == report.name()))
-                && by.standing().is_some_and(|s| {
-                    // What was not there yet cannot be known to be wrong.
-                    let later = report.standing().is_some_and(|r| r.changed_at < s.created_at);
-                    later && !made_any(&all, spec, &s.creator) && !authors.contains(&s.creator)
-                })
-        })
-    };
-    all.iter().copied().filter(|(r, s)| !superseded(r, s)).collect()
-}
-
-/// Whether a person made any of the reports that a report supersedes: then superseding does not count.
-fn made_any(
-    all: &[(&Object<TestReportSpec>, &TestReportSpec)],
-    by: &TestReportSpec,
-    person: &crate::people::Person,
-) -> bool {
-    by.supersedes.iter().flat_map(|s| &s.reports).any(|name| {
-        all.iter().any(|(r, _)| {
-            r.name() == name.as_str() && r.standing().is_none_or(|s| s.authors.contains(person))
-        })
-    })
 }
 
 /// Judges the reports on one dataset: whether a report passes now, and whether something blocks.
@@ -294,8 +299,8 @@ fn judge_dataset(
     cx: &Context<'_>,
     test: &Test,
     item: &str,
-    reports: &[(&Object<TestReportSpec>, &TestReportSpec)],
-    look: &Look,
+    reports: &[Report<'_>],
+    subject: &Judging<'_>,
     out: &mut Outcome,
 ) -> (bool, bool) {
     let judged: Vec<(&Object<TestReportSpec>, Arc<Judged>)> = reports
@@ -303,7 +308,7 @@ fn judge_dataset(
         .filter(|(_, s)| {
             test.rule.type_ != TestType::Bias || s.positive_means.is_none_or(|m| m == positive(cx))
         })
-        .map(|(r, s)| (*r, verdict(test, r, s, look)))
+        .map(|(r, s)| (*r, verdict(test, r, s, &subject.look)))
         .collect();
     if let Some((report, failed)) = judged.iter().find(|(_, j)| j.verdict == Verdict::Fail) {
         let artifact = reports[0].1.artifact.as_str();
@@ -316,14 +321,14 @@ fn judge_dataset(
             "data scientist",
             format!("train again and release new artefacts; this result stays for {}", short(artifact)),
         )
-        .about([report.name(), report.digest()]);
+        .about([report.name(), report.digest()].into_iter().chain(test.then.as_deref()));
         out.notes.extend(failed.notes.iter().cloned());
         return (false, true);
     }
     if test.rule.type_ == TestType::Bias && !outcome_fits(cx, reports, item, out) {
         return (false, true);
     }
-    if reports.iter().skip(1).any(|(_, spec)| differ(reports[0].1, spec)) {
+    if reports.iter().skip(1).any(|(_, spec)| differ(test, reports[0].1, spec)) {
         let names: Vec<&str> = reports.iter().map(|(r, _)| r.name()).collect();
         out.unknown(
             GATE,
@@ -340,7 +345,14 @@ fn judge_dataset(
         .about(names.iter().copied());
         return (false, true);
     }
-    let Some((report, result)) = judged.iter().find(|(r, _)| r.live) else { return (false, false) };
+    let (report, result) = match who_shows(cx, test, &judged, reports, subject.barred) {
+        Shows::Nobody => return (false, false),
+        Shows::NotEntitled(report, why) => {
+            say_not_entitled(cx, test, item, report, why, out);
+            return (false, true);
+        }
+        Shows::This(report, result) => (report, result),
+    };
     out.notes.extend(result.notes.iter().cloned());
     if stale(cx, test, report, reports, item, out) {
         return (false, true);
@@ -352,10 +364,10 @@ fn judge_dataset(
             item,
             format!("{}, for every attribute and category that policies and system name", wanted_text(test)),
             format!("{}: {}", report.name(), result.text),
-            "data scientist",
+            reporter::who(cx, test.rule.type_),
             format!("{}: a new TestReport that supersedes this one", result.mend.words()),
         )
-        .about([report.name(), report.digest()]);
+        .about([report.name(), report.digest()].into_iter().chain(test.then.as_deref()));
         return (false, true);
     }
     let warns = test.rule.when_indeterminate == Some(WhenIndeterminate::Warn) && !result.hides;
@@ -386,13 +398,76 @@ fn judge_dataset(
                 item,
                 wanted_text(test),
                 format!("{}: {}", report.name(), result.text),
-                "data scientist",
+                reporter::who(cx, test.rule.type_),
                 command,
             )
-            .about([report.name(), report.digest()]);
+            .about([report.name(), report.digest()].into_iter().chain(test.then.as_deref()));
             (false, true)
         }
     }
+}
+
+/// Says of a report that its maker may not show by it that the test passes.
+fn say_not_entitled(
+    cx: &Context<'_>,
+    test: &Test,
+    item: &str,
+    report: &Object<TestReportSpec>,
+    why: NotEntitled,
+    out: &mut Outcome,
+) {
+    let type_ = test.rule.type_;
+    let wanted = format!("a {type_} report by somebody whose word it is; {}", wanted_text(test));
+    let found = format!("{}: {}", report.name(), why.text);
+    let who = reporter::who(cx, type_);
+    let maker = report.standing().map(|s| s.creator.to_string());
+    let about = [report.name(), report.digest()].map(str::to_owned).into_iter();
+    out.not_met(GATE, Reason::ReporterNotEntitled, item, wanted, found, who, why.command)
+        .about(about.chain(maker).chain(test.then.clone()));
+}
+
+/// Which of the reports on one dataset, that all say the same, shows it.
+enum Shows<'a> {
+    /// None of them is there any more.
+    Nobody,
+    /// None was made by somebody who may.
+    NotEntitled(&'a Object<TestReportSpec>, NotEntitled),
+    /// This one.
+    This(&'a Object<TestReportSpec>, &'a Judged),
+}
+
+/// Of those that are there and were made by somebody who may, the one that is valid longest.
+fn who_shows<'a>(
+    cx: &Context<'_>,
+    test: &Test,
+    judged: &'a [(&'a Object<TestReportSpec>, Arc<Judged>)],
+    reports: &[Report<'_>],
+    barred: &BTreeSet<Person>,
+) -> Shows<'a> {
+    let mut not = None;
+    let mut best: Option<(Option<Timestamp>, &Object<TestReportSpec>, &Judged)> = None;
+    for (report, judged) in judged.iter().filter(|(r, _)| r.live) {
+        let Some(standing) = report.standing() else { continue };
+        if let Err(why) = reporter::entitled(cx, test.rule.type_, standing, barred) {
+            not.get_or_insert((*report, why));
+            continue;
+        }
+        let spec = reports.iter().find(|(r, _)| r.id == report.id).map(|(_, s)| *s);
+        let start = spec.and_then(|s| start(report, s));
+        if best.as_ref().is_none_or(|(known, _, _)| start > *known) {
+            best = Some((start, *report, judged));
+        }
+    }
+    match (best, not) {
+        (Some((_, report, judged)), _) => Shows::This(report, judged),
+        (None, Some((report, why))) => Shows::NotEntitled(report, why),
+        (None, None) => Shows::Nobody,
+    }
+}
+
+/// Since when a report is valid: the earlier of when it is said to have run and of when it was stamped.
+fn start(report: &Object<TestReportSpec>, spec: &TestReportSpec) -> Option<Timestamp> {
+    Some(time::moment(&spec.ran_at)?.min(report.standing()?.created_at))
 }
 
 /// What the system says a positive prediction means: nobody who tests chooses it.
@@ -514,12 +589,8 @@ fn stale(
     out: &mut Outcome,
 ) -> bool {
     let Some(days) = test.rule.max_age_days else { return false };
-    let typed =
-        reports.iter().find(|(r, _)| r.name() == report.name()).and_then(|(_, s)| time::moment(&s.ran_at));
-    let start = match (typed, report.standing()) {
-        (Some(typed), Some(standing)) => typed.min(standing.created_at),
-        _ => return false,
-    };
+    let spec = reports.iter().find(|(r, _)| r.id == report.id).map(|(_, s)| *s);
+    let Some(start) = spec.and_then(|s| start(report, s)) else { return false };
     if !cx.now.reached(time::days_after(start, days)) {
         return false;
     }
@@ -529,21 +600,26 @@ fn stale(
         item,
         format!("{}; a result of at most {days} days", wanted_text(test)),
         format!("{} is of {}", report.name(), start.strftime("%Y-%m-%d")),
-        "data scientist",
+        reporter::who(cx, test.rule.type_),
         cx.command("test again and apply a new TestReport: kubectl apply -f REPORT.yaml"),
     )
-    .about([report.name().to_owned(), start.to_string(), days.to_string()]);
+    .about(
+        [report.name().to_owned(), start.to_string(), days.to_string()].into_iter().chain(test.then.clone()),
+    );
     true
 }
 
-/// Whether the numbers of two reports differ.
-fn differ(one: &TestReportSpec, other: &TestReportSpec) -> bool {
-    one.positive_means != other.positive_means
-        || one.rows != other.rows
-        || one.groups != other.groups
-        || one.scores != other.scores
-        || one.errors != other.errors
-        || one.metrics != other.metrics
+/// Whether two reports of one test say different numbers.
+fn differ(test: &Test, one: &TestReportSpec, other: &TestReportSpec) -> bool {
+    if test.rule.type_ == TestType::Bias {
+        return one.positive_means != other.positive_means
+            || one.rows != other.rows
+            || one.groups != other.groups
+            || one.scores != other.scores
+            || one.errors != other.errors
+            || one.metrics != other.metrics;
+    }
+    says(&test.rule, one) != says(&test.rule, other)
 }
 
 fn wanted_text(test: &Test) -> String {
@@ -551,6 +627,13 @@ fn wanted_text(test: &Test) -> String {
     let mut limits = Vec::new();
     limits.extend(rule.at_least.as_ref().map(|v| format!("at least {v}")));
     limits.extend(rule.at_most.as_ref().map(|v| format!("at most {v}")));
+    let limits = limits.join(" and ");
     let why = rule.why.as_ref().map_or(String::new(), |why| format!(" ({why})"));
-    format!("{} wants {} {}{why}", test.policy, rule.metric, limits.join(" and "))
+    match &test.then {
+        None => format!("{} wants {} {limits}{why}", test.policy, rule.metric),
+        Some(day) => format!(
+            "{} wanted {} {limits}{why} on {day}, when the first report on it came",
+            test.policy, rule.metric
+        ),
+    }
 }

@@ -32,6 +32,7 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
         classification,
         assessment,
         tests,
+        reporters,
         attribute_sets,
         categories,
         risk_appetite,
@@ -58,6 +59,12 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
     out.differs("classification", classification, &new.classification);
     out.assessment(assessment.as_ref(), new.assessment.as_ref());
     out.tests(&policy::tests_of(tests.as_deref()), &policy::tests_of(new.tests.as_deref()));
+    // What somebody reports who may not fails all the same, and passes nothing: naming a role asks for more.
+    for rule in reporters.iter().flatten() {
+        if !new.reporters.iter().flatten().any(|r| r == rule) {
+            out.say(format!("reporters[{}]: {} left out", rule.type_, rule.role));
+        }
+    }
     // A set more can turn a test that failed into one that does not show which way it goes.
     out.differs("attributeSets", attribute_sets, &new.attribute_sets);
     out.loses("categories", &expected(categories.as_ref()), &expected(new.categories.as_ref()));
@@ -178,6 +185,14 @@ pub fn adds(new: &ReleasePolicySpec, in_force: &[&ReleasePolicySpec]) -> Vec<Str
         out.push("minimumClass: other policies would apply".to_owned());
     }
     out
+}
+
+/// In which ways a rule on a test asks for less than the one before it; of how old a result may be nothing is said.
+pub(crate) fn test_loosens(before: &TestRule, after: &TestRule) -> bool {
+    let mut out = Found::default();
+    let after = TestRule { max_age_days: before.max_age_days, ..after.clone() };
+    out.test("", before, &after);
+    !out.0.is_empty()
 }
 
 /// A selector, with one that says nothing as nothing.
@@ -359,9 +374,7 @@ impl Found {
     }
 
     fn tests(&mut self, before: &[TestRule], after: &[TestRule]) {
-        let same = |a: &TestRule, b: &TestRule| {
-            a.type_ == b.type_ && a.metric == b.metric && a.compare == b.compare && a.reference == b.reference
-        };
+        let same = policy::same_test;
         for old in before {
             let field = format!("tests[{} {}]", old.type_, old.metric);
             match after.iter().find(|new| same(old, new)) {
@@ -383,6 +396,7 @@ impl Found {
             metric: _,
             compare: _,
             reference: _,
+            exact: _,
             at_least,
             at_most,
             confidence,
@@ -494,6 +508,8 @@ impl Found {
     fn duties(&mut self, before: &SeparationOfDuties, after: &SeparationOfDuties) {
         let SeparationOfDuties {
             author_may_approve,
+            author_may_report,
+            pipelines,
             one_role_per_person,
             barred_groups,
             acceptor_not_approver_as,
@@ -507,6 +523,9 @@ impl Found {
         let at = |name: &str| format!("separationOfDuties.{name}");
         if *author_may_approve != Some(true) && after.author_may_approve == Some(true) {
             self.add(&at("authorMayApprove"), false, true);
+        }
+        if *author_may_report == Some(false) && after.author_may_report != Some(false) {
+            self.add(&at("authorMayReport"), false, true);
         }
         if *one_role_per_person != Some(false) && after.one_role_per_person == Some(false) {
             self.add(&at("oneRolePerPerson"), true, false);
@@ -524,6 +543,10 @@ impl Found {
         let more = titles(&after.service_accounts).difference(&titles(service_accounts)).count();
         if more > 0 {
             self.add(&at("serviceAccounts"), accounts(service_accounts), accounts(&after.service_accounts));
+        }
+        let more = titles(&after.pipelines).difference(&titles(pipelines)).count();
+        if more > 0 {
+            self.add(&at("pipelines"), accounts(pipelines), accounts(&after.pipelines));
         }
         // Counting wildcards lets in approvals, not counting them lets go of Rejects.
         if wildcards(Some(before)) != wildcards(Some(after)) {

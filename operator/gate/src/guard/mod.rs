@@ -25,6 +25,7 @@ use crate::policy;
 use crate::signature::Trust;
 use crate::time;
 
+pub(crate) use loosens::test_loosens;
 pub use loosens::{adds, loosens};
 pub use others::Guarded;
 
@@ -128,6 +129,7 @@ fn names(spec: &ReleasePolicySpec) -> BTreeSet<&str> {
     out.extend(class.flat_map(|c| [&c.approved_by].into_iter().chain(&c.lowered_by)).map(Name::as_str));
     out.extend(spec.guard.iter().filter_map(|g| g.role.as_ref()).map(Name::as_str));
     out.extend(spec.assessment.iter().filter_map(|a| a.approved_by.as_ref()).map(Name::as_str));
+    out.extend(spec.reporters.iter().flatten().map(|r| r.role.as_str()));
     let authority = spec.acceptance_authority.iter().flatten();
     let accept = authority.flat_map(|a| a.roles.iter().chain(a.consulted.iter().flatten()));
     out.extend(accept.map(Name::as_str));

@@ -76,6 +76,11 @@ pub(super) fn impossible(rule: &TestRule) -> Option<String> {
     if let Err(error) = crate::fairness::check_confidence(confidence(rule)) {
         return Some(format!("{asked}: {error}"));
     }
+    if rule.exact == Some(true) && rule.confidence.is_some() {
+        return Some(format!(
+            "{asked}: wanted exact without confidence, since the value is compared as it is, found both"
+        ));
+    }
     let (low, high) = (rule.at_least.as_ref()?, rule.at_most.as_ref()?);
     (low.value() > high.value()).then(|| format!("{asked}: atLeast {low} is above atMost {high}"))
 }

@@ -1,26 +1,25 @@
-//! The tests that policies ask for together.
+//! The tests that policies ask for together, and who reports them.
 
 use placet_api::common::Class;
 use placet_api::releasepolicy::{ReleasePolicySpec, TestRule, WhenIndeterminate};
 
 use super::{Requirements, Test, criterion, smaller};
 
-/// Adds what a policy says of tests and categories; gives what contradicts itself in it.
+/// Adds what a policy says of tests, of categories and of who reports; gives what contradicts itself in it.
 pub(super) fn join(out: &mut Requirements, name: &str, spec: &ReleasePolicySpec) -> Vec<String> {
     let mut conflicts = Vec::new();
     for (attribute, values) in spec.categories.iter().flatten() {
         let known = out.categories.entry(attribute.clone()).or_default();
         known.extend(values.0.iter().map(ToString::to_string));
     }
-    // What is not shown may pass with a warning for the lower classes alone.
-    let low = spec.applies_to.classes.iter().all(|class| *class < Class::High);
     for rule in spec.tests.iter().flatten() {
         if let Some(why) = criterion::impossible(rule) {
             conflicts.push(format!("policy {name}: {why}"));
         }
-        let when_indeterminate =
-            rule.when_indeterminate.filter(|when| low || *when == WhenIndeterminate::Hold);
-        add_test(&mut out.tests, &TestRule { when_indeterminate, ..rule.clone() }, name);
+        add_test(&mut out.tests, &effective(rule, &spec.applies_to.classes), name);
+    }
+    for rule in spec.reporters.iter().flatten() {
+        out.reporters.entry(rule.type_).or_default().insert(rule.role.to_string());
     }
     conflicts
 }
@@ -34,16 +33,27 @@ pub(crate) fn tests_of(rules: Option<&[TestRule]>) -> Vec<TestRule> {
     out.into_iter().map(|t| t.rule).collect()
 }
 
-/// Adds a test; where metric, comparison and reference are the same, the strictest thresholds are taken together.
-fn add_test(tests: &mut Vec<Test>, rule: &TestRule, policy: &str) {
-    let same = tests.iter_mut().find(|t| {
-        t.rule.type_ == rule.type_
-            && t.rule.metric == rule.metric
-            && t.rule.compare == rule.compare
-            && t.rule.reference == rule.reference
-    });
-    let Some(known) = same else {
-        tests.push(Test { rule: rule.clone(), policy: policy.to_owned() });
+/// A rule as it counts in a policy for these classes: what is not shown may pass with a warning for the lower classes alone.
+pub(crate) fn effective(rule: &TestRule, classes: &[Class]) -> TestRule {
+    let low = classes.iter().all(|class| *class < Class::High);
+    let when_indeterminate = rule.when_indeterminate.filter(|when| low || *when == WhenIndeterminate::Hold);
+    TestRule { when_indeterminate, ..rule.clone() }
+}
+
+/// Whether two rules are of one test: the same of the same is measured, whatever is wanted of it.
+pub(crate) fn same_test(one: &TestRule, other: &TestRule) -> bool {
+    let exact = |rule: &TestRule| rule.exact == Some(true);
+    one.type_ == other.type_
+        && one.metric == other.metric
+        && one.compare == other.compare
+        && one.reference == other.reference
+        && exact(one) == exact(other)
+}
+
+/// Adds a test; where the same is measured, the strictest thresholds are taken together.
+pub(crate) fn add_test(tests: &mut Vec<Test>, rule: &TestRule, policy: &str) {
+    let Some(known) = tests.iter_mut().find(|t| same_test(&t.rule, rule)) else {
+        tests.push(Test { rule: rule.clone(), policy: policy.to_owned(), then: None });
         return;
     };
     let k = &mut known.rule;

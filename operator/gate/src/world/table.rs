@@ -87,7 +87,12 @@ impl<S: serde::de::DeserializeOwned + Clone> Table<S> {
     /// Bytes of the specs of versions in a namespace that are gone, with something for each version.
     pub(super) fn remembered(&self, namespace: &str) -> u64 {
         let gone = range(&self.gone, namespace).flat_map(BTreeMap::values);
-        gone.map(|o| u64::try_from(o.record.spec.json().len()).unwrap_or(u64::MAX).saturating_add(512)).sum()
+        gone.map(|o| {
+            let spec = u64::try_from(o.record.spec.json().len()).unwrap_or(u64::MAX);
+            let asked = o.standing().and_then(|s| s.asked.as_ref()).map_or(0, |a| a.bytes());
+            spec.saturating_add(asked).saturating_add(512)
+        })
+        .sum()
     }
 
     pub(super) fn versions<'a>(&'a self, key: &Key) -> impl Iterator<Item = &'a Arc<Object<S>>> + use<'a, S> {

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use placet_api::Kind;
+use placet_gate::asked::Asked;
 use placet_gate::evaluate;
 use placet_gate::evidence::Evidence;
 use placet_gate::object::{Reading, Record, Stamp};
@@ -66,6 +67,11 @@ pub struct Given {
     pub credential: bool,
     pub signed: Option<SignedBy>,
     pub deleted_at: Option<Timestamp>,
+    /// TestReport: roles in which `by` could report.
+    #[serde(default)]
+    pub reports_as: Vec<String>,
+    /// TestReport: what was asked of tests when it was made.
+    pub asked: Option<Asked>,
     /// Approval: what the evidence was made of that its digest is said to be of.
     #[serde(skip)]
     pub evidence: Option<Box<Evidence>>,
@@ -135,6 +141,8 @@ pub fn policy_objects(path: &Path) -> Vec<Given> {
             credential: false,
             signed: None,
             deleted_at: None,
+            reports_as: vec![],
+            asked: None,
             evidence: None,
             spec: v["spec"].clone(),
         })
@@ -229,6 +237,18 @@ impl Run {
                 editors: given.edited.iter().map(|e| Edit { by: identity(&e.by), at: e.at }).collect(),
                 subject_uid: given.subject_uid.clone(),
                 evidence: given.evidence.clone(),
+                reports: given
+                    .reports_as
+                    .iter()
+                    .map(|name| RoleAnswer {
+                        name: name.clone(),
+                        user: None,
+                        allowed: true,
+                        wildcard: given.wildcard,
+                        at,
+                    })
+                    .collect(),
+                asked: given.asked.clone().map(Box::new),
                 role: holds.then(|| RoleAnswer {
                     name: given.spec["role"].as_str().unwrap_or_default().to_owned(),
                     user: given.signed.as_ref().and_then(|s| s.user.clone()),

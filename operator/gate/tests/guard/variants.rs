@@ -76,6 +76,14 @@ fn of_people_and_tests() -> Vec<(&'static str, Vec<Value>)> {
                 json!([accuracy("0.785")]),
             ],
         ),
+        (
+            "reporters",
+            vec![
+                Value::Null,
+                json!([{"type": "Bias", "role": "risk-officer"}]),
+                json!([{"type": "Bias", "role": "risk-officer"}, {"type": "Performance", "role": "executive"}]),
+            ],
+        ),
         ("attributeSets", vec![Value::Null, json!([["sex"]]), json!([["sex"], ["age"]])]),
         ("riskAppetite", vec![Value::Null, json!("Low"), json!("High"), json!("VeryHigh")]),
         ("riskMatrix", vec![Value::Null, json!(vec![vec!["Low"; 5]; 5]), json!(vec![vec!["High"; 5]; 5])]),
@@ -118,6 +126,8 @@ fn of_people_and_tests() -> Vec<(&'static str, Vec<Value>)> {
                 json!({"aliases": [{"names": ["bob", "erin"]}]}),
                 json!({"aliases": [{"names": ["bob", "erin"]}, {"names": ["olga", "erin"]}]}),
                 json!({"policyChangeDays": 365}),
+                json!({"authorMayReport": true}),
+                json!({"authorMayReport": false, "pipelines": ["tess"]}),
             ],
         ),
         (

@@ -8,6 +8,7 @@ mod body;
 pub mod namespaces;
 pub mod own_mutate;
 pub mod own_reject;
+pub mod own_report;
 pub mod own_restore;
 pub mod own_role;
 pub mod own_subject;

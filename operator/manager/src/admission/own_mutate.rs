@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::own_restore::{self, Carried};
 use super::own_subject::Filled;
 use super::review::{Answer, Request, UserInfo};
-use super::{Admission, own_reject, own_role, own_subject};
+use super::{Admission, own_reject, own_report, own_role, own_subject};
 use crate::ledger::Repeat;
 
 /// Stamps the object of a CREATE or UPDATE, and fills in the digest of an Approval that names none, where that may be.
@@ -146,6 +146,12 @@ async fn stamped(
                 Err(answer) => return answer,
             },
         };
+    }
+    if kind == Kind::TestReport && !is_restored {
+        match own_report::look(a, request, spec, now).await {
+            Ok((reports, asked)) => (stamp.reports, stamp.asked) = (reports, Some(asked)),
+            Err(answer) => return answer,
+        }
     }
     if let Some(subject) = own_subject::of_decision(kind, spec).filter(|_| !is_restored) {
         match own_subject::look(a, namespace.as_deref().unwrap_or_default(), &subject).await {

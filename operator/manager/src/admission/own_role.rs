@@ -1,6 +1,7 @@
 //! The role that somebody decides in: the API server is asked, and its answer says whether they may.
 
 use jiff::Timestamp;
+use placet_api::keys;
 use placet_api::releasepolicy::{ReleasePolicySpec, WildcardGrants};
 use placet_gate::stamp::{RoleAnswer, StampText};
 use placet_gate::world::World;
@@ -23,19 +24,18 @@ pub async fn ask(
     let name = spec.get("role").and_then(Value::as_str).unwrap_or_default();
     let user = signer.unwrap_or(&request.user_info);
     let asked_in = crate::access::asked_in(&a.state.world(), name, &request.namespace);
-    let (allowed, wildcard) =
-        crate::access::holds_role(&a.client, &a.state, user, name, asked_in).await.map_err(|error| {
-            Answer::deny(
-                503,
-                "ServiceUnavailable",
-                format!(
-                    "the API server did not say whether {} holds the role {name}: {error}; try again",
-                    user.username
-                ),
-            )
-        })?;
+    let asked = (keys::VERB_APPROVE, name);
+    let held = crate::access::holds_role(&a.client, &a.state, user, asked, asked_in).await;
+    let (allowed, wildcard) = held.map_err(|error| unanswered(user, name, &error))?;
     let signed_by = signer.map(|s| s.username.clone());
     Ok(RoleAnswer { name: name.to_owned(), user: signed_by, allowed, wildcard, at: now })
+}
+
+/// The answer where the API server does not say who holds a role.
+pub(super) fn unanswered(user: &UserInfo, role: &str, error: &anyhow::Error) -> Answer {
+    let user = &user.username;
+    let text = format!("the API server did not say whether {user} holds the role {role}: {error}; try again");
+    Answer::deny(503, "ServiceUnavailable", text)
 }
 
 /// Whether there is such a role.

@@ -20,7 +20,7 @@ use super::Admission;
 use super::own_mutate::{annotation, blocks};
 use super::own_subject::{self, Live};
 use super::review::{Answer, Request};
-use super::{own_reject, own_restore, own_role};
+use super::{own_reject, own_report, own_restore, own_role};
 use crate::quota::{self, Version};
 use crate::registers;
 
@@ -177,7 +177,10 @@ fn judge(
         Kind::Approval => approval(a, &world, namespace, spec, stamp, live),
         Kind::RiskAcceptance => acceptance(a, &world, namespace, spec, stamp, live),
         Kind::TrustedSigner => trusted_signer(&world, record, spec),
-        Kind::TestReport => report(spec).map(|()| Vec::new()),
+        Kind::TestReport => {
+            drop(world);
+            report(spec).map(|()| own_report::warnings(a, spec, stamp))
+        }
         Kind::ReleasePolicy => {
             let object = placet_gate::object::Object::new(record.clone(), true);
             let (missing, conflicts) = crate::subjects::policy_problems(&world, &object);

@@ -164,6 +164,8 @@ fn nobody(now: Timestamp) -> Standing {
         robots: Vec::new(),
         credential: false,
         doubtful_name: None,
+        reports_as: Vec::new(),
+        asked: None,
         subject_uid: None,
         evidence: None,
     }

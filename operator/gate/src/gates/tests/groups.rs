@@ -112,7 +112,11 @@ fn named(attributes: &BTreeMap<String, Title>) -> BTreeMap<String, String> {
 
 /// Confusion matrices.
 pub(super) fn counts(spec: &TestReportSpec) -> Result<Vec<Group>, String> {
-    let groups = spec.groups.as_deref().ok_or("wanted raw counts per group (spec.groups), found none")?;
+    of_rows(spec.groups.as_deref().ok_or("wanted raw counts per group (spec.groups), found none")?)
+}
+
+/// The same of groups that are there.
+pub(super) fn of_rows(groups: &[testreport::GroupCounts]) -> Result<Vec<Group>, String> {
     groups
         .iter()
         .map(|g| {

@@ -3,7 +3,8 @@
 use placet_api::releasepolicy::WhenIndeterminate;
 use placet_api::testreport::{TestReportSpec, TestType};
 
-use super::{look, verdict, wanted_text};
+use super::relevant::whole;
+use super::{look, reporter, verdict, wanted_text};
 use crate::fairness::Verdict;
 use crate::gates::Context;
 use crate::object::Object;
@@ -28,6 +29,12 @@ pub fn shows(
     spec: &TestReportSpec,
 ) -> Result<(), Unshown> {
     let Some(requirements) = cx.requirements else { return Ok(()) };
+    if !whole(spec) {
+        return Err(Unshown { text: "is not of a whole run".to_owned(), too_old: false });
+    }
+    if let Some(Err(why)) = report.standing().map(|s| reporter::holds_roles(cx, spec.type_, s)) {
+        return Err(Unshown { text: format!("does not count: {}", why.text), too_old: false });
+    }
     let look = look(cx.system.map(|(_, s)| s), requirements);
     for test in requirements.tests.iter().filter(|t| t.rule.type_ == spec.type_) {
         let judged = verdict(test, report, spec, &look);

@@ -8,11 +8,11 @@ use super::merged::merged;
 use super::{Look, groups};
 use crate::decision::SHOWN;
 use crate::fairness::{
-    self, BiasTest, Counts, Criterion, Extended, Group, Ineligible, IneligibleReason, Limit, Measured,
-    Metric, MetricValue, Observed, Scale, SetValues, Side, Source, Table, Tally, Towards, Verdict,
+    self, BiasTest, Criterion, Extended, Group, Ineligible, IneligibleReason, Metric, MetricValue, Observed,
+    Scale, SetValues, Side, Source, Table, Tally, Towards, Verdict,
 };
 use crate::object::Object;
-use crate::policy::{Test, confidence, criterion};
+use crate::policy::{Test, criterion};
 
 /// What would let a report that decides nothing decide.
 #[derive(Debug)]
@@ -114,6 +114,7 @@ pub(super) fn verdict(
 /// What a report comes to for a test.
 pub(super) fn judge_report(test: &Test, spec: &TestReportSpec, look: &Look) -> Judged {
     if let Some(min) = test.rule.min_rows
+        && test.rule.type_ == TestType::Bias
         && spec.rows.unwrap_or(0) < i64::from(min)
     {
         return invalid(format!("{} rows; wanted at least {min}", spec.rows.unwrap_or(0)), Mend::MoreData);
@@ -121,7 +122,7 @@ pub(super) fn judge_report(test: &Test, spec: &TestReportSpec, look: &Look) -> J
     let result = if test.rule.type_ == TestType::Bias {
         bias(test, spec, look)
     } else {
-        single(test, spec, confidence(&test.rule))
+        super::single::single(test, spec)
     };
     result.unwrap_or_else(|text| invalid(text, Mend::Report))
 }
@@ -286,96 +287,6 @@ fn note(set: &SetValues, metric: Metric, question: &BiasTest) -> String {
     format!("{SHOWN}not binding ({}): {}", question.attribute_sets[set.set].join(" × "), said.join("; "))
 }
 
-/// Judges a single value against its limits.
-fn single(test: &Test, spec: &TestReportSpec, confidence: f64) -> Result<Judged, String> {
-    let rule = &test.rule;
-    let name = rule.metric.as_str();
-    let measured = measured(spec, name, confidence)?;
-    let limits = [
-        rule.at_least.as_ref().map(|v| Limit::AtLeast(v.value())),
-        rule.at_most.as_ref().map(|v| Limit::AtMost(v.value())),
-    ];
-    let mut verdict = Verdict::Pass;
-    let mut shown = String::new();
-    let mut more = None;
-    for limit in limits.into_iter().flatten() {
-        let result = fairness::decide_single(measured, limit, confidence).map_err(|e| e.to_string())?;
-        verdict = match (verdict, result.verdict) {
-            (Verdict::Fail, _) | (_, Verdict::Fail) => Verdict::Fail,
-            (Verdict::Indeterminate, _) | (_, Verdict::Indeterminate) => Verdict::Indeterminate,
-            _ => Verdict::Pass,
-        };
-        let value = result.value.map_or("undefined".into(), |v| format!("{v:.3}"));
-        let interval = result.interval.map_or("without an interval".to_owned(), |i| {
-            format!("{} %: {:.3} to {}", fairness::round9(confidence * 100.0), i.lower, to_digits(i.upper, 2))
-        });
-        shown = format!("{name} {value} ({interval})");
-        if let Some((rows, _)) = result.needed {
-            more = more.max(Some(rows));
-        }
-    }
-    let more = more.filter(|_| verdict == Verdict::Indeterminate).map(|rows| {
-        let rows_of = if rows == 1 { "row" } else { "rows" };
-        format!("{rows} more {rows_of} would decide at the observed value")
-    });
-    Ok(Judged {
-        verdict,
-        text: shown,
-        mend: Mend::MoreData,
-        more,
-        absent: false,
-        hides: false,
-        notes: Vec::new(),
-    })
-}
-
-/// What a report says about a metric: from raw counts where they are given, else the value with its interval.
-fn measured(spec: &TestReportSpec, name: &str, confidence: f64) -> Result<Measured, String> {
-    if spec.groups.is_some() {
-        let mut total: Option<Counts> = None;
-        for group in groups::counts(spec)? {
-            total = match total {
-                None => Some(group.counts),
-                Some(sum) => Some(sum.checked_add(group.counts).ok_or("the counts are too large to add")?),
-            };
-        }
-        if let Some(counts) = total {
-            match name {
-                "Accuracy" => {
-                    return Ok(Measured::Proportion { successes: counts.tp() + counts.tn(), n: counts.n() });
-                }
-                "BalancedAccuracy" => {
-                    if counts.positives() == 0 || counts.negatives() == 0 {
-                        return Err(
-                            "BalancedAccuracy is undefined without actual positives and negatives".into()
-                        );
-                    }
-                    return Ok(Measured::Balanced { counts });
-                }
-                _ => {}
-            }
-        }
-    }
-    let value = spec
-        .metrics
-        .iter()
-        .flatten()
-        .find(|m| m.name.as_str() == name)
-        .ok_or_else(|| format!("wanted the metric {name}, found none of this name"))?;
-    let n = u64::try_from(value.rows).ok();
-    let stated = value.confidence.as_ref().map_or(0.95, placet_api::scalar::Decimal::value);
-    Ok(match (&value.lower, &value.upper) {
-        // An interval of lower confidence than asked for is too narrow to decide.
-        (Some(lower), Some(upper)) if stated >= confidence => Measured::WithInterval {
-            value: value.value.value(),
-            n,
-            lower: lower.value(),
-            upper: upper.value(),
-        },
-        _ => Measured::Alone { value: value.value.value(), n },
-    })
-}
-
 /// Groups named in one text at most; beyond, they are counted.
 const MOST_GROUPS: usize = 4;
 
@@ -428,6 +339,6 @@ fn unit(unit: fairness::NeededUnit, count: u64) -> &'static str {
     }
 }
 
-fn to_digits(value: Extended, digits: usize) -> String {
+pub(super) fn to_digits(value: Extended, digits: usize) -> String {
     value.finite().map_or("unbounded".into(), |v| format!("{v:.digits$}"))
 }
