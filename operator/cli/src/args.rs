@@ -71,6 +71,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Show which releases would be held at a later date, and why, were nothing but the time to change
     Simulate(SimulateArgs),
+    /// Test policies
+    Policy(crate::policy::PolicyArgs),
     /// Make a TestReport
     Report(ReportArgs),
     /// Count rows by groups of people: rates with intervals, the gate's verdict, a picture, a TestReport

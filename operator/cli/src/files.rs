@@ -176,8 +176,12 @@ fn by_name(path: &Path) -> bool {
         .is_some_and(|e| ["yaml", "yml", "json"].iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
+/// The files below a directory whose names are those of objects, sorted; and what was left out.
+///
+/// # Errors
+/// A directory that cannot be listed, or more than 32 levels of them.
 #[expect(clippy::disallowed_methods, reason = "a command line reads directories")]
-fn below(
+pub fn below(
     dir: &Path,
     depth: usize,
     files: &mut Vec<PathBuf>,

@@ -20,6 +20,7 @@ mod import;
 mod keys;
 mod made;
 mod pending;
+mod policy;
 mod policy_change;
 mod report;
 mod risks;
@@ -98,6 +99,7 @@ fn run(cli: &Cli, mut command: clap::Command) -> anyhow::Result<u8> {
         Command::Risks(args) => risks::run(global, args),
         Command::Check(args) => check::run(global, args),
         Command::Simulate(args) => check::simulate::run(global, args),
+        Command::Policy(args) => policy::run(&args.command),
         Command::Report(args) => report::run(global, &args.command),
         Command::Bias(args) => bias::run(global, args),
         Command::Digest(args) => digest::run(global, args),

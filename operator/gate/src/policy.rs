@@ -4,6 +4,7 @@ mod approvals;
 mod assessment;
 mod criterion;
 mod minimum;
+mod parity;
 mod register;
 mod tests;
 
@@ -29,6 +30,7 @@ use crate::risk::{self, Matrix};
 
 pub use approvals::{Approvals, CoversKey, covers_key};
 pub(crate) use criterion::{confidence, criterion};
+pub use parity::{incompatible, warnings};
 pub use register::RegisterRules;
 pub(crate) use tests::{add_test, effective, same_test, tests_of};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Context, Outcome};
 use crate::finding::{Gate, Reason};
-use crate::policy::Matched;
+use crate::policy::{self, Matched};
 
 const GATE: Gate = Gate::Policy;
 
@@ -49,6 +49,8 @@ pub fn evaluate(cx: &Context<'_>, matched: &Matched<'_>) -> Outcome {
         .about(policies.iter().map(|p| p.name()));
     }
     if let Some(requirements) = cx.requirements {
+        let together = policy::incompatible(requirements.tests.iter().map(|t| &t.rule));
+        out.notes.extend(together.into_iter().map(|w| format!("warning: {w}")));
         let mut named: BTreeSet<&str> = requirements
             .classification_roles
             .iter()

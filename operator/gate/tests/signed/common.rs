@@ -2,23 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use placet_api::Kind;
-use placet_gate::signed::{ApprovalPayload, Payload, Place, pae};
+pub use placet_cases::signing::key;
+use placet_gate::signed::{ApprovalPayload, Payload, Place};
 use serde_json::{Value, json};
-use ssh_key::encoding::Encode as _;
-use ssh_key::private::Ed25519Keypair;
-use ssh_key::{HashAlg, PrivateKey};
-
-/// A key of tests only: nobody keeps a key that is in a public repository.
-pub fn key(seed: u8) -> PrivateKey {
-    PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32]))
-}
+use ssh_key::PrivateKey;
 
 /// The SSHSIG blob of a message.
 pub fn sshsig(key: &PrivateKey, namespace: &str, message: &[u8]) -> Vec<u8> {
-    key.sign(namespace, HashAlg::Sha512, message).unwrap().encode_vec().unwrap()
+    placet_cases::signing::sshsig(key, namespace, message).unwrap()
 }
 
 /// Where the objects of these tests are.
@@ -54,10 +46,5 @@ pub fn envelope_of(payload: &[u8]) -> Value {
 
 /// An envelope of a type around any bytes, signed by a key in an SSH namespace.
 pub fn envelope<P: Payload>(key: &PrivateKey, namespace: &str, payload: &[u8]) -> Value {
-    let blob = sshsig(key, namespace, &pae(P::TYPE, payload));
-    json!({
-        "payload": STANDARD.encode(payload),
-        "payloadType": P::TYPE,
-        "signatures": [{"keyid": key.fingerprint(HashAlg::Sha256).to_string(), "sig": STANDARD.encode(blob)}],
-    })
+    placet_cases::signing::envelope::<P>(key, namespace, payload).unwrap()
 }

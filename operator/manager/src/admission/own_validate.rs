@@ -187,10 +187,11 @@ fn judge(
             if !conflicts.is_empty() {
                 return Err(format!("the policy contradicts itself: {}", conflicts.join("; ")));
             }
-            Ok(missing
+            let missing = missing
                 .into_iter()
-                .map(|r| format!("there is no ApprovalRole {r} yet; releases stay Unknown until there is"))
-                .collect())
+                .map(|r| format!("there is no ApprovalRole {r} yet; releases stay Unknown until there is"));
+            let together = object.spec.iter().flat_map(placet_gate::policy::warnings);
+            Ok(missing.chain(together).collect())
         }
         _ => Ok(Vec::new()),
     }
