@@ -13,6 +13,7 @@ pub mod approvalrole;
 pub mod common;
 pub mod controlrule;
 pub mod crd;
+pub mod customgate;
 pub mod guard;
 pub mod impactassessment;
 pub mod keys;

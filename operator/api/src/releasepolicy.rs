@@ -10,6 +10,7 @@ use crate::aisystem::Categories;
 use crate::approval::Covers;
 use crate::common::{Class, Condition, Level};
 use crate::controlrule::ControlsRule;
+use crate::customgate::CustomGate;
 use crate::guard::{MinimumClass, PolicyGuard, PolicyWaiting};
 use crate::impactassessment::{Section, StakeholderKind, Threat};
 use crate::obligation::{Obligation, ProhibitedFrom};
@@ -129,6 +130,11 @@ pub struct ReleasePolicySpec {
     /// that a system's triggers give.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_class: Option<MinimumClass>,
+    /// Gates of your own. Those of several policies are all asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub custom_gates: Option<Vec<CustomGate>>,
     /// Who has a say when this policy is loosened or deleted. Left out: a change that loosens it waits until a second person,
     /// who holds a role whose approval it asks for, has approved it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

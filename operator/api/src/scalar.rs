@@ -134,6 +134,10 @@ scalar!(
     Paragraph, 2048, None, "a text of at most 2,048 characters", |_| true
 );
 scalar!(
+    /// An expression in CEL.
+    Expression, 1024, Some("\\S"), "an expression of 1 to 1,024 characters", |t| t.contains(|c: char| !c.is_whitespace())
+);
+scalar!(
     /// A paragraph of text that is not empty.
     Explanation, 2048, Some("\\S"), "a text of 1 to 2,048 characters", |t| t.contains(|c: char| !c.is_whitespace())
 );

@@ -156,7 +156,12 @@ fn text(path: &Path, read: &Read<'_>) -> Result<String, CaseError> {
 
 fn parse<T: DeserializeOwned>(path: &Path, read: &Read<'_>) -> Result<T, CaseError> {
     serde_saphyr::from_str(&text(path, read)?)
-        .map_err(|e| CaseError::File { file: path.to_owned(), why: e.to_string() })
+        .map_err(|e| CaseError::File { file: path.to_owned(), why: first_line(&e) })
+}
+
+/// What a parser says, without the lines of the file that it quotes.
+pub(crate) fn first_line(error: &serde_saphyr::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// Whether a text is meant as a case, whether or not it can be understood: it is no list of Kubernetes objects.

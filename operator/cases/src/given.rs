@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::CaseError;
+use crate::case::first_line;
 
 /// What cases start from.
 #[derive(Debug, Deserialize)]
@@ -165,7 +166,7 @@ impl Given {
 pub fn policy_objects(path: &Path, text: &str) -> Result<Vec<Given>, CaseError> {
     let wrong = |why: String| CaseError::File { file: path.to_owned(), why };
     let documents: Vec<Value> =
-        serde_saphyr::from_multiple(text).map_err(|e| wrong(format!("wanted YAML: {e}")))?;
+        serde_saphyr::from_multiple(text).map_err(|e| wrong(format!("wanted YAML: {}", first_line(&e))))?;
     let mut out = Vec::new();
     for document in documents.iter().filter(|d| !d.is_null()) {
         let (kind, name) = (document["kind"].as_str(), document["metadata"]["name"].as_str());

@@ -271,7 +271,7 @@ impl Input {
                     self.object(found.value, file, line, default_namespace, Some((before, &document)));
                 }
                 Err(e) => {
-                    let said = said(file, before, &document, &e);
+                    let said = said(file, before, &document, &e, None);
                     self.errors.push(format!("{said} (not YAML that can be read)"));
                 }
             }
@@ -397,21 +397,30 @@ fn typed<S: DeserializeOwned>(object: &Loaded, source: Option<(u64, &str)>) -> O
     if let Some((before, text)) = source
         && let Err(e) = serde_saphyr::from_str::<Strict<S>>(text)
     {
-        return Some(format!("{} ({})", said(&object.file, before, text, &e), object.label()));
+        return Some(format!(
+            "{} ({})",
+            said(&object.file, before, text, &e, Some(object.kind)),
+            object.label()
+        ));
     }
     // The value as JSON is what is digested and judged: a number where a text is wanted shows only here.
-    serde_json::from_value::<Strict<S>>(object.value.clone())
-        .err()
-        .map(|e| format!("{}: {} ({})", object.place(), e, object.label()))
+    serde_json::from_value::<Strict<S>>(object.value.clone()).err().map(|e| {
+        format!("{}: {} ({})", object.place(), explained(Some(object.kind), e.to_string()), object.label())
+    })
 }
 
 /// A parser's error with file, line and column.
-fn said(file: &str, before: u64, document: &str, error: &serde_saphyr::Error) -> String {
+fn said(file: &str, before: u64, document: &str, error: &serde_saphyr::Error, kind: Option<Kind>) -> String {
     let said = words(error);
     let found = error.location().map(|l| (l.line(), l.column()));
     let found = found.map(|at| unknown_field(document, at, &said).unwrap_or(at));
     let at = found.map_or_else(String::new, |(line, column)| format!(":{}:{column}", before + line));
-    format!("{file}{at}: {said}")
+    format!("{file}{at}: {}", explained(kind, said))
+}
+
+/// What a parser said of an object, with what it means where a policy asks for what comes later.
+fn explained(kind: Option<Kind>, said: String) -> String {
+    if kind == Some(Kind::ReleasePolicy) { placet_gate::policy::explained(said) } else { said }
 }
 
 /// Line and column of an unknown field: the parser names the map that it stands in, so that the field is looked for

@@ -29,7 +29,7 @@ now: 2026-11-20T12:00:00Z
 release: lending/scoring-1
 policies: [../house.yaml]
 objects: []
-expect: {cleared: "Unknown", findings: [{gate: release, reason: ReleaseNotFound}]}
+expect: {cleared: "False", findings: [{gate: release, reason: ReleaseNotFound}]}
 "#;
 
 /// A directory with a pack, its case and what a test makes of them.
@@ -86,15 +86,15 @@ fn a_pack_of_somebody_else_is_tested_by_directory_by_policy_and_by_case() {
 #[test]
 fn a_case_that_does_not_hold_says_what_was_said_instead() {
     let pack = Pack::new();
-    pack.write("cases/cleared.yaml", &CASE.replace("cleared: \"Unknown\"", "cleared: \"True\""));
+    pack.write("cases/cleared.yaml", &CASE.replace("cleared: \"False\"", "cleared: \"True\""));
     let ran = pack.test("", &[]);
     assert_eq!(ran.code, 1, "{}", ran.err);
-    assert!(ran.out.contains("cleared: wanted True, found Unknown"), "{}", ran.out);
+    assert!(ran.out.contains("cleared: wanted True, found False"), "{}", ran.out);
     assert!(ran.out.contains("release ReleaseNotFound"), "what it said instead: {}", ran.out);
     let said: Value = serde_json::from_str(&pack.test("", &["-o", "json"]).out).unwrap();
     assert_eq!(said["summary"], serde_json::json!({"cases": 2, "hold": 1, "fail": 1, "error": 0}));
     assert_eq!(said["cases"][0]["result"], "Fails");
-    assert_eq!(said["cases"][0]["decision"]["cleared"], "Unknown");
+    assert_eq!(said["cases"][0]["decision"]["cleared"], "False");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn what_cannot_be_run_says_why_and_is_no_answer() {
         (&CASE.replace("lending/scoring-1", "scoring-1"), "NAMESPACE/NAME"),
         (&CASE.replace("ReleaseNotFound", "ReleaseLost"), "there is no reason ReleaseLost"),
         (&CASE.replace("gate: release,", "gate: relase,"), "relase"),
-        (&CASE.replace("cleared: \"Unknown\"", "cleared: \"No\""), "wanted one of True, False, Unknown"),
+        (&CASE.replace("cleared: \"False\"", "cleared: \"No\""), "wanted one of True, False, Unknown"),
         ("title: x\nnow: 2026-11-20T12:00:00Z\nrelease: a/b\nexpect: {}", "at least one of its fields"),
         (&CASE.replace("objects: []", "change: [{object: Approval/a1, by: x}]"), "there is no Approval/a1"),
         (&CASE.replace("objects: []", "remove: [Approval/a1]"), "there is no Approval/a1"),
@@ -143,6 +143,12 @@ fn a_pack_without_cases_or_with_an_unknown_field_is_an_error() {
     assert_eq!(ran.code, 2, "{}", ran.out);
     assert!(ran.err.contains("house.yaml:7") && ran.err.contains("aprovals"), "{}", ran.err);
 
+    pack.write("house.yaml", &POLICY.replace("  approvals:", "  monitoring: {required: true}\n  approvals:"));
+    let ran = pack.test("", &[]);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    let says = "house.yaml:7:3: monitoring: gates on monitoring in operation are not yet known";
+    assert!(ran.err.contains(says), "{}", ran.err);
+
     let empty = tempfile::tempdir().unwrap();
     let ran = placet(&["policy", "test", empty.path().to_str().unwrap()]);
     assert_eq!(ran.code, 2);
@@ -160,4 +166,26 @@ fn criteria_that_cannot_hold_together_are_noted_and_fail_nothing() {
     let said = ran.err.contains("note: ")
         && ran.err.contains("policy house: tests: parity of selection (SelectionRateRatio)");
     assert!(said && ran.err.contains("EqualizedOdds"), "{}", ran.err);
+}
+
+#[test]
+fn the_controls_of_gates_are_shown_with_their_titles() {
+    let ran = placet(&["controls"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for says in
+        ["tests ", "A.8.29", "A.6.2.4", "Both standards by the same evidence", "A.8.32         A.6.2.5"]
+    {
+        assert!(ran.out.contains(says), "{says} is not in\n{}", ran.out);
+    }
+    let said: Value = serde_json::from_str(&placet(&["controls", "-o", "json"]).out).unwrap();
+    assert_eq!(said["overlap"].as_array().unwrap().len(), 13);
+    let gates = said["gates"].as_array().unwrap();
+    assert!(gates.iter().any(|g| g["gate"] == "workload") && gates.iter().any(|g| g["gate"] == "custom"));
+    for gate in gates {
+        for catalogue in ["iso27001", "iso42001", "aiAct"] {
+            let ids = gate[catalogue].as_array().unwrap();
+            let titled = ids.iter().all(|id| id["title"].as_str().is_some_and(|t| t.len() > 5));
+            assert!(titled && !ids.is_empty(), "{gate}");
+        }
+    }
 }

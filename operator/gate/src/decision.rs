@@ -61,7 +61,7 @@ pub struct Decision {
     /// Why it has this class.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_basis: Vec<String>,
-    /// All gates, in the order of [`Gate::ALL`].
+    /// All gates, in the order of [`Gate::ALL`]; *custom* where a policy asks for one.
     pub gates: Vec<GateOutcome>,
     /// Content digest of the release.
     pub content: String,
@@ -267,6 +267,9 @@ fn judge(
         outcomes.push((Gate::Tests, gates::tests::evaluate(&cx)));
         outcomes.push((Gate::RiskAcceptance, gates::risk_acceptance::evaluate(&cx)));
         outcomes.push((Gate::Approvals, gates::approvals::evaluate(&cx, evidence.as_deref(), after)));
+        if requirements.is_some_and(|r| !r.custom.is_empty()) {
+            outcomes.push((Gate::Custom, gates::custom::evaluate(&cx)));
+        }
     }
     // Without a release that is understood, what the other gates would ask is not known: the gate release says so once.
     // So it is with which policies apply without a class, and with what they ask for without either.

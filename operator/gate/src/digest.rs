@@ -147,7 +147,8 @@ pub fn evidence(parts: &EvidenceParts<'_>) -> Result<String, DigestError> {
 /// # Errors
 /// As [`content`].
 pub(crate) fn applied(applied: &Applied<'_>) -> Result<String, DigestError> {
-    let Applied { evaluation: None, personal_data: None, requirements, system: None } = applied else {
+    let Applied { custom: None, evaluation: None, personal_data: None, requirements, system: None } = applied
+    else {
         return of_canonical("", applied);
     };
     Ok((*requirements).to_owned())
@@ -164,6 +165,9 @@ fn of_canonical(domain: &str, value: &impl serde::Serialize) -> Result<String, D
 #[derive(Debug, Default, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Applied<'a> {
+    /// Digest of what gates of policies' authors read and the evidence does not hold otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) custom: Option<&'a str>,
     /// Digest of who is to be tested for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) evaluation: Option<&'a str>,

@@ -90,17 +90,34 @@ fn applied(
     asked: &Requirements,
     requirements: &str,
     (system, spec): (&Object<AISystemSpec>, &AISystemSpec),
+    snapshot: &Snapshot,
 ) -> Option<String> {
     let (facts, bias) = (asked.asks_for_facts(), asked.tests.iter().any(|t| t.rule.type_ == TestType::Bias));
     let known = if facts || bias { Some(system.facts(spec)?) } else { None };
     let personal = || json!(spec.triggers.as_ref().and_then(|t| t.personal_data));
+    let custom = read_by_custom(asked, system, snapshot);
+    let custom = custom.as_ref().map(digest::of_value).transpose().ok()?;
     let applied = Applied {
+        custom: custom.as_deref(),
         evaluation: known.filter(|_| bias).map(|k| k.evaluation.as_str()),
         personal_data: asked.asks_for_personal_data().then(personal),
         requirements,
         system: known.filter(|_| facts).map(|k| k.system.as_str()),
     };
     digest::applied(&applied).ok()
+}
+
+/// Whether a gate of a policy's author reads something.
+fn custom_reads(asked: &Requirements, what: &str) -> bool {
+    asked.custom.values().any(|gate| gate.program.reads(what))
+}
+
+/// What gates of policies' authors read that is in no other part of the evidence; None if they read nothing of it. What they read
+/// of approvals and acceptances is not in it: these never change, and one that is gone is asked for again.
+fn read_by_custom(asked: &Requirements, system: &Object<AISystemSpec>, snapshot: &Snapshot) -> Option<Value> {
+    let system = custom_reads(asked, "system").then(|| system.digest());
+    let labels = custom_reads(asked, "namespaceObject").then_some(&*snapshot.namespace_labels);
+    (system.is_some() || labels.is_some()).then(|| json!({"labels": labels, "system": system}))
 }
 
 /// What the evidence of a release was made of when it was decided on.
@@ -117,7 +134,7 @@ pub struct Evidence {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assessment: Option<Part>,
     /// Reports on the release's artefacts that the policies ask for, on its evaluation datasets, sorted: those that are
-    /// judged. Whoever adds another one asks nobody to approve again. None: they were too many to be kept.
+    /// judged; all of them where a gate of a policy's author reads reports. Whoever adds another one asks nobody to approve again. None: they were too many to be kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports: Option<Vec<Part>>,
     /// Digest of what the policies ask for.
@@ -160,11 +177,12 @@ impl Evidence {
         if class_basis.is_empty() || requirements.is_empty() {
             return None;
         }
-        let requirements = applied(asked, requirements, (system, system_spec))?;
+        let requirements = applied(asked, requirements, (system, system_spec), cx.snapshot)?;
         let evaluation = release_spec.datasets.iter().flatten().filter(|d| d.use_ == DatasetUse::Evaluation);
         let evaluation: BTreeSet<&str> = evaluation.map(|d| d.digest.as_str()).collect();
+        let all = custom_reads(asked, "reports");
         let judged = |report: &TestReportSpec| {
-            evaluation.contains(report.dataset.as_str())
+            all || evaluation.contains(report.dataset.as_str())
                 && asked.tests.iter().any(|t| t.rule.type_ == report.type_)
         };
         let reports = cx.snapshot.reports.iter().filter(|r| r.live && r.spec.as_ref().is_ok_and(judged));

@@ -21,6 +21,8 @@ pub enum Gate {
     RiskAcceptance,
     /// Approvals by people.
     Approvals,
+    /// What policies' authors ask in CEL. It is in no decision under policies that ask nothing so.
+    Custom,
     /// The workload that would run a release: its labels, its images, whether it can be held. Asked at admission only
     /// and no part of a decision, so it is not in [`Gate::ALL`].
     Workload,
@@ -28,7 +30,7 @@ pub enum Gate {
 
 impl Gate {
     /// All gates of a decision.
-    pub const ALL: [Gate; 7] = [
+    pub const ALL: [Gate; 8] = [
         Gate::Release,
         Gate::Policy,
         Gate::Classification,
@@ -36,6 +38,7 @@ impl Gate {
         Gate::Tests,
         Gate::RiskAcceptance,
         Gate::Approvals,
+        Gate::Custom,
     ];
 
     /// Name as shown.
@@ -48,6 +51,7 @@ impl Gate {
             Gate::Tests => "tests",
             Gate::RiskAcceptance => "riskAcceptance",
             Gate::Approvals => "approvals",
+            Gate::Custom => "custom",
             Gate::Workload => "workload",
         }
     }
@@ -198,6 +202,10 @@ reasons! {
     AuthorUnknown,
     /// A role's holder rejected it.
     Rejected,
+    /// What a policy's author asks in CEL is not so.
+    CustomGateNotMet,
+    /// What a policy's author asks in CEL cannot be evaluated.
+    CustomGateUnknown,
     /// The content changed since it was approved.
     ContentChanged,
     /// An image is not named by its digest.

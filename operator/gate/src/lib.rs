@@ -5,6 +5,7 @@
 pub mod admission;
 pub mod asked;
 mod canonical;
+pub mod cel;
 pub mod circumstances;
 pub mod class;
 pub mod controls;

@@ -379,7 +379,9 @@ impl<S: serde::de::DeserializeOwned> Object<S> {
                     .ok()
             })
             .flatten();
-        let spec = serde_json::from_value(value).map_err(|e| e.to_string());
+        let policy = record.kind == Kind::ReleasePolicy;
+        let said = |e: String| if policy { crate::policy::explained(e) } else { e };
+        let spec = serde_json::from_value(value).map_err(|e| said(e.to_string()));
         Self { record, spec, live, id, classification, known: OnceLock::new() }
     }
 }

@@ -3,6 +3,8 @@
 mod approvals;
 mod assessment;
 mod criterion;
+mod custom;
+mod later;
 mod minimum;
 mod parity;
 mod register;
@@ -30,6 +32,8 @@ use crate::risk::{self, Matrix};
 
 pub use approvals::{Approvals, CoversKey, covers_key};
 pub(crate) use criterion::{confidence, criterion};
+pub use custom::{Custom, Customs, custom_problems};
+pub use later::explained;
 pub use parity::{incompatible, warnings};
 pub use register::RegisterRules;
 pub(crate) use tests::{add_test, effective, same_test, tests_of};
@@ -69,6 +73,9 @@ pub struct Requirements {
     pub register: RegisterRules,
     /// Who may accept a level: what each policy says, all of which must be satisfied.
     pub authority: BTreeMap<Level, BTreeSet<Authority>>,
+    /// Gates that the policies' authors wrote.
+    #[serde(skip)]
+    pub custom: Customs,
     /// Approvals asked for, by role and what they cover.
     pub approvals: BTreeMap<(String, CoversKey), Approvals>,
     /// Whether the creator and listed developers may approve.
@@ -234,6 +241,7 @@ fn serialisable(requirements: &Requirements) -> serde_json::Value {
         "policyChangeDays": requirements.policy_change_days,
         "serviceAccounts": requirements.service_accounts,
         "wildcardsCount": requirements.wildcards_count.then_some(true),
+        "customGates": requirements.custom.values().collect::<Vec<_>>(),
         "voidOnRoleLoss": requirements.void_on_role_loss.then_some(true),
     });
     if !requirements.assessment_scope.is_empty() {
@@ -439,6 +447,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         matrix: risk::ISO_27005,
         register: RegisterRules::default(),
         authority: BTreeMap::new(),
+        custom: Customs::new(),
         approvals: BTreeMap::new(),
         author_may_approve: true,
         one_role_per_person: false,
@@ -476,6 +485,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
                 .map(|set| set.iter().map(ToString::to_string).collect::<Vec<_>>()),
         );
         conflicts.extend(tests::join(&mut out, name, spec));
+        conflicts.extend(custom::join(&mut out, name, spec));
         out.appetite = smaller(out.appetite, spec.risk_appetite);
         match matrix_of(spec) {
             Some(Err(why)) => conflicts.push(format!("policy {name}: {why}")),

@@ -110,6 +110,16 @@ struct Choice {
     withdrawn: bool,
     unstamped: Option<usize>,
     hours: i64,
+    /// Whether the policy has a gate of its author's.
+    custom: bool,
+}
+
+/// A gate that reads whatever can be read, and is met while everything is there.
+fn custom() -> Value {
+    let expression = "reports.exists(r, r.type == 'Security') && approvals.exists(a, a.role == 'model-owner') && \
+                      acceptances.exists(x, x.level == 'High') && assessment.risks.exists(r, r.id == 'R1') && \
+                      system.purpose != '' && release.version == '2' && now < timestamp('2027-06-01')";
+    json!([{"name": "house", "expression": expression, "message": "All of it", "who": "the house"}])
 }
 
 fn choice() -> impl Strategy<Value = Choice> {
@@ -125,12 +135,14 @@ fn choice() -> impl Strategy<Value = Choice> {
         prop::bool::weighted(0.1),
         prop::option::weighted(0.25, 0..count),
         prop_oneof![3 => -48_i64..300, 1 => -2400_i64..9000],
+        prop::bool::weighted(0.4),
     )
-        .prop_map(|(present, withdrawn, unstamped, hours)| Choice {
+        .prop_map(|(present, withdrawn, unstamped, hours, custom)| Choice {
             present,
             withdrawn,
             unstamped,
             hours,
+            custom,
         })
 }
 
@@ -145,6 +157,9 @@ fn world(choice: &Choice) -> (World, Vec<Record>) {
         let mut given = given;
         if choice.withdrawn && given.kind == "ModelRelease" {
             given.spec["withdrawn"] = true.into();
+        }
+        if choice.custom && given.kind == "ReleasePolicy" {
+            given.spec["customGates"] = custom();
         }
         if choice.unstamped == Some(i) {
             given.by = None;
@@ -196,11 +211,11 @@ proptest! {
     }
 
     #[test]
-    fn what_shows_that_controls_work_decides(hours in -48_i64..300) {
+    fn what_shows_that_controls_work_decides(hours in -48_i64..300, custom in prop::bool::ANY) {
         // Were it not so, the properties below would say nothing of evidence.
         let mut present = vec![true; objects().len() - BLOCKING];
         present.extend([false; BLOCKING]);
-        let choice = Choice { present, withdrawn: false, unstamped: None, hours };
+        let choice = Choice { present, withdrawn: false, unstamped: None, hours, custom };
         let (world, _) = world(&choice);
         let whole = evaluate(&snapshot(&world, at(&choice)));
         prop_assert_eq!(whole.cleared, Cleared::True, "{:?}", whole.findings().collect::<Vec<_>>());
@@ -243,7 +258,7 @@ proptest! {
     }
 
     #[test]
-    fn requiring_more_never_clears_more(choice in choice(), count in 1_i32..3, low in 1_u32..100, appetite in 0_usize..5) {
+    fn requiring_more_never_clears_more(choice in choice(), count in 1_i32..3, low in 1_u32..100, appetite in 0_usize..5, asks in prop::sample::select(ASKS.to_vec())) {
         let (mut world, records) = world(&choice);
         // Without any policy nothing is cleared, so that the first one may clear.
         let counts = |r: &Record| r.kind == Kind::ReleasePolicy && matches!(r.stamp, Stamp::Valid(_));
@@ -255,6 +270,7 @@ proptest! {
             "tests": [{"type": "Performance", "metric": "BalancedAccuracy", "atLeast": format!("0.{low:02}")}],
             "riskAppetite": appetite,
             "approvals": [{"role": "model-owner", "count": count, "covers": "Content"}],
+            "customGates": [{"name": "more", "expression": asks, "message": "x", "who": "y"}],
         });
         let given: Given = serde_json::from_value(json!({"by": "platform", "kind": "ReleasePolicy", "name": "more", "spec": spec.clone()})).unwrap();
         world.apply(Run::new().record(&given));
@@ -310,7 +326,7 @@ proptest! {
 
     #[test]
     fn any_spec_gives_a_decision(kind in prop::sample::select(Kind::ALL.to_vec()), spec in any_json()) {
-        let (mut world, _) = world(&Choice { present: vec![true; objects().len()], withdrawn: false, unstamped: None, hours: 0 });
+        let (mut world, _) = world(&Choice { present: vec![true; objects().len()], withdrawn: false, unstamped: None, hours: 0, custom: true });
         let name = objects().into_iter().find(|o| o.kind == kind.as_str()).map_or("x".to_owned(), |o| o.name);
         let given: Given = serde_json::from_value(json!({"by": "mallory", "kind": kind.as_str(), "name": name, "spec": spec})).unwrap();
         let record = Run::new().record(&given);
@@ -393,6 +409,16 @@ impl Edit {
         }
     }
 }
+
+/// What a policy more may ask in CEL: what is so, what is not, what cannot be said, and what is refused.
+const ASKS: [&str; 6] = [
+    "release.version == '2'",
+    "release.version == '3'",
+    "reports.exists(r, r.type == 'Bias')",
+    "system.oversight.stopProcedure == ''",
+    "now > timestamp('2026-11-20')",
+    "reports.all(r, r.type == 'Bias')",
+];
 
 /// What is no object: each of it as often there as not.
 #[expect(clippy::struct_excessive_bools, reason = "each is there or not, whatever the others are")]

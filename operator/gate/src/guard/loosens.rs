@@ -49,6 +49,7 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
         obligations,
         prohibited_from,
         minimum_class,
+        custom_gates,
         guard,
     } = old;
     let AppliesTo { classes, namespace_selector } = applies_to;
@@ -102,6 +103,14 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
     out.prohibited(prohibited_from.as_deref(), new.prohibited_from.as_deref());
     // A higher class is asked for other things, not always for more.
     out.differs("minimumClass", minimum_class, &new.minimum_class);
+    // What another expression asks is not known to be more.
+    for gate in custom_gates.iter().flatten() {
+        match new.custom_gates.iter().flatten().find(|g| g.name == gate.name) {
+            Some(same) if same == gate => {}
+            Some(_) => out.say(format!("customGates[{}]: changed", gate.name)),
+            None => out.say(format!("customGates[{}]: left out", gate.name)),
+        }
+    }
     let PolicyGuard { role, loosening } = guard.clone().unwrap_or_default();
     let after = new.guard.clone().unwrap_or_default();
     out.differs("guard.role", &role, &after.role);

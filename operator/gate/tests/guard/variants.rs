@@ -10,12 +10,25 @@ pub fn variants() -> Vec<(&'static str, Vec<Value>)> {
     of_people_and_tests().into_iter().chain(of_law()).collect()
 }
 
+/// Gates of policies' authors: what is so, what is not, what cannot be said.
+fn custom() -> Vec<Value> {
+    let gate = |name: &str, expression: &str| json!({"name": name, "expression": expression, "message": "x", "who": "y"});
+    vec![
+        Value::Null,
+        json!([gate("a", "release.version == '2'")]),
+        json!([gate("a", "release.version == '3'")]),
+        json!([gate("a", "release.version == '2'"), gate("b", "reports.exists(r, r.type == 'Bias')")]),
+        json!([gate("b", "reports.exists(r, r.rows > 0)")]),
+    ]
+}
+
 /// What is asked of assessments, obligations, and practices that are refused later.
 fn of_law() -> Vec<(&'static str, Vec<Value>)> {
     let obligation = |id: &str, version: &str, from: &str| json!({"id": id, "version": version, "title": "Do it", "jurisdiction": "EU", "article": "Article 1", "from": from, "source": "The act"});
     vec![
         ("assessment", register::assessments()),
         ("controls", register::controls()),
+        ("customGates", custom()),
         (
             "obligations",
             vec![

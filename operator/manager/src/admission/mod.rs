@@ -7,6 +7,7 @@
 mod body;
 pub mod namespaces;
 pub mod own_mutate;
+pub mod own_policy;
 pub mod own_reject;
 pub mod own_report;
 pub mod own_restore;

@@ -9,7 +9,7 @@ use placet_api::scalar::{DateTime, Moment, SshPublicKey};
 use placet_api::testreport::TestReportSpec;
 use placet_evidence::{ACTOR, Operation};
 use placet_gate::gates::authors::authors;
-use placet_gate::object::{Record, Stamp, is_ending, place_of};
+use placet_gate::object::{Object, Record, Stamp, is_ending, place_of};
 use placet_gate::signed::SignerKey;
 use placet_gate::stamp::StampText;
 use placet_gate::time;
@@ -20,7 +20,7 @@ use super::Admission;
 use super::own_mutate::{annotation, blocks};
 use super::own_subject::{self, Live};
 use super::review::{Answer, Request};
-use super::{own_reject, own_report, own_restore, own_role};
+use super::{own_policy, own_reject, own_report, own_restore, own_role};
 use crate::quota::{self, Version};
 use crate::registers;
 
@@ -181,18 +181,7 @@ fn judge(
             drop(world);
             report(spec).map(|()| own_report::warnings(a, spec, stamp))
         }
-        Kind::ReleasePolicy => {
-            let object = placet_gate::object::Object::new(record.clone(), true);
-            let (missing, conflicts) = crate::subjects::policy_problems(&world, &object);
-            if !conflicts.is_empty() {
-                return Err(format!("the policy contradicts itself: {}", conflicts.join("; ")));
-            }
-            let missing = missing
-                .into_iter()
-                .map(|r| format!("there is no ApprovalRole {r} yet; releases stay Unknown until there is"));
-            let together = object.spec.iter().flat_map(placet_gate::policy::warnings);
-            Ok(missing.chain(together).collect())
-        }
+        Kind::ReleasePolicy => own_policy::judge(&world, &Object::new(record.clone(), true)),
         _ => Ok(Vec::new()),
     }
 }
