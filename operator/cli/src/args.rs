@@ -77,6 +77,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Count rows by groups of people: rates with intervals, the gate's verdict, a picture, a TestReport
     Bias(Box<crate::bias::BiasArgs>),
+    /// Show which controls of ISO/IEC 27001 and 42001, and which articles of the AI Act, each gate shows
+    Controls(crate::controls::ControlsArgs),
     /// Print the digest that approvals bind
     Digest(DigestArgs),
     /// Read and verify the evidence log

@@ -13,6 +13,7 @@ mod args;
 mod bias;
 mod check;
 mod cluster;
+mod controls;
 mod digest;
 mod evidence;
 mod files;
@@ -102,6 +103,7 @@ fn run(cli: &Cli, mut command: clap::Command) -> anyhow::Result<u8> {
         Command::Policy(args) => policy::run(&args.command),
         Command::Report(args) => report::run(global, &args.command),
         Command::Bias(args) => bias::run(global, args),
+        Command::Controls(args) => controls::run(args),
         Command::Digest(args) => digest::run(global, args),
         Command::Evidence(args) => evidence::run(global, &args.command),
         Command::Keys(args) => keys::run(&cluster::Cluster::connect(global)?, &args.command),

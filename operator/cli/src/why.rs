@@ -414,7 +414,7 @@ impl Answer {
             "decision": self.status.decision,
             "digests": self.status.digests,
             "policies": self.status.policies,
-            "gates": self.gates().map(|g| json!({"gate": g.gate, "verdict": g.verdict})).collect::<Vec<_>>(),
+            "gates": self.gates().map(|g| json!({"gate": g.gate, "verdict": g.verdict, "controls": crate::controls::cited(&g.gate)})).collect::<Vec<_>>(),
             "notes": self.notes().collect::<Vec<_>>(),
             "missing": groups,
         })

@@ -6,6 +6,9 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use placet_api::impactassessment::RiskDomain;
+use serde::Serialize;
+
+use crate::finding::Gate;
 
 /// Ids and titles, one a line, separated by a tab.
 const ISO_42001: &str = include_str!("../../../policies/controls/iso42001.tsv");
@@ -75,6 +78,89 @@ impl Control {
         let end = self.id.match_indices('.').nth(1).map_or(self.id.len(), |(at, _)| at);
         &self.id[..end]
     }
+}
+
+/// What a gate shows, by gate: lines of gate, catalogue and id.
+const GATES: &str = include_str!("../../../policies/controls/gates.tsv");
+/// Articles of the AI Act with their titles.
+const AI_ACT: &str = include_str!("../../../policies/controls/aiact.tsv");
+/// Controls of ISO/IEC 27001, those of ISO/IEC 42001 that ask for the same, and what of Placet both are shown by.
+const OVERLAP: &str = include_str!("../../../policies/controls/overlap.tsv");
+
+/// What a gate shows: controls of both standards, and articles of the AI Act.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shows {
+    /// ISO/IEC 27001:2022.
+    pub iso27001: Vec<&'static str>,
+    /// ISO/IEC 42001:2023.
+    pub iso42001: Vec<&'static str>,
+    /// Regulation (EU) 2024/1689.
+    pub ai_act: Vec<&'static str>,
+}
+
+impl Shows {
+    /// Each as it is cited: `ISO42001/A.6.2.4`, `AIAct/Article 9`.
+    pub fn cited(&self) -> Vec<String> {
+        let of = |prefix: &'static str, ids: &[&'static str]| -> Vec<String> {
+            ids.iter().map(|id| format!("{prefix}/{id}")).collect()
+        };
+        let standards = [of("ISO27001", &self.iso27001), of("ISO42001", &self.iso42001)];
+        [standards.concat(), of("AIAct", &self.ai_act)].concat()
+    }
+}
+
+static SHOWS: LazyLock<BTreeMap<&'static str, Shows>> = LazyLock::new(|| {
+    let mut out: BTreeMap<&'static str, Shows> = BTreeMap::new();
+    for line in GATES.lines() {
+        let mut fields = line.split('\t');
+        let (Some(gate), Some(catalogue), Some(id)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
+        let shows = out.entry(gate).or_default();
+        match catalogue {
+            "ISO27001" => shows.iso27001.push(id),
+            "ISO42001" => shows.iso42001.push(id),
+            _ => shows.ai_act.push(id),
+        }
+    }
+    out
+});
+
+/// What a gate shows. A gate that nothing is listed of shows nothing; a test keeps that from happening.
+pub fn of_gate(gate: Gate) -> Shows {
+    SHOWS.get(gate.as_str()).cloned().unwrap_or_default()
+}
+
+/// The title of an article of the AI Act that is listed.
+pub fn article(id: &str) -> Option<&'static str> {
+    AI_ACT
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .find(|(known, _)| *known == id)
+        .map(|(_, title)| title)
+}
+
+/// A control of ISO/IEC 27001 and those of ISO/IEC 42001 that are met together with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Overlap {
+    /// Of ISO/IEC 27001.
+    pub iso27001: &'static str,
+    /// Of ISO/IEC 42001.
+    pub iso42001: Vec<&'static str>,
+    /// By what both are shown.
+    pub by: &'static str,
+}
+
+/// Where one piece of evidence serves both standards.
+pub fn overlap() -> Vec<Overlap> {
+    let rows = OVERLAP.lines().filter_map(|line| {
+        let mut fields = line.split('\t');
+        let (iso27001, iso42001, by) = (fields.next()?, fields.next()?, fields.next()?);
+        Some(Overlap { iso27001, iso42001: iso42001.split(' ').collect(), by })
+    });
+    rows.collect()
 }
 
 /// Controls of one Annex A, by id.
@@ -154,6 +240,43 @@ mod tests {
         for (theme, count) in sections(Standard::Iso27001) {
             assert!((1..=count).all(|n| find(&format!("ISO27001/{theme}.{n}")).is_some()), "{theme}");
         }
+    }
+
+    #[test]
+    fn every_gate_shows_controls_of_both_standards_and_an_article_and_each_exists() {
+        let gates: Vec<Gate> = Gate::ALL.into_iter().chain([Gate::Workload]).collect();
+        for gate in &gates {
+            let shows = of_gate(*gate);
+            assert!(
+                !shows.iso27001.is_empty() && !shows.iso42001.is_empty() && !shows.ai_act.is_empty(),
+                "{gate}"
+            );
+            for cited in shows.cited() {
+                let known = match cited.strip_prefix("AIAct/") {
+                    Some(id) => article(id).is_some(),
+                    None => find(&cited).is_some(),
+                };
+                assert!(known, "{gate}: {cited}");
+            }
+        }
+        let listed: usize = gates.iter().map(|gate| of_gate(*gate).cited().len()).sum();
+        assert_eq!(listed, GATES.lines().count(), "a line of no gate, or one that is not understood");
+        let lines: std::collections::BTreeSet<&str> = GATES.lines().collect();
+        assert_eq!(lines.len(), GATES.lines().count(), "a line twice");
+    }
+
+    #[test]
+    fn the_overlap_names_controls_that_exist_each_row_once() {
+        let rows = overlap();
+        assert_eq!(rows.len(), 13);
+        assert_eq!(rows.len(), OVERLAP.lines().count());
+        for row in &rows {
+            assert!(find(&format!("ISO27001/{}", row.iso27001)).is_some(), "{row:?}");
+            let known = row.iso42001.iter().all(|id| find(&format!("ISO42001/{id}")).is_some());
+            assert!(known && !row.iso42001.is_empty() && !row.by.trim().is_empty(), "{row:?}");
+        }
+        let ids: std::collections::BTreeSet<&str> = rows.iter().map(|r| r.iso27001).collect();
+        assert_eq!(ids.len(), rows.len());
     }
 
     #[test]

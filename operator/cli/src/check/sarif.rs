@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use placet_api::modelrelease::GateVerdict;
+use placet_gate::controls::of_gate;
 use placet_gate::people::with_names;
 use placet_gate::render::Names;
 use serde_json::{Value, json};
@@ -36,7 +37,7 @@ pub fn render(judged: &[Judged], names: &Names) -> anyhow::Result<String> {
                     "{}/{}/{}/{}/{}", one.namespace, one.name, finding.gate, finding.reason, finding.item
                 )},
                 "properties": {"gate": finding.gate.as_str(), "item": words(&finding.item), "who": words(&finding.who),
-                               "verdict": finding.verdict},
+                               "verdict": finding.verdict, "controls": of_gate(finding.gate).cited()},
             });
             if let Some((file, line)) = &one.place {
                 result["locations"] = json!([{

@@ -99,6 +99,14 @@ fn named(value: Value, names: &Names) -> Value {
     }
 }
 
+/// A decision with the controls that each gate shows.
+fn with_controls(mut decision: Value) -> Value {
+    for gate in decision["gates"].as_array_mut().into_iter().flatten() {
+        gate["controls"] = json!(gate["gate"].as_str().and_then(crate::controls::cited));
+    }
+    decision
+}
+
 fn one(judged: &Judged, names: &Names) -> anyhow::Result<Value> {
     Ok(json!({
         "namespace": judged.namespace,
@@ -110,7 +118,7 @@ fn one(judged: &Judged, names: &Names) -> anyhow::Result<Value> {
         "clearedUntil": judged.until.map(seconds),
         "open": judged.decision.open().map(|g| g.gate.as_str()).collect::<Vec<_>>(),
         "text": judged.said,
-        "decision": named(serde_json::to_value(&judged.decision)?, names),
+        "decision": named(with_controls(serde_json::to_value(&judged.decision)?), names),
     }))
 }
 

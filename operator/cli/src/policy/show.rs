@@ -1,5 +1,7 @@
 //! Results of cases as a table and as JSON.
 
+use std::fmt::Write as _;
+
 use placet_cases::Played;
 use placet_gate::visible;
 use serde_json::{Value, json};
@@ -43,7 +45,7 @@ fn table(results: &Results) -> String {
     let mut rows = vec![["RESULT", "CASE", "TITLE"].map(str::to_owned).to_vec()];
     rows.extend(results.cases.iter().map(|t| {
         let file = t.file.display().to_string();
-        vec![said(t).to_owned(), visible::line(&file), visible::line(&t.title)]
+        vec![said(t).to_owned(), visible::line(&file).into_owned(), visible::line(&t.title).into_owned()]
     }));
     let mut out = columns(&rows);
     for tested in &results.cases {
@@ -67,7 +69,7 @@ fn table(results: &Results) -> String {
     }
     let (all, failed, broken) = (results.cases.len(), results.failed(), results.broken());
     let held = all - failed - broken;
-    out.push_str(&format!("\n{all} cases: {held} hold, {failed} fail, {broken} could not be run\n"));
+    let _ = writeln!(out, "\n{all} cases: {held} hold, {failed} fail, {broken} could not be run");
     out
 }
 
