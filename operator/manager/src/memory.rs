@@ -1,6 +1,6 @@
 //! The operator's memory is the log (invariant 13): what was seen once is read back from it at every start.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use placet_api::Kind;
 use placet_evidence::{Admission, Digest, Effect, Operation, Payload, Record as LogRecord, inputs};
@@ -47,7 +47,18 @@ pub struct Memory {
     /// Who lost a role.
     pub roles: RoleMemory,
     /// When pods of a release were first let go: (namespace, release, time).
-    pub first_use: Vec<(String, String, jiff::Timestamp)>,
+    pub first_use: BTreeMap<(String, String), jiff::Timestamp>,
+    /// What exists in the cluster: of anything else nothing is kept that was admitted long ago. None: everything is kept.
+    there: Option<There>,
+}
+
+/// Uids of the pods and of their owners that exist, listed before the log is read.
+#[derive(Debug, Default)]
+pub struct There {
+    /// Uids.
+    pub uids: HashSet<String>,
+    /// What was admitted later may exist without being among them.
+    pub since: jiff::Timestamp,
 }
 
 /// A decision in the log.
@@ -61,6 +72,16 @@ pub struct LastDecision {
 }
 
 impl Memory {
+    /// A memory that keeps nothing of workloads that are gone: it grows with the cluster, and not with the log.
+    pub fn of(there: There) -> Self {
+        Self { there: Some(there), ..Self::default() }
+    }
+
+    /// Whether something that was admitted for this uid may still matter.
+    fn matters(&self, uid: &str, at: jiff::Timestamp) -> bool {
+        self.there.as_ref().is_none_or(|there| at >= there.since || there.uids.contains(uid))
+    }
+
     /// Takes one record in.
     pub fn visit(&mut self, index: u64, record: &LogRecord) {
         let namespace = || record.subject.namespace.clone().unwrap_or_default();
@@ -126,7 +147,7 @@ impl Memory {
                 // Of pods their owner is remembered, and of controllers how many they wanted.
                 let owner = body.owner_uid.as_ref().filter(|_| pod).or(body.uid.as_ref());
                 let content = body.pod_content.filter(|_| pod).map(|c| (release.clone(), c.to_string()));
-                if let Some(owner) = owner {
+                if let Some(owner) = owner.filter(|owner| self.matters(owner, record.time.wall)) {
                     let admitted = self.admitted.entry(owner.clone()).or_default();
                     admitted.admit(content, body.replicas.unwrap_or(1), record.time.wall);
                 }
@@ -141,6 +162,7 @@ impl Memory {
             Payload::Admission(body) if body.effect == Effect::Hold && body.replacement => {
                 if let (Some(uid), Some(release), Some(kind), Some(owner)) =
                     (&body.uid, &body.release, &body.owner_kind, &body.owner_uid)
+                    && self.matters(uid, record.time.wall)
                 {
                     let [namespace, release, kind, owner] =
                         [&body.namespace, release, kind, owner].map(Clone::clone);
@@ -161,8 +183,10 @@ impl Memory {
                     self.used(&body.namespace, release, record.time.wall);
                     let owner = body.owner_uid.as_ref().unwrap_or(&body.uid);
                     let pod = (release.clone(), content.to_string());
-                    let admitted = self.admitted.entry(owner.clone()).or_default();
-                    admitted.admit(Some(pod), body.replicas.unwrap_or(1), record.time.wall);
+                    if self.matters(owner, record.time.wall) {
+                        let admitted = self.admitted.entry(owner.clone()).or_default();
+                        admitted.admit(Some(pod), body.replicas.unwrap_or(1), record.time.wall);
+                    }
                 }
             }
             _ => {}
@@ -177,14 +201,15 @@ impl Memory {
     }
 
     fn under(&mut self, uid: &str, owner: Option<&String>, at: jiff::Timestamp) {
+        if !self.matters(uid, at) {
+            return;
+        }
         let owner = owner.map_or(uid, String::as_str).to_owned();
         self.under.insert(uid.to_owned(), Under { owner, at });
     }
 
     fn used(&mut self, namespace: &str, release: &str, at: jiff::Timestamp) {
-        if !self.first_use.iter().any(|(ns, r, _)| ns == namespace && r == release) {
-            self.first_use.push((namespace.to_owned(), release.to_owned(), at));
-        }
+        self.first_use.entry((namespace.to_owned(), release.to_owned())).or_insert(at);
     }
 
     /// Fills a world with what is remembered, reading stored objects with `read`. Returns the last decisions.
@@ -241,8 +266,8 @@ impl Memory {
                 world.stands_on(&release, policies);
             }
         }
-        for (namespace, release, at) in &self.first_use {
-            let content = self.decisions.get(&(namespace.clone(), release.clone())).and_then(|d| d.content);
+        for (release, at) in &self.first_use {
+            let content = self.decisions.get(release).and_then(|d| d.content);
             if let Some(content) = content {
                 world.used(&content.to_string(), *at);
             }

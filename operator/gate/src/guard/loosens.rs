@@ -102,9 +102,12 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
     out.prohibited(prohibited_from.as_deref(), new.prohibited_from.as_deref());
     // A higher class is asked for other things, not always for more.
     out.differs("minimumClass", minimum_class, &new.minimum_class);
-    let PolicyGuard { role, loosening } = guard.clone().unwrap_or_default();
+    // Whoever may approve the next loosening is somebody whom this version asks.
+    if !super::unguarded(old) {
+        out.gains("guard", &super::roles(old), &super::roles(new));
+    }
+    let PolicyGuard { role: _, loosening } = guard.clone().unwrap_or_default();
     let after = new.guard.clone().unwrap_or_default();
-    out.differs("guard.role", &role, &after.role);
     if loosening.is_some_and(|l| l == placet_api::guard::Loosening::Apply) {
         // It may be loosened by anybody who may edit it.
     } else if after.loosening == Some(placet_api::guard::Loosening::Apply) {
@@ -183,6 +186,18 @@ pub fn adds(new: &ReleasePolicySpec, in_force: &[&ReleasePolicySpec]) -> Vec<Str
     }
     if new.minimum_class.is_some() {
         out.push("minimumClass: other policies would apply".to_owned());
+    }
+    // It has a say in roles and signers, and later in what it asks for itself; one that lets anybody pass has none.
+    if super::unguarded(new) {
+        return out;
+    }
+    let known: BTreeSet<String> = in_force.iter().flat_map(|p| super::roles(p)).collect();
+    let judges = super::roles(new);
+    for role in judges.difference(&known) {
+        out.push(format!(
+            "guard: holders of {role} would approve what loosens it, and so far approve no change of a policy (guard.role: one \
+             of those who do)"
+        ));
     }
     out
 }

@@ -466,7 +466,7 @@ fn beside_a_release(world: &World, namespace: &str, spec: &ApprovalSpec) -> Resu
         }
         _ => true,
     };
-    let mut policies = world.policies().filter_map(|p| p.spec.as_ref().ok());
+    let mut policies = world.deciding().filter_map(|p| p.spec.as_ref().ok());
     if subject.kind == SubjectKind::ModelRelease || policies.any(asks) {
         return Ok(());
     }
