@@ -301,8 +301,7 @@ pub fn changes(then: &Evidence, now: &Evidence, snapshot: &Snapshot) -> Changes 
     match (&then.datasets, &now.datasets) {
         (Some(then), Some(now)) => listed("dataset", then, now, &mut out, &|_, _| String::new()),
         // Whether they are asked about is part of what is asked, of which it is said below.
-        (None, None) => {}
-        _ if then.requirements != now.requirements => {}
+        _ if then.datasets == now.datasets || then.requirements != now.requirements => {}
         _ => out.add("one of the datasets".to_owned(), []),
     }
     if then.requirements != now.requirements {

@@ -168,13 +168,13 @@ fn conflict(
     let mut fields = changed_fields(&says(one), &says(other), MAX_FIELDS + 1);
     fields.retain(|field| !field.starts_with("spec.supersedes"));
     fields.truncate(MAX_FIELDS);
-    let mut found =
-        format!("{} and {}{} differ in {}", one.name(), other.name(), gone(other), fields.join(", "));
+    let differ = fields.join(", ");
+    let mut found = vec![format!("{} and {}{} differ in {differ}", one.name(), other.name(), gone(other))];
     let mut about = vec![named.digest.to_owned(), one.name().to_owned(), other.name().to_owned()];
     about.extend(fields);
     for (by, old) in [(one, other), (other, one)] {
         if let Some(why) = standing::why_not(cx, by, old, all) {
-            found.push_str(&format!("; {} does not supersede {}: {}", by.name(), old.name(), why.text));
+            found.push(format!("{} does not supersede {}: {}", by.name(), old.name(), why.text));
             about.extend(why.about);
         }
     }
@@ -183,7 +183,7 @@ fn conflict(
         Reason::DatasetsConflict,
         named.name,
         format!("one word on {}, digest {}", named.name, short(named.digest)),
-        found,
+        found.join("; "),
         CUSTODIAN,
         mend(cx, &format!("{}, {}", one.name(), other.name())),
     )
@@ -308,18 +308,12 @@ fn facts(
     for wanted in &rules.facts {
         let (field, there) = fact(*wanted, spec);
         if !there {
-            fact_missing(cx, (named.name, dataset.name()), format!("{wanted:?}"), field, out);
+            fact_missing(cx, (named.name, dataset.name()), &format!("{wanted:?}"), field, out);
         }
     }
 }
 
-fn fact_missing(
-    cx: &Context<'_>,
-    (item, dataset): (&str, &str),
-    fact: String,
-    field: &str,
-    out: &mut Outcome,
-) {
+fn fact_missing(cx: &Context<'_>, (item, dataset): (&str, &str), fact: &str, field: &str, out: &mut Outcome) {
     out.not_met(
         GATE,
         Reason::DatasetFactMissing,
@@ -402,7 +396,7 @@ fn dates(
     let Some(days) = rules.max_age_days else { return };
     let Some(end) = spec.provenance.collected_until.as_ref().and_then(time::moment) else {
         let field = "provenance.collectedUntil";
-        return fact_missing(cx, (named.name, dataset.name()), "age".to_owned(), field, out);
+        return fact_missing(cx, (named.name, dataset.name()), "age", field, out);
     };
     let end = dataset.standing().map_or(end, |s| end.min(s.created_at));
     if cx.now.reached(time::days_after(end, days)) {

@@ -16,8 +16,8 @@ pub(super) struct WhyNot {
 }
 
 impl WhyNot {
-    fn of(text: impl Into<String>, person: Option<&Person>) -> Option<Self> {
-        Some(Self { text: text.into(), about: person.into_iter().map(ToString::to_string).collect() })
+    fn of(text: impl Into<String>, person: Option<&Person>) -> Self {
+        Self { text: text.into(), about: person.into_iter().map(ToString::to_string).collect() }
     }
 }
 
@@ -42,14 +42,16 @@ pub(super) fn why_not(
     if !names(by, old) {
         return None;
     }
-    let Some(standing) = by.standing() else { return WhyNot::of("nobody is known to have written it", None) };
+    let Some(standing) = by.standing() else {
+        return Some(WhyNot::of("nobody is known to have written it", None));
+    };
     let who = &standing.creator;
     if let Some(doubt) = standing.doubtful_name {
-        return WhyNot::of(format!("the name of {who} {doubt}"), Some(who));
+        return Some(WhyNot::of(format!("the name of {who} {doubt}"), Some(who)));
     }
     // What was not there yet cannot be known to be wrong.
     if old.standing().is_none_or(|s| s.changed_at >= standing.created_at) {
-        return WhyNot::of("it is not the later one", None);
+        return Some(WhyNot::of("it is not the later one", None));
     }
     let same = |person: &Person| cx.requirements.map_or(person, |r| r.same(person)).clone();
     let one = same(who);
@@ -58,14 +60,14 @@ pub(super) fn why_not(
         d.standing().is_none_or(|s| s.authors.iter().any(|author| same(author) == one))
     };
     if all.iter().filter(named).any(|d| wrote(d)) {
-        return WhyNot::of(format!("{who} wrote one of those that it names"), Some(who));
+        return Some(WhyNot::of(format!("{who} wrote one of those that it names"), Some(who)));
     }
     // Whoever made the release does not say what is wrong in what others say of its data.
     if authors(cx.snapshot).iter().any(|author| same(author) == one) {
-        return WhyNot::of(
+        return Some(WhyNot::of(
             format!("{who} wrote or develops the release, its system or its assessment"),
             Some(who),
-        );
+        ));
     }
     None
 }
