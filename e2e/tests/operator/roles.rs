@@ -134,7 +134,7 @@ async fn the_charts_roles_are_aggregated_into_none() {
 const WORKERS: [&str; 4] = ["dana", "bob", "erin", "audrey"];
 
 /// What can be done with which of our kinds, and who of them may.
-const MAY: [(&str, &str, &[&str]); 18] = [
+const MAY: [(&str, &str, &[&str]); 19] = [
     ("get", "modelreleases", &WORKERS),
     ("list", "approvals", &WORKERS),
     ("watch", "releasepolicies", &WORKERS),
@@ -142,6 +142,7 @@ const MAY: [(&str, &str, &[&str]); 18] = [
     ("update", "impactassessments", &["dana"]),
     ("patch", "modelreleases", &["dana"]),
     ("create", "testreports", &["dana"]),
+    ("create", "datasets", &["dana"]),
     ("create", "approvals", &["bob", "erin"]),
     ("create", "riskacceptances", &["erin"]),
     ("update", "approvals", &[]),

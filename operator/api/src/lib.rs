@@ -13,6 +13,8 @@ pub mod approvalrole;
 pub mod common;
 pub mod controlrule;
 pub mod crd;
+pub mod datarule;
+pub mod dataset;
 pub mod guard;
 pub mod impactassessment;
 pub mod keys;

@@ -166,7 +166,7 @@ impl ReleaseDataset {
 }
 
 /// What a dataset was used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum DatasetUse {
     /// Training.
     Training,

@@ -10,6 +10,7 @@ use crate::aisystem::Categories;
 use crate::approval::Covers;
 use crate::common::{Class, Condition, Level};
 use crate::controlrule::ControlsRule;
+use crate::datarule::DataRule;
 use crate::guard::{MinimumClass, PolicyGuard, PolicyWaiting};
 use crate::impactassessment::{Section, StakeholderKind, Threat};
 use crate::obligation::{Obligation, ProhibitedFrom};
@@ -58,6 +59,9 @@ pub struct ReleasePolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub tests: Option<Vec<TestRule>>,
+    /// What is asked of the datasets that a release names. Left out: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataRule>,
     /// Who may report tests of a type: a report shows that a test passes if whoever made it held the verb `report` on this
     /// ApprovalRole (`approvalroles.placet.dev/ROLE`) then. What fails in a report counts whoever made it. Left out: whoever may
     /// create TestReports.
@@ -574,23 +578,5 @@ pub struct ReleasePolicyStatus {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_policy_applies_to_reads_as_words() {
-        let words = |json: &str| serde_json::from_str::<AppliesTo>(json).unwrap().in_words();
-        assert_eq!(words(r#"{"classes": ["High"]}"#), "High");
-        assert_eq!(
-            words(r#"{"classes": ["Minimal", "Limited"], "namespaceSelector": {}}"#),
-            "Minimal, Limited"
-        );
-        assert_eq!(
-            words(
-                r#"{"classes": ["High"], "namespaceSelector": {"matchLabels": {"tier": "prod"}, "matchExpressions": [
-                    {"key": "team", "operator": "In", "values": ["a", "b"]}, {"key": "test", "operator": "DoesNotExist"}]}}"#
-            ),
-            "High; namespaces with tier=prod, team in (a, b), no test"
-        );
-    }
-}
+#[path = "releasepolicy_tests.rs"]
+mod tests;

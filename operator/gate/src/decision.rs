@@ -61,7 +61,7 @@ pub struct Decision {
     /// Why it has this class.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_basis: Vec<String>,
-    /// All gates, in the order of [`Gate::ALL`].
+    /// All gates that are asked, in the order of [`Gate::ALL`].
     pub gates: Vec<GateOutcome>,
     /// Content digest of the release.
     pub content: String,
@@ -264,6 +264,9 @@ fn judge(
         outcomes.extend(rest.map(|g| (g, Outcome::default())));
     } else {
         outcomes.push((Gate::Assessment, gates::assessment::evaluate(&cx, &current, levels.as_deref())));
+        if cx.requirements.is_some_and(|r| r.data.is_some()) {
+            outcomes.push((Gate::Data, gates::data::evaluate(&cx)));
+        }
         outcomes.push((Gate::Tests, gates::tests::evaluate(&cx)));
         outcomes.push((Gate::RiskAcceptance, gates::risk_acceptance::evaluate(&cx)));
         outcomes.push((Gate::Approvals, gates::approvals::evaluate(&cx, evidence.as_deref(), after)));
@@ -357,6 +360,8 @@ fn lapse(gates: &[GateOutcome]) -> Option<Lapse> {
         | Reason::ReleaseNotFound => 2,
         Reason::AssessmentStale
         | Reason::ObligationNotConsidered
+        | Reason::DatasetStale
+        | Reason::DatasetExpired
         | Reason::ReportStale
         | Reason::ApprovalExpired
         | Reason::AcceptanceExpired

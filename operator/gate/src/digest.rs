@@ -109,6 +109,21 @@ pub fn risk(
     hash("placet.dev/risk/v1\n", &body).map(Some)
 }
 
+/// Digest of what a Dataset says, whatever the object is called and replaces: SHA-256 over `placet.dev/dataset/v1\n` and the RFC 8785
+/// JSON of its spec without `supersedes`.
+///
+/// # Errors
+/// As [`content`].
+pub fn dataset(spec: &Value) -> Result<String, DigestError> {
+    check_numbers(spec, "spec", 0)?;
+    let mut spec = spec.clone();
+    if let Some(map) = spec.as_object_mut() {
+        map.remove("supersedes");
+    }
+    sort_keyed_lists(Kind::Dataset, &mut spec);
+    hash("placet.dev/dataset/v1\n", &spec)
+}
+
 /// Digest by which the deletion of a version of a cluster-scoped object is approved: SHA-256 over `placet.dev/deletion/v1\n`
 /// and the RFC 8785 JSON of {group, kind, name, version}, the content digest of that version.
 ///
@@ -121,14 +136,11 @@ pub fn deletion(kind: Kind, name: &str, version: &str) -> Result<String, DigestE
 }
 
 /// Digest of everything that an approval covering Evidence binds: digests of the release's content, its class and basis,
-/// the assessment, the reports and the requirements.
+/// the assessment, the datasets (where they are asked about), the reports and the requirements.
 ///
 /// # Errors
 /// As [`content`].
 pub fn evidence(parts: &EvidenceParts<'_>) -> Result<String, DigestError> {
-    let mut reports: Vec<&str> = parts.reports.to_vec();
-    reports.sort_unstable();
-    reports.dedup();
     of_canonical(
         "placet.dev/evidence/v1\n",
         &Canonical {
@@ -136,10 +148,19 @@ pub fn evidence(parts: &EvidenceParts<'_>) -> Result<String, DigestError> {
             class: parts.class,
             class_basis: parts.class_basis,
             content: parts.content,
-            reports: &reports,
+            datasets: parts.datasets.map(each_once),
+            reports: each_once(parts.reports),
             requirements: parts.requirements,
         },
     )
+}
+
+/// A list in order, each of it once.
+fn each_once<'a>(list: &[&'a str]) -> Vec<&'a str> {
+    let mut list = list.to_vec();
+    list.sort_unstable();
+    list.dedup();
+    list
 }
 
 /// Digest of requirements with what of a system they are held against; that of the requirements where it is nothing.
@@ -186,7 +207,9 @@ struct Canonical<'a> {
     class: &'a str,
     class_basis: &'a str,
     content: &'a str,
-    reports: &'a [&'a str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    datasets: Option<Vec<&'a str>>,
+    reports: Vec<&'a str>,
     requirements: &'a str,
 }
 
@@ -209,6 +232,8 @@ pub struct EvidenceParts<'a> {
     pub class_basis: &'a str,
     /// Content digest of the current assessment, if there is one.
     pub assessment: Option<&'a str>,
+    /// Content digests of the Datasets of what the release names, where the policies ask about data.
+    pub datasets: Option<&'a [&'a str]>,
     /// Content digests of the reports that count.
     pub reports: &'a [&'a str],
     /// Digest of the requirements of the policies that apply.
@@ -283,6 +308,12 @@ fn check_numbers(value: &Value, path: &str, depth: usize) -> Result<(), DigestEr
         }
         _ => Ok(()),
     }
+}
+
+/// A spec with the lists in order whose order carries no meaning: two of which nothing else differs are equal.
+pub(crate) fn in_order(kind: Kind, mut spec: Value) -> Value {
+    sort_keyed_lists(kind, &mut spec);
+    spec
 }
 
 fn sort_keyed_lists(kind: Kind, spec: &mut Value) {
@@ -421,6 +452,7 @@ mod tests {
                 class: "High",
                 class_basis: "sha256:02",
                 assessment,
+                datasets: None,
                 reports: &["sha256:05", "sha256:04", "sha256:05"],
                 requirements: "sha256:03",
             };
@@ -429,7 +461,31 @@ mod tests {
                 "reports": ["sha256:04", "sha256:05"], "requirements": "sha256:03",
             });
             assert_eq!(evidence(&parts).unwrap(), hash("placet.dev/evidence/v1\n", &value).unwrap());
+            // Where data is asked about, what is said of it is in it, also where nothing is.
+            for datasets in [&["sha256:07", "sha256:06", "sha256:07"][..], &[]] {
+                let parts = EvidenceParts { datasets: Some(datasets), ..parts };
+                let mut value = value.clone();
+                value["datasets"] =
+                    if datasets.is_empty() { json!([]) } else { json!(["sha256:06", "sha256:07"]) };
+                assert_eq!(evidence(&parts).unwrap(), hash("placet.dev/evidence/v1\n", &value).unwrap());
+            }
         }
+    }
+
+    #[test]
+    fn what_a_dataset_says_is_whatever_it_replaces_and_in_whatever_order() {
+        let spec = json!({
+            "name": "d", "permittedUses": ["Training", "Evaluation"],
+            "groups": [{"attribute": "sex", "counts": [{"value": "m", "rows": 1}, {"value": "f", "rows": 2}]}],
+        });
+        let mut same = json!({
+            "permittedUses": ["Evaluation", "Training"], "name": "d", "supersedes": {"datasets": ["e"], "reason": "r"},
+            "groups": [{"counts": [{"value": "f", "rows": 2}, {"value": "m", "rows": 1}], "attribute": "sex"}],
+        });
+        assert_eq!(dataset(&same).unwrap(), dataset(&spec).unwrap());
+        same["groups"][0]["counts"][0]["rows"] = 3.into();
+        assert_ne!(dataset(&same).unwrap(), dataset(&spec).unwrap());
+        assert!(dataset(&json!({"rows": 9_007_199_254_740_993_u64})).is_err());
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //! the object and the fields that changed since.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use placet_api::aisystem::AISystemSpec;
 use placet_api::common::Level;
+use placet_api::dataset::DatasetSpec;
 use placet_api::modelrelease::DatasetUse;
 use placet_api::scalar::Line;
 use placet_api::testreport::{TestReportSpec, TestType};
@@ -120,6 +122,10 @@ pub struct Evidence {
     /// judged. Whoever adds another one asks nobody to approve again. None: they were too many to be kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports: Option<Vec<Part>>,
+    /// Datasets of what the release names, sorted, where the policies ask about data. None: they do not, or they were too many to be
+    /// kept, and so `reports` are not kept either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datasets: Option<Vec<Part>>,
     /// Digest of what the policies ask for.
     pub requirements: String,
     /// The policies that apply. Their digests are not digested: the requirements that they come to are.
@@ -170,6 +176,13 @@ impl Evidence {
         let reports = cx.snapshot.reports.iter().filter(|r| r.live && r.spec.as_ref().is_ok_and(judged));
         let mut reports: Vec<Part> = reports.map(|r| Part::of(r)).collect();
         reports.sort();
+        let of_release = |d: &&Arc<Object<DatasetSpec>>| d.live && d.is_of_content(release_spec);
+        let datasets = asked.data.as_ref().map(|_| {
+            let all = cx.snapshot.datasets.iter().filter(of_release);
+            let mut datasets: Vec<Part> = all.map(|d| Part::of(d)).collect();
+            datasets.sort();
+            datasets
+        });
         let policies = asked.policies.iter();
         let policies = policies.map(|(name, digest)| Part { name: name.clone(), digest: digest.clone() });
         let scores = cx.scores.into_iter().flatten();
@@ -179,6 +192,7 @@ impl Evidence {
             class_basis: class_basis.to_owned(),
             assessment: cx.assessment.map(|(a, _)| Part::of(a)),
             reports: Some(reports),
+            datasets,
             requirements,
             policies: Some(policies.collect()),
             system: Part::of(system),
@@ -192,11 +206,14 @@ impl Evidence {
     /// There is no canonical form.
     pub fn digest(&self) -> Result<String, digest::DigestError> {
         let reports: Vec<&str> = self.reports.iter().flatten().map(|r| r.digest.as_str()).collect();
+        let datasets =
+            self.datasets.as_ref().map(|all| all.iter().map(|d| d.digest.as_str()).collect::<Vec<_>>());
         digest::evidence(&EvidenceParts {
             content: &self.content,
             class: &self.class,
             class_basis: &self.class_basis,
             assessment: self.assessment.as_ref().map(|a| a.digest.as_str()),
+            datasets: datasets.as_deref(),
             reports: &reports,
             requirements: &self.requirements,
         })
@@ -215,6 +232,9 @@ impl Evidence {
     #[must_use]
     pub fn bounded(mut self) -> Self {
         let fits = |list: &Vec<Part>| list.len() <= MAX_LISTED;
+        if self.datasets.as_ref().is_some_and(|all| !fits(all)) {
+            (self.datasets, self.reports) = (None, None);
+        }
         self.reports = self.reports.filter(fits);
         self.policies = self.policies.filter(fits);
         if self.residual.len() > MAX_LISTED {
@@ -277,6 +297,12 @@ pub fn changes(then: &Evidence, now: &Evidence, snapshot: &Snapshot) -> Changes 
     match (&then.reports, &now.reports) {
         (Some(then), Some(now)) => listed("report", then, now, &mut out, &|_, _| String::new()),
         _ => out.add("one of the reports".to_owned(), []),
+    }
+    match (&then.datasets, &now.datasets) {
+        (Some(then), Some(now)) => listed("dataset", then, now, &mut out, &|_, _| String::new()),
+        // Whether they are asked about is part of what is asked, of which it is said below.
+        _ if then.datasets == now.datasets || then.requirements != now.requirements => {}
+        _ => out.add("one of the datasets".to_owned(), []),
     }
     if then.requirements != now.requirements {
         let fields_of = |old: &Part, new: &Part| {
@@ -345,7 +371,7 @@ fn listed(
 }
 
 /// The first version that fits.
-fn find<S>(all: &[std::sync::Arc<Object<S>>], fits: impl Fn(&Object<S>) -> bool) -> Option<&Record> {
+fn find<S>(all: &[Arc<Object<S>>], fits: impl Fn(&Object<S>) -> bool) -> Option<&Record> {
     all.iter().find(|o| fits(o)).map(|o| &o.record)
 }
 

@@ -15,6 +15,9 @@ pub enum Gate {
     Classification,
     /// The impact assessment.
     Assessment,
+    /// Datasets that the release names. Only in decisions under policies that ask about data (`spec.data`): decisions that were
+    /// recorded before there was this gate stay what they are.
+    Data,
     /// Tests.
     Tests,
     /// Acceptance of residual risks.
@@ -27,12 +30,13 @@ pub enum Gate {
 }
 
 impl Gate {
-    /// All gates of a decision.
-    pub const ALL: [Gate; 7] = [
+    /// All gates that a decision may have.
+    pub const ALL: [Gate; 8] = [
         Gate::Release,
         Gate::Policy,
         Gate::Classification,
         Gate::Assessment,
+        Gate::Data,
         Gate::Tests,
         Gate::RiskAcceptance,
         Gate::Approvals,
@@ -45,6 +49,7 @@ impl Gate {
             Gate::Policy => "policy",
             Gate::Classification => "classification",
             Gate::Assessment => "assessment",
+            Gate::Data => "data",
             Gate::Tests => "tests",
             Gate::RiskAcceptance => "riskAcceptance",
             Gate::Approvals => "approvals",
@@ -158,6 +163,38 @@ reasons! {
     ControlNotCited,
     /// The assessment is not approved by a role that is asked for it.
     AssessmentNotApproved,
+    /// The release names no dataset, or there is no Dataset of the content of one that it names.
+    DatasetMissing,
+    /// Several Datasets of one content say different things, and none supersedes the others.
+    DatasetsConflict,
+    /// A Dataset does not fit together.
+    DatasetNotValid,
+    /// A release calls a dataset otherwise than its Dataset does.
+    DatasetNameDiffers,
+    /// A Dataset leaves out a field that is asked for.
+    DatasetFactMissing,
+    /// A dataset may not be used for what the release used it for.
+    DatasetUseNotPermitted,
+    /// A dataset may not serve the system's purpose.
+    DatasetPurposeNotPermitted,
+    /// A dataset holds special categories of personal data, and nothing says why they may be used.
+    SpecialCategoryWithoutBasis,
+    /// A dataset holds personal data, and its system says that it processes none.
+    PersonalDataNotDeclared,
+    /// The data is too old.
+    DatasetStale,
+    /// A dataset may no longer be used.
+    DatasetExpired,
+    /// A measure of quality that is asked for is not there.
+    QualityNotMeasured,
+    /// A measure of quality is beyond its limit.
+    QualityNotMet,
+    /// A measure of quality does not show on which side of its limit it is.
+    QualityIndeterminate,
+    /// A Dataset does not count the rows of an attribute that is asked for.
+    GroupCountsMissing,
+    /// A group is not in the data as it is asked for.
+    GroupNotRepresented,
     /// There is no report of a test.
     TestMissing,
     /// A test failed.

@@ -3,6 +3,7 @@
 mod approvals;
 mod assessment;
 mod criterion;
+mod data;
 mod minimum;
 mod register;
 mod tests;
@@ -29,6 +30,7 @@ use crate::risk::{self, Matrix};
 
 pub use approvals::{Approvals, CoversKey, covers_key};
 pub(crate) use criterion::{confidence, criterion};
+pub use data::{DataRules, Limits};
 pub use register::RegisterRules;
 pub(crate) use tests::{add_test, effective, same_test, tests_of};
 
@@ -53,6 +55,8 @@ pub struct Requirements {
     pub obligations_lead_days: Option<i32>,
     /// Obligations, by id.
     pub obligations: BTreeMap<String, Dated>,
+    /// What is asked of datasets, where a policy asks about them.
+    pub data: Option<DataRules>,
     /// Tests; equal ones from several policies appear once, with the strictest thresholds.
     pub tests: Vec<Test>,
     /// Attribute sets of the policies.
@@ -149,9 +153,11 @@ impl Requirements {
         self.approvals.values().any(|a| !a.always && a.when.contains(&ApprovalWhen::PersonalData))
     }
 
-    /// Whether an assessment is held against facts of the system beside its class: regions, roles, dates.
+    /// Whether something is held against facts of the system beside its class: an assessment against regions, roles and dates, data
+    /// against the purpose.
     pub fn asks_for_facts(&self) -> bool {
-        !self.assessment_scope.is_empty() || self.obligations_lead_days.is_some() || self.register.article27
+        let assessed = !self.assessment_scope.is_empty() || self.obligations_lead_days.is_some();
+        assessed || self.register.article27 || self.data.is_some()
     }
 
     /// The person that a name stands for.
@@ -241,6 +247,9 @@ fn serialisable(requirements: &Requirements) -> serde_json::Value {
         out["obligationsLeadDays"] = lead.into();
         out["obligations"] =
             serde_json::json!(requirements.obligations.values().map(|o| &o.obligation).collect::<Vec<_>>());
+    }
+    if let Some(data) = &requirements.data {
+        out["data"] = serde_json::json!(data);
     }
     if !requirements.categories.is_empty() {
         out["categories"] = serde_json::json!(requirements.categories);
@@ -430,6 +439,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         assessment_scope: BTreeSet::new(),
         obligations_lead_days: None,
         obligations: BTreeMap::new(),
+        data: None,
         tests: Vec::new(),
         attribute_sets: BTreeSet::new(),
         categories: BTreeMap::new(),
@@ -473,6 +483,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
                 .flatten()
                 .map(|set| set.iter().map(ToString::to_string).collect::<Vec<_>>()),
         );
+        conflicts.extend(data::join(&mut out, name, spec.data.as_ref()));
         conflicts.extend(tests::join(&mut out, name, spec));
         out.appetite = smaller(out.appetite, spec.risk_appetite);
         match matrix_of(spec) {

@@ -4,6 +4,7 @@
 mod asked;
 mod assessments;
 mod classes;
+mod datasets;
 mod former;
 mod guarded;
 mod in_force;
@@ -21,6 +22,7 @@ use placet_api::Kind;
 use placet_api::aisystem::AISystemSpec;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, Subject, SubjectKind};
 use placet_api::approvalrole::ApprovalRoleSpec;
+use placet_api::dataset::DatasetSpec;
 use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_api::modelrelease::ModelReleaseSpec;
 use placet_api::releasepolicy::ReleasePolicySpec;
@@ -29,7 +31,6 @@ use placet_api::testreport::TestReportSpec;
 use placet_api::trustedsigner::TrustedSignerSpec;
 
 use crate::decision::{Cleared, Decision};
-use crate::evidence::Evidence;
 use crate::object::{Object, Record};
 use crate::policy::PolicySet;
 use crate::signature::Remembered;
@@ -72,6 +73,7 @@ pub struct World {
     assessments: Table<ImpactAssessmentSpec>,
     releases: Table<ModelReleaseSpec>,
     reports: Table<TestReportSpec>,
+    datasets: Table<DatasetSpec>,
     approvals: Table<ApprovalSpec>,
     acceptances: Table<RiskAcceptanceSpec>,
     policies: Table<ReleasePolicySpec>,
@@ -124,6 +126,8 @@ pub struct Snapshot {
     pub assessments: Vec<Arc<Object<ImpactAssessmentSpec>>>,
     /// Reports on the release's artefacts, remembered ones included.
     pub reports: Vec<Arc<Object<TestReportSpec>>>,
+    /// Datasets of the contents that the release names, remembered ones included, and live ones of the same names.
+    pub datasets: Vec<Arc<Object<DatasetSpec>>>,
     /// Further reports, which its assessments name as evidence of controls, and what supersedes them.
     pub proofs: Vec<Arc<Object<TestReportSpec>>>,
     /// Approvals of the release, its system, its assessments and their acceptances, remembered Rejects included.
@@ -168,6 +172,7 @@ impl World {
             Kind::ImpactAssessment => self.assessments.apply(key, record),
             Kind::ModelRelease => self.releases.apply(key, record),
             Kind::TestReport => self.reports.apply(key, record),
+            Kind::Dataset => self.datasets.apply(key, record),
             Kind::Approval => self.approvals.apply(key, record),
             Kind::RiskAcceptance => self.acceptances.apply(key, record),
             Kind::ReleasePolicy => {
@@ -278,6 +283,7 @@ impl World {
             Kind::ImpactAssessment => self.assessments.remove(&key),
             Kind::ModelRelease => self.releases.remove(&key),
             Kind::TestReport => self.reports.remove(&key),
+            Kind::Dataset => self.datasets.remove(&key),
             Kind::Approval => self.approvals.remove(&key),
             Kind::RiskAcceptance => self.acceptances.remove(&key),
             Kind::ReleasePolicy => {
@@ -300,6 +306,7 @@ impl World {
             Kind::ImpactAssessment => self.assessments.remember(key, record),
             Kind::ModelRelease => self.releases.remember(key, record),
             Kind::TestReport => self.reports.remember(key, record),
+            Kind::Dataset => self.datasets.remember(key, record),
             Kind::Approval => self.approvals.remember(key, record),
             Kind::RiskAcceptance => self.acceptances.remember(key, record),
             Kind::ReleasePolicy => self.policies.remember(key, record),
@@ -314,6 +321,7 @@ impl World {
             + self.assessments.remembered(namespace)
             + self.releases.remembered(namespace)
             + self.reports.remembered(namespace)
+            + self.datasets.remembered(namespace)
             + self.approvals.remembered(namespace)
             + self.acceptances.remembered(namespace)
             + self.classes.bytes(namespace)
@@ -326,6 +334,7 @@ impl World {
             Kind::ImpactAssessment => self.assessments.live.keys().cloned().collect(),
             Kind::ModelRelease => self.releases.live.keys().cloned().collect(),
             Kind::TestReport => self.reports.live.keys().cloned().collect(),
+            Kind::Dataset => self.datasets.live.keys().cloned().collect(),
             Kind::Approval => self.approvals.live.keys().cloned().collect(),
             Kind::RiskAcceptance => self.acceptances.live.keys().cloned().collect(),
             Kind::ReleasePolicy => self.policies.live.keys().cloned().collect(),
@@ -352,6 +361,11 @@ impl World {
     /// A live TestReport.
     pub fn report(&self, namespace: &str, name: &str) -> Option<&Arc<Object<TestReportSpec>>> {
         self.reports.live.get(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// A live Dataset.
+    pub fn dataset(&self, namespace: &str, name: &str) -> Option<&Arc<Object<DatasetSpec>>> {
+        self.datasets.live.get(&(namespace.to_owned(), name.to_owned()))
     }
 
     /// A live Approval.
@@ -445,25 +459,6 @@ impl World {
         }
     }
 
-    /// Versions of policies, gone ones and those that a release stands on, under which evidence was approved.
-    fn former_policies<'a>(
-        &self,
-        basis: Option<&PolicySet>,
-        seen: impl Iterator<Item = &'a Evidence>,
-    ) -> Vec<Arc<Object<ReleasePolicySpec>>> {
-        let named: BTreeSet<(&str, &str)> = seen
-            .flat_map(|e| e.policies.iter().flatten())
-            .map(|p| (p.name.as_str(), p.digest.as_str()))
-            .collect();
-        let gone = self.policies.gone.values().flat_map(BTreeMap::values);
-        let before = basis.into_iter().flat_map(|b| b.iter()).filter(|p| !p.live);
-        let mut out: Vec<_> =
-            gone.chain(before).filter(|p| named.contains(&(p.name(), p.digest()))).cloned().collect();
-        out.sort_by(|a, b| a.id.cmp(&b.id));
-        out.dedup_by(|a, b| a.id == b.id);
-        out
-    }
-
     /// What the decision on one release reads, whether or not the release exists.
     pub fn snapshot(&self, namespace: &str, name: &str, clock: Clock) -> Snapshot {
         let key = (namespace.to_owned(), name.to_owned());
@@ -491,6 +486,7 @@ impl World {
         let assessments = self.assessments_of(namespace, system_name);
         let reports = self.reports_on(namespace, release.as_deref());
         let proofs = self.proofs(namespace, &assessments, &reports);
+        let datasets = self.datasets_of(namespace, spec);
         let acceptances: Vec<_> = self
             .acceptances
             .in_namespace(namespace)
@@ -568,6 +564,7 @@ impl World {
             former_systems,
             assessments,
             reports,
+            datasets,
             proofs,
             approvals,
             acceptances,

@@ -107,7 +107,7 @@ fn a_policy_that_is_new_adds_to_what_is_asked_or_loosens() {
 }
 
 fn base() -> Vec<Given> {
-    let base: Base = yaml(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/base/high.yaml"));
+    let base: Base = yaml(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/base/data.yaml"));
     let mut objects = base.objects;
     resolve(&Run::new(), "guard", &mut objects, &[]);
     objects

@@ -496,6 +496,7 @@ impl Reconciler {
                 Some(status::assessment(object, generation, register.as_ref(), &names))
             }
             Kind::TestReport => Some(status::report(world.report(namespace, name)?, generation)),
+            Kind::Dataset => Some(status::dataset(world.dataset(namespace, name)?, generation)),
             Kind::Approval => {
                 let object = world.approval(namespace, name)?;
                 let spec = object.spec.as_ref().ok();

@@ -81,7 +81,11 @@ impl Decided {
     fn bytes(&self) -> usize {
         let snapshot = &self.snapshot;
         let listed = snapshot.former.len() + snapshot.former_systems.len() + snapshot.assessments.len();
-        let listed = listed + snapshot.reports.len() + snapshot.approvals.len() + snapshot.acceptances.len();
+        let listed = listed
+            + snapshot.reports.len()
+            + snapshot.datasets.len()
+            + snapshot.approvals.len()
+            + snapshot.acceptances.len();
         4 * self.stored.bytes().len() + 8 * listed + 2048
     }
 

@@ -9,6 +9,7 @@ pub mod class_lowered;
 pub mod classification;
 pub mod controls;
 pub mod counted;
+pub mod data;
 mod early;
 pub mod entitled;
 pub mod freshness;

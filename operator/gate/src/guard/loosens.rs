@@ -32,6 +32,7 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
         classification,
         assessment,
         tests,
+        data,
         reporters,
         attribute_sets,
         categories,
@@ -59,6 +60,7 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
     out.differs("classification", classification, &new.classification);
     out.assessment(assessment.as_ref(), new.assessment.as_ref());
     out.tests(&policy::tests_of(tests.as_deref()), &policy::tests_of(new.tests.as_deref()));
+    out.data(data.as_ref(), new.data.as_ref());
     // What somebody reports who may not fails all the same, and passes nothing: naming a role asks for more.
     for rule in reporters.iter().flatten() {
         if !new.reporters.iter().flatten().any(|r| r == rule) {
@@ -274,7 +276,12 @@ impl Found {
     }
 
     /// A maximum: less of it asks for more, and none is the most.
-    fn at_most<T: PartialOrd + Display>(&mut self, field: &str, before: Option<T>, after: Option<T>) {
+    pub(super) fn at_most<T: PartialOrd + Display>(
+        &mut self,
+        field: &str,
+        before: Option<T>,
+        after: Option<T>,
+    ) {
         match (before, after) {
             (Some(before), None) => self.add(field, before, "none"),
             (Some(before), Some(after)) if after > before => self.add(field, before, after),
@@ -283,7 +290,12 @@ impl Found {
     }
 
     /// A minimum: more of it asks for more, and none asks for nothing.
-    fn at_least<T: PartialOrd + Display>(&mut self, field: &str, before: Option<T>, after: Option<T>) {
+    pub(super) fn at_least<T: PartialOrd + Display>(
+        &mut self,
+        field: &str,
+        before: Option<T>,
+        after: Option<T>,
+    ) {
         match (before, after) {
             (Some(before), None) => self.add(field, before, "none"),
             (Some(before), Some(after)) if after < before => self.add(field, before, after),
@@ -299,7 +311,7 @@ impl Found {
     }
 
     /// What is named in it is kept out.
-    fn loses<T: Ord + Display>(&mut self, field: &str, before: &BTreeSet<T>, after: &BTreeSet<T>) {
+    pub(super) fn loses<T: Ord + Display>(&mut self, field: &str, before: &BTreeSet<T>, after: &BTreeSet<T>) {
         for less in before.difference(after) {
             self.say(format!("{field}: {less} left out"));
         }

@@ -84,6 +84,7 @@ impl Snapshot {
         all.extend(self.former_systems.iter().map(of));
         all.extend(self.assessments.iter().map(of));
         all.extend(self.reports.iter().chain(&self.proofs).map(of));
+        all.extend(self.datasets.iter().map(of));
         all.extend(self.approvals.iter().map(of));
         all.extend(self.acceptances.iter().chain(&self.former_acceptances).map(of));
         all.extend(self.policies.iter().map(of));
