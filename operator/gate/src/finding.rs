@@ -15,8 +15,20 @@ pub enum Gate {
     Classification,
     /// The impact assessment.
     Assessment,
+    /// The release's documentation.
+    Documentation,
+    /// What changed since the release before.
+    Change,
     /// Tests.
     Tests,
+    /// Whether the release was built right.
+    Verification,
+    /// Whether it does what it is meant for.
+    Validation,
+    /// How people oversee and stop the system.
+    Oversight,
+    /// What people are told.
+    Transparency,
     /// Acceptance of residual risks.
     RiskAcceptance,
     /// Approvals by people.
@@ -27,13 +39,20 @@ pub enum Gate {
 }
 
 impl Gate {
-    /// All gates of a decision.
-    pub const ALL: [Gate; 7] = [
+    /// All gates of a decision. The six from documentation to transparency, tests left out, are part of one where a policy asks
+    /// for them.
+    pub const ALL: [Gate; 13] = [
         Gate::Release,
         Gate::Policy,
         Gate::Classification,
         Gate::Assessment,
+        Gate::Documentation,
+        Gate::Change,
         Gate::Tests,
+        Gate::Verification,
+        Gate::Validation,
+        Gate::Oversight,
+        Gate::Transparency,
         Gate::RiskAcceptance,
         Gate::Approvals,
     ];
@@ -45,7 +64,13 @@ impl Gate {
             Gate::Policy => "policy",
             Gate::Classification => "classification",
             Gate::Assessment => "assessment",
+            Gate::Documentation => "documentation",
+            Gate::Change => "change",
             Gate::Tests => "tests",
+            Gate::Verification => "verification",
+            Gate::Validation => "validation",
+            Gate::Oversight => "oversight",
+            Gate::Transparency => "transparency",
             Gate::RiskAcceptance => "riskAcceptance",
             Gate::Approvals => "approvals",
             Gate::Workload => "workload",
@@ -178,6 +203,38 @@ reasons! {
     EvaluationMissing,
     /// The system's evaluation settings are not confirmed.
     EvaluationNotApproved,
+    /// A part of the documentation is missing.
+    DocumentMissing,
+    /// What is said to document the release is part of it.
+    DocumentNotValid,
+    /// A record is missing without which the release cannot be built again.
+    BuildRecordMissing,
+    /// Nobody but who made or develops the release reported a test that validates it.
+    ReportNotIndependent,
+    /// There is no oversight plan.
+    OversightMissing,
+    /// The oversight plan lacks something.
+    OversightIncomplete,
+    /// Stopping the system was never practised.
+    DrillMissing,
+    /// Stopping the system was practised too long ago.
+    DrillStale,
+    /// People are not told what they are to be told.
+    NoticeMissing,
+    /// The release before is not named.
+    PreviousMissing,
+    /// The release before is not there.
+    PreviousNotFound,
+    /// What is named as the release before is none.
+    PreviousNotValid,
+    /// A kind of change is not declared, or one is that it is not.
+    ChangeNotDeclared,
+    /// A part of the change's assessment is missing.
+    ChangeNotAssessed,
+    /// There is no release to go back to.
+    RollbackTargetMissing,
+    /// Nobody can go back to the release that is named for it.
+    RollbackTargetNotValid,
     /// A residual risk above the appetite is not accepted.
     RiskNotAccepted,
     /// A role was not heard on the acceptance of a risk.

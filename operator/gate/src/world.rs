@@ -4,6 +4,7 @@
 mod asked;
 mod assessments;
 mod classes;
+mod cleared;
 mod former;
 mod guarded;
 mod in_force;
@@ -37,6 +38,7 @@ use table::Table;
 
 pub use assessments::Reassess;
 pub use classes::HadClass;
+pub use cleared::WasCleared;
 pub use proofs::reports_named;
 
 /// A namespaced name.
@@ -92,6 +94,8 @@ pub struct World {
     signatures: Remembered,
     /// What the log remembers of classes.
     classes: classes::Classes,
+    /// What the log remembers of clearances.
+    cleared: cleared::ClearedFirst,
     /// What asks for a new assessment, by system.
     reassess: BTreeMap<Key, BTreeSet<Reassess>>,
     namespaces: BTreeMap<String, Arc<BTreeMap<String, String>>>,
@@ -150,6 +154,11 @@ pub struct Snapshot {
     pub reassess: Vec<Reassess>,
     /// Releases that the release names, as the one before or the one to go back to, and that are not there.
     pub absent: BTreeSet<String>,
+    /// Those that it names so and that are there, and versions of the others that were cleared, where a policy asks about
+    /// changes.
+    pub named: Vec<Arc<Object<ModelReleaseSpec>>>,
+    /// Other releases of the system that were cleared before this one, where a policy asks about changes.
+    pub cleared_before: BTreeSet<WasCleared>,
     /// When the first pod of this content was admitted.
     pub first_use: Option<Timestamp>,
 }
@@ -235,6 +244,9 @@ impl World {
 
     /// Whether [`World::settle`] would change something.
     pub fn unsettled(&self, snapshot: &Snapshot, decision: &Decision) -> bool {
+        if self.newly_cleared(snapshot, decision).is_some() {
+            return true;
+        }
         let key = (snapshot.namespace.clone(), snapshot.name.clone());
         match (self.bases.get(&key), self.basis_after(&key, snapshot, decision)) {
             (None, None) => false,
@@ -243,14 +255,21 @@ impl World {
         }
     }
 
-    /// A decision was recorded: a release that is cleared stands on the policies that it was cleared under.
-    pub fn settle(&mut self, snapshot: &Snapshot, decision: &Decision) {
+    /// A decision was recorded: a release that is cleared stands on the policies that it was cleared under. Gives the releases
+    /// of its system that are to be judged anew, since it was not cleared before.
+    pub fn settle(&mut self, snapshot: &Snapshot, decision: &Decision) -> Vec<Key> {
+        let news = self.newly_cleared(snapshot, decision);
+        let after = if news.is_some() { self.releases_after(snapshot) } else { Vec::new() };
+        if let Some(((namespace, system), release)) = news {
+            self.was_cleared(&namespace, &system, release, snapshot.clock.now());
+        }
         let key = (snapshot.namespace.clone(), snapshot.name.clone());
         match self.basis_after(&key, snapshot, decision) {
             Some(basis) => self.bases.insert(key, basis),
             None => self.bases.remove(&key),
         };
         self.bases_changed();
+        after
     }
 
     /// The log says that this release stands on these policies.
@@ -317,6 +336,7 @@ impl World {
             + self.approvals.remembered(namespace)
             + self.acceptances.remembered(namespace)
             + self.classes.bytes(namespace)
+            + self.cleared.bytes(namespace)
     }
 
     /// Names of the live objects of a kind.
@@ -554,7 +574,10 @@ impl World {
         let named = named.map(ToString::to_string);
         let absent =
             named.filter(|n| !self.releases.live.contains_key(&(namespace.to_owned(), n.clone()))).collect();
+        let cleared_before = self.cleared_before(namespace, release.as_deref(), basis.as_deref());
         Snapshot {
+            named: self.named((namespace, name), spec, &cleared_before, basis.as_deref()),
+            cleared_before,
             had: self.had_above(namespace, release.as_deref(), system.as_deref()),
             reassess: self.reassessments(namespace, system_name),
             clock,

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use common::{Base, Edited, Given, Run, SignedBy, merge, policy_objects, resolve, yaml};
+use common::{Base, ClearedOnce, Edited, Given, Run, SignedBy, merge, policy_objects, resolve, yaml};
 use jiff::Timestamp;
 use placet_api::approval::{ApprovalSpec, SubjectKind};
 use placet_api::common::Class;
@@ -62,6 +62,8 @@ struct Case {
     /// What asks for a new assessment.
     #[serde(default)]
     reassess: Vec<AskedAgain>,
+    /// Releases that were cleared, instead of those that the base names.
+    cleared: Option<Vec<ClearedOnce>>,
     expect: Expect,
 }
 
@@ -168,6 +170,7 @@ fn run(path: &Path) -> Result<(), String> {
         objects.retain(|o| !(o.kind == given.kind && o.name == given.name && o.namespace == given.namespace));
         objects.push(given);
     };
+    let cleared_in_base = base.as_ref().map(|b| b.cleared.clone());
     for given in base.map(|b| b.objects).unwrap_or_default() {
         replace(&mut objects, given);
     }
@@ -255,6 +258,9 @@ fn run(path: &Path) -> Result<(), String> {
     for asked in &case.reassess {
         let request = Reassess { at: asked.at, by: asked.by.clone() };
         world.reassess(&run.namespace, &asked.system, request);
+    }
+    for once in case.cleared.as_ref().or(cleared_in_base.as_ref()).into_iter().flatten() {
+        run.was_cleared(&mut world, &objects, once);
     }
     world.set_namespace(&run.namespace, case.namespace_labels.clone());
     for what in &case.not_ready {

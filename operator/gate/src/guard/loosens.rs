@@ -35,6 +35,12 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
         reporters,
         attribute_sets,
         categories,
+        documentation: _,
+        verification: _,
+        validation: _,
+        oversight: _,
+        transparency: _,
+        change: _,
         risk_appetite,
         risk_matrix,
         controls,
@@ -68,6 +74,7 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
     // A set more can turn a test that failed into one that does not show which way it goes.
     out.differs("attributeSets", attribute_sets, &new.attribute_sets);
     out.loses("categories", &expected(categories.as_ref()), &expected(new.categories.as_ref()));
+    out.life_cycle(old, new);
     out.at_most("riskAppetite", *risk_appetite, new.risk_appetite);
     // A level that is higher may be accepted by others.
     out.differs("riskMatrix", risk_matrix, &new.risk_matrix);
@@ -210,7 +217,7 @@ fn accepted(controls: Option<&ControlsRule>) -> BTreeSet<(String, RiskDomain)> {
 }
 
 /// The items of a list by name.
-fn named<T: std::fmt::Debug>(list: Option<&Vec<T>>) -> BTreeSet<String> {
+pub(super) fn named<T: std::fmt::Debug>(list: Option<&Vec<T>>) -> BTreeSet<String> {
     list.into_iter().flatten().map(|one| format!("{one:?}")).collect()
 }
 
@@ -259,7 +266,12 @@ impl Found {
     }
 
     /// A maximum: less of it asks for more, and none is the most.
-    fn at_most<T: PartialOrd + Display>(&mut self, field: &str, before: Option<T>, after: Option<T>) {
+    pub(super) fn at_most<T: PartialOrd + Display>(
+        &mut self,
+        field: &str,
+        before: Option<T>,
+        after: Option<T>,
+    ) {
         match (before, after) {
             (Some(before), None) => self.add(field, before, "none"),
             (Some(before), Some(after)) if after > before => self.add(field, before, after),
@@ -268,7 +280,12 @@ impl Found {
     }
 
     /// A minimum: more of it asks for more, and none asks for nothing.
-    fn at_least<T: PartialOrd + Display>(&mut self, field: &str, before: Option<T>, after: Option<T>) {
+    pub(super) fn at_least<T: PartialOrd + Display>(
+        &mut self,
+        field: &str,
+        before: Option<T>,
+        after: Option<T>,
+    ) {
         match (before, after) {
             (Some(before), None) => self.add(field, before, "none"),
             (Some(before), Some(after)) if after < before => self.add(field, before, after),
@@ -284,7 +301,7 @@ impl Found {
     }
 
     /// What is named in it is kept out.
-    fn loses<T: Ord + Display>(&mut self, field: &str, before: &BTreeSet<T>, after: &BTreeSet<T>) {
+    pub(super) fn loses<T: Ord + Display>(&mut self, field: &str, before: &BTreeSet<T>, after: &BTreeSet<T>) {
         for less in before.difference(after) {
             self.say(format!("{field}: {less} left out"));
         }

@@ -4,6 +4,7 @@
 //! Pure: which version is in force is the log's memory ([`crate::world`]), and here is said in which ways another one
 //! loosens it, who has a say, and whether they have said it.
 
+mod life_cycle;
 mod loosens;
 mod others;
 
