@@ -39,8 +39,7 @@ pub enum Gate {
 }
 
 impl Gate {
-    /// All gates of a decision. The six from documentation to transparency, tests left out, are part of one where a policy asks
-    /// for them.
+    /// All gates of a decision, those that are part of one only where a policy asks for them included ([`Gate::always`]).
     pub const ALL: [Gate; 13] = [
         Gate::Release,
         Gate::Policy,
@@ -56,6 +55,20 @@ impl Gate {
         Gate::RiskAcceptance,
         Gate::Approvals,
     ];
+
+    /// Whether it is part of a decision whatever policies ask for.
+    pub fn always(self) -> bool {
+        !matches!(
+            self,
+            Gate::Documentation
+                | Gate::Change
+                | Gate::Verification
+                | Gate::Validation
+                | Gate::Oversight
+                | Gate::Transparency
+                | Gate::Workload
+        )
+    }
 
     /// Name as shown.
     pub fn as_str(self) -> &'static str {

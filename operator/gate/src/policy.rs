@@ -31,7 +31,7 @@ use crate::risk::{self, Matrix};
 pub use approvals::{Approvals, CoversKey, covers_key};
 pub(crate) use criterion::{confidence, criterion};
 pub use life_cycle::LifeCycle;
-pub(crate) use life_cycle::not_in_groups;
+pub(crate) use life_cycle::{not_in_groups, undefined};
 pub use register::RegisterRules;
 pub(crate) use tests::{add_test, effective, same_test, tests_of};
 
@@ -506,7 +506,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         for rule in &spec.approvals {
             approvals::add(&mut out.approvals, rule, spec);
         }
-        life_cycle::join(&mut out, spec);
+        conflicts.extend(life_cycle::join(&mut out, name, spec));
         join_duties(&mut out, &spec.duties(), i == 0);
         if let Some(standing) = policy.standing() {
             if standing.edits.is_empty() {
@@ -520,7 +520,6 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         join_images(&mut out, spec, i == 0);
         out.hold_replacements |= spec.replacements != Some(Replacements::Start);
     }
-    conflicts.extend(life_cycle::conflicts(&out));
     approvals::widest(&mut out.approvals);
     out.policies.sort();
     if conflicts.is_empty() { Ok(out) } else { Err(conflicts) }

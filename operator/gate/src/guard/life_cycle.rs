@@ -19,6 +19,11 @@ fn listed<R, T: Debug>(rule: Option<&R>, list: impl Fn(&R) -> Option<&Vec<T>>) -
 
 impl Found {
     pub(super) fn life_cycle(&mut self, old: &ReleasePolicySpec, new: &ReleasePolicySpec) {
+        // Whoever says what passes lets go of a contradiction that kept everything from being cleared.
+        let still = policy::undefined(new);
+        for (field, type_) in policy::undefined(old).into_iter().filter(|one| !still.contains(one)) {
+            self.say(format!("{field}.tests: {type_} waited for a test that is asked for"));
+        }
         self.documentation(old.documentation.as_ref(), new.documentation.as_ref());
         self.verification(old.verification.as_ref(), new.verification.as_ref());
         self.validation(old.validation.as_ref(), new.validation.as_ref());
@@ -37,7 +42,6 @@ impl Found {
         let Some(VerificationRule { records, tests }) = before else { return };
         let is = listed(after, |r| r.records.as_ref());
         self.loses("verification.records", &named(records.as_ref()), &is);
-        // A type that nothing asks for a test of keeps everything from being cleared: leaving it out lets go of that.
         self.loses("verification.tests", &named(tests.as_ref()), &listed(after, |r| r.tests.as_ref()));
     }
 

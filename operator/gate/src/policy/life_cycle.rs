@@ -98,8 +98,8 @@ impl LifeCycle {
     }
 }
 
-/// Joins what a policy says.
-pub(super) fn join(out: &mut Requirements, spec: &ReleasePolicySpec) {
+/// Joins what a policy says, and gives in which ways it contradicts itself.
+pub(super) fn join(out: &mut Requirements, name: &str, spec: &ReleasePolicySpec) -> Vec<String> {
     let life = &mut out.life_cycle;
     if let Some(rule) = &spec.documentation {
         life.documentation.get_or_insert_default().extend(&rule.parts);
@@ -141,6 +141,7 @@ pub(super) fn join(out: &mut Requirements, spec: &ReleasePolicySpec) {
         change.parts.extend(parts.iter().flatten());
         change.rollback_target |= *rollback_target == Some(true);
     }
+    conflicts(name, spec).collect()
 }
 
 /// The approval of a validator, as one that a policy asks for: it is counted with all others, so that nobody stands for two.
@@ -162,19 +163,18 @@ pub(crate) fn not_in_groups(rule: &ValidationRule) -> Vec<Title> {
     rule.not_in_groups.clone().unwrap_or_else(|| Title::new("developers").into_iter().collect())
 }
 
-/// Types of tests that verify or validate and of which no policy that applies asks for a test: nothing would say what passes.
-pub(super) fn conflicts(out: &Requirements) -> Vec<String> {
-    let asked: BTreeSet<TestType> = out.tests.iter().map(|t| t.rule.type_).collect();
-    let of = |field: &str, named: Option<&BTreeSet<TestType>>| -> Vec<String> {
-        let undefined = named.into_iter().flatten().filter(|t| !asked.contains(t));
-        undefined
-            .map(|t| {
-                format!("{field}.tests names {t}, and no policy that applies asks for a test of this type")
-            })
-            .collect()
-    };
-    let life = &out.life_cycle;
-    let mut all = of("verification", life.verification.as_ref().map(|v| &v.tests));
-    all.extend(of("validation", life.validation.as_ref().map(|v| &v.tests)));
-    all
+/// Types of tests that a policy says verify or validate, and of which it asks for no test: nothing would say what passes. Each
+/// with the field that names it.
+pub(crate) fn undefined(spec: &ReleasePolicySpec) -> Vec<(&'static str, TestType)> {
+    let verifies = spec.verification.as_ref().and_then(|v| v.tests.as_ref()).into_iter().flatten();
+    let validates = spec.validation.as_ref().and_then(|v| v.tests.as_ref()).into_iter().flatten();
+    let named = verifies.map(|t| ("verification", *t)).chain(validates.map(|t| ("validation", *t)));
+    named.filter(|(_, t)| !spec.tests.iter().flatten().any(|rule| rule.type_ == *t)).collect()
+}
+
+/// The same, as contradictions of a policy.
+fn conflicts<'a>(name: &'a str, spec: &'a ReleasePolicySpec) -> impl Iterator<Item = String> + 'a {
+    undefined(spec).into_iter().map(move |(field, type_)| {
+        format!("policy {name}: {field}.tests names {type_}, and the policy asks for no test of this type")
+    })
 }
