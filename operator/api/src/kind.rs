@@ -133,6 +133,8 @@ impl Kind {
                 ("exceptions", &["point"]),
                 ("datasets", &["name"]),
                 ("suppliers", &["name"]),
+                ("oversight.overseers", &["function"]),
+                ("transparency", &["duty"]),
             ],
             Kind::ImpactAssessment => &[
                 ("scope.datasets", &["name"]),
@@ -151,9 +153,13 @@ impl Kind {
                 ("fundamentalRights.affected", &[]),
                 ("fundamentalRights.risks", &[]),
             ],
-            Kind::ModelRelease => {
-                &[("artifacts", &["name"]), ("datasets", &["name", "use"]), ("developers", &[])]
-            }
+            Kind::ModelRelease => &[
+                ("artifacts", &["name"]),
+                ("datasets", &["name", "use"]),
+                ("documentation", &["part"]),
+                ("change.also", &[]),
+                ("developers", &[]),
+            ],
             Kind::TestReport => &[("supersedes.reports", &[]), ("metrics", &["name"])],
             Kind::Dataset => &[
                 ("permittedUses", &[]),
@@ -195,6 +201,13 @@ impl Kind {
                 ("assessment.threats", &[]),
                 ("controls.alsoAccepted", &["control", "domain"]),
                 ("controls.excluded", &["control"]),
+                ("documentation.parts", &[]),
+                ("verification.records", &[]),
+                ("verification.tests", &[]),
+                ("validation.tests", &[]),
+                ("oversight.parts", &[]),
+                ("transparency.duties", &[]),
+                ("change.parts", &[]),
             ],
         }
     }

@@ -19,6 +19,7 @@ pub mod guard;
 pub mod impactassessment;
 pub mod keys;
 pub mod kind;
+pub mod lifecycle;
 pub mod modelrelease;
 pub mod obligation;
 pub mod releasepolicy;
@@ -29,6 +30,7 @@ pub mod separation;
 pub mod signed;
 pub mod testreport;
 pub mod trustedsigner;
+pub mod validity;
 
 pub use crd::crds;
 pub use kind::Kind;

@@ -168,10 +168,9 @@ fn each_once<'a>(list: &[&'a str]) -> Vec<&'a str> {
 /// # Errors
 /// As [`content`].
 pub(crate) fn applied(applied: &Applied<'_>) -> Result<String, DigestError> {
-    let Applied { evaluation: None, personal_data: None, requirements, system: None } = applied else {
-        return of_canonical("", applied);
-    };
-    Ok((*requirements).to_owned())
+    let requirements = applied.requirements;
+    let alone = Applied { requirements, ..Applied::default() };
+    if *applied == alone { Ok(requirements.to_owned()) } else { of_canonical("", applied) }
 }
 
 /// Digest of what is canonical JSON as it is written.
@@ -182,12 +181,18 @@ fn of_canonical(domain: &str, value: &impl serde::Serialize) -> Result<String, D
 }
 
 /// What [`applied`] is taken of: digests, the fields in the order of RFC 8785, and none for what is not asked about.
-#[derive(Debug, Default, serde::Serialize)]
+#[derive(Debug, Default, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Applied<'a> {
     /// Digest of who is to be tested for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) evaluation: Option<&'a str>,
+    /// Digest of the releases that it names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) named: Option<&'a str>,
+    /// Digest of the oversight plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) oversight: Option<&'a str>,
     /// Whether personal data are processed, or that it is not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) personal_data: Option<Value>,
@@ -196,6 +201,9 @@ pub(crate) struct Applied<'a> {
     /// Digest of what an assessment is held against.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) system: Option<&'a str>,
+    /// Digest of the notices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) transparency: Option<&'a str>,
 }
 
 /// What an evidence digest is taken of. Its fields are digests and the name of a class in the order of RFC 8785, so that
@@ -377,7 +385,9 @@ fn diff(old: &Value, new: &Value, path: &str, paths: &mut Vec<String>, limit: us
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
             for (i, (x, y)) in a.iter().zip(b).enumerate() {
-                let name = ["name", "id", "role", "control"].iter().find_map(|k| x.get(*k)?.as_str());
+                let name = ["name", "id", "role", "control", "part", "duty", "function"]
+                    .iter()
+                    .find_map(|k| x.get(*k)?.as_str());
                 let item = name.map_or_else(|| format!("{path}[{i}]"), |n| format!("{path}[{n}]"));
                 diff(x, y, &item, paths, limit);
             }
@@ -502,6 +512,22 @@ mod tests {
             });
             let personal_data = Some(json!(personal));
             let facts = Applied { evaluation, personal_data, system, ..Applied::default() };
+            assert_eq!(of(facts), of_value(&value).unwrap());
+            let (named, oversight, transparency) = (Some("sha256:06"), Some("sha256:07"), Some("sha256:08"));
+            let mut value = value;
+            value["named"] = json!(named);
+            value["oversight"] = json!(oversight);
+            value["transparency"] = json!(transparency);
+            let personal_data = Some(json!(personal));
+            let facts = Applied {
+                evaluation,
+                named,
+                oversight,
+                personal_data,
+                requirements: "",
+                system,
+                transparency,
+            };
             assert_eq!(of(facts), of_value(&value).unwrap());
         }
     }

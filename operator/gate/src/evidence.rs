@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use placet_api::aisystem::AISystemSpec;
+use placet_api::aisystem::{AISystemSpec, Oversight};
 use placet_api::common::Level;
 use placet_api::dataset::DatasetSpec;
 use placet_api::modelrelease::DatasetUse;
@@ -40,6 +40,8 @@ const DECIDES: &[&str] = &[
     "spec.designChangedAt",
     "spec.suppliers",
     "spec.evaluation",
+    "spec.oversight",
+    "spec.transparency",
 ];
 
 /// Digests of what of a system requirements are held against, beside its class.
@@ -49,6 +51,10 @@ pub(crate) struct Facts {
     system: String,
     /// Who is to be tested for.
     evaluation: String,
+    /// How people oversee and stop it.
+    oversight: String,
+    /// What people are told.
+    transparency: String,
 }
 
 impl Object<AISystemSpec> {
@@ -78,9 +84,19 @@ impl Facts {
             "designChangedAt": system.design_changed_at,
             "modified": modified.collect::<BTreeMap<_, _>>(),
         });
+        // A drill more is no other plan.
+        let plan = system.oversight.as_ref().map(|plan| {
+            let mut overseers = plan.overseers.clone().unwrap_or_default();
+            overseers.sort_by(|a, b| a.function.cmp(&b.function));
+            Oversight { last_drill: None, drill_report: None, overseers: Some(overseers), ..plan.clone() }
+        });
+        let mut notices = system.transparency.clone().unwrap_or_default();
+        notices.sort_by_key(|notice| notice.duty);
         Ok(Self {
             system: digest::of_value(&held_against)?,
             evaluation: digest::of_value(&json!(system.evaluation))?,
+            oversight: digest::of_value(&json!(plan))?,
+            transparency: digest::of_value(&json!(notices))?,
         })
     }
 }
@@ -92,15 +108,22 @@ fn applied(
     asked: &Requirements,
     requirements: &str,
     (system, spec): (&Object<AISystemSpec>, &AISystemSpec),
+    named: &[Part],
 ) -> Option<String> {
+    let life = &asked.life_cycle;
+    let (plan, notices) = (life.oversight.is_some(), life.transparency.is_some());
+    let named = life.change.is_some().then(|| digest::of_value(&json!(named))).transpose().ok()?;
     let (facts, bias) = (asked.asks_for_facts(), asked.tests.iter().any(|t| t.rule.type_ == TestType::Bias));
-    let known = if facts || bias { Some(system.facts(spec)?) } else { None };
+    let known = if facts || bias || plan || notices { Some(system.facts(spec)?) } else { None };
     let personal = || json!(spec.triggers.as_ref().and_then(|t| t.personal_data));
     let applied = Applied {
         evaluation: known.filter(|_| bias).map(|k| k.evaluation.as_str()),
+        named: named.as_deref(),
+        oversight: known.filter(|_| plan).map(|k| k.oversight.as_str()),
         personal_data: asked.asks_for_personal_data().then(personal),
         requirements,
         system: known.filter(|_| facts).map(|k| k.system.as_str()),
+        transparency: known.filter(|_| notices).map(|k| k.transparency.as_str()),
     };
     digest::applied(&applied).ok()
 }
@@ -128,6 +151,10 @@ pub struct Evidence {
     pub datasets: Option<Vec<Part>>,
     /// Digest of what the policies ask for.
     pub requirements: String,
+    /// Releases that it names as the one before and the one to go back to, where policies ask about changes. Part of the digest
+    /// of the requirements.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<Part>,
     /// The policies that apply. Their digests are not digested: the requirements that they come to are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policies: Option<Vec<Part>>,
@@ -166,7 +193,10 @@ impl Evidence {
         if class_basis.is_empty() || requirements.is_empty() {
             return None;
         }
-        let requirements = applied(asked, requirements, (system, system_spec))?;
+        let mut named: Vec<Part> = cx.snapshot.named.iter().map(|r| Part::of(r)).collect();
+        named.sort();
+        named.retain(|_| asked.life_cycle.change.is_some());
+        let requirements = applied(asked, requirements, (system, system_spec), &named)?;
         let evaluation = release_spec.datasets.iter().flatten().filter(|d| d.use_ == DatasetUse::Evaluation);
         let evaluation: BTreeSet<&str> = evaluation.map(|d| d.digest.as_str()).collect();
         let judged = |report: &TestReportSpec| {
@@ -194,6 +224,7 @@ impl Evidence {
             reports: Some(reports),
             datasets,
             requirements,
+            named,
             policies: Some(policies.collect()),
             system: Part::of(system),
             residual: scores.map(|s| (s.id.clone(), s.residual)).collect(),
@@ -304,6 +335,7 @@ pub fn changes(then: &Evidence, now: &Evidence, snapshot: &Snapshot) -> Changes 
         _ if then.datasets == now.datasets || then.requirements != now.requirements => {}
         _ => out.add("one of the datasets".to_owned(), []),
     }
+    listed("release", &then.named, &now.named, &mut out, &|_, _| String::new());
     if then.requirements != now.requirements {
         let fields_of = |old: &Part, new: &Part| {
             let version =

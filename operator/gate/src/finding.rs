@@ -15,11 +15,22 @@ pub enum Gate {
     Classification,
     /// The impact assessment.
     Assessment,
-    /// Datasets that the release names. Only in decisions under policies that ask about data (`spec.data`): decisions that were
-    /// recorded before there was this gate stay what they are.
+    /// Datasets that the release names.
     Data,
+    /// The release's documentation.
+    Documentation,
+    /// What changed since the release before.
+    Change,
     /// Tests.
     Tests,
+    /// Whether the release was built right.
+    Verification,
+    /// Whether it does what it is meant for.
+    Validation,
+    /// How people oversee and stop the system.
+    Oversight,
+    /// What people are told.
+    Transparency,
     /// Acceptance of residual risks.
     RiskAcceptance,
     /// Approvals by people.
@@ -30,17 +41,39 @@ pub enum Gate {
 }
 
 impl Gate {
-    /// All gates that a decision may have.
-    pub const ALL: [Gate; 8] = [
+    /// All gates of a decision, those that are part of one only where a policy asks for them included ([`Gate::always`]).
+    pub const ALL: [Gate; 14] = [
         Gate::Release,
         Gate::Policy,
         Gate::Classification,
         Gate::Assessment,
         Gate::Data,
+        Gate::Documentation,
+        Gate::Change,
         Gate::Tests,
+        Gate::Verification,
+        Gate::Validation,
+        Gate::Oversight,
+        Gate::Transparency,
         Gate::RiskAcceptance,
         Gate::Approvals,
     ];
+
+    /// Whether it is part of a decision whatever policies ask for. Decisions that were recorded before there was one of the others
+    /// stay what they are.
+    pub fn always(self) -> bool {
+        !matches!(
+            self,
+            Gate::Data
+                | Gate::Documentation
+                | Gate::Change
+                | Gate::Verification
+                | Gate::Validation
+                | Gate::Oversight
+                | Gate::Transparency
+                | Gate::Workload
+        )
+    }
 
     /// Name as shown.
     pub fn as_str(self) -> &'static str {
@@ -50,7 +83,13 @@ impl Gate {
             Gate::Classification => "classification",
             Gate::Assessment => "assessment",
             Gate::Data => "data",
+            Gate::Documentation => "documentation",
+            Gate::Change => "change",
             Gate::Tests => "tests",
+            Gate::Verification => "verification",
+            Gate::Validation => "validation",
+            Gate::Oversight => "oversight",
+            Gate::Transparency => "transparency",
             Gate::RiskAcceptance => "riskAcceptance",
             Gate::Approvals => "approvals",
             Gate::Workload => "workload",
@@ -215,6 +254,38 @@ reasons! {
     EvaluationMissing,
     /// The system's evaluation settings are not confirmed.
     EvaluationNotApproved,
+    /// A part of the documentation is missing.
+    DocumentMissing,
+    /// What is said to document the release is part of it.
+    DocumentNotValid,
+    /// A record is missing without which the release cannot be built again.
+    BuildRecordMissing,
+    /// Nobody but who made or develops the release reported a test that validates it.
+    ReportNotIndependent,
+    /// There is no oversight plan.
+    OversightMissing,
+    /// The oversight plan lacks something.
+    OversightIncomplete,
+    /// Stopping the system was never practised.
+    DrillMissing,
+    /// Stopping the system was practised too long ago.
+    DrillStale,
+    /// People are not told what they are to be told.
+    NoticeMissing,
+    /// The release before is not named.
+    PreviousMissing,
+    /// The release before is not there.
+    PreviousNotFound,
+    /// What is named as the release before is none.
+    PreviousNotValid,
+    /// A kind of change is not declared, or one is that it is not.
+    ChangeNotDeclared,
+    /// A part of the change's assessment is missing.
+    ChangeNotAssessed,
+    /// There is no release to go back to.
+    RollbackTargetMissing,
+    /// Nobody can go back to the release that is named for it.
+    RollbackTargetNotValid,
     /// A residual risk above the appetite is not accepted.
     RiskNotAccepted,
     /// A role was not heard on the acceptance of a risk.

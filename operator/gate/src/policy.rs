@@ -4,6 +4,7 @@ mod approvals;
 mod assessment;
 mod criterion;
 mod data;
+mod life_cycle;
 mod minimum;
 mod register;
 mod tests;
@@ -31,6 +32,8 @@ use crate::risk::{self, Matrix};
 pub use approvals::{Approvals, CoversKey, covers_key};
 pub(crate) use criterion::{confidence, criterion};
 pub use data::{DataRules, Limits};
+pub use life_cycle::LifeCycle;
+pub(crate) use life_cycle::{not_in_groups, undefined};
 pub use register::RegisterRules;
 pub(crate) use tests::{add_test, effective, same_test, tests_of};
 
@@ -69,6 +72,8 @@ pub struct Requirements {
     pub matrix: Matrix,
     /// What is asked of the assessment's content, and which controls lower its risks.
     pub register: RegisterRules,
+    /// What is asked of how a release is documented, verified, validated, overseen, disclosed and changed.
+    pub life_cycle: LifeCycle,
     /// Who may accept a level: what each policy says, all of which must be satisfied.
     pub authority: BTreeMap<Level, BTreeSet<Authority>>,
     /// Approvals asked for, by role and what they cover.
@@ -266,6 +271,9 @@ fn serialisable(requirements: &Requirements) -> serde_json::Value {
     if requirements.register != RegisterRules::default() {
         out["register"] = serde_json::json!(requirements.register);
     }
+    if requirements.life_cycle != LifeCycle::default() {
+        out["lifeCycle"] = serde_json::json!(requirements.life_cycle);
+    }
     out
 }
 
@@ -446,6 +454,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         appetite: None,
         matrix: risk::ISO_27005,
         register: RegisterRules::default(),
+        life_cycle: LifeCycle::default(),
         authority: BTreeMap::new(),
         approvals: BTreeMap::new(),
         author_may_approve: true,
@@ -508,6 +517,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         for rule in &spec.approvals {
             approvals::add(&mut out.approvals, rule, spec);
         }
+        conflicts.extend(life_cycle::join(&mut out, name, spec));
         join_duties(&mut out, &spec.duties(), i == 0);
         if let Some(standing) = policy.standing() {
             if standing.edits.is_empty() {

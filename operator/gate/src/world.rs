@@ -3,8 +3,10 @@
 
 mod asked;
 mod assessments;
+mod bases;
 mod classes;
 mod datasets;
+mod cleared;
 mod former;
 mod guarded;
 mod in_force;
@@ -30,7 +32,6 @@ use placet_api::riskacceptance::RiskAcceptanceSpec;
 use placet_api::testreport::TestReportSpec;
 use placet_api::trustedsigner::TrustedSignerSpec;
 
-use crate::decision::{Cleared, Decision};
 use crate::object::{Object, Record};
 use crate::policy::PolicySet;
 use crate::signature::Remembered;
@@ -38,6 +39,7 @@ use table::Table;
 
 pub use assessments::Reassess;
 pub use classes::HadClass;
+pub use cleared::WasCleared;
 pub use proofs::reports_named;
 
 /// A namespaced name.
@@ -94,6 +96,8 @@ pub struct World {
     signatures: Remembered,
     /// What the log remembers of classes.
     classes: classes::Classes,
+    /// What the log remembers of clearances.
+    cleared: cleared::ClearedFirst,
     /// What asks for a new assessment, by system.
     reassess: BTreeMap<Key, BTreeSet<Reassess>>,
     namespaces: BTreeMap<String, Arc<BTreeMap<String, String>>>,
@@ -154,6 +158,11 @@ pub struct Snapshot {
     pub reassess: Vec<Reassess>,
     /// Releases that the release names, as the one before or the one to go back to, and that are not there.
     pub absent: BTreeSet<String>,
+    /// Those that it names so and that are there, and versions of the others that were cleared, where a policy asks about
+    /// changes.
+    pub named: Vec<Arc<Object<ModelReleaseSpec>>>,
+    /// Other releases of the system that were cleared before this one, where a policy asks about changes.
+    pub cleared_before: BTreeSet<WasCleared>,
     /// When the first pod of this content was admitted.
     pub first_use: Option<Timestamp>,
 }
@@ -189,81 +198,6 @@ impl World {
 
     fn policies_changed(&mut self) {
         self.policy_set = Arc::new(PolicySet::new(self.effective().into_iter()));
-        self.bases_changed();
-    }
-
-    fn bases_changed(&mut self) {
-        self.standing.clear();
-        for (_, basis) in self.bases.values() {
-            if self.standing.iter().any(|(of, _)| Arc::ptr_eq(of, basis)) {
-                continue;
-            }
-            let not_live = |p: &Arc<Object<ReleasePolicySpec>>| {
-                let live = self.policy_set.iter().find(|l| l.id == p.id);
-                live.cloned().unwrap_or_else(|| {
-                    let mut object = Object::clone(p);
-                    object.live = false;
-                    Arc::new(object)
-                })
-            };
-            let stands = basis.standing(&self.policy_set);
-            let stands = stands.map(|all| Arc::new(PolicySet::new(all.iter().map(not_live))));
-            self.standing.push((Arc::clone(basis), stands));
-        }
-    }
-
-    /// The policies that a release stands on, where they are others than those of now.
-    fn basis(&self, key: &Key) -> Option<Arc<PolicySet>> {
-        let (uid, basis) = self.bases.get(key)?;
-        self.releases.live.get(key).filter(|r| r.record.uid == *uid)?;
-        self.standing.iter().find(|(of, _)| Arc::ptr_eq(of, basis))?.1.clone()
-    }
-
-    /// The policies that a release stands on after a decision; None if it stands on none.
-    fn basis_after(
-        &self,
-        key: &Key,
-        snapshot: &Snapshot,
-        decision: &Decision,
-    ) -> Option<(String, Arc<PolicySet>)> {
-        let uid = &snapshot.release.as_ref()?.record.uid;
-        let before = self.bases.get(key).filter(|(of, _)| of == uid);
-        match decision.cleared {
-            // What applied at once once has applied: the flag may go again.
-            Cleared::True if decision.on_basis => Some((uid.clone(), Arc::clone(snapshot.basis.as_ref()?))),
-            Cleared::True => Some((uid.clone(), Arc::clone(&snapshot.policies))),
-            // Nobody took anything back: it is only not known for a while.
-            _ if decision.is_blind() => before.cloned(),
-            _ => None,
-        }
-    }
-
-    /// Whether [`World::settle`] would change something.
-    pub fn unsettled(&self, snapshot: &Snapshot, decision: &Decision) -> bool {
-        let key = (snapshot.namespace.clone(), snapshot.name.clone());
-        match (self.bases.get(&key), self.basis_after(&key, snapshot, decision)) {
-            (None, None) => false,
-            (Some((of, a)), Some((uid, b))) => *of != uid || !a.asks_as(&b),
-            _ => true,
-        }
-    }
-
-    /// A decision was recorded: a release that is cleared stands on the policies that it was cleared under.
-    pub fn settle(&mut self, snapshot: &Snapshot, decision: &Decision) {
-        let key = (snapshot.namespace.clone(), snapshot.name.clone());
-        match self.basis_after(&key, snapshot, decision) {
-            Some(basis) => self.bases.insert(key, basis),
-            None => self.bases.remove(&key),
-        };
-        self.bases_changed();
-    }
-
-    /// The log says that this release stands on these policies.
-    pub fn stands_on(&mut self, release: &Record, policies: impl IntoIterator<Item = Record>) {
-        let set = PolicySet::new(policies.into_iter().map(|p| Arc::new(Object::new(p, false))));
-        let known = self.bases.values().map(|(_, basis)| basis).find(|b| b.asks_as(&set));
-        let basis = known.cloned().unwrap_or_else(|| Arc::new(set));
-        self.bases.insert(key_of(release), (release.uid.clone(), basis));
         self.bases_changed();
     }
 
@@ -325,6 +259,7 @@ impl World {
             + self.approvals.remembered(namespace)
             + self.acceptances.remembered(namespace)
             + self.classes.bytes(namespace)
+            + self.cleared.bytes(namespace)
     }
 
     /// Names of the live objects of a kind.
@@ -550,7 +485,10 @@ impl World {
         let named = named.map(ToString::to_string);
         let absent =
             named.filter(|n| !self.releases.live.contains_key(&(namespace.to_owned(), n.clone()))).collect();
+        let cleared_before = self.cleared_before(namespace, release.as_deref(), basis.as_deref());
         Snapshot {
+            named: self.named((namespace, name), spec, &cleared_before, basis.as_deref()),
+            cleared_before,
             had: self.had_above(namespace, release.as_deref(), system.as_deref()),
             reassess: self.reassessments(namespace, system_name),
             clock,

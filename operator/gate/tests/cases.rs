@@ -12,8 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use common::{Base, Edited, Given, Run, SignedBy, merge, policy_objects, resolve, yaml};
+use common::{Base, ClearedOnce, Edited, Given, Run, SignedBy, merge, policy_objects, resolve, yaml};
 use jiff::Timestamp;
+use placet_api::Kind;
 use placet_api::approval::{ApprovalSpec, SubjectKind};
 use placet_api::common::Class;
 use placet_api::modelrelease::GateVerdict;
@@ -28,7 +29,7 @@ use placet_gate::object::{Object, Reading};
 use placet_gate::people::PeopleKey;
 use placet_gate::stamp::ReceiptKeys;
 use placet_gate::world::{Clock, Reassess, Snapshot, World};
-use placet_gate::{Decision, evaluate};
+use placet_gate::{Cleared, Decision, evaluate};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -62,6 +63,8 @@ struct Case {
     /// What asks for a new assessment.
     #[serde(default)]
     reassess: Vec<AskedAgain>,
+    /// Releases that were cleared, instead of those that the base names.
+    cleared: Option<Vec<ClearedOnce>>,
     expect: Expect,
 }
 
@@ -168,6 +171,7 @@ fn run(path: &Path) -> Result<(), String> {
         objects.retain(|o| !(o.kind == given.kind && o.name == given.name && o.namespace == given.namespace));
         objects.push(given);
     };
+    let cleared_in_base = base.as_ref().map(|b| b.cleared.clone());
     for given in base.map(|b| b.objects).unwrap_or_default() {
         replace(&mut objects, given);
     }
@@ -237,38 +241,59 @@ fn run(path: &Path) -> Result<(), String> {
     resolve(&run, &case.title, &mut all, &before);
     all.truncate(remembered.len());
     remembered = all;
-    let mut world = World::new();
-    for given in &remembered {
-        run.add(&mut world, given, true);
-    }
-    for given in &objects {
-        run.add(&mut world, given, false);
-    }
-    for had in &case.had {
-        // Of a release this is all that is remembered.
-        let mut spec =
-            json!({"system": "scoring", "version": "1", "change": {"kind": "Initial", "reason": "First"}});
-        merge(&mut spec, &had.release);
-        let spec = serde_json::from_value(spec).unwrap();
-        world.had_class(had.namespace.as_deref().unwrap_or(&run.namespace), &spec, had.class, had.at);
-    }
-    for asked in &case.reassess {
-        let request = Reassess { at: asked.at, by: asked.by.clone() };
-        world.reassess(&run.namespace, &asked.system, request);
-    }
-    world.set_namespace(&run.namespace, case.namespace_labels.clone());
-    for what in &case.not_ready {
-        world.set_ready(what, false);
-    }
+    let make = || {
+        let mut world = World::new();
+        for given in &remembered {
+            run.add(&mut world, given, true);
+        }
+        for given in &objects {
+            run.add(&mut world, given, false);
+        }
+        for had in &case.had {
+            // Of a release this is all that is remembered.
+            let mut spec = json!({"system": "scoring", "version": "1", "change": {"kind": "Initial", "reason": "First"}});
+            merge(&mut spec, &had.release);
+            let spec = serde_json::from_value(spec).unwrap();
+            world.had_class(had.namespace.as_deref().unwrap_or(&run.namespace), &spec, had.class, had.at);
+        }
+        for asked in &case.reassess {
+            let request = Reassess { at: asked.at, by: asked.by.clone() };
+            world.reassess(&run.namespace, &asked.system, request);
+        }
+        for once in case.cleared.as_ref().or(cleared_in_base.as_ref()).into_iter().flatten() {
+            run.was_cleared(&mut world, &objects, once);
+        }
+        world.set_namespace(&run.namespace, case.namespace_labels.clone());
+        for what in &case.not_ready {
+            world.set_ready(what, false);
+        }
+        world
+    };
+    let world = make();
     let clock = match case.clock.as_deref() {
         None => Clock::Trusted(case.now),
         Some("untrusted") => Clock::Untrusted { now: case.now, why: "differs by 45 s".into() },
         Some(other) => return Err(format!("clock: {other}?")),
     };
-    let mut snapshot = world.snapshot(&run.namespace, name, clock);
-    snapshot.first_use = case.first_use.or(snapshot.first_use);
+    let snapshot_of = |world: &World| {
+        let mut snapshot = world.snapshot(&run.namespace, name, clock.clone());
+        snapshot.first_use = case.first_use.or(snapshot.first_use);
+        snapshot
+    };
+    let snapshot = snapshot_of(&world);
     let decision = evaluate(&snapshot);
     check(&case.expect, &decision)?;
+    if case.base.as_ref().is_some_and(|b| b.ends_with("life-cycle.yaml")) && decision.cleared != Cleared::True
+    {
+        // Policies and roles left out: who may delete them decides what is asked for.
+        for given in objects.iter().filter(|o| o.kind != "ReleasePolicy" && o.kind != "ApprovalRole") {
+            let mut world = make();
+            world.remove(Kind::parse(&given.kind).unwrap(), Some(&run.namespace), &given.name);
+            if evaluate(&snapshot_of(&world)).cleared == Cleared::True {
+                return Err(format!("deleting {} {} clears it", given.kind, given.name));
+            }
+        }
+    }
     replays(&snapshot, &decision)?;
     what_is_heard_is_what_counts(&snapshot, &decision)?;
     words_are_words(&snapshot, &decision)

@@ -12,6 +12,7 @@ use placet_gate::signature::Seen;
 use placet_gate::world::World;
 
 use crate::classes::ClassMemory;
+use crate::cleared::ClearedMemory;
 use crate::guard::GuardMemory;
 use crate::ledger::Recorded;
 use crate::places::{Admitted, Place, Under, Waiting};
@@ -42,6 +43,8 @@ pub struct Memory {
     signers_deleted: Vec<(jiff::Timestamp, Digest)>,
     /// Classes that systems had.
     classes: ClassMemory,
+    /// Releases that were ever cleared.
+    ever_cleared: ClearedMemory,
     /// Which versions of policies took effect.
     pub guard: GuardMemory,
     /// Who lost a role.
@@ -87,6 +90,7 @@ impl Memory {
         let namespace = || record.subject.namespace.clone().unwrap_or_default();
         self.guard.visit(record);
         self.classes.visit(record);
+        self.ever_cleared.visit(record);
         self.roles.visit(record);
         match &record.payload {
             Payload::Decision(body) => {
@@ -225,12 +229,13 @@ impl Memory {
         for one in &self.lists {
             all.extend(inputs::expand(&[*one], read)?);
         }
-        let mut classes = self.classes.clone();
+        let (mut classes, mut ever_cleared) = (self.classes.clone(), self.ever_cleared.clone());
         for digest in &all {
             let bytes = read(digest)?;
             match serde_json::from_slice::<Record>(&bytes) {
                 Ok(record) => {
                     classes.read(&record);
+                    ever_cleared.read(&record);
                     world.remember(record);
                 }
                 // Beside objects, a decision stores what is none.
@@ -253,6 +258,7 @@ impl Memory {
             }
         }
         classes.recall(world);
+        ever_cleared.recall(world);
         self.guard.recall(world, read)?;
         for (at, stored) in &self.signers_deleted {
             let record: Record = serde_json::from_slice(&read(stored)?)?;

@@ -345,8 +345,8 @@ impl Reconciler {
             return Ok(());
         }
         let (recorded, before) = self.ledger.decision(&snapshot, &decision).await?;
-        self.state.settle(&snapshot, &decision);
-        let touched = self.state.note_class(&snapshot, &decision).into_iter();
+        let follow = self.state.settle(&snapshot, &decision).into_iter();
+        let touched = self.state.note_class(&snapshot, &decision).into_iter().chain(follow);
         self.queue.push(touched.map(|(namespace, name)| Work::Release(namespace, name)));
         self.set_up(decision.cleared == Cleared::True).await;
         let digest = snapshot.digest();

@@ -30,6 +30,7 @@ use subject::{Judging, Uses};
 
 pub use frozen::requirement_digest;
 pub use groups::check;
+pub(super) use independent::independent;
 pub(super) use shown::shows;
 pub use trial::{Trial, names_sets, try_bias};
 pub(crate) use verdict::Verdicts;
@@ -37,6 +38,7 @@ use verdict::{Judged, verdict};
 
 mod frozen;
 mod groups;
+mod independent;
 mod merged;
 mod relevant;
 mod reporter;

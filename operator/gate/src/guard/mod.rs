@@ -5,6 +5,7 @@
 //! loosens it, who has a say, and whether they have said it.
 
 mod data;
+mod life_cycle;
 mod loosens;
 mod others;
 

@@ -97,7 +97,7 @@ pub fn decision(word: &str) -> Option<Decision> {
     // Of policies that ask nothing about data.
     let gates: Vec<GateOutcome> = Gate::ALL
         .into_iter()
-        .filter(|gate| *gate != Gate::Data)
+        .filter(|gate| gate.always())
         .map(|gate| {
             let findings: Vec<Finding> = findings.iter().filter(|f| f.gate == gate).cloned().collect();
             let verdict = findings.iter().map(|f| f.verdict).max().unwrap_or(GateVerdict::Met);

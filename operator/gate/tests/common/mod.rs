@@ -22,7 +22,7 @@ use placet_gate::signed::{
     ApprovalPayload, AuthorPayload, Payload, Place, RiskAcceptancePayload, payload_of,
 };
 use placet_gate::stamp::{Edit, Identity, ReceiptKeys, RoleAnswer, StampProblem, StampText};
-use placet_gate::world::{Clock, World};
+use placet_gate::world::{Clock, WasCleared, World};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -36,7 +36,20 @@ pub struct Base {
     pub release: Option<String>,
     #[serde(default)]
     pub policies: Vec<String>,
+    /// Releases that were cleared, as they are given.
+    #[serde(default)]
+    pub cleared: Vec<ClearedOnce>,
     pub objects: Vec<Given>,
+}
+
+/// A release that was cleared once.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClearedOnce {
+    pub release: String,
+    pub at: Timestamp,
+    /// Digest of the content that it had, where that is not the one that is given.
+    pub content: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -271,6 +284,15 @@ impl Run {
             assert_eq!(record.stamp, Stamp::Invalid { why: StampProblem::NeverSeen });
             record
         }
+    }
+
+    /// A release of `objects` was cleared once.
+    pub fn was_cleared(&self, world: &mut World, objects: &[Given], once: &ClearedOnce) {
+        let given = objects.iter().find(|o| o.kind == "ModelRelease" && o.name == once.release);
+        let given = given.unwrap_or_else(|| panic!("no release {}", once.release));
+        let content = once.content.clone().unwrap_or_else(|| self.record(given).digest.unwrap());
+        let release = WasCleared { name: once.release.clone(), content };
+        world.was_cleared(&self.namespace, given.spec["system"].as_str().unwrap(), release, once.at);
     }
 
     /// Puts an object into a world.

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::common::merge;
-use super::register;
+use super::{life_cycle, register};
 
 /// One value of each field that says nothing, something, and something else.
 pub fn variants() -> Vec<(&'static str, Vec<Value>)> {
-    of_people_and_tests().into_iter().chain(of_law()).collect()
+    of_people_and_tests().into_iter().chain(of_law()).chain(life_cycle::variants()).collect()
 }
 
 /// What is asked of assessments, obligations, and practices that are refused later.
