@@ -90,8 +90,8 @@ impl Around {
         };
         if !made {
             bail!(
-                "mr/{name}: wanted a status that was made of the assessment, the reports and the datasets as they are now, found another: one \
-                 of them changed just now; run it again"
+                "mr/{name}: wanted a status that was made of the assessment, the reports and the datasets as they are now, \
+                 found another: one of them changed just now; run it again"
             );
         }
         Ok(shown)

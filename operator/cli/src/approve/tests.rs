@@ -269,12 +269,13 @@ fn judged_on(data: Option<&Value>) -> (Value, Answers) {
     };
     let (content, basis, asked) = (of(&object, Kind::ModelRelease), digest('b'), digest('d'));
     let said = of(&dataset, Kind::Dataset);
+    let datasets = [said.as_str()];
     let evidence = placet_gate::digest::evidence(&placet_gate::digest::EvidenceParts {
         content: &content,
         class: "High",
         class_basis: &basis,
         assessment: Some(&of(&assessment, Kind::ImpactAssessment)),
-        datasets: data.is_some().then_some(&[said.as_str()]),
+        datasets: data.map(|_| &datasets[..]),
         reports: &[&of(&report, Kind::TestReport)],
         requirements: &asked,
     });
