@@ -137,7 +137,7 @@ pub struct DocumentRef {
 
 /// How one duty of transparency is met: what people are told, or why the law excepts the system from it.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("(has(self.text) ? 1 : 0) + (has(self.digest) ? 1 : 0) + (has(self.exception) ? 1 : 0) == 1").message("a notice gives text, the digest of a document, or an exception, one of them"))]
+#[x_kube(validation = Rule::new("[has(self.text), has(self.digest), has(self.exception)].filter(given, given).size() == 1").message("a notice gives text, the digest of a document, or an exception, one of them"))]
 #[x_kube(validation = Rule::new("has(self.shownAt) != has(self.exception)").message("a notice says where it is shown (shownAt), an exception does not"))]
 #[x_kube(validation = Rule::new("!has(self.reference) || has(self.digest)").message("reference says where the document of digest lies"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
