@@ -36,6 +36,8 @@ mod labels;
 mod lapses;
 #[path = "operator/modes.rs"]
 mod modes;
+#[path = "operator/names.rs"]
+mod names;
 #[path = "operator/ownerreferences.rs"]
 mod ownerreferences;
 #[path = "operator/people.rs"]

@@ -2,7 +2,7 @@
 
 use placet_e2e::placet::{INSTALLED_IN, Lending, RELEASE, SYSTEM};
 use placet_e2e::{SOON, eventually};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::alone;
 use super::common::refused_with;
@@ -25,7 +25,23 @@ async fn what_happened_while_the_operator_was_gone_is_recorded_once_and_clears_n
     for configuration in CONFIGURATIONS {
         cluster.kubectl("root-admin", ["delete", configuration]).await.unwrap().ok().unwrap();
     }
+    let given = lending
+        .kubectl("root-admin", &["get", "approval/model-owner", "-o", "json"])
+        .await
+        .unwrap()
+        .ok()
+        .unwrap();
     lending.kubectl("root-admin", &delete).await.unwrap().ok().unwrap();
+    // What is written now nobody stamps: neither what copies the stamp of what was there, nor what carries none.
+    let mut copied: Value = serde_json::from_str(&given).unwrap();
+    let metadata =
+        json!({"name": "copied", "namespace": "unseen", "annotations": copied["metadata"]["annotations"]});
+    let bare = json!({"name": "bare", "namespace": "unseen"});
+    for metadata in [metadata, bare] {
+        copied["metadata"] = metadata;
+        copied["status"] = Value::Null;
+        lending.apply("root-admin", &copied.to_string()).await.unwrap().ok().unwrap();
+    }
     // The webhooks come back as the README says, and the operator with them.
     let scale = ["scale", "-n", INSTALLED_IN, "statefulset/placet", "--replicas=1"];
     cluster.kubectl("root-admin", scale).await.unwrap().ok().unwrap();
@@ -43,6 +59,7 @@ async fn what_happened_while_the_operator_was_gone_is_recorded_once_and_clears_n
         }
     }
     cluster.placet_back().await.unwrap();
+    lending.findings_say(&["copied", "another object", "bare", "it carries no stamp"]).await.unwrap();
 
     // A class that was lowered is known to the next start, too: from the log, since nothing that is there says so.
     let lower = r#"{"spec":{"triggers":{"annexIII":[],"article50":["1"],"profiling":false}}}"#;

@@ -14,7 +14,9 @@ async fn export(lending: &Lending<'_>, dir: &Path) {
     let ns = lending.ns;
     let all = [
         ("objects.yaml", format!("get ais,ia,mr,tr,apv,ra -n {ns} -o yaml")),
-        ("policies.yaml", "get releasepolicies,approvalroles,trustedsigners -o yaml".to_owned()),
+        // Not those of other scenarios, of which a version may be waiting at this moment.
+        ("policies.yaml", "get releasepolicies minimal limited high-risk -o yaml".to_owned()),
+        ("roles.yaml", "get approvalroles,trustedsigners -o yaml".to_owned()),
         ("namespace.yaml", format!("get namespace {ns} -o yaml")),
     ];
     tokio::fs::create_dir_all(dir).await.unwrap();

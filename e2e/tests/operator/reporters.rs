@@ -59,7 +59,7 @@ async fn a_report_counts_for_who_may_report_and_a_command_lets_somebody() {
     let said = lending.apply("mallory", &renamed(&lending, "report-bias-v2", "by-name")).await.unwrap();
     assert!(said.code == 0 && !said.stderr.contains("Warning"), "{said:?}");
     eventually("the tests to be met", SOON, async || {
-        let found = cluster.field(ns, &format!("mr/{RELEASE}"), FOUND).await.map_err(|e| e.to_string())?;
+        let found = cluster.field(ns, &format!("mr/{RELEASE}"), FOUND).await?;
         if found.is_empty() { Ok(()) } else { Err(found) }
     })
     .await
@@ -101,7 +101,7 @@ async fn what_was_asked_when_the_first_report_came_is_asked_still() {
     let release = format!("mr/{RELEASE}");
     let says = async |text: &str| {
         eventually(&format!("the tests gate to say {text:?}"), SOON, async || {
-            let found = cluster.field(ns, &release, wanted).await.map_err(|e| e.to_string())?;
+            let found = cluster.field(ns, &release, wanted).await?;
             if found.contains(text) { Ok(()) } else { Err(found) }
         })
         .await
@@ -113,7 +113,7 @@ async fn what_was_asked_when_the_first_report_came_is_asked_still() {
     says(&format!("{ns} wanted Accuracy at least 0.95 on ")).await;
     let notes = "{.status.notes[*]}";
     eventually("the release's notes to say what is frozen", SOON, async || {
-        let found = cluster.field(ns, &release, notes).await.map_err(|e| e.to_string())?;
+        let found = cluster.field(ns, &release, notes).await?;
         if found.contains("judged by what was asked on") { Ok(()) } else { Err(found) }
     })
     .await

@@ -58,6 +58,8 @@ async fn a_role_of_namespaces_is_asked_there_and_a_role_of_the_cluster_is_not() 
                 "classes": ["High"], "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": ns } },
             },
             "approvals": [{ "role": "team-lead", "count": 1, "covers": "Content" }],
+            // Whom it asks for a word on a release is nobody's judge of policies.
+            "guard": { "loosening": "Apply" },
         },
     });
     lending.cluster.apply("root-admin", &[policy]).await.unwrap();
@@ -134,7 +136,7 @@ async fn the_charts_roles_are_aggregated_into_none() {
 const WORKERS: [&str; 4] = ["dana", "bob", "erin", "audrey"];
 
 /// What can be done with which of our kinds, and who of them may.
-const MAY: [(&str, &str, &[&str]); 18] = [
+const MAY: [(&str, &str, &[&str]); 19] = [
     ("get", "modelreleases", &WORKERS),
     ("list", "approvals", &WORKERS),
     ("watch", "releasepolicies", &WORKERS),
@@ -142,6 +144,7 @@ const MAY: [(&str, &str, &[&str]); 18] = [
     ("update", "impactassessments", &["dana"]),
     ("patch", "modelreleases", &["dana"]),
     ("create", "testreports", &["dana"]),
+    ("create", "datasets", &["dana"]),
     ("create", "approvals", &["bob", "erin"]),
     ("create", "riskacceptances", &["erin"]),
     ("update", "approvals", &[]),

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::{Class, Condition, Level};
+use crate::lifecycle::{DocumentRef, Notice, Overseer};
 use crate::scalar::{DateTime, Digest, Id, Line, Moment, Name, Paragraph, Title};
 use crate::testreport::PositiveMeans;
 
@@ -87,6 +88,11 @@ pub struct AISystemSpec {
     /// How people oversee and stop the system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oversight: Option<Oversight>,
+    /// What people are told of the system, by duty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["duty".into()]))]
+    pub transparency: Option<Vec<Notice>>,
     /// Stage of the life cycle.
     pub stage: Stage,
 }
@@ -309,7 +315,7 @@ pub struct Categories(
 );
 
 /// How people oversee and stop a system (AI Act Article 14).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Oversight {
     /// How people take part.
@@ -320,6 +326,20 @@ pub struct Oversight {
     /// When stopping was last practised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_drill: Option<Moment>,
+    /// The report on that drill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill_report: Option<DocumentRef>,
+    /// Who oversees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["function".into()]))]
+    pub overseers: Option<Vec<Overseer>>,
+    /// How a single result is disregarded or overridden.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub override_procedure: Option<Line>,
+    /// Where whoever is affected contests a decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appeal_channel: Option<Line>,
 }
 
 /// How people take part in decisions.

@@ -12,6 +12,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         crate::impactassessment::ImpactAssessment::crd(),
         crate::modelrelease::ModelRelease::crd(),
         crate::testreport::TestReport::crd(),
+        crate::dataset::Dataset::crd(),
         crate::approval::Approval::crd(),
         crate::riskacceptance::RiskAcceptance::crd(),
         crate::releasepolicy::ReleasePolicy::crd(),

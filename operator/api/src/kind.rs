@@ -13,6 +13,8 @@ pub enum Kind {
     ModelRelease,
     /// TestReport.
     TestReport,
+    /// Dataset.
+    Dataset,
     /// Approval.
     Approval,
     /// RiskAcceptance.
@@ -27,11 +29,12 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 10] = [
         Kind::AISystem,
         Kind::ImpactAssessment,
         Kind::ModelRelease,
         Kind::TestReport,
+        Kind::Dataset,
         Kind::Approval,
         Kind::RiskAcceptance,
         Kind::ReleasePolicy,
@@ -51,6 +54,7 @@ impl Kind {
             Kind::ImpactAssessment => "ImpactAssessment",
             Kind::ModelRelease => "ModelRelease",
             Kind::TestReport => "TestReport",
+            Kind::Dataset => "Dataset",
             Kind::Approval => "Approval",
             Kind::RiskAcceptance => "RiskAcceptance",
             Kind::ReleasePolicy => "ReleasePolicy",
@@ -66,6 +70,7 @@ impl Kind {
             Kind::ImpactAssessment => "impactassessments",
             Kind::ModelRelease => "modelreleases",
             Kind::TestReport => "testreports",
+            Kind::Dataset => "datasets",
             Kind::Approval => "approvals",
             Kind::RiskAcceptance => "riskacceptances",
             Kind::ReleasePolicy => "releasepolicies",
@@ -81,6 +86,7 @@ impl Kind {
             Kind::ImpactAssessment => "ia",
             Kind::ModelRelease => "mr",
             Kind::TestReport => "tr",
+            Kind::Dataset => "ds",
             Kind::Approval => "apv",
             Kind::RiskAcceptance => "ra",
             Kind::ReleasePolicy => "rp",
@@ -101,7 +107,10 @@ impl Kind {
 
     /// Whether the spec never changes after creation (ModelRelease: except `withdrawn`).
     pub fn immutable(self) -> bool {
-        matches!(self, Kind::ModelRelease | Kind::TestReport | Kind::Approval | Kind::RiskAcceptance)
+        matches!(
+            self,
+            Kind::ModelRelease | Kind::TestReport | Kind::Dataset | Kind::Approval | Kind::RiskAcceptance
+        )
     }
 
     /// Lists of the spec whose order carries no meaning, as (path from spec, keys). A `*` in a path stands for each
@@ -124,6 +133,8 @@ impl Kind {
                 ("exceptions", &["point"]),
                 ("datasets", &["name"]),
                 ("suppliers", &["name"]),
+                ("oversight.overseers", &["function"]),
+                ("transparency", &["duty"]),
             ],
             Kind::ImpactAssessment => &[
                 ("scope.datasets", &["name"]),
@@ -142,10 +153,23 @@ impl Kind {
                 ("fundamentalRights.affected", &[]),
                 ("fundamentalRights.risks", &[]),
             ],
-            Kind::ModelRelease => {
-                &[("artifacts", &["name"]), ("datasets", &["name", "use"]), ("developers", &[])]
-            }
+            Kind::ModelRelease => &[
+                ("artifacts", &["name"]),
+                ("datasets", &["name", "use"]),
+                ("documentation", &["part"]),
+                ("change.also", &[]),
+                ("developers", &[]),
+            ],
             Kind::TestReport => &[("supersedes.reports", &[]), ("metrics", &["name"])],
+            Kind::Dataset => &[
+                ("permittedUses", &[]),
+                ("permittedPurposes", &[]),
+                ("personalData.specialCategories", &[]),
+                ("quality", &["metric"]),
+                ("groups.*.counts", &["value"]),
+                ("groups", &["attribute"]),
+                ("supersedes.datasets", &[]),
+            ],
             Kind::ApprovalRole => &[],
             Kind::TrustedSigner => &[("roles", &[]), ("groups", &[])],
             Kind::Approval => &[("answers", &[])],
@@ -167,11 +191,23 @@ impl Kind {
                 ("approvals", &["role"]),
                 ("separationOfDuties.acceptorNotApproverAs", &[]),
                 ("platformImages", &["image"]),
+                ("data.uses", &[]),
+                ("data.facts", &[]),
+                ("data.quality", &["metric"]),
+                ("data.representativeness.attributes.*.groups", &["value"]),
+                ("data.representativeness.attributes", &["attribute"]),
                 ("assessment.stakeholders", &[]),
                 ("assessment.sections", &[]),
                 ("assessment.threats", &[]),
                 ("controls.alsoAccepted", &["control", "domain"]),
                 ("controls.excluded", &["control"]),
+                ("documentation.parts", &[]),
+                ("verification.records", &[]),
+                ("verification.tests", &[]),
+                ("validation.tests", &[]),
+                ("oversight.parts", &[]),
+                ("transparency.duties", &[]),
+                ("change.parts", &[]),
             ],
         }
     }
@@ -189,7 +225,7 @@ impl Kind {
                 "separationOfDuties.pipelines.*",
             ],
             Kind::TrustedSigner => &["key", "user", "revoked.reason"],
-            Kind::ImpactAssessment | Kind::TestReport | Kind::ApprovalRole => &[],
+            Kind::ImpactAssessment | Kind::TestReport | Kind::Dataset | Kind::ApprovalRole => &[],
         }
     }
 

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::Covers;
 use crate::common::{Class, Condition, DatasetRef};
-use crate::scalar::{DateTime, Digest, Id, Line, Name, Paragraph, Reference, Title};
+use crate::lifecycle::{ChangeImpact, Document, Environment, Training};
+use crate::scalar::{DateTime, Digest, Explanation, Id, Line, Name, Paragraph, Reference, Title};
 
 /// One version of a model that asks to be deployed. A workload names it by the label `placet.dev/release`. Its spec
 /// does not change after creation, except that `withdrawn` may become true: a new version is a new ModelRelease.
@@ -36,6 +37,12 @@ use crate::scalar::{DateTime, Digest, Id, Line, Name, Paragraph, Reference, Titl
     .message("spec.datasets is immutable: create a new ModelRelease for a new version"))]
 #[x_kube(validation = Rule::new("has(self.developers) == has(oldSelf.developers) && (!has(self.developers) || self.developers == oldSelf.developers)")
     .message("spec.developers is immutable: create a new ModelRelease for a new version"))]
+#[x_kube(validation = Rule::new("has(self.documentation) == has(oldSelf.documentation) && (!has(self.documentation) || self.documentation == oldSelf.documentation)")
+    .message("spec.documentation is immutable: create a new ModelRelease for a new version"))]
+#[x_kube(validation = Rule::new("has(self.training) == has(oldSelf.training) && (!has(self.training) || self.training == oldSelf.training)")
+    .message("spec.training is immutable: create a new ModelRelease for a new version"))]
+#[x_kube(validation = Rule::new("has(self.environment) == has(oldSelf.environment) && (!has(self.environment) || self.environment == oldSelf.environment)")
+    .message("spec.environment is immutable: create a new ModelRelease for a new version"))]
 #[x_kube(validation = Rule::new("has(self.previous) == has(oldSelf.previous) && (!has(self.previous) || self.previous == oldSelf.previous)")
     .message("spec.previous is immutable: create a new ModelRelease for a new version"))]
 #[x_kube(validation = Rule::new("has(self.rollbackTarget) == has(oldSelf.rollbackTarget) && (!has(self.rollbackTarget) || self.rollbackTarget == oldSelf.rollbackTarget)")
@@ -60,6 +67,17 @@ pub struct ModelReleaseSpec {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into(), "use".into()]))]
     pub datasets: Option<Vec<ReleaseDataset>>,
+    /// Its documentation, by part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 10))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["part".into()]))]
+    pub documentation: Option<Vec<Document>>,
+    /// What the model was made with: what it takes to make it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<Training>,
+    /// What it runs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Environment>,
     /// User names of the people who developed it. None of them, nor the creator of this object, counts as an approver.
     /// Personal: kept out of evidence leaves and snapshots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,29 +96,54 @@ pub struct ModelReleaseSpec {
 }
 
 /// What kind of change a release is (ISO/IEC 27001 A.8.32).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("!has(self.also) || (self.kind != 'Initial' && !self.also.exists(k, k == 'Initial' || k == self.kind))").message("also names further kinds of change; Initial stands alone"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Change {
     /// Kind of the change.
     pub kind: ChangeKind,
+    /// Further kinds, where it is several at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub also: Option<Vec<ChangeKind>>,
     /// Why it is made.
     pub reason: Title,
-    /// Assessment of the change's effects.
+    /// Assessment of the change's effects, in short.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assessment: Option<Paragraph>,
+    /// Assessment of its effects by part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impact: Option<ChangeImpact>,
+    /// Why there is no release to go back to, and what is done instead when this one fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_rollback: Option<Explanation>,
+}
+
+impl Change {
+    /// The kinds that it is said to be.
+    pub fn kinds(&self) -> impl Iterator<Item = ChangeKind> {
+        [self.kind].into_iter().chain(self.also.iter().flatten().copied())
+    }
 }
 
 /// Kind of a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum ChangeKind {
     /// First release of the system.
     Initial,
-    /// Trained again.
+    /// Trained again: other weights or other data.
     Retrain,
-    /// Same model, other settings.
+    /// Other settings: code, training configuration, seed, or an artefact of role Other.
     Configuration,
-    /// Same model, other infrastructure.
+    /// Other infrastructure: runtime, pinned libraries, driver, class of nodes.
     Infrastructure,
+}
+
+impl std::fmt::Display for ChangeKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
 }
 
 /// Something that is deployed.
@@ -166,7 +209,7 @@ impl ReleaseDataset {
 }
 
 /// What a dataset was used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum DatasetUse {
     /// Training.
     Training,

@@ -11,12 +11,17 @@ use crate::approval::Covers;
 use crate::common::{Class, Condition, Level};
 use crate::controlrule::ControlsRule;
 use crate::customgate::CustomGate;
+use crate::datarule::DataRule;
 use crate::guard::{MinimumClass, PolicyGuard, PolicyWaiting};
 use crate::impactassessment::{Section, StakeholderKind, Threat};
+use crate::lifecycle::{
+    ChangeRule, DocumentationRule, OversightRule, TransparencyRule, ValidationRule, VerificationRule,
+};
 use crate::obligation::{Obligation, ProhibitedFrom};
 use crate::scalar::{Decimal, Digest, Explanation, Id, Line, Name, PlatformImageRef, Title};
 pub use crate::separation::{Alias, HighDefaults, SeparationOfDuties, WildcardGrants};
 use crate::testreport::TestType;
+pub use crate::validity::{RoleLoss, Validity};
 
 pub use crate::selector::{LabelOperator, LabelRequirement, LabelSelector};
 
@@ -59,6 +64,9 @@ pub struct ReleasePolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub tests: Option<Vec<TestRule>>,
+    /// What is asked of the datasets that a release names. Left out: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataRule>,
     /// Who may report tests of a type: a report shows that a test passes if whoever made it held the verb `report` on this
     /// ApprovalRole (`approvalroles.placet.dev/ROLE`) then. What fails in a report counts whoever made it. Left out: whoever may
     /// create TestReports.
@@ -74,6 +82,24 @@ pub struct ReleasePolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
     pub categories: Option<BTreeMap<String, Categories>>,
+    /// What the release's documentation holds. Left out, as each of the next five: the gate is not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documentation: Option<DocumentationRule>,
+    /// What shows that the release was built right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<VerificationRule>,
+    /// Who shows that it does what it is meant for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<ValidationRule>,
+    /// How the system is overseen and stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oversight: Option<OversightRule>,
+    /// What people are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transparency: Option<TransparencyRule>,
+    /// What is asked of changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeRule>,
     /// The highest residual level that needs no acceptance. Left out: residual risks are not judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risk_appetite: Option<Level>,
@@ -500,36 +526,6 @@ pub enum ApprovalWhen {
     ResidualHighOrAbove,
 }
 
-/// How long approvals stand.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Validity {
-    /// Days within which the first pod must be admitted.
-    #[schemars(range(min = 1, max = 3650))]
-    pub first_use_days: i32,
-    /// Days that an approval stands once the release is used.
-    #[schemars(range(min = 1, max = 3650))]
-    pub running_days: i32,
-    /// Days before the end of a risk acceptance at which its condition Expiring says so. Left out: 30.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 365))]
-    pub warn_days: Option<i32>,
-    /// What becomes of an approval or acceptance whose giver loses the role. Left out: Void where the policy applies to class
-    /// High, otherwise Keep.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role_loss: Option<RoleLoss>,
-}
-
-/// What becomes of an approval or acceptance whose giver loses the role that they gave it in. A Reject stands in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum RoleLoss {
-    /// It does not count for as long as its giver does not hold the role. The API server is asked again every half minute,
-    /// with the groups that they had when they gave it.
-    Void,
-    /// It counts: that they held the role when they gave it is enough.
-    Keep,
-}
-
 /// An image that holds no model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -580,23 +576,5 @@ pub struct ReleasePolicyStatus {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_policy_applies_to_reads_as_words() {
-        let words = |json: &str| serde_json::from_str::<AppliesTo>(json).unwrap().in_words();
-        assert_eq!(words(r#"{"classes": ["High"]}"#), "High");
-        assert_eq!(
-            words(r#"{"classes": ["Minimal", "Limited"], "namespaceSelector": {}}"#),
-            "Minimal, Limited"
-        );
-        assert_eq!(
-            words(
-                r#"{"classes": ["High"], "namespaceSelector": {"matchLabels": {"tier": "prod"}, "matchExpressions": [
-                    {"key": "team", "operator": "In", "values": ["a", "b"]}, {"key": "test", "operator": "DoesNotExist"}]}}"#
-            ),
-            "High; namespaces with tier=prod, team in (a, b), no test"
-        );
-    }
-}
+#[path = "releasepolicy_tests.rs"]
+mod tests;

@@ -122,6 +122,12 @@ scalar!(
     is_digest
 );
 scalar!(
+    /// A commit of a version control system, in full: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
+    Commit, 64, Some("^([0-9a-f]{40}|[0-9a-f]{64})$"),
+    "a commit in full: 40 or 64 lower-case hexadecimal digits",
+    |t| matches!(t.len(), 40 | 64) && is_lower_hex(t)
+);
+scalar!(
     /// A line of text.
     Line, 256, None, "a text of at most 256 characters", |_| true
 );
@@ -279,6 +285,14 @@ mod tests {
         ] {
             let e = Digest::new(bad).unwrap_err();
             assert!(e.to_string().contains("64 lower-case hexadecimal digits"), "{e}");
+        }
+    }
+
+    #[test]
+    fn commits_are_named_in_full() {
+        assert!(Commit::new("a".repeat(40)).is_ok() && Commit::new("0".repeat(64)).is_ok());
+        for bad in ["", "main", "v1.2", &"a".repeat(7), &"A".repeat(40), &"a".repeat(41), &"g".repeat(40)] {
+            assert!(Commit::new(bad).is_err(), "{bad}");
         }
     }
 

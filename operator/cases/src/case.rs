@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use placet_api::Kind;
 use placet_api::common::Class;
 use placet_gate::asked::Asked;
 use placet_gate::object::Reading;
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::CaseError;
 use crate::expect::Expect;
-use crate::given::{Base, Edited, Given, SignedBy, policy_objects};
+use crate::given::{Base, ClearedOnce, Edited, Given, SignedBy, policy_objects};
 use crate::place::{At, merge};
 use crate::resolve::resolve;
 
@@ -51,6 +52,8 @@ struct Case {
     /// What asks for a new assessment.
     #[serde(default)]
     reassess: Vec<AskedAgain>,
+    /// Releases that were cleared, instead of those that the base names.
+    cleared: Option<Vec<ClearedOnce>>,
     expect: Expect,
 }
 
@@ -139,12 +142,32 @@ pub struct Played {
     pub title: String,
     /// Files with policies and roles that it read.
     pub policies: Vec<PathBuf>,
+    /// The file that it starts from.
+    pub base: Option<PathBuf>,
     /// What was decided on.
     pub snapshot: Snapshot,
     /// What was decided.
     pub decision: Decision,
     /// In which ways that is not what the case expects; empty if it holds.
     pub wrong: Vec<String>,
+    scene: Scene,
+}
+
+impl Played {
+    /// What is decided on once an object of the case is deleted: of each object that is there, its kind, its name and that.
+    ///
+    /// # Errors
+    /// None that running the case did not have.
+    pub fn deletions(&self) -> impl Iterator<Item = Result<(&str, &str, Snapshot), CaseError>> {
+        self.scene.objects.iter().filter(|o| !o.deleted).map(|given| {
+            let mut world = self.scene.world()?;
+            if let Some(kind) = Kind::parse(&given.kind) {
+                let namespace = given.namespace.as_deref().unwrap_or(&self.scene.namespace);
+                world.remove(kind, kind.namespaced().then_some(namespace), &given.name);
+            }
+            Ok((given.kind.as_str(), given.name.as_str(), self.scene.snapshot(&world)?))
+        })
+    }
 }
 
 /// Gives the text of a file, or why there is none.
@@ -206,7 +229,11 @@ pub fn play(path: &Path, read: &Read<'_>) -> Result<Played, CaseError> {
     for file in &policies {
         objects.extend(policy_objects(file, &text(file, read)?)?);
     }
-    for given in base.into_iter().flat_map(|(_, b)| b.objects) {
+    let (base, cleared, given) = match base {
+        Some((file, base)) => (Some(file), base.cleared, base.objects),
+        None => (None, Vec::new(), Vec::new()),
+    };
+    for given in given {
         put(&mut objects, given);
     }
     let reading = Reading {
@@ -217,17 +244,12 @@ pub fn play(path: &Path, read: &Read<'_>) -> Result<Played, CaseError> {
     };
     let at = At { namespace, reading: &reading, now: case.now };
     let (remembered, objects) = settle(&case, &at, objects)?;
-    let mut world = World::new();
-    for given in &remembered {
-        at.add(&mut world, given, true)?;
-    }
-    for given in &objects {
-        at.add(&mut world, given, false)?;
-    }
-    let snapshot = circumstances(&case, &at, world, name)?;
+    let (namespace, release) = (namespace.to_owned(), name.to_owned());
+    let scene = Scene { case, namespace, release, reading, remembered, objects, cleared };
+    let snapshot = scene.snapshot(&scene.world()?)?;
     let decision = evaluate(&snapshot);
-    let wrong = case.expect.wrong(&decision);
-    Ok(Played { title: case.title, policies, snapshot, decision, wrong })
+    let wrong = scene.case.expect.wrong(&decision);
+    Ok(Played { title: scene.case.title.clone(), policies, base, snapshot, decision, wrong, scene })
 }
 
 /// Adds an object, or puts it into the place of the one with its kind and name.
@@ -285,32 +307,64 @@ fn settle(case: &Case, at: &At<'_>, mut objects: Vec<Given>) -> Result<(Vec<Give
     Ok((all, objects))
 }
 
-/// What decides beside the objects: classes of before, labels, the clock.
-fn circumstances(case: &Case, at: &At<'_>, mut world: World, release: &str) -> Result<Snapshot, CaseError> {
-    for had in &case.had {
-        // Of a release this is all that is remembered.
-        let mut spec =
-            json!({"system": "scoring", "version": "1", "change": {"kind": "Initial", "reason": "First"}});
-        merge(&mut spec, &had.release);
-        let spec = serde_json::from_value(spec).map_err(|e| CaseError::Case(format!("had: release: {e}")))?;
-        world.had_class(had.namespace.as_deref().unwrap_or(at.namespace), &spec, had.class, had.at);
-    }
-    for asked in &case.reassess {
-        let request = Reassess { at: asked.at, by: asked.by.clone() };
-        world.reassess(at.namespace, &asked.system, request);
-    }
-    world.set_namespace(at.namespace, case.namespace_labels.clone());
-    for what in &case.not_ready {
-        world.set_ready(what, false);
-    }
-    let clock = match case.clock.as_deref() {
-        None => Clock::Trusted(case.now),
-        Some("untrusted") => Clock::Untrusted { now: case.now, why: "differs by 45 s".into() },
-        Some(other) => {
-            return Err(CaseError::Case(format!("clock: wanted untrusted, found {other}")));
+/// A case and its objects, with every digest in them.
+#[derive(Debug)]
+struct Scene {
+    case: Case,
+    namespace: String,
+    release: String,
+    reading: Reading,
+    remembered: Vec<Given>,
+    objects: Vec<Given>,
+    /// Releases that were cleared, as the base names them.
+    cleared: Vec<ClearedOnce>,
+}
+
+impl Scene {
+    fn world(&self) -> Result<World, CaseError> {
+        let Self { case, namespace, .. } = self;
+        let at = At { namespace, reading: &self.reading, now: case.now };
+        let mut world = World::new();
+        for given in &self.remembered {
+            at.add(&mut world, given, true)?;
         }
-    };
-    let mut snapshot = world.snapshot(at.namespace, release, clock);
-    snapshot.first_use = case.first_use.or(snapshot.first_use);
-    Ok(snapshot)
+        for given in &self.objects {
+            at.add(&mut world, given, false)?;
+        }
+        for had in &case.had {
+            // Of a release this is all that is remembered.
+            let mut spec = json!({"system": "scoring", "version": "1", "change": {"kind": "Initial", "reason": "First"}});
+            merge(&mut spec, &had.release);
+            let spec =
+                serde_json::from_value(spec).map_err(|e| CaseError::Case(format!("had: release: {e}")))?;
+            world.had_class(had.namespace.as_deref().unwrap_or(namespace), &spec, had.class, had.at);
+        }
+        for asked in &case.reassess {
+            let request = Reassess { at: asked.at, by: asked.by.clone() };
+            world.reassess(namespace, &asked.system, request);
+        }
+        for once in case.cleared.as_ref().unwrap_or(&self.cleared) {
+            at.was_cleared(&mut world, &self.objects, once)?;
+        }
+        world.set_namespace(namespace, case.namespace_labels.clone());
+        for what in &case.not_ready {
+            world.set_ready(what, false);
+        }
+        Ok(world)
+    }
+
+    /// What decides, the clock included.
+    fn snapshot(&self, world: &World) -> Result<Snapshot, CaseError> {
+        let now = self.case.now;
+        let clock = match self.case.clock.as_deref() {
+            None => Clock::Trusted(now),
+            Some("untrusted") => Clock::Untrusted { now, why: "differs by 45 s".into() },
+            Some(other) => {
+                return Err(CaseError::Case(format!("clock: wanted untrusted, found {other}")));
+            }
+        };
+        let mut snapshot = world.snapshot(&self.namespace, &self.release, clock);
+        snapshot.first_use = self.case.first_use.or(snapshot.first_use);
+        Ok(snapshot)
+    }
 }

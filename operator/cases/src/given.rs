@@ -21,8 +21,23 @@ pub struct Base {
     /// Files with policies and roles, by their path from this file.
     #[serde(default)]
     pub policies: Vec<String>,
+    /// Releases that were cleared, as they are given.
+    #[serde(default)]
+    pub cleared: Vec<ClearedOnce>,
     /// The objects.
     pub objects: Vec<Given>,
+}
+
+/// A release that was cleared once.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClearedOnce {
+    /// Its name.
+    pub release: String,
+    /// When.
+    pub at: Timestamp,
+    /// Digest of the content that it had, where that is not the one that is given.
+    pub content: Option<String>,
 }
 
 /// An object and what Placet knows of how it came to be. What is left out is said in `docs/policies.md`.

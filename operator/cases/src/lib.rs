@@ -13,7 +13,7 @@ pub mod signing;
 use std::path::PathBuf;
 
 pub use case::{Played, is_case, play, title};
-pub use given::{Base, Edited, Given, SeenAs, SignedBy, policy_objects};
+pub use given::{Base, ClearedOnce, Edited, Given, SeenAs, SignedBy, policy_objects};
 pub use place::{At, merge};
 pub use resolve::resolve;
 

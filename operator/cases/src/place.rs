@@ -8,10 +8,10 @@ use placet_gate::signed::{
     ApprovalPayload, AuthorPayload, Payload, Place, RiskAcceptancePayload, payload_of,
 };
 use placet_gate::stamp::{Edit, Identity, RoleAnswer, StampProblem, StampText};
-use placet_gate::world::World;
+use placet_gate::world::{WasCleared, World};
 use serde_json::{Value, json};
 
-use crate::given::{Given, SignedBy};
+use crate::given::{ClearedOnce, Given, SignedBy};
 use crate::{CaseError, signing};
 
 /// Where and when the objects of a case are.
@@ -183,6 +183,29 @@ impl At<'_> {
         } else {
             world.apply(record)
         }
+        Ok(())
+    }
+
+    /// A release of `objects` was cleared once.
+    ///
+    /// # Errors
+    /// There is none of this name, or it has no content digest.
+    pub fn was_cleared(
+        &self,
+        world: &mut World,
+        objects: &[Given],
+        once: &ClearedOnce,
+    ) -> Result<(), CaseError> {
+        let given = objects.iter().find(|o| o.is("ModelRelease", &once.release));
+        let given =
+            given.ok_or_else(|| CaseError::Case(format!("cleared: there is no release {}", once.release)))?;
+        let content = match &once.content {
+            Some(content) => content.clone(),
+            None => self.record(given)?.digest.map_err(|e| wrong(given, &e))?,
+        };
+        let release = WasCleared { name: once.release.clone(), content };
+        let system = given.spec["system"].as_str().unwrap_or_default();
+        world.was_cleared(self.namespace, system, release, once.at);
         Ok(())
     }
 }

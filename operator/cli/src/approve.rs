@@ -34,7 +34,7 @@ pub fn run(cluster: &Cluster, args: &ApproveArgs, answers: Option<&[String]>) ->
     // Each is read once, and nothing again after it was shown: what is shown is what is digested.
     let object = cluster.get(kind, &name)?;
     let around = (kind == Kind::ModelRelease).then(|| Around::read(cluster, &object));
-    let (covered, unasked) = covered(&object, kind, args, approve);
+    let (covered, unasked) = covered(&object, kind, args, approve)?;
     let digest = match (&around, covered) {
         (Some(around), Covers::Evidence) => around.evidence(&object, &cluster.namespace, &name)?,
         _ => digest_of(&object, kind, &cluster.namespace, &name, covered)?,
@@ -152,15 +152,27 @@ fn residual(around: &Around) -> BTreeMap<String, String> {
 
 /// What a decision covers, unless it is said: what the policies ask the role for. A Reject stands for the content, which
 /// no change of anything else takes away. And whether no policy asks for an approval by the role.
-fn covered(object: &Value, kind: Kind, args: &ApproveArgs, approve: bool) -> (Covers, bool) {
+///
+/// # Errors
+/// Nobody has said yet what the role is asked for.
+fn covered(object: &Value, kind: Kind, args: &ApproveArgs, approve: bool) -> anyhow::Result<(Covers, bool)> {
+    let of_release = approve && kind == Kind::ModelRelease;
+    if of_release && args.covers.is_none() && object.pointer("/status/digests").is_none() {
+        bail!(
+            "{kind} {}: wanted a release that is judged, so that it is known what {} is asked to cover, found one that is not yet; \
+             wait until it is, or say --covers",
+            object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default(),
+            args.role
+        );
+    }
     let approvers = object.pointer("/status/approvers").and_then(Value::as_array);
     let asked = approvers.into_iter().flatten().find(|a| a["role"] == args.role.as_str());
     let by_policy = match asked.and_then(|a| a["covers"].as_str()) {
         Some("Evidence") if approve => Covers::Evidence,
         _ => Covers::Content,
     };
-    let unasked = approve && kind == Kind::ModelRelease && approvers.is_some() && asked.is_none();
-    (args.covers.unwrap_or(by_policy), unasked)
+    let unasked = of_release && approvers.is_some() && asked.is_none();
+    Ok((args.covers.unwrap_or(by_policy), unasked))
 }
 
 /// What a Reject has to be about, to be answered.

@@ -377,14 +377,15 @@ fn item_lines(before: u64, text: &str) -> Option<Vec<u64>> {
 /// What is wrong with an object's fields, if anything: with the line of the field where the text is at hand.
 fn strictly(object: &Loaded, source: Option<(u64, &str)>) -> Option<String> {
     use placet_api::{
-        aisystem, approval, approvalrole, impactassessment, modelrelease, releasepolicy, riskacceptance,
-        testreport, trustedsigner,
+        aisystem, approval, approvalrole, dataset, impactassessment, modelrelease, releasepolicy,
+        riskacceptance, testreport, trustedsigner,
     };
     match object.kind {
         Kind::AISystem => typed::<aisystem::AISystemSpec>(object, source),
         Kind::ImpactAssessment => typed::<impactassessment::ImpactAssessmentSpec>(object, source),
         Kind::ModelRelease => typed::<modelrelease::ModelReleaseSpec>(object, source),
         Kind::TestReport => typed::<testreport::TestReportSpec>(object, source),
+        Kind::Dataset => typed::<dataset::DatasetSpec>(object, source),
         Kind::Approval => typed::<approval::ApprovalSpec>(object, source),
         Kind::RiskAcceptance => typed::<riskacceptance::RiskAcceptanceSpec>(object, source),
         Kind::ReleasePolicy => typed::<releasepolicy::ReleasePolicySpec>(object, source),

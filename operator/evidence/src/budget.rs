@@ -34,6 +34,8 @@ pub struct Limits {
     /// Refusals that are told apart; beyond, repeats are counted per namespace only. Bounds memory: about 100 bytes
     /// each, and as many again for one that repeats.
     pub max_refusals: usize,
+    /// The same of one namespace: one that fills its part leaves the others theirs.
+    pub max_refusals_of_namespace: usize,
 }
 
 impl Default for Limits {
@@ -50,6 +52,7 @@ impl Default for Limits {
             records_per_second: 200,
             day_bytes: 1 << 30,
             max_refusals: 100_000,
+            max_refusals_of_namespace: 10_000,
         }
     }
 }
@@ -75,7 +78,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Stands for the whole: 16 bytes of the SHA-256 over all of it.
+    /// Stands for the whole: 4 bytes of the SHA-256 over the namespace, and 12 of the one over all of it.
     fn key(&self) -> Key {
         use std::fmt::Write as _;
         let mut text = format!("{:?}\n{}\n{}", self.effect, self.namespace, self.owner);
@@ -83,7 +86,8 @@ impl Refusal {
             let _ = write!(text, "\n{reason}");
         }
         let mut key = Key::default();
-        key.copy_from_slice(&Digest::of(text.as_bytes()).as_bytes()[..16]);
+        key[..4].copy_from_slice(&Digest::of(self.namespace.as_bytes()).as_bytes()[..4]);
+        key[4..].copy_from_slice(&Digest::of(text.as_bytes()).as_bytes()[..12]);
         key
     }
 
@@ -111,6 +115,20 @@ pub enum Ruling {
 
 type Key = [u8; 16];
 
+/// Whose part of the table a refusal takes.
+fn part(key: &Key) -> [u8; 4] {
+    [key[0], key[1], key[2], key[3]]
+}
+
+/// Counts on their way into the log.
+#[derive(Debug)]
+pub struct Counted {
+    /// The body of their record.
+    pub body: Heartbeat,
+    /// What each of the body's refusals is; None where they are no longer told apart.
+    what: Vec<Option<Box<Refusal>>>,
+}
+
 #[derive(Debug)]
 struct Seen {
     /// Until when repeats are counted only.
@@ -137,6 +155,8 @@ struct Bucket {
 pub struct Budget {
     limits: Limits,
     refusals: HashMap<Key, Seen>,
+    /// How many of them each namespace has.
+    parts: HashMap<[u8; 4], usize>,
     /// Repeats that are no longer told apart, per namespace.
     others: HashMap<String, Seen>,
     namespaces: HashMap<String, Bucket>,
@@ -151,6 +171,13 @@ const TIDY: Duration = Duration::from_secs(1);
 /// Refusals in one heartbeat: about 250 bytes each, so that the record stays well below its cap.
 const PER_HEARTBEAT: usize = 80;
 
+/// What one of them takes of its namespace's budget, in bytes.
+const COUNT_BYTES: u64 = 300;
+
+/// A refusal that goes on is told by the record that follows its window. One whose window lasts longer is told after this time:
+/// what is only counted is lost when the operator is killed.
+const COUNTED_FOR: Duration = Duration::from_secs(6 * 3600);
+
 fn after(time: Timestamp, wait: Duration) -> Timestamp {
     jiff::SignedDuration::try_from(wait).ok().and_then(|w| time.checked_add(w).ok()).unwrap_or(Timestamp::MAX)
 }
@@ -161,6 +188,7 @@ impl Budget {
         Self {
             limits,
             refusals: HashMap::new(),
+            parts: HashMap::new(),
             others: HashMap::new(),
             namespaces: HashMap::new(),
             since: now,
@@ -180,10 +208,10 @@ impl Budget {
             return Ruling::Count;
         }
         let known = self.refusals.contains_key(&key);
-        if !known && self.refusals.len() >= self.limits.max_refusals {
+        if !known && self.is_full(&key) {
             self.forget_old(now);
         }
-        if !known && self.refusals.len() >= self.limits.max_refusals {
+        if !known && self.is_full(&key) {
             self.other(&refusal.namespace, now);
             return Ruling::Count;
         }
@@ -198,7 +226,7 @@ impl Budget {
             return Ruling::Exhausted;
         }
         let limits = self.limits;
-        let seen = self.refusals.entry(key).or_insert_with(|| Seen::new(now));
+        let seen = self.seen(key, now);
         // It comes again and again, fast or slowly: the next time is longer.
         let goes_on = now < after(seen.last, limits.window_max);
         seen.window = if goes_on { (seen.window * 2).min(limits.window_max) } else { limits.window };
@@ -206,6 +234,30 @@ impl Budget {
         seen.until = after(now, seen.window);
         seen.last = now;
         Ruling::Record { repeats: std::mem::take(&mut seen.count) }
+    }
+
+    /// Whether there is no room for another refusal of a namespace.
+    fn is_full(&self, key: &Key) -> bool {
+        let part = self.parts.get(&part(key)).copied().unwrap_or_default();
+        self.refusals.len() >= self.limits.max_refusals || part >= self.limits.max_refusals_of_namespace
+    }
+
+    fn seen(&mut self, key: Key, now: Timestamp) -> &mut Seen {
+        let parts = &mut self.parts;
+        self.refusals.entry(key).or_insert_with(|| {
+            *parts.entry(part(&key)).or_default() += 1;
+            Seen::new(now)
+        })
+    }
+
+    /// The record of a refusal could not be written: it and the repeats that it was to tell are counted, and the next one is
+    /// recorded.
+    pub fn unrecorded(&mut self, refusal: &Refusal, repeats: u64, now: Timestamp) {
+        let seen = self.seen(refusal.key(), now);
+        seen.until = now;
+        seen.what.get_or_insert_with(|| Box::new(refusal.clone()));
+        seen.repeat(now);
+        seen.count += repeats;
     }
 
     /// Judges any other record of a namespace: [`Ruling::Record`] or [`Ruling::Exhausted`].
@@ -292,7 +344,7 @@ impl Budget {
             return;
         }
         self.tidied = now;
-        self.refusals.retain(|_, seen| seen.count > 0 || now < seen.until);
+        self.keep(|seen| seen.count > 0 || now < seen.until);
         let limits = self.limits;
         self.namespaces.retain(|_, bucket| {
             let idle = u64::try_from(now.duration_since(bucket.filled).as_secs()).unwrap_or(0);
@@ -301,42 +353,82 @@ impl Budget {
         });
     }
 
-    /// Whether there is something to count.
-    pub fn has_counts(&self) -> bool {
-        !self.others.is_empty() || self.refusals.values().any(|seen| seen.count > 0)
+    /// Forgets all other refusals.
+    fn keep(&mut self, one: impl Fn(&Seen) -> bool) {
+        let parts = &mut self.parts;
+        parts.clear();
+        self.refusals.retain(|key, seen| {
+            let kept = one(seen);
+            if kept {
+                *parts.entry(part(key)).or_default() += 1;
+            }
+            kept
+        });
     }
 
-    /// Takes the counts, as the bodies of heartbeat records; none when nothing was counted. Call it once an hour, with
-    /// the counts of unchanged reconciles, and when the operator stops: more often costs bytes, less often loses more
-    /// when it is killed.
-    pub fn flush(&mut self, counts: Vec<Count>, now: Timestamp) -> Vec<Heartbeat> {
+    /// Takes the counts whose time has come, with the counts of unchanged reconciles, as heartbeats to be recorded; none when
+    /// there is nothing to tell. Call it once an hour: more often costs bytes. `stopping`: all counts, whatever their time.
+    /// What could not be written goes back by [`Budget::give_back`].
+    pub fn flush(&mut self, counts: Vec<Count>, stopping: bool, now: Timestamp) -> Vec<Counted> {
         let since = std::mem::replace(&mut self.since, now);
-        let mut refusals: Vec<RefusalCount> = Vec::new();
-        for seen in self.refusals.values_mut() {
-            if let Some(refusal) = seen.what.take().filter(|_| seen.count > 0) {
-                refusals.push(seen.take(&refusal.namespace, &refusal.owner, refusal.code()));
+        let mut told: Vec<(RefusalCount, Option<Box<Refusal>>)> = Vec::new();
+        for seen in self.refusals.values_mut().filter(|seen| seen.count > 0) {
+            if !stopping && now < seen.until && now < after(seen.first, COUNTED_FOR) {
+                continue;
+            }
+            if let Some(refusal) = seen.what.take() {
+                told.push((seen.take(&refusal.namespace, &refusal.owner, refusal.code()), Some(refusal)));
             }
         }
         for (namespace, mut seen) in self.others.drain() {
-            refusals.push(seen.take(&namespace, "*", "*".to_owned()));
+            told.push((seen.take(&namespace, "*", "*".to_owned()), None));
         }
-        refusals
-            .sort_by(|a, b| (&a.namespace, &a.owner, &a.refusal).cmp(&(&b.namespace, &b.owner, &b.refusal)));
+        told.sort_by(|(a, _), (b, _)| {
+            (&a.namespace, &a.owner, &a.refusal).cmp(&(&b.namespace, &b.owner, &b.refusal))
+        });
+        for (count, _) in &told {
+            self.written(&count.namespace, COUNT_BYTES, now);
+        }
         let window_max = self.limits.window_max;
-        self.refusals.retain(|_, seen| now < after(seen.last, window_max));
+        self.keep(|seen| seen.count > 0 || now < after(seen.last, window_max));
         self.refusals.shrink_to(2 * self.refusals.len());
-        let mut bodies: Vec<Heartbeat> = refusals
-            .chunks(PER_HEARTBEAT)
-            .map(|part| Heartbeat { since, counts: Vec::new(), refusals: part.to_vec() })
-            .collect();
-        match bodies.first_mut() {
-            Some(first) => first.counts = counts,
+        let mut out: Vec<Counted> = Vec::new();
+        let mut told = told.into_iter().peekable();
+        while told.peek().is_some() {
+            let (refusals, what) = told.by_ref().take(PER_HEARTBEAT).unzip();
+            out.push(Counted { body: Heartbeat { since, counts: Vec::new(), refusals }, what });
+        }
+        match out.first_mut() {
+            Some(first) => first.body.counts = counts,
             None if counts.iter().any(|c| c.count > 0) => {
-                bodies.push(Heartbeat { since, counts, refusals: Vec::new() });
+                out.push(Counted {
+                    body: Heartbeat { since, counts, refusals: Vec::new() },
+                    what: Vec::new(),
+                });
             }
             None => {}
         }
-        bodies
+        out
+    }
+
+    /// Takes back counts that were not written; they are told the next time.
+    pub fn give_back(&mut self, counted: Counted, now: Timestamp) {
+        self.since = self.since.min(counted.body.since);
+        for (told, what) in counted.body.refusals.into_iter().zip(counted.what) {
+            let seen = match what {
+                Some(refusal) => {
+                    let seen = self.seen(refusal.key(), now);
+                    seen.what.get_or_insert(refusal);
+                    seen
+                }
+                None => self.others.entry(told.namespace).or_insert_with(|| Seen::new(now)),
+            };
+            seen.first = told.first;
+            if seen.count == 0 {
+                seen.last = told.last;
+            }
+            seen.count += told.count;
+        }
     }
 }
 
@@ -428,24 +520,34 @@ mod tests {
             }
         }
         let end = after(start(), Duration::from_secs(3600));
-        let bodies = budget.flush(Vec::new(), end);
-        assert_eq!(bodies.len(), 1);
-        assert_eq!(recorded + bodies[0].refusals[0].count, 1000);
-        assert_eq!(bodies[0].refusals[0].refusal, refusal("credit", "rs-1").code());
-        assert!(!budget.has_counts());
-        assert!(budget.flush(Vec::new(), end).is_empty(), "an idle hour writes nothing");
+        let mut told = budget.flush(Vec::new(), false, end);
+        assert_eq!(told.len(), 1);
+        // The log took none: it is told the next time, with what came meanwhile.
+        for one in told {
+            budget.give_back(one, end);
+        }
+        assert_eq!(
+            budget.refusal(&refusal("credit", "rs-1"), BYTES, end),
+            Ruling::Record { repeats: 1000 - recorded }
+        );
+        budget.unrecorded(&refusal("credit", "rs-1"), 1000 - recorded, end);
+        told = budget.flush(Vec::new(), false, end);
+        assert_eq!(recorded + told[0].body.refusals[0].count, 1001);
+        assert_eq!(told[0].body.refusals[0].refusal, refusal("credit", "rs-1").code());
+        assert!(budget.flush(Vec::new(), false, end).is_empty(), "an idle hour writes nothing");
+        assert!(budget.flush(Vec::new(), true, end).is_empty());
     }
 
     #[test]
     fn a_hundred_thousand_refused_pods_cost_under_five_megabytes() {
-        // From a storm (1,000 a second) to the slow drip of a controller that backs off (one in ten minutes).
-        for millis in [1, 10, 300, 1_000, 30_000, 60_000, 61_000, 600_000] {
+        // From a storm (1,000 a second) to the slow drip of a controller that backs off (one in 1,000 seconds).
+        for millis in [1, 10, 300, 1_000, 10_000, 30_000, 60_000, 61_000, 600_000, 1_000_000] {
             let mut budget = Budget::new(Limits::default(), start());
             let (mut bytes, mut accounted, mut now) = (0u64, 0u64, start());
             let mut heartbeat = after(now, Duration::from_secs(3600));
-            let beat = |budget: &mut Budget, now| {
+            let beat = |budget: &mut Budget, stopping, now| {
                 let mut sum = (0, 0);
-                for body in budget.flush(Vec::new(), now) {
+                for Counted { body, .. } in budget.flush(Vec::new(), stopping, now) {
                     // Envelope of the record beside its body.
                     sum.0 += serde_json::to_vec(&body).unwrap().len() as u64 + 400;
                     sum.1 += body.refusals.iter().map(|r| r.count).sum::<u64>();
@@ -455,7 +557,7 @@ mod tests {
             for _ in 0..100_000 {
                 now = after(now, Duration::from_millis(millis));
                 if now >= heartbeat {
-                    let (b, n) = beat(&mut budget, now);
+                    let (b, n) = beat(&mut budget, false, now);
                     (bytes, accounted) = (bytes + b, accounted + n);
                     heartbeat = after(now, Duration::from_secs(3600));
                 }
@@ -467,16 +569,53 @@ mod tests {
                     Ruling::Exhausted => panic!("one owner exhausts the budget"),
                 }
             }
-            let (b, n) = beat(&mut budget, now);
+            let (b, n) = beat(&mut budget, true, now);
             (bytes, accounted) = (bytes + b, accounted + n);
             assert_eq!(accounted, 100_000, "{millis} ms");
-            // A heartbeat an hour is there anyway; at one in ten minutes the hundred thousand take two years of them.
-            let hours = 100_000 * millis / 3_600_000;
-            assert!(bytes < 5_000_000 + hours * 600, "{millis} ms: {bytes} bytes");
-            if millis <= 61_000 {
-                assert!(bytes < 5_000_000, "{millis} ms: {bytes} bytes");
+            assert!(bytes < 5_000_000, "{millis} ms: {bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn who_repeats_many_refusals_slowly_all_day_stays_within_the_budget() {
+        let mut budget = Budget::new(Limits::default(), start());
+        let (mut bytes, mut asked, mut told) = (0u64, 0u64, 0u64);
+        for minute in 0..24 * 60u32 {
+            let now = after(start(), Duration::from_secs(60) * minute);
+            for n in 0..12_000 {
+                asked += 1;
+                if let Ruling::Record { repeats } =
+                    budget.refusal(&refusal("mallory", &n.to_string()), BYTES, now)
+                {
+                    (bytes, told) = (bytes + BYTES, told + 1 + repeats);
+                }
+            }
+            if minute % 60 == 59 {
+                for Counted { body, .. } in budget.flush(Vec::new(), minute == 24 * 60 - 1, now) {
+                    bytes += serde_json::to_vec(&body).unwrap().len() as u64 + 400;
+                    told += body.refusals.iter().map(|r| r.count).sum::<u64>();
+                }
             }
         }
+        assert_eq!(told, asked);
+        assert!(bytes < Limits::default().day_bytes / 4, "{bytes}");
+    }
+
+    #[test]
+    fn one_namespace_takes_no_others_refusals_away() {
+        let limits = Limits { max_refusals: 300, max_refusals_of_namespace: 100, ..Limits::default() };
+        let mut budget = Budget::new(limits, start());
+        let ruled = |budget: &mut Budget, namespace: &str, n: u32| {
+            budget.refusal(&refusal(namespace, &format!("pod-{n}")), BYTES, start())
+        };
+        let recorded = (0..1000).filter(|n| ruled(&mut budget, "mallory", *n) != Ruling::Count).count();
+        assert_eq!(recorded, 100);
+        assert_eq!(ruled(&mut budget, "credit", 1), Ruling::Record { repeats: 0 });
+        // What is told and over makes room again.
+        let later = after(start(), Duration::from_hours(49));
+        let _ = budget.flush(Vec::new(), false, later);
+        assert_eq!(budget.parts.values().sum::<usize>(), budget.refusals.len());
+        assert_eq!(budget.refusal(&refusal("mallory", "new"), BYTES, later), Ruling::Record { repeats: 0 });
     }
 
     #[test]
@@ -531,9 +670,9 @@ mod tests {
                 let _ = budget.refusal(&one, BYTES, start());
             }
         }
-        let bodies = budget.flush(Vec::new(), start());
+        let bodies = budget.flush(Vec::new(), true, start());
         assert_eq!(counted(&bodies), 200);
-        for body in bodies {
+        for Counted { body, .. } in bodies {
             Prepared::new(NewRecord::new(start(), Subject::log(), Payload::Heartbeat(body)), "c").unwrap();
         }
     }
@@ -546,9 +685,9 @@ mod tests {
             let _ = budget.refusal(&refusal("credit", &format!("pod-{n}")), BYTES, start());
         }
         assert_eq!(budget.refusals.len(), 100);
-        let bodies = budget.flush(Vec::new(), start());
+        let bodies = budget.flush(Vec::new(), false, start());
         let stars: u64 =
-            bodies.iter().flat_map(|b| &b.refusals).filter(|r| r.owner == "*").map(|r| r.count).sum();
+            bodies.iter().flat_map(|b| &b.body.refusals).filter(|r| r.owner == "*").map(|r| r.count).sum();
         assert_eq!(stars, 900);
     }
 
@@ -569,15 +708,15 @@ mod tests {
                     accounted += 1 + repeats;
                 }
                 if flush {
-                    accounted += counted(&budget.flush(Vec::new(), now));
+                    accounted += counted(&budget.flush(Vec::new(), false, now));
                 }
             }
-            accounted += counted(&budget.flush(Vec::new(), now));
+            accounted += counted(&budget.flush(Vec::new(), true, now));
             prop_assert_eq!(accounted, asked);
         }
     }
 
-    fn counted(bodies: &[Heartbeat]) -> u64 {
-        bodies.iter().flat_map(|b| &b.refusals).map(|r| r.count).sum()
+    fn counted(bodies: &[Counted]) -> u64 {
+        bodies.iter().flat_map(|b| &b.body.refusals).map(|r| r.count).sum()
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use placet_api::modelrelease::ModelReleaseSpec;
 use placet_api::releasepolicy::ReleasePolicySpec;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use crate::object::{Object, Record};
 use crate::policy::PolicySet;
 use crate::signature::Remembered;
-use crate::world::{Clock, HadClass, Reassess, Snapshot, World};
+use crate::world::{Clock, HadClass, Reassess, Snapshot, WasCleared, World};
 
 /// The field that tells these from stored objects of ours, with the version of the form as its value.
 const MARK: &str = "placet.dev/snapshot";
@@ -56,6 +57,12 @@ pub struct Circumstances {
     /// Releases that the release names and that were not there.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub absent: BTreeSet<String>,
+    /// Digests of the stored releases that it names and that changes are compared with.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub named: BTreeSet<String>,
+    /// Other releases of the system that were cleared before it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub cleared_before: BTreeSet<WasCleared>,
     /// What the log remembered of the signatures among them.
     #[serde(default, skip_serializing_if = "Remembered::is_empty")]
     pub signatures: Remembered,
@@ -97,6 +104,8 @@ impl Circumstances {
             had: snapshot.had.clone(),
             reassess: snapshot.reassess.clone(),
             absent: snapshot.absent.clone(),
+            named: snapshot.named.iter().map(|r| r.id.clone()).collect(),
+            cleared_before: snapshot.cleared_before.clone(),
             signatures: snapshot.signatures.clone(),
         }
     }
@@ -119,7 +128,11 @@ impl Circumstances {
         let mut world = World::new();
         let mut basis: Vec<Arc<Object<ReleasePolicySpec>>> = Vec::new();
         let mut in_force: Vec<Arc<Object<ReleasePolicySpec>>> = Vec::new();
+        let mut named: Vec<Arc<Object<ModelReleaseSpec>>> = Vec::new();
         for (digest, record) in objects {
+            if self.named.contains(&digest) {
+                named.push(Arc::new(Object::new(record.clone(), self.live.contains(&digest))));
+            }
             if self.basis.as_ref().is_some_and(|b| b.contains(&digest)) {
                 basis.push(Arc::new(Object::new(record.clone(), self.live.contains(&digest))));
             }
@@ -141,6 +154,9 @@ impl Circumstances {
         snapshot.had = self.had;
         snapshot.reassess = self.reassess;
         snapshot.absent = self.absent;
+        named.sort_by(|a, b| (a.name(), &a.id).cmp(&(b.name(), &b.id)));
+        snapshot.named = named;
+        snapshot.cleared_before = self.cleared_before;
         if self.in_force.is_some() {
             in_force.sort_by(|a, b| a.name().cmp(b.name()));
             snapshot.policies = Arc::new(PolicySet::new(in_force.into_iter()));

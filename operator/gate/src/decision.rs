@@ -61,7 +61,7 @@ pub struct Decision {
     /// Why it has this class.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_basis: Vec<String>,
-    /// All gates, in the order of [`Gate::ALL`]; *custom* where a policy asks for one.
+    /// All gates that are asked, in the order of [`Gate::ALL`].
     pub gates: Vec<GateOutcome>,
     /// Content digest of the release.
     pub content: String,
@@ -263,10 +263,21 @@ fn judge(
         let rest = [Gate::Assessment, Gate::Tests, Gate::RiskAcceptance, Gate::Approvals];
         outcomes.extend(rest.map(|g| (g, Outcome::default())));
     } else {
+        let asked = |gate: Gate, outcome: Option<Outcome>| outcome.map(|o| (gate, o));
         outcomes.push((Gate::Assessment, gates::assessment::evaluate(&cx, &current, levels.as_deref())));
+        if cx.requirements.is_some_and(|r| r.data.is_some()) {
+            outcomes.push((Gate::Data, gates::data::evaluate(&cx)));
+        }
+        outcomes.extend(asked(Gate::Documentation, gates::documentation::evaluate(&cx)));
+        outcomes.extend(asked(Gate::Change, gates::change::evaluate(&cx)));
         outcomes.push((Gate::Tests, gates::tests::evaluate(&cx)));
+        outcomes.extend(asked(Gate::Verification, gates::verification::evaluate(&cx)));
+        outcomes.extend(asked(Gate::Validation, gates::verification::validation(&cx)));
+        outcomes.extend(asked(Gate::Oversight, gates::oversight::evaluate(&cx)));
+        outcomes.extend(asked(Gate::Transparency, gates::transparency::evaluate(&cx)));
         outcomes.push((Gate::RiskAcceptance, gates::risk_acceptance::evaluate(&cx)));
         outcomes.push((Gate::Approvals, gates::approvals::evaluate(&cx, evidence.as_deref(), after)));
+        gates::verification::hand_over(&cx, &mut outcomes);
         if requirements.is_some_and(|r| !r.custom.is_empty()) {
             outcomes.push((Gate::Custom, gates::custom::evaluate(&cx)));
         }
@@ -360,7 +371,12 @@ fn lapse(gates: &[GateOutcome]) -> Option<Lapse> {
         | Reason::ReleaseNotFound => 2,
         Reason::AssessmentStale
         | Reason::ObligationNotConsidered
+        | Reason::DatasetStale
+        | Reason::DatasetExpired
         | Reason::ReportStale
+        | Reason::DrillStale
+        // What runs is no worse for it that nobody can go back any more.
+        | Reason::RollbackTargetNotValid
         | Reason::ApprovalExpired
         | Reason::AcceptanceExpired
         | Reason::EvidenceExpired => 0,

@@ -109,6 +109,21 @@ pub fn risk(
     hash("placet.dev/risk/v1\n", &body).map(Some)
 }
 
+/// Digest of what a Dataset says, whatever the object is called and replaces: SHA-256 over `placet.dev/dataset/v1\n` and the RFC 8785
+/// JSON of its spec without `supersedes`.
+///
+/// # Errors
+/// As [`content`].
+pub fn dataset(spec: &Value) -> Result<String, DigestError> {
+    check_numbers(spec, "spec", 0)?;
+    let mut spec = spec.clone();
+    if let Some(map) = spec.as_object_mut() {
+        map.remove("supersedes");
+    }
+    sort_keyed_lists(Kind::Dataset, &mut spec);
+    hash("placet.dev/dataset/v1\n", &spec)
+}
+
 /// Digest by which the deletion of a version of a cluster-scoped object is approved: SHA-256 over `placet.dev/deletion/v1\n`
 /// and the RFC 8785 JSON of {group, kind, name, version}, the content digest of that version.
 ///
@@ -121,14 +136,11 @@ pub fn deletion(kind: Kind, name: &str, version: &str) -> Result<String, DigestE
 }
 
 /// Digest of everything that an approval covering Evidence binds: digests of the release's content, its class and basis,
-/// the assessment, the reports and the requirements.
+/// the assessment, the datasets (where they are asked about), the reports and the requirements.
 ///
 /// # Errors
 /// As [`content`].
 pub fn evidence(parts: &EvidenceParts<'_>) -> Result<String, DigestError> {
-    let mut reports: Vec<&str> = parts.reports.to_vec();
-    reports.sort_unstable();
-    reports.dedup();
     of_canonical(
         "placet.dev/evidence/v1\n",
         &Canonical {
@@ -136,10 +148,19 @@ pub fn evidence(parts: &EvidenceParts<'_>) -> Result<String, DigestError> {
             class: parts.class,
             class_basis: parts.class_basis,
             content: parts.content,
-            reports: &reports,
+            datasets: parts.datasets.map(each_once),
+            reports: each_once(parts.reports),
             requirements: parts.requirements,
         },
     )
+}
+
+/// A list in order, each of it once.
+fn each_once<'a>(list: &[&'a str]) -> Vec<&'a str> {
+    let mut list = list.to_vec();
+    list.sort_unstable();
+    list.dedup();
+    list
 }
 
 /// Digest of requirements with what of a system they are held against; that of the requirements where it is nothing.
@@ -147,11 +168,9 @@ pub fn evidence(parts: &EvidenceParts<'_>) -> Result<String, DigestError> {
 /// # Errors
 /// As [`content`].
 pub(crate) fn applied(applied: &Applied<'_>) -> Result<String, DigestError> {
-    let Applied { custom: None, evaluation: None, personal_data: None, requirements, system: None } = applied
-    else {
-        return of_canonical("", applied);
-    };
-    Ok((*requirements).to_owned())
+    let requirements = applied.requirements;
+    let alone = Applied { requirements, ..Applied::default() };
+    if *applied == alone { Ok(requirements.to_owned()) } else { of_canonical("", applied) }
 }
 
 /// Digest of what is canonical JSON as it is written.
@@ -162,7 +181,7 @@ fn of_canonical(domain: &str, value: &impl serde::Serialize) -> Result<String, D
 }
 
 /// What [`applied`] is taken of: digests, the fields in the order of RFC 8785, and none for what is not asked about.
-#[derive(Debug, Default, serde::Serialize)]
+#[derive(Debug, Default, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Applied<'a> {
     /// Digest of what gates of policies' authors read and the evidence does not hold otherwise.
@@ -171,6 +190,12 @@ pub(crate) struct Applied<'a> {
     /// Digest of who is to be tested for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) evaluation: Option<&'a str>,
+    /// Digest of the releases that it names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) named: Option<&'a str>,
+    /// Digest of the oversight plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) oversight: Option<&'a str>,
     /// Whether personal data are processed, or that it is not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) personal_data: Option<Value>,
@@ -179,6 +204,9 @@ pub(crate) struct Applied<'a> {
     /// Digest of what an assessment is held against.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) system: Option<&'a str>,
+    /// Digest of the notices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) transparency: Option<&'a str>,
 }
 
 /// What an evidence digest is taken of. Its fields are digests and the name of a class in the order of RFC 8785, so that
@@ -190,7 +218,9 @@ struct Canonical<'a> {
     class: &'a str,
     class_basis: &'a str,
     content: &'a str,
-    reports: &'a [&'a str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    datasets: Option<Vec<&'a str>>,
+    reports: Vec<&'a str>,
     requirements: &'a str,
 }
 
@@ -213,6 +243,8 @@ pub struct EvidenceParts<'a> {
     pub class_basis: &'a str,
     /// Content digest of the current assessment, if there is one.
     pub assessment: Option<&'a str>,
+    /// Content digests of the Datasets of what the release names, where the policies ask about data.
+    pub datasets: Option<&'a [&'a str]>,
     /// Content digests of the reports that count.
     pub reports: &'a [&'a str],
     /// Digest of the requirements of the policies that apply.
@@ -289,6 +321,12 @@ fn check_numbers(value: &Value, path: &str, depth: usize) -> Result<(), DigestEr
     }
 }
 
+/// A spec with the lists in order whose order carries no meaning: two of which nothing else differs are equal.
+pub(crate) fn in_order(kind: Kind, mut spec: Value) -> Value {
+    sort_keyed_lists(kind, &mut spec);
+    spec
+}
+
 fn sort_keyed_lists(kind: Kind, spec: &mut Value) {
     for (path, keys) in kind.keyed_lists() {
         let segments: Vec<&str> = path.split('.').collect();
@@ -350,7 +388,9 @@ fn diff(old: &Value, new: &Value, path: &str, paths: &mut Vec<String>, limit: us
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
             for (i, (x, y)) in a.iter().zip(b).enumerate() {
-                let name = ["name", "id", "role", "control"].iter().find_map(|k| x.get(*k)?.as_str());
+                let name = ["name", "id", "role", "control", "part", "duty", "function"]
+                    .iter()
+                    .find_map(|k| x.get(*k)?.as_str());
                 let item = name.map_or_else(|| format!("{path}[{i}]"), |n| format!("{path}[{n}]"));
                 diff(x, y, &item, paths, limit);
             }
@@ -425,6 +465,7 @@ mod tests {
                 class: "High",
                 class_basis: "sha256:02",
                 assessment,
+                datasets: None,
                 reports: &["sha256:05", "sha256:04", "sha256:05"],
                 requirements: "sha256:03",
             };
@@ -433,7 +474,31 @@ mod tests {
                 "reports": ["sha256:04", "sha256:05"], "requirements": "sha256:03",
             });
             assert_eq!(evidence(&parts).unwrap(), hash("placet.dev/evidence/v1\n", &value).unwrap());
+            // Where data is asked about, what is said of it is in it, also where nothing is.
+            for datasets in [&["sha256:07", "sha256:06", "sha256:07"][..], &[]] {
+                let parts = EvidenceParts { datasets: Some(datasets), ..parts };
+                let mut value = value.clone();
+                value["datasets"] =
+                    if datasets.is_empty() { json!([]) } else { json!(["sha256:06", "sha256:07"]) };
+                assert_eq!(evidence(&parts).unwrap(), hash("placet.dev/evidence/v1\n", &value).unwrap());
+            }
         }
+    }
+
+    #[test]
+    fn what_a_dataset_says_is_whatever_it_replaces_and_in_whatever_order() {
+        let spec = json!({
+            "name": "d", "permittedUses": ["Training", "Evaluation"],
+            "groups": [{"attribute": "sex", "counts": [{"value": "m", "rows": 1}, {"value": "f", "rows": 2}]}],
+        });
+        let mut same = json!({
+            "permittedUses": ["Evaluation", "Training"], "name": "d", "supersedes": {"datasets": ["e"], "reason": "r"},
+            "groups": [{"counts": [{"value": "f", "rows": 2}, {"value": "m", "rows": 1}], "attribute": "sex"}],
+        });
+        assert_eq!(dataset(&same).unwrap(), dataset(&spec).unwrap());
+        same["groups"][0]["counts"][0]["rows"] = 3.into();
+        assert_ne!(dataset(&same).unwrap(), dataset(&spec).unwrap());
+        assert!(dataset(&json!({"rows": 9_007_199_254_740_993_u64})).is_err());
     }
 
     #[test]
@@ -450,6 +515,25 @@ mod tests {
             });
             let personal_data = Some(json!(personal));
             let facts = Applied { evaluation, personal_data, system, ..Applied::default() };
+            assert_eq!(of(facts), of_value(&value).unwrap());
+            let (named, oversight, transparency) = (Some("sha256:06"), Some("sha256:07"), Some("sha256:08"));
+            let custom = Some("sha256:09");
+            let mut value = value;
+            value["custom"] = json!(custom);
+            value["named"] = json!(named);
+            value["oversight"] = json!(oversight);
+            value["transparency"] = json!(transparency);
+            let personal_data = Some(json!(personal));
+            let facts = Applied {
+                custom,
+                evaluation,
+                named,
+                oversight,
+                personal_data,
+                requirements: "",
+                system,
+                transparency,
+            };
             assert_eq!(of(facts), of_value(&value).unwrap());
         }
     }

@@ -2,9 +2,11 @@
 //! the object and the fields that changed since.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use placet_api::aisystem::AISystemSpec;
+use placet_api::aisystem::{AISystemSpec, Oversight};
 use placet_api::common::Level;
+use placet_api::dataset::DatasetSpec;
 use placet_api::modelrelease::DatasetUse;
 use placet_api::scalar::Line;
 use placet_api::testreport::{TestReportSpec, TestType};
@@ -38,6 +40,8 @@ const DECIDES: &[&str] = &[
     "spec.designChangedAt",
     "spec.suppliers",
     "spec.evaluation",
+    "spec.oversight",
+    "spec.transparency",
 ];
 
 /// Digests of what of a system requirements are held against, beside its class.
@@ -47,6 +51,10 @@ pub(crate) struct Facts {
     system: String,
     /// Who is to be tested for.
     evaluation: String,
+    /// How people oversee and stop it.
+    oversight: String,
+    /// What people are told.
+    transparency: String,
 }
 
 impl Object<AISystemSpec> {
@@ -76,9 +84,19 @@ impl Facts {
             "designChangedAt": system.design_changed_at,
             "modified": modified.collect::<BTreeMap<_, _>>(),
         });
+        // A drill more is no other plan.
+        let plan = system.oversight.as_ref().map(|plan| {
+            let mut overseers = plan.overseers.clone().unwrap_or_default();
+            overseers.sort_by(|a, b| a.function.cmp(&b.function));
+            Oversight { last_drill: None, drill_report: None, overseers: Some(overseers), ..plan.clone() }
+        });
+        let mut notices = system.transparency.clone().unwrap_or_default();
+        notices.sort_by_key(|notice| notice.duty);
         Ok(Self {
             system: digest::of_value(&held_against)?,
             evaluation: digest::of_value(&json!(system.evaluation))?,
+            oversight: digest::of_value(&json!(plan))?,
+            transparency: digest::of_value(&json!(notices))?,
         })
     }
 }
@@ -90,19 +108,25 @@ fn applied(
     asked: &Requirements,
     requirements: &str,
     (system, spec): (&Object<AISystemSpec>, &AISystemSpec),
-    snapshot: &Snapshot,
+    (named, snapshot): (&[Part], &Snapshot),
 ) -> Option<String> {
+    let life = &asked.life_cycle;
+    let (plan, notices) = (life.oversight.is_some(), life.transparency.is_some());
+    let named = life.change.is_some().then(|| digest::of_value(&json!(named))).transpose().ok()?;
     let (facts, bias) = (asked.asks_for_facts(), asked.tests.iter().any(|t| t.rule.type_ == TestType::Bias));
-    let known = if facts || bias { Some(system.facts(spec)?) } else { None };
+    let known = if facts || bias || plan || notices { Some(system.facts(spec)?) } else { None };
     let personal = || json!(spec.triggers.as_ref().and_then(|t| t.personal_data));
     let custom = read_by_custom(asked, system, snapshot);
     let custom = custom.as_ref().map(digest::of_value).transpose().ok()?;
     let applied = Applied {
         custom: custom.as_deref(),
         evaluation: known.filter(|_| bias).map(|k| k.evaluation.as_str()),
+        named: named.as_deref(),
+        oversight: known.filter(|_| plan).map(|k| k.oversight.as_str()),
         personal_data: asked.asks_for_personal_data().then(personal),
         requirements,
         system: known.filter(|_| facts).map(|k| k.system.as_str()),
+        transparency: known.filter(|_| notices).map(|k| k.transparency.as_str()),
     };
     digest::applied(&applied).ok()
 }
@@ -137,8 +161,16 @@ pub struct Evidence {
     /// judged; all of them where a gate of a policy's author reads reports. Whoever adds another one asks nobody to approve again. None: they were too many to be kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports: Option<Vec<Part>>,
+    /// Datasets of what the release names, sorted, where the policies ask about data. None: they do not, or they were too many to be
+    /// kept, and so `reports` are not kept either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datasets: Option<Vec<Part>>,
     /// Digest of what the policies ask for.
     pub requirements: String,
+    /// Releases that it names as the one before and the one to go back to, where policies ask about changes. Part of the digest
+    /// of the requirements.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<Part>,
     /// The policies that apply. Their digests are not digested: the requirements that they come to are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policies: Option<Vec<Part>>,
@@ -177,7 +209,10 @@ impl Evidence {
         if class_basis.is_empty() || requirements.is_empty() {
             return None;
         }
-        let requirements = applied(asked, requirements, (system, system_spec), cx.snapshot)?;
+        let mut named: Vec<Part> = cx.snapshot.named.iter().map(|r| Part::of(r)).collect();
+        named.sort();
+        named.retain(|_| asked.life_cycle.change.is_some());
+        let requirements = applied(asked, requirements, (system, system_spec), (&named, cx.snapshot))?;
         let evaluation = release_spec.datasets.iter().flatten().filter(|d| d.use_ == DatasetUse::Evaluation);
         let evaluation: BTreeSet<&str> = evaluation.map(|d| d.digest.as_str()).collect();
         let all = custom_reads(asked, "reports");
@@ -188,6 +223,13 @@ impl Evidence {
         let reports = cx.snapshot.reports.iter().filter(|r| r.live && r.spec.as_ref().is_ok_and(judged));
         let mut reports: Vec<Part> = reports.map(|r| Part::of(r)).collect();
         reports.sort();
+        let of_release = |d: &&Arc<Object<DatasetSpec>>| d.live && d.is_of_content(release_spec);
+        let datasets = asked.data.as_ref().map(|_| {
+            let all = cx.snapshot.datasets.iter().filter(of_release);
+            let mut datasets: Vec<Part> = all.map(|d| Part::of(d)).collect();
+            datasets.sort();
+            datasets
+        });
         let policies = asked.policies.iter();
         let policies = policies.map(|(name, digest)| Part { name: name.clone(), digest: digest.clone() });
         let scores = cx.scores.into_iter().flatten();
@@ -197,7 +239,9 @@ impl Evidence {
             class_basis: class_basis.to_owned(),
             assessment: cx.assessment.map(|(a, _)| Part::of(a)),
             reports: Some(reports),
+            datasets,
             requirements,
+            named,
             policies: Some(policies.collect()),
             system: Part::of(system),
             residual: scores.map(|s| (s.id.clone(), s.residual)).collect(),
@@ -210,11 +254,14 @@ impl Evidence {
     /// There is no canonical form.
     pub fn digest(&self) -> Result<String, digest::DigestError> {
         let reports: Vec<&str> = self.reports.iter().flatten().map(|r| r.digest.as_str()).collect();
+        let datasets =
+            self.datasets.as_ref().map(|all| all.iter().map(|d| d.digest.as_str()).collect::<Vec<_>>());
         digest::evidence(&EvidenceParts {
             content: &self.content,
             class: &self.class,
             class_basis: &self.class_basis,
             assessment: self.assessment.as_ref().map(|a| a.digest.as_str()),
+            datasets: datasets.as_deref(),
             reports: &reports,
             requirements: &self.requirements,
         })
@@ -233,6 +280,9 @@ impl Evidence {
     #[must_use]
     pub fn bounded(mut self) -> Self {
         let fits = |list: &Vec<Part>| list.len() <= MAX_LISTED;
+        if self.datasets.as_ref().is_some_and(|all| !fits(all)) {
+            (self.datasets, self.reports) = (None, None);
+        }
         self.reports = self.reports.filter(fits);
         self.policies = self.policies.filter(fits);
         if self.residual.len() > MAX_LISTED {
@@ -296,6 +346,13 @@ pub fn changes(then: &Evidence, now: &Evidence, snapshot: &Snapshot) -> Changes 
         (Some(then), Some(now)) => listed("report", then, now, &mut out, &|_, _| String::new()),
         _ => out.add("one of the reports".to_owned(), []),
     }
+    match (&then.datasets, &now.datasets) {
+        (Some(then), Some(now)) => listed("dataset", then, now, &mut out, &|_, _| String::new()),
+        // Whether they are asked about is part of what is asked, of which it is said below.
+        _ if then.datasets == now.datasets || then.requirements != now.requirements => {}
+        _ => out.add("one of the datasets".to_owned(), []),
+    }
+    listed("release", &then.named, &now.named, &mut out, &|_, _| String::new());
     if then.requirements != now.requirements {
         let fields_of = |old: &Part, new: &Part| {
             let version =
@@ -363,7 +420,7 @@ fn listed(
 }
 
 /// The first version that fits.
-fn find<S>(all: &[std::sync::Arc<Object<S>>], fits: impl Fn(&Object<S>) -> bool) -> Option<&Record> {
+fn find<S>(all: &[Arc<Object<S>>], fits: impl Fn(&Object<S>) -> bool) -> Option<&Record> {
     all.iter().find(|o| fits(o)).map(|o| &o.record)
 }
 

@@ -15,8 +15,22 @@ pub enum Gate {
     Classification,
     /// The impact assessment.
     Assessment,
+    /// Datasets that the release names.
+    Data,
+    /// The release's documentation.
+    Documentation,
+    /// What changed since the release before.
+    Change,
     /// Tests.
     Tests,
+    /// Whether the release was built right.
+    Verification,
+    /// Whether it does what it is meant for.
+    Validation,
+    /// How people oversee and stop the system.
+    Oversight,
+    /// What people are told.
+    Transparency,
     /// Acceptance of residual risks.
     RiskAcceptance,
     /// Approvals by people.
@@ -29,17 +43,41 @@ pub enum Gate {
 }
 
 impl Gate {
-    /// All gates of a decision.
-    pub const ALL: [Gate; 8] = [
+    /// All gates of a decision, those that are part of one only where a policy asks for them included ([`Gate::always`]).
+    pub const ALL: [Gate; 15] = [
         Gate::Release,
         Gate::Policy,
         Gate::Classification,
         Gate::Assessment,
+        Gate::Data,
+        Gate::Documentation,
+        Gate::Change,
         Gate::Tests,
+        Gate::Verification,
+        Gate::Validation,
+        Gate::Oversight,
+        Gate::Transparency,
         Gate::RiskAcceptance,
         Gate::Approvals,
         Gate::Custom,
     ];
+
+    /// Whether it is part of a decision whatever policies ask for. Decisions that were recorded before there was one of the others
+    /// stay what they are.
+    pub fn always(self) -> bool {
+        !matches!(
+            self,
+            Gate::Data
+                | Gate::Documentation
+                | Gate::Change
+                | Gate::Verification
+                | Gate::Validation
+                | Gate::Oversight
+                | Gate::Transparency
+                | Gate::Custom
+                | Gate::Workload
+        )
+    }
 
     /// Name as shown.
     pub fn as_str(self) -> &'static str {
@@ -48,7 +86,14 @@ impl Gate {
             Gate::Policy => "policy",
             Gate::Classification => "classification",
             Gate::Assessment => "assessment",
+            Gate::Data => "data",
+            Gate::Documentation => "documentation",
+            Gate::Change => "change",
             Gate::Tests => "tests",
+            Gate::Verification => "verification",
+            Gate::Validation => "validation",
+            Gate::Oversight => "oversight",
+            Gate::Transparency => "transparency",
             Gate::RiskAcceptance => "riskAcceptance",
             Gate::Approvals => "approvals",
             Gate::Custom => "custom",
@@ -162,6 +207,38 @@ reasons! {
     ControlNotCited,
     /// The assessment is not approved by a role that is asked for it.
     AssessmentNotApproved,
+    /// The release names no dataset, or there is no Dataset of the content of one that it names.
+    DatasetMissing,
+    /// Several Datasets of one content say different things, and none supersedes the others.
+    DatasetsConflict,
+    /// A Dataset does not fit together.
+    DatasetNotValid,
+    /// A release calls a dataset otherwise than its Dataset does.
+    DatasetNameDiffers,
+    /// A Dataset leaves out a field that is asked for.
+    DatasetFactMissing,
+    /// A dataset may not be used for what the release used it for.
+    DatasetUseNotPermitted,
+    /// A dataset may not serve the system's purpose.
+    DatasetPurposeNotPermitted,
+    /// A dataset holds special categories of personal data, and nothing says why they may be used.
+    SpecialCategoryWithoutBasis,
+    /// A dataset holds personal data, and its system says that it processes none.
+    PersonalDataNotDeclared,
+    /// The data is too old.
+    DatasetStale,
+    /// A dataset may no longer be used.
+    DatasetExpired,
+    /// A measure of quality that is asked for is not there.
+    QualityNotMeasured,
+    /// A measure of quality is beyond its limit.
+    QualityNotMet,
+    /// A measure of quality does not show on which side of its limit it is.
+    QualityIndeterminate,
+    /// A Dataset does not count the rows of an attribute that is asked for.
+    GroupCountsMissing,
+    /// A group is not in the data as it is asked for.
+    GroupNotRepresented,
     /// There is no report of a test.
     TestMissing,
     /// A test failed.
@@ -182,6 +259,38 @@ reasons! {
     EvaluationMissing,
     /// The system's evaluation settings are not confirmed.
     EvaluationNotApproved,
+    /// A part of the documentation is missing.
+    DocumentMissing,
+    /// What is said to document the release is part of it.
+    DocumentNotValid,
+    /// A record is missing without which the release cannot be built again.
+    BuildRecordMissing,
+    /// Nobody but who made or develops the release reported a test that validates it.
+    ReportNotIndependent,
+    /// There is no oversight plan.
+    OversightMissing,
+    /// The oversight plan lacks something.
+    OversightIncomplete,
+    /// Stopping the system was never practised.
+    DrillMissing,
+    /// Stopping the system was practised too long ago.
+    DrillStale,
+    /// People are not told what they are to be told.
+    NoticeMissing,
+    /// The release before is not named.
+    PreviousMissing,
+    /// The release before is not there.
+    PreviousNotFound,
+    /// What is named as the release before is none.
+    PreviousNotValid,
+    /// A kind of change is not declared, or one is that it is not.
+    ChangeNotDeclared,
+    /// A part of the change's assessment is missing.
+    ChangeNotAssessed,
+    /// There is no release to go back to.
+    RollbackTargetMissing,
+    /// Nobody can go back to the release that is named for it.
+    RollbackTargetNotValid,
     /// A residual risk above the appetite is not accepted.
     RiskNotAccepted,
     /// A role was not heard on the acceptance of a risk.

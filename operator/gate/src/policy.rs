@@ -4,7 +4,9 @@ mod approvals;
 mod assessment;
 mod criterion;
 mod custom;
+mod data;
 mod later;
+mod life_cycle;
 mod minimum;
 mod parity;
 mod register;
@@ -33,7 +35,10 @@ use crate::risk::{self, Matrix};
 pub use approvals::{Approvals, CoversKey, covers_key};
 pub(crate) use criterion::{confidence, criterion};
 pub use custom::{Custom, Customs, custom_problems};
+pub use data::{DataRules, Limits};
 pub use later::explained;
+pub use life_cycle::LifeCycle;
+pub(crate) use life_cycle::{not_in_groups, undefined};
 pub use parity::{incompatible, warnings};
 pub use register::RegisterRules;
 pub(crate) use tests::{add_test, effective, same_test, tests_of};
@@ -59,6 +64,8 @@ pub struct Requirements {
     pub obligations_lead_days: Option<i32>,
     /// Obligations, by id.
     pub obligations: BTreeMap<String, Dated>,
+    /// What is asked of datasets, where a policy asks about them.
+    pub data: Option<DataRules>,
     /// Tests; equal ones from several policies appear once, with the strictest thresholds.
     pub tests: Vec<Test>,
     /// Attribute sets of the policies.
@@ -71,6 +78,8 @@ pub struct Requirements {
     pub matrix: Matrix,
     /// What is asked of the assessment's content, and which controls lower its risks.
     pub register: RegisterRules,
+    /// What is asked of how a release is documented, verified, validated, overseen, disclosed and changed.
+    pub life_cycle: LifeCycle,
     /// Who may accept a level: what each policy says, all of which must be satisfied.
     pub authority: BTreeMap<Level, BTreeSet<Authority>>,
     /// Gates that the policies' authors wrote.
@@ -158,9 +167,11 @@ impl Requirements {
         self.approvals.values().any(|a| !a.always && a.when.contains(&ApprovalWhen::PersonalData))
     }
 
-    /// Whether an assessment is held against facts of the system beside its class: regions, roles, dates.
+    /// Whether something is held against facts of the system beside its class: an assessment against regions, roles and dates, data
+    /// against the purpose.
     pub fn asks_for_facts(&self) -> bool {
-        !self.assessment_scope.is_empty() || self.obligations_lead_days.is_some() || self.register.article27
+        let assessed = !self.assessment_scope.is_empty() || self.obligations_lead_days.is_some();
+        assessed || self.register.article27 || self.data.is_some()
     }
 
     /// The person that a name stands for.
@@ -252,6 +263,9 @@ fn serialisable(requirements: &Requirements) -> serde_json::Value {
         out["obligations"] =
             serde_json::json!(requirements.obligations.values().map(|o| &o.obligation).collect::<Vec<_>>());
     }
+    if let Some(data) = &requirements.data {
+        out["data"] = serde_json::json!(data);
+    }
     if !requirements.categories.is_empty() {
         out["categories"] = serde_json::json!(requirements.categories);
     }
@@ -266,6 +280,9 @@ fn serialisable(requirements: &Requirements) -> serde_json::Value {
     }
     if requirements.register != RegisterRules::default() {
         out["register"] = serde_json::json!(requirements.register);
+    }
+    if requirements.life_cycle != LifeCycle::default() {
+        out["lifeCycle"] = serde_json::json!(requirements.life_cycle);
     }
     out
 }
@@ -440,12 +457,14 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         assessment_scope: BTreeSet::new(),
         obligations_lead_days: None,
         obligations: BTreeMap::new(),
+        data: None,
         tests: Vec::new(),
         attribute_sets: BTreeSet::new(),
         categories: BTreeMap::new(),
         appetite: None,
         matrix: risk::ISO_27005,
         register: RegisterRules::default(),
+        life_cycle: LifeCycle::default(),
         authority: BTreeMap::new(),
         custom: Customs::new(),
         approvals: BTreeMap::new(),
@@ -484,6 +503,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
                 .flatten()
                 .map(|set| set.iter().map(ToString::to_string).collect::<Vec<_>>()),
         );
+        conflicts.extend(data::join(&mut out, name, spec.data.as_ref()));
         conflicts.extend(tests::join(&mut out, name, spec));
         conflicts.extend(custom::join(&mut out, name, spec));
         out.appetite = smaller(out.appetite, spec.risk_appetite);
@@ -509,6 +529,7 @@ pub fn join(policies: &[&Object<ReleasePolicySpec>]) -> Result<Requirements, Vec
         for rule in &spec.approvals {
             approvals::add(&mut out.approvals, rule, spec);
         }
+        conflicts.extend(life_cycle::join(&mut out, name, spec));
         join_duties(&mut out, &spec.duties(), i == 0);
         if let Some(standing) = policy.standing() {
             if standing.edits.is_empty() {

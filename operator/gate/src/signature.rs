@@ -374,9 +374,13 @@ impl<'a> Trust<'a> {
             ))
             .about([&person]));
         }
+        // Who applies their own signature is in no fewer groups than without it.
+        if decider.creator != person {
+            decider.groups.clear();
+        }
+        decider.groups.extend(signer.groups.iter().flatten().map(ToString::to_string));
         decider.authors = vec![person.clone()];
         decider.creator = person;
-        decider.groups = signer.groups.iter().flatten().map(ToString::to_string).collect();
         decider.service_account = false;
         decider.credential = true;
         decider.doubtful_name = doubtful_name;

@@ -3,7 +3,10 @@
 
 mod asked;
 mod assessments;
+mod bases;
 mod classes;
+mod cleared;
+mod datasets;
 mod former;
 mod guarded;
 mod in_force;
@@ -21,6 +24,7 @@ use placet_api::Kind;
 use placet_api::aisystem::AISystemSpec;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, Subject, SubjectKind};
 use placet_api::approvalrole::ApprovalRoleSpec;
+use placet_api::dataset::DatasetSpec;
 use placet_api::impactassessment::ImpactAssessmentSpec;
 use placet_api::modelrelease::ModelReleaseSpec;
 use placet_api::releasepolicy::ReleasePolicySpec;
@@ -28,8 +32,6 @@ use placet_api::riskacceptance::RiskAcceptanceSpec;
 use placet_api::testreport::TestReportSpec;
 use placet_api::trustedsigner::TrustedSignerSpec;
 
-use crate::decision::{Cleared, Decision};
-use crate::evidence::Evidence;
 use crate::object::{Object, Record};
 use crate::policy::PolicySet;
 use crate::signature::Remembered;
@@ -37,6 +39,7 @@ use table::Table;
 
 pub use assessments::Reassess;
 pub use classes::HadClass;
+pub use cleared::WasCleared;
 pub use proofs::reports_named;
 
 /// A namespaced name.
@@ -72,6 +75,7 @@ pub struct World {
     assessments: Table<ImpactAssessmentSpec>,
     releases: Table<ModelReleaseSpec>,
     reports: Table<TestReportSpec>,
+    datasets: Table<DatasetSpec>,
     approvals: Table<ApprovalSpec>,
     acceptances: Table<RiskAcceptanceSpec>,
     policies: Table<ReleasePolicySpec>,
@@ -92,6 +96,8 @@ pub struct World {
     signatures: Remembered,
     /// What the log remembers of classes.
     classes: classes::Classes,
+    /// What the log remembers of clearances.
+    cleared: cleared::ClearedFirst,
     /// What asks for a new assessment, by system.
     reassess: BTreeMap<Key, BTreeSet<Reassess>>,
     namespaces: BTreeMap<String, Arc<BTreeMap<String, String>>>,
@@ -124,6 +130,8 @@ pub struct Snapshot {
     pub assessments: Vec<Arc<Object<ImpactAssessmentSpec>>>,
     /// Reports on the release's artefacts, remembered ones included.
     pub reports: Vec<Arc<Object<TestReportSpec>>>,
+    /// Datasets of the contents that the release names, remembered ones included, and live ones of the same names.
+    pub datasets: Vec<Arc<Object<DatasetSpec>>>,
     /// Further reports, which its assessments name as evidence of controls, and what supersedes them.
     pub proofs: Vec<Arc<Object<TestReportSpec>>>,
     /// Approvals of the release, its system, its assessments and their acceptances, remembered Rejects included.
@@ -150,6 +158,11 @@ pub struct Snapshot {
     pub reassess: Vec<Reassess>,
     /// Releases that the release names, as the one before or the one to go back to, and that are not there.
     pub absent: BTreeSet<String>,
+    /// Those that it names so and that are there, and versions of the others that were cleared, where a policy asks about
+    /// changes.
+    pub named: Vec<Arc<Object<ModelReleaseSpec>>>,
+    /// Other releases of the system that were cleared before this one, where a policy asks about changes.
+    pub cleared_before: BTreeSet<WasCleared>,
     /// When the first pod of this content was admitted.
     pub first_use: Option<Timestamp>,
 }
@@ -168,6 +181,7 @@ impl World {
             Kind::ImpactAssessment => self.assessments.apply(key, record),
             Kind::ModelRelease => self.releases.apply(key, record),
             Kind::TestReport => self.reports.apply(key, record),
+            Kind::Dataset => self.datasets.apply(key, record),
             Kind::Approval => self.approvals.apply(key, record),
             Kind::RiskAcceptance => self.acceptances.apply(key, record),
             Kind::ReleasePolicy => {
@@ -187,81 +201,6 @@ impl World {
         self.bases_changed();
     }
 
-    fn bases_changed(&mut self) {
-        self.standing.clear();
-        for (_, basis) in self.bases.values() {
-            if self.standing.iter().any(|(of, _)| Arc::ptr_eq(of, basis)) {
-                continue;
-            }
-            let not_live = |p: &Arc<Object<ReleasePolicySpec>>| {
-                let live = self.policy_set.iter().find(|l| l.id == p.id);
-                live.cloned().unwrap_or_else(|| {
-                    let mut object = Object::clone(p);
-                    object.live = false;
-                    Arc::new(object)
-                })
-            };
-            let stands = basis.standing(&self.policy_set);
-            let stands = stands.map(|all| Arc::new(PolicySet::new(all.iter().map(not_live))));
-            self.standing.push((Arc::clone(basis), stands));
-        }
-    }
-
-    /// The policies that a release stands on, where they are others than those of now.
-    fn basis(&self, key: &Key) -> Option<Arc<PolicySet>> {
-        let (uid, basis) = self.bases.get(key)?;
-        self.releases.live.get(key).filter(|r| r.record.uid == *uid)?;
-        self.standing.iter().find(|(of, _)| Arc::ptr_eq(of, basis))?.1.clone()
-    }
-
-    /// The policies that a release stands on after a decision; None if it stands on none.
-    fn basis_after(
-        &self,
-        key: &Key,
-        snapshot: &Snapshot,
-        decision: &Decision,
-    ) -> Option<(String, Arc<PolicySet>)> {
-        let uid = &snapshot.release.as_ref()?.record.uid;
-        let before = self.bases.get(key).filter(|(of, _)| of == uid);
-        match decision.cleared {
-            // What applied at once once has applied: the flag may go again.
-            Cleared::True if decision.on_basis => Some((uid.clone(), Arc::clone(snapshot.basis.as_ref()?))),
-            Cleared::True => Some((uid.clone(), Arc::clone(&snapshot.policies))),
-            // Nobody took anything back: it is only not known for a while.
-            _ if decision.is_blind() => before.cloned(),
-            _ => None,
-        }
-    }
-
-    /// Whether [`World::settle`] would change something.
-    pub fn unsettled(&self, snapshot: &Snapshot, decision: &Decision) -> bool {
-        let key = (snapshot.namespace.clone(), snapshot.name.clone());
-        match (self.bases.get(&key), self.basis_after(&key, snapshot, decision)) {
-            (None, None) => false,
-            (Some((of, a)), Some((uid, b))) => *of != uid || !a.asks_as(&b),
-            _ => true,
-        }
-    }
-
-    /// A decision was recorded: a release that is cleared stands on the policies that it was cleared under.
-    pub fn settle(&mut self, snapshot: &Snapshot, decision: &Decision) {
-        let key = (snapshot.namespace.clone(), snapshot.name.clone());
-        match self.basis_after(&key, snapshot, decision) {
-            Some(basis) => self.bases.insert(key, basis),
-            None => self.bases.remove(&key),
-        };
-        self.bases_changed();
-    }
-
-    /// The log says that this release stands on these policies.
-    pub fn stands_on(&mut self, release: &Record, policies: impl IntoIterator<Item = Record>) {
-        let set = PolicySet::new(policies.into_iter().map(|p| Arc::new(Object::new(p, false))));
-        let known = self.bases.values().map(|(_, basis)| basis).find(|b| b.asks_as(&set));
-        let basis = known.cloned().unwrap_or_else(|| Arc::new(set));
-        self.bases.insert(key_of(release), (release.uid.clone(), basis));
-        self.bases_changed();
-    }
-
     fn roles_changed(&mut self) {
         let names = self.roles.live.keys().map(|(_, name)| name);
         let stand: BTreeSet<String> =
@@ -278,6 +217,7 @@ impl World {
             Kind::ImpactAssessment => self.assessments.remove(&key),
             Kind::ModelRelease => self.releases.remove(&key),
             Kind::TestReport => self.reports.remove(&key),
+            Kind::Dataset => self.datasets.remove(&key),
             Kind::Approval => self.approvals.remove(&key),
             Kind::RiskAcceptance => self.acceptances.remove(&key),
             Kind::ReleasePolicy => {
@@ -300,6 +240,7 @@ impl World {
             Kind::ImpactAssessment => self.assessments.remember(key, record),
             Kind::ModelRelease => self.releases.remember(key, record),
             Kind::TestReport => self.reports.remember(key, record),
+            Kind::Dataset => self.datasets.remember(key, record),
             Kind::Approval => self.approvals.remember(key, record),
             Kind::RiskAcceptance => self.acceptances.remember(key, record),
             Kind::ReleasePolicy => self.policies.remember(key, record),
@@ -314,9 +255,11 @@ impl World {
             + self.assessments.remembered(namespace)
             + self.releases.remembered(namespace)
             + self.reports.remembered(namespace)
+            + self.datasets.remembered(namespace)
             + self.approvals.remembered(namespace)
             + self.acceptances.remembered(namespace)
             + self.classes.bytes(namespace)
+            + self.cleared.bytes(namespace)
     }
 
     /// Names of the live objects of a kind.
@@ -326,6 +269,7 @@ impl World {
             Kind::ImpactAssessment => self.assessments.live.keys().cloned().collect(),
             Kind::ModelRelease => self.releases.live.keys().cloned().collect(),
             Kind::TestReport => self.reports.live.keys().cloned().collect(),
+            Kind::Dataset => self.datasets.live.keys().cloned().collect(),
             Kind::Approval => self.approvals.live.keys().cloned().collect(),
             Kind::RiskAcceptance => self.acceptances.live.keys().cloned().collect(),
             Kind::ReleasePolicy => self.policies.live.keys().cloned().collect(),
@@ -352,6 +296,11 @@ impl World {
     /// A live TestReport.
     pub fn report(&self, namespace: &str, name: &str) -> Option<&Arc<Object<TestReportSpec>>> {
         self.reports.live.get(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// A live Dataset.
+    pub fn dataset(&self, namespace: &str, name: &str) -> Option<&Arc<Object<DatasetSpec>>> {
+        self.datasets.live.get(&(namespace.to_owned(), name.to_owned()))
     }
 
     /// A live Approval.
@@ -445,25 +394,6 @@ impl World {
         }
     }
 
-    /// Versions of policies, gone ones and those that a release stands on, under which evidence was approved.
-    fn former_policies<'a>(
-        &self,
-        basis: Option<&PolicySet>,
-        seen: impl Iterator<Item = &'a Evidence>,
-    ) -> Vec<Arc<Object<ReleasePolicySpec>>> {
-        let named: BTreeSet<(&str, &str)> = seen
-            .flat_map(|e| e.policies.iter().flatten())
-            .map(|p| (p.name.as_str(), p.digest.as_str()))
-            .collect();
-        let gone = self.policies.gone.values().flat_map(BTreeMap::values);
-        let before = basis.into_iter().flat_map(|b| b.iter()).filter(|p| !p.live);
-        let mut out: Vec<_> =
-            gone.chain(before).filter(|p| named.contains(&(p.name(), p.digest()))).cloned().collect();
-        out.sort_by(|a, b| a.id.cmp(&b.id));
-        out.dedup_by(|a, b| a.id == b.id);
-        out
-    }
-
     /// What the decision on one release reads, whether or not the release exists.
     pub fn snapshot(&self, namespace: &str, name: &str, clock: Clock) -> Snapshot {
         let key = (namespace.to_owned(), name.to_owned());
@@ -491,6 +421,7 @@ impl World {
         let assessments = self.assessments_of(namespace, system_name);
         let reports = self.reports_on(namespace, release.as_deref());
         let proofs = self.proofs(namespace, &assessments, &reports);
+        let datasets = self.datasets_of(namespace, spec);
         let acceptances: Vec<_> = self
             .acceptances
             .in_namespace(namespace)
@@ -554,7 +485,10 @@ impl World {
         let named = named.map(ToString::to_string);
         let absent =
             named.filter(|n| !self.releases.live.contains_key(&(namespace.to_owned(), n.clone()))).collect();
+        let cleared_before = self.cleared_before(namespace, release.as_deref(), basis.as_deref());
         Snapshot {
+            named: self.named((namespace, name), spec, &cleared_before, basis.as_deref()),
+            cleared_before,
             had: self.had_above(namespace, release.as_deref(), system.as_deref()),
             reassess: self.reassessments(namespace, system_name),
             clock,
@@ -568,6 +502,7 @@ impl World {
             former_systems,
             assessments,
             reports,
+            datasets,
             proofs,
             approvals,
             acceptances,

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use placet_gate::admission::{
     self, Answer, Facts, Judged, Mode, Operation, OwnerHistory, Request, Subject, Workload, hold_patch,
 };
+use placet_gate::policy::PolicySet;
 use placet_gate::render::Words;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -53,7 +54,7 @@ struct Case {
     policies: Option<Vec<String>>,
     history: Option<History>,
     #[serde(default)]
-    cleared_pods_running: bool,
+    pods_running: bool,
     expect: Expect,
 }
 
@@ -211,10 +212,10 @@ fn judged(
             .filter(|_| !matches!(word, "not found" | "cleared without release")),
         decision: decision.as_ref(),
         words: None,
-        policies: &policies,
+        policies: &PolicySet::new(policies.iter().cloned()),
         history: history.as_ref(),
         live_pods: case.history.as_ref().map_or(0, |h| h.live),
-        cleared_pods_running: case.cleared_pods_running,
+        pods_running: case.pods_running,
         operator_user: OPERATOR,
     };
     let answer = admission::judge(&request, &subject, &facts);

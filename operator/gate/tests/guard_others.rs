@@ -405,6 +405,83 @@ fn a_role_that_waits_is_nobodys_yet_so_the_others_are_asked() {
 }
 
 #[test]
+fn who_judges_shows_as_much_as_anybody_whom_the_policy_asks() {
+    // Whoever may impersonate takes the role of which no proof is asked, and would trust a key of theirs in the other.
+    let approvals = json!([{"role": "model-owner", "count": 1, "covers": "Content"},
+        {"role": "risk-officer", "count": 1, "covers": "Content", "proof": "Signed"}]);
+    let of_an_acceptance = json!([{"level": "High", "roles": ["risk-officer"], "proof": "Signed"}]);
+    let plain = json!([{"role": "model-owner", "count": 1, "covers": "Content"}]);
+    for (policy, asked) in [
+        (asks(json!({"approvals": approvals})), true),
+        (asks(json!({"approvals": approvals, "guard": {"role": "model-owner"}})), true),
+        (asks(json!({"approvals": plain, "acceptanceAuthority": of_an_acceptance})), true),
+        (asks(json!({"approvals": plain})), false),
+    ] {
+        let mut world = used(std::slice::from_ref(&policy));
+        for had in ["model-owner", "risk-officer"] {
+            world.was_in_force(&of(&erins(json!({"roles": [had]}))));
+        }
+        world.apply(of(&erins(json!({}))));
+        let digest = of(&erins(json!({}))).digest.unwrap();
+        let owner = json!({"credential": true, "spec": {"role": "model-owner"}});
+        world.apply(of(&word("TrustedSigner", "erin", "bob", &digest, owner)));
+        if asked {
+            assert!(waits(&world, Kind::TrustedSigner, "erin").join("").contains("carries no signature"));
+        } else {
+            assert_eq!(ruling(&world, Kind::TrustedSigner, "erin"), Ruling::Takes(Because::Approved));
+        }
+    }
+}
+
+#[test]
+fn a_policy_that_lets_anybody_pass_speaks_for_nobody_beside_one_that_is_guarded() {
+    let idle = |more: Value| {
+        let mut idle =
+            asks(json!({"guard": {"loosening": "Apply"}, "appliesTo": {"classes": ["Minimal", "High"]},
+            "approvals": [{"role": "janitor", "count": 1, "covers": "Content"}]}));
+        idle.name = "idle".into();
+        merge(&mut idle.spec, &more);
+        (idle.by, idle.at) = (Some("mallory".into()), Some("2026-11-12T00:00:00Z".parse().unwrap()));
+        idle
+    };
+    let janitor = json!({"title": "Janitor", "answersFor": "Floors"});
+    let janitor = given("ApprovalRole", "janitor", "mallory", "2026-01-01T00:00:00Z", janitor);
+    let mut before = idle(json!({}));
+    before.at = Some("2026-01-01T00:00:00Z".parse().unwrap());
+    let world = || {
+        let mut world = used(&[asks(json!({})), before.clone()]);
+        world.apply(of(&janitor));
+        world
+    };
+    // A key in a role that it alone names is judged by the others.
+    let mut there = world();
+    there.apply(of(&erins(json!({"roles": ["janitor"]}))));
+    waits(&there, Kind::TrustedSigner, "erin");
+    // What it asks for itself is changed at will; what reaches beyond it is not: whose reports count, and who judges.
+    for (change, free) in [
+        (json!({"approvals": [{"role": "janitor", "count": 2, "covers": "Content"}]}), true),
+        (
+            json!({"tests": [{"type": "Performance", "metric": "Accuracy", "atLeast": "0.5",
+            "datasets": [format!("sha256:{}", "2".repeat(64))]}]}),
+            false,
+        ),
+        (json!({"guard": {"loosening": "Wait"}}), false),
+        (json!({"guard": {"loosening": "Wait", "role": "risk-officer"}}), true),
+    ] {
+        let mut there = world();
+        there.apply(of(&idle(change.clone())));
+        let change_of = there.change(Kind::ReleasePolicy, "idle", start(), None).unwrap();
+        match &change_of.ruling {
+            Ruling::Takes(_) => assert!(free, "{change}"),
+            Ruling::Waits(asked) => {
+                assert!(!free, "{change}: {:?}", change_of.loosens);
+                assert_eq!(asked.roles, ["risk-officer".to_owned()].into(), "{change}");
+            }
+        }
+    }
+}
+
+#[test]
 fn nobody_is_locked_out() {
     // Policies that say so are not asked, and where nobody could be asked, nobody is.
     let off = asks(json!({"guard": {"loosening": "Apply"}}));

@@ -60,10 +60,13 @@ impl Rules {
         self.guards[policy].map_or_else(|| POLICIES[policy].to_vec(), |role| vec![ROLES[role]])
     }
 
-    fn proof(&self, policy: usize, role: &str) -> Proof {
-        let asked = POLICIES[policy].contains(&role);
-        let of = ROLES.iter().position(|r| *r == role).filter(|_| asked);
-        of.map_or(Proof::Stamp, |of| self.proof[of])
+    fn proof(&self, role: &str) -> Proof {
+        self.proof[ROLES.iter().position(|r| *r == role).unwrap()]
+    }
+
+    /// What whoever judges by a policy shows: whatever it asks of anybody.
+    fn judges_show(&self, policy: usize) -> Proof {
+        POLICIES[policy].iter().map(|role| self.proof(role)).max().unwrap()
     }
 }
 
@@ -264,7 +267,7 @@ impl Model {
             let asks = self.rules.asks(policy);
             // The first key of all cannot be vouched for by one.
             let first_key = is_signer(thing) && !asks.iter().any(had_key);
-            let shown = |n: &Note| match self.rules.proof(policy, n.role) {
+            let shown = |n: &Note| match self.rules.judges_show(policy) {
                 Proof::Stamp => true,
                 Proof::Credential => n.credential || n.signed,
                 Proof::Signed => n.signed || (first_key && n.credential),
@@ -356,7 +359,7 @@ impl Both {
         world.guard(HERE, true);
         for (n, names) in POLICIES.iter().enumerate() {
             let rule = |role: &&str| {
-                let proof = format!("{:?}", rules.proof(n, role));
+                let proof = format!("{:?}", rules.proof(role));
                 json!({"role": role, "count": 1, "covers": "Content", "proof": proof})
             };
             let approvals: Vec<Value> = names.iter().map(rule).collect();

@@ -19,17 +19,27 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// What blocks, as the last of [`objects`].
-const BLOCKING: usize = 7;
+const BLOCKING: usize = 8;
 
-/// The objects of the High-class base, for which everything exists, and a few that make it less simple: an assessment that is
-/// approved itself, and further risks, each lowered by a control with evidence of its own.
+/// The objects of the High-class base that asks about data, for which everything exists, and a few that make it less simple: a
+/// Dataset that corrects another, an assessment that is approved itself, and further risks, each lowered by a control with evidence of its own.
 fn objects() -> Vec<Given> {
-    let base: Base = yaml(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/base/high.yaml"));
+    let base: Base = yaml(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/base/data.yaml"));
     let mut objects = base.objects;
     let like = |objects: &[Given], kind: &str, name: &str| -> Given {
         objects.iter().find(|o| o.kind == kind && o.name == name).unwrap().clone()
     };
     with_evidence(&mut objects);
+    let mut other_word = like(&objects, "Dataset", "train");
+    other_word.name = "train-2".into();
+    other_word.by = Some("ruth".into());
+    other_word.spec["personalData"]["specialCategories"] = json!(["Health"]);
+    let mut corrects = like(&objects, "Dataset", "eval");
+    corrects.name = "eval-2".into();
+    corrects.by = Some("cleo".into());
+    corrects.at = Some("2026-10-01T09:00:00Z".parse().unwrap());
+    corrects.spec["licence"] = "CC-BY-4.0".into();
+    corrects.spec["supersedes"] = json!({"datasets": ["eval"], "reason": "It is under another licence"});
     let mut contradicts = like(&objects, "TestReport", "pentest");
     contradicts.name = "pentest-2".into();
     contradicts.by = Some("ruth".into());
@@ -58,7 +68,17 @@ fn objects() -> Vec<Given> {
     ends.name = "owner-olaf".into();
     ends.by = Some("olaf".into());
     ends.spec["expiresAt"] = "2026-11-25T00:00:00Z".into();
-    objects.extend([ends, contradicts, of_assessment, of_acceptance, reject, newer, failed]);
+    objects.extend([
+        corrects,
+        ends,
+        contradicts,
+        other_word,
+        of_assessment,
+        of_acceptance,
+        reject,
+        newer,
+        failed,
+    ]);
     resolve(&Run::new(), "properties", &mut objects, &[]);
     objects
 }

@@ -50,6 +50,10 @@ pub(crate) fn releases_about(
             }
             None => all.collect(),
         },
+        Kind::Dataset => match world.dataset(namespace, name) {
+            Some(dataset) => all.filter(|key| spec(key).is_some_and(|s| dataset.is_read_by(s))).collect(),
+            None => all.collect(),
+        },
         _ => all.collect(),
     }
 }
@@ -128,6 +132,10 @@ mod tests {
             put(Kind::ModelRelease, format!("release-{n}"), spec);
             put(Kind::TestReport, format!("report-{n}"), json!({"artifact": digest(n)}));
         }
+        // Of a content that all releases name, of one that none does, and of the name that all of them give to another content.
+        for (name, of, content) in [("of-all", "other", 9), ("of-none", "other", 8), ("namesake", "d", 8)] {
+            put(Kind::Dataset, name.into(), json!({"name": of, "digest": digest(content)}));
+        }
         put(Kind::ImpactAssessment, "assessment".into(), json!({"system": "system-0"}));
         put(Kind::Approval, "not-understood".into(), json!({"subject": {"kind": "ModelRelease"}}));
         let subjects =
@@ -160,6 +168,9 @@ mod tests {
         assert_eq!(names(Kind::Approval, "of-system-0"), ["release-0", "release-1"]);
         assert!(names(Kind::Approval, "of-gone").is_empty());
         assert_eq!(names(Kind::TestReport, "report-2"), ["release-2"]);
+        assert_eq!(names(Kind::Dataset, "of-all").len(), 3);
+        assert_eq!(names(Kind::Dataset, "namesake").len(), 3);
+        assert!(names(Kind::Dataset, "of-none").is_empty());
         assert_eq!(names(Kind::Approval, "not-understood").len(), 3);
         assert_eq!(names(Kind::Approval, "not-there").len(), 3);
     }

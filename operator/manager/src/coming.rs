@@ -29,7 +29,6 @@ const NAMED: usize = 16;
 
 #[derive(Debug)]
 struct Waiting {
-    uid: String,
     generation: i64,
     /// The release that it stops; none: any of its namespace may be concerned.
     release: Option<String>,
@@ -74,16 +73,19 @@ const STAMPED: u32 = 8;
 /// The time in which they are counted.
 const STAMPING: Duration = Duration::from_secs(60);
 
-/// What is waited for, by namespace, kind and name.
+/// Namespace, kind, name and uid: of two objects of one name that are on their way, either may come to be.
+type Place = (String, Kind, String, String);
+
+/// What is waited for, by namespace, kind, name and uid.
 #[derive(Debug, Default)]
 pub struct Coming {
-    waiting: RwLock<BTreeMap<(String, Kind, String), Waiting>>,
+    waiting: RwLock<BTreeMap<Place, Waiting>>,
     /// Users for whom something was stamped whatever the budget, since when, and how often.
     stamped: Mutex<BTreeMap<String, (Instant, u32)>>,
 }
 
 impl Coming {
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<(String, Kind, String), Waiting>> {
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<Place, Waiting>> {
         self.waiting.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -110,9 +112,8 @@ impl Coming {
         let stamp: Option<StampText> =
             annotation(object, keys::STAMP).and_then(|text| serde_json::from_str(text).ok());
         let word = stamp.and_then(|stamp| Word::of(stamp.decider(), object));
-        let waiting =
-            Waiting { uid: uid.to_owned(), generation, release, word, until: Instant::now() + WAIT };
-        self.write().insert((namespace, kind, name), waiting);
+        let waiting = Waiting { generation, release, word, until: Instant::now() + WAIT };
+        self.write().insert((namespace, kind, name, uid.to_owned()), waiting);
     }
 
     /// A store holds this version of an object, or held it until it was deleted.
@@ -120,10 +121,10 @@ impl Coming {
         if self.is_empty() {
             return;
         }
-        let key = (namespace.to_owned(), kind, name.to_owned());
         let (uid, generation) = version(object);
+        let key = (namespace.to_owned(), kind, name.to_owned(), uid.to_owned());
         let mut all = self.write();
-        if all.get(&key).is_some_and(|w| w.uid == uid && w.generation <= generation) {
+        if all.get(&key).is_some_and(|w| w.generation <= generation) {
             all.remove(&key);
         }
     }
@@ -135,11 +136,11 @@ impl Coming {
             return Vec::new();
         }
         let now = Instant::now();
-        all.range((namespace.to_owned(), Kind::ALL[0], String::new())..)
+        all.range((namespace.to_owned(), Kind::ALL[0], String::new(), String::new())..)
             .take_while(|((ns, ..), _)| ns == namespace)
             .filter(|(_, w)| w.until > now && w.release.as_deref().is_none_or(|r| r == release))
             .take(NAMED)
-            .map(|((_, kind, name), _)| format!("{}/{name}", kind.plural()))
+            .map(|((_, kind, name, _), _)| format!("{}/{name}", kind.plural()))
             .collect()
     }
 
@@ -150,7 +151,7 @@ impl Coming {
         let mut same: Vec<&String> = all
             .iter()
             .filter(|((ns, ..), w)| ns == namespace && w.until > now && w.word.as_ref() == Some(word))
-            .map(|((_, _, name), _)| name)
+            .map(|((_, _, name, _), _)| name)
             .collect();
         same.sort_by_key(|found| *found != name);
         same.first().map(|name| (*name).clone())

@@ -506,3 +506,38 @@ async fn who_writes_a_version_that_will_wait_is_told_so_in_the_words_of_its_stat
         assert!(said.contains(&format!("placet approve {}/{name} --role", kind.short())), "{said}");
     }
 }
+
+#[tokio::test]
+async fn an_image_that_waits_to_be_let_in_beside_models_is_not() {
+    const EVIL: &str =
+        "registry.example.com/evil@sha256:eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
+    let site = site();
+    let bed = set_up(&site).await;
+    bed.namespace(Some("hold"));
+    bed.pod("held", None, EVIL, true);
+    let mut listing = asking(2, "platform", "2026-01-01T00:00:00Z")["spec"].clone();
+    listing["platformImages"] = json!([{"image": "registry.example.com/evil", "reason": "Mine"}]);
+    let listing = stamped(Kind::ReleasePolicy, "minimal", "mallory", "2026-11-19T00:00:00Z", &listing);
+    bed.put(&listing);
+    bed.turns(3).await;
+    let starts = async |bed: &Bed| {
+        bed.reconciler.queue.push([crate::queue::Work::Release(NS.to_owned(), String::new())]);
+        bed.turns(2).await;
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "new", "namespace": NS, "uid": "new"},
+            "spec": {"containers": [{"name": "main", "image": EVIL}]},
+        });
+        let facts = json!({
+            "uid": "request", "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"}, "name": "new", "namespace": NS,
+            "object": pod, "operation": "CREATE", "dryRun": true, "userInfo": {"username": "mallory"},
+        });
+        let request: Request = serde_json::from_value(facts).unwrap();
+        let answer = crate::admission::workloads::validate(&bed.admission(), &request, false).await;
+        (answer.denied.is_none(), !bed.held("held"))
+    };
+    assert_eq!(starts(&bed).await, (false, false), "nothing starts by what one person wrote");
+    bed.put(&yes("second", "olga", &content(&listing)));
+    bed.turns(3).await;
+    assert_eq!(starts(&bed).await, (true, true));
+}

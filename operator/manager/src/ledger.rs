@@ -2,6 +2,7 @@
 //! function here returns once its record is durable.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,9 +10,9 @@ use placet_api::Kind;
 use placet_api::modelrelease::GateVerdict;
 use placet_evidence::budget::{Budget, Limits, Refusal, Ruling};
 use placet_evidence::{
-    ACTOR, AppendError, Appended, Count, Decision as DecisionBody, Digest, Effect, Gap, GapReason,
-    GateOutcome, HoldLifted, Log, NewRecord, Object, ObjectSeen, Operation, Payload, PolicyChange, PolicyRef,
-    Subject, Verdict, Withdrawal,
+    ACTOR, AppendError, Appended, Count, Decision as DecisionBody, Digest, Gap, GapReason, GateOutcome,
+    HoldLifted, Log, NewRecord, Object, ObjectSeen, Operation, Payload, PolicyChange, PolicyRef, Subject,
+    Verdict, Withdrawal,
 };
 use placet_gate::circumstances::Circumstances;
 use placet_gate::object::Record;
@@ -51,8 +52,10 @@ const TOLD: SignedDuration = SignedDuration::from_mins(15);
 #[derive(Debug)]
 pub struct Ledger {
     log: Arc<Log>,
-    /// One decision per release is recorded at a time, so that two threads do not record the same change twice.
     decisions: Mutex<BTreeMap<(String, String), Recorded>>,
+    /// One decision per release is recorded at a time, so that two do not record the same change twice, and the last one in
+    /// the log is the last one here. Each release has one of these by its hash.
+    turns: [tokio::sync::Mutex<()>; 64],
     budget: Mutex<Budget>,
     seen: Mutex<Seen>,
     deletions: Deletions,
@@ -80,6 +83,7 @@ impl Ledger {
         Self {
             log,
             decisions: Mutex::new(decisions),
+            turns: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             budget: Mutex::new(Budget::new(Limits::default(), now)),
             seen: Mutex::default(),
             deletions: Deletions::default(),
@@ -92,6 +96,12 @@ impl Ledger {
     /// The log.
     pub fn log(&self) -> &Arc<Log> {
         &self.log
+    }
+
+    fn turn(&self, release: &(String, String)) -> &tokio::sync::Mutex<()> {
+        let mut hasher = DefaultHasher::new();
+        release.hash(&mut hasher);
+        &self.turns[usize::try_from(hasher.finish() % 64).unwrap_or_default()]
     }
 
     fn decisions(&self) -> MutexGuard<'_, BTreeMap<(String, String), Recorded>> {
@@ -230,10 +240,18 @@ impl Ledger {
         result: Object,
     ) -> Result<(Recorded, Option<Recorded>), AppendError> {
         let key = (snapshot.namespace.clone(), snapshot.name.clone());
-        let before = self.decisions().get(&key).cloned();
-        if let Some(known) = before.as_ref().filter(|k| k.snapshot == digest && k.result == result.digest()) {
+        let same = |k: &Recorded| k.snapshot == digest && k.result == result.digest();
+        let unchanged = |before: &Recorded| {
             *self.unchanged.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-            return Ok((known.clone(), before));
+            Ok((before.clone(), Some(before.clone())))
+        };
+        if let Some(before) = self.decisions().get(&key).filter(|k| same(k)) {
+            return unchanged(before);
+        }
+        let _turn = self.turn(&key).lock().await;
+        let before = self.decisions().get(&key).cloned();
+        if let Some(before) = before.as_ref().filter(|k| same(k)) {
+            return unchanged(before);
         }
         let objects: Vec<Object> = inputs(snapshot);
         let listed: Vec<Digest> = objects.iter().map(Object::digest).collect();
@@ -369,23 +387,10 @@ impl Ledger {
         self.append(NewRecord::new(now, subject, Payload::HoldLifted(body))).await
     }
 
-    /// Whether an answer is to be recorded, or counted as a repetition of one that was.
-    pub fn refusal(
-        &self,
-        namespace: &str,
-        owner: &str,
-        effect: Effect,
-        reasons: &[String],
-        now: Timestamp,
-    ) -> (Repeat, u64) {
-        let refusal = Refusal {
-            namespace: namespace.to_owned(),
-            owner: owner.to_owned(),
-            effect,
-            reasons: reasons.to_vec(),
-        };
+    /// Whether a refusal is to be recorded, with how many repeats of it, or counted as a repetition of one that was.
+    pub fn refusal(&self, refusal: &Refusal, now: Timestamp) -> (Repeat, u64) {
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        match budget.refusal(&refusal, RECORD_BYTES, now) {
+        match budget.refusal(refusal, RECORD_BYTES, now) {
             Ruling::Record { repeats } => (Repeat::Record, repeats),
             Ruling::Count | Ruling::Exhausted => (Repeat::Counted, 0),
         }
@@ -422,8 +427,13 @@ impl Ledger {
         }
     }
 
-    /// Writes what was only counted since the last time, if anything.
-    pub async fn heartbeat(&self, now: Timestamp) -> Result<(), AppendError> {
+    /// A refusal's record could not be written: it is counted, with the repeats that it was to tell, and the next is recorded.
+    pub fn unrecorded(&self, refusal: &Refusal, repeats: u64, now: Timestamp) {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner).unrecorded(refusal, repeats, now);
+    }
+
+    /// Writes which answers have no record, if any.
+    pub async fn gaps(&self, now: Timestamp) -> Result<(), AppendError> {
         let missed = std::mem::take(&mut *self.missed.lock().unwrap_or_else(PoisonError::into_inner));
         let mut missed = missed.into_iter();
         while let Some((reason, count)) = missed.next() {
@@ -441,18 +451,32 @@ impl Ledger {
                 return Err(error);
             }
         }
-        let bodies = {
+        Ok(())
+    }
+
+    /// Writes what was only counted and whose time has come; all of it when the operator stops.
+    pub async fn heartbeat(&self, stopping: bool, now: Timestamp) -> Result<(), AppendError> {
+        let counted = {
             let unchanged =
                 std::mem::take(&mut *self.unchanged.lock().unwrap_or_else(PoisonError::into_inner));
             let counts: Vec<Count> = (unchanged > 0)
                 .then(|| Count { what: "reconciles.unchanged".into(), count: unchanged })
                 .into_iter()
                 .collect();
-            let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-            if counts.is_empty() && !budget.has_counts() { Vec::new() } else { budget.flush(counts, now) }
+            self.budget.lock().unwrap_or_else(PoisonError::into_inner).flush(counts, stopping, now)
         };
-        for body in bodies {
-            self.append(NewRecord::new(now, Subject::log(), Payload::Heartbeat(body))).await?;
+        let mut counted = counted.into_iter();
+        while let Some(one) = counted.next() {
+            let record = NewRecord::new(now, Subject::log(), Payload::Heartbeat(one.body.clone()));
+            if let Err(error) = self.append(record).await {
+                let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+                for lost in std::iter::once(one).chain(counted) {
+                    let unchanged: u64 = lost.body.counts.iter().map(|c| c.count).sum();
+                    *self.unchanged.lock().unwrap_or_else(PoisonError::into_inner) += unchanged;
+                    budget.give_back(lost, now);
+                }
+                return Err(error);
+            }
         }
         Ok(())
     }

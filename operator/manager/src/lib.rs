@@ -9,6 +9,7 @@ pub mod access;
 pub mod admission;
 pub mod affected;
 pub mod classes;
+pub mod cleared;
 pub mod coming;
 pub mod conditions;
 pub mod config;

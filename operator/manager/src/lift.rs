@@ -2,7 +2,7 @@
 //! where nothing enforces.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use jiff::SignedDuration;
 use kube::api::ListParams;
@@ -298,7 +298,7 @@ fn judged(
     subject: &Subject,
     history: Option<&(OwnerHistory, i64)>,
 ) -> admission::Answer {
-    let policies: Vec<_> = r.state.world().policies().cloned().collect();
+    let policies = Arc::clone(r.state.world().in_force());
     let decision = evaluate(snapshot);
     let facts = admission::Facts {
         mode: Mode::Hold,
@@ -310,7 +310,7 @@ fn judged(
         policies: &policies,
         history: history.map(|(history, _)| history),
         live_pods: history.map_or(0, |(_, live)| *live),
-        cleared_pods_running: false,
+        pods_running: false,
         operator_user: "",
     };
     admission::judge(request, subject, &facts)
@@ -344,7 +344,7 @@ fn tell_unfit(r: &Reconciler, namespace: &str, name: &str, uid: &str, why: Strin
     let told = r.unfit().insert(uid.to_owned(), why.clone());
     if told.as_ref() != Some(&why) && !why.is_empty() {
         let regarding = reference("v1", "Pod", namespace, name, uid);
-        r.events.emit_if_room(EventType::Warning, "Held", || (regarding, why));
+        r.events.emit_if_room(namespace, EventType::Warning, "Held", || (regarding, why));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The operator's memory is the log (invariant 13): what was seen once is read back from it at every start.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use placet_api::Kind;
 use placet_evidence::{Admission, Digest, Effect, Operation, Payload, Record as LogRecord, inputs};
@@ -12,6 +12,7 @@ use placet_gate::signature::Seen;
 use placet_gate::world::World;
 
 use crate::classes::ClassMemory;
+use crate::cleared::ClearedMemory;
 use crate::guard::GuardMemory;
 use crate::ledger::Recorded;
 use crate::places::{Admitted, Place, Under, Waiting};
@@ -42,12 +43,25 @@ pub struct Memory {
     signers_deleted: Vec<(jiff::Timestamp, Digest)>,
     /// Classes that systems had.
     classes: ClassMemory,
+    /// Releases that were ever cleared.
+    ever_cleared: ClearedMemory,
     /// Which versions of policies took effect.
     pub guard: GuardMemory,
     /// Who lost a role.
     pub roles: RoleMemory,
     /// When pods of a release were first let go: (namespace, release, time).
-    pub first_use: Vec<(String, String, jiff::Timestamp)>,
+    pub first_use: BTreeMap<(String, String), jiff::Timestamp>,
+    /// What exists in the cluster: of anything else nothing is kept that was admitted long ago. None: everything is kept.
+    there: Option<There>,
+}
+
+/// Uids of the pods and of their owners that exist, listed before the log is read.
+#[derive(Debug, Default)]
+pub struct There {
+    /// Uids.
+    pub uids: HashSet<String>,
+    /// What was admitted later may exist without being among them.
+    pub since: jiff::Timestamp,
 }
 
 /// A decision in the log.
@@ -61,11 +75,22 @@ pub struct LastDecision {
 }
 
 impl Memory {
+    /// A memory that keeps nothing of workloads that are gone: it grows with the cluster, and not with the log.
+    pub fn of(there: There) -> Self {
+        Self { there: Some(there), ..Self::default() }
+    }
+
+    /// Whether something that was admitted for this uid may still matter.
+    fn matters(&self, uid: &str, at: jiff::Timestamp) -> bool {
+        self.there.as_ref().is_none_or(|there| at >= there.since || there.uids.contains(uid))
+    }
+
     /// Takes one record in.
     pub fn visit(&mut self, index: u64, record: &LogRecord) {
         let namespace = || record.subject.namespace.clone().unwrap_or_default();
         self.guard.visit(record);
         self.classes.visit(record);
+        self.ever_cleared.visit(record);
         self.roles.visit(record);
         match &record.payload {
             Payload::Decision(body) => {
@@ -126,7 +151,7 @@ impl Memory {
                 // Of pods their owner is remembered, and of controllers how many they wanted.
                 let owner = body.owner_uid.as_ref().filter(|_| pod).or(body.uid.as_ref());
                 let content = body.pod_content.filter(|_| pod).map(|c| (release.clone(), c.to_string()));
-                if let Some(owner) = owner {
+                if let Some(owner) = owner.filter(|owner| self.matters(owner, record.time.wall)) {
                     let admitted = self.admitted.entry(owner.clone()).or_default();
                     admitted.admit(content, body.replicas.unwrap_or(1), record.time.wall);
                 }
@@ -141,6 +166,7 @@ impl Memory {
             Payload::Admission(body) if body.effect == Effect::Hold && body.replacement => {
                 if let (Some(uid), Some(release), Some(kind), Some(owner)) =
                     (&body.uid, &body.release, &body.owner_kind, &body.owner_uid)
+                    && self.matters(uid, record.time.wall)
                 {
                     let [namespace, release, kind, owner] =
                         [&body.namespace, release, kind, owner].map(Clone::clone);
@@ -161,8 +187,10 @@ impl Memory {
                     self.used(&body.namespace, release, record.time.wall);
                     let owner = body.owner_uid.as_ref().unwrap_or(&body.uid);
                     let pod = (release.clone(), content.to_string());
-                    let admitted = self.admitted.entry(owner.clone()).or_default();
-                    admitted.admit(Some(pod), body.replicas.unwrap_or(1), record.time.wall);
+                    if self.matters(owner, record.time.wall) {
+                        let admitted = self.admitted.entry(owner.clone()).or_default();
+                        admitted.admit(Some(pod), body.replicas.unwrap_or(1), record.time.wall);
+                    }
                 }
             }
             _ => {}
@@ -177,14 +205,15 @@ impl Memory {
     }
 
     fn under(&mut self, uid: &str, owner: Option<&String>, at: jiff::Timestamp) {
+        if !self.matters(uid, at) {
+            return;
+        }
         let owner = owner.map_or(uid, String::as_str).to_owned();
         self.under.insert(uid.to_owned(), Under { owner, at });
     }
 
     fn used(&mut self, namespace: &str, release: &str, at: jiff::Timestamp) {
-        if !self.first_use.iter().any(|(ns, r, _)| ns == namespace && r == release) {
-            self.first_use.push((namespace.to_owned(), release.to_owned(), at));
-        }
+        self.first_use.entry((namespace.to_owned(), release.to_owned())).or_insert(at);
     }
 
     /// Fills a world with what is remembered, reading stored objects with `read`. Returns the last decisions.
@@ -200,12 +229,13 @@ impl Memory {
         for one in &self.lists {
             all.extend(inputs::expand(&[*one], read)?);
         }
-        let mut classes = self.classes.clone();
+        let (mut classes, mut ever_cleared) = (self.classes.clone(), self.ever_cleared.clone());
         for digest in &all {
             let bytes = read(digest)?;
             match serde_json::from_slice::<Record>(&bytes) {
                 Ok(record) => {
                     classes.read(&record);
+                    ever_cleared.read(&record);
                     world.remember(record);
                 }
                 // Beside objects, a decision stores what is none.
@@ -228,6 +258,7 @@ impl Memory {
             }
         }
         classes.recall(world);
+        ever_cleared.recall(world);
         self.guard.recall(world, read)?;
         for (at, stored) in &self.signers_deleted {
             let record: Record = serde_json::from_slice(&read(stored)?)?;
@@ -241,8 +272,8 @@ impl Memory {
                 world.stands_on(&release, policies);
             }
         }
-        for (namespace, release, at) in &self.first_use {
-            let content = self.decisions.get(&(namespace.clone(), release.clone())).and_then(|d| d.content);
+        for (release, at) in &self.first_use {
+            let content = self.decisions.get(release).and_then(|d| d.content);
             if let Some(content) = content {
                 world.used(&content.to_string(), *at);
             }

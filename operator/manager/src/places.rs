@@ -295,12 +295,12 @@ impl Workloads {
         i64::try_from(strays).unwrap_or(i64::MAX)
     }
 
-    /// Whether pods run that were admitted while cleared and belong to this object, or to what it controls.
-    pub fn cleared_pods_run(&self, namespace: &str, uid: &str) -> bool {
+    /// Whether pods run that belong to this object, or to what it controls. Where it is enforced they were let through because
+    /// their release was cleared, or ran before; which of both, a log that began after them does not tell.
+    pub fn pods_run(&self, namespace: &str, uid: &str) -> bool {
         self.of(namespace).any(|pod| {
             let Some(owner) = pod.owner.as_deref().filter(|_| pod.live && !pod.held) else { return false };
-            self.admitted.contains_key(owner)
-                && (owner == uid || self.controller_of(namespace, owner) == Some(uid))
+            owner == uid || self.controller_of(namespace, owner) == Some(uid)
         })
     }
 

@@ -40,8 +40,10 @@ const TURN: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// When a decision that its namespace's write budget has no room for is looked at again.
 const POSTPONED: SignedDuration = SignedDuration::from_secs(5);
-/// How often counts are written, if there are any.
-const HEARTBEAT: SignedDuration = SignedDuration::from_secs(60);
+/// How often it is told which answers have no record, if there are any.
+const GAPS: SignedDuration = SignedDuration::from_mins(1);
+/// How often counts are written, if there are any: more often costs bytes.
+const HEARTBEAT: SignedDuration = SignedDuration::from_hours(1);
 
 /// Decides on releases and keeps status up to date.
 pub struct Reconciler {
@@ -78,6 +80,8 @@ pub struct Reconciler {
 pub(crate) struct Kept {
     /// When counts were last written.
     beat: Timestamp,
+    /// When it was last told which answers have no record.
+    gaps: Timestamp,
     /// Whether time was trusted.
     trusted: bool,
     /// When to look for what happened unseen.
@@ -86,7 +90,7 @@ pub(crate) struct Kept {
 
 impl Kept {
     pub(crate) fn new(now: Timestamp) -> Self {
-        Self { beat: now, trusted: true, looks: Looks::default() }
+        Self { beat: now, gaps: now, trusted: true, looks: Looks::default() }
     }
 }
 
@@ -107,7 +111,8 @@ impl Reconciler {
             let pause = self.pause();
             tokio::select! {
                 () = shutdown.wait() => {
-                    self.ledger.heartbeat(self.state.now()).await?;
+                    self.ledger.gaps(self.state.now()).await?;
+                    self.ledger.heartbeat(true, self.state.now()).await?;
                     return Ok(());
                 }
                 () = self.queue.ring() => {}
@@ -124,9 +129,15 @@ impl Reconciler {
             anyhow::bail!("the evidence log takes no more records: {why}");
         }
         let (now, trust) = self.state.clock.read();
+        if now.duration_since(kept.gaps) >= GAPS {
+            kept.gaps = now;
+            if let Err(error) = self.ledger.gaps(now).await {
+                tracing::warn!(%error, "answers without a record were not told; they are kept for the next time");
+            }
+        }
         if now.duration_since(kept.beat) >= HEARTBEAT {
             kept.beat = now;
-            if let Err(error) = self.ledger.heartbeat(now).await {
+            if let Err(error) = self.ledger.heartbeat(false, now).await {
                 tracing::warn!(%error, "counts were not recorded; they are kept for the next time");
             }
         }
@@ -334,8 +345,8 @@ impl Reconciler {
             return Ok(());
         }
         let (recorded, before) = self.ledger.decision(&snapshot, &decision).await?;
-        self.state.settle(&snapshot, &decision);
-        let touched = self.state.note_class(&snapshot, &decision).into_iter();
+        let follow = self.state.settle(&snapshot, &decision).into_iter();
+        let touched = self.state.note_class(&snapshot, &decision).into_iter().chain(follow);
         self.queue.push(touched.map(|(namespace, name)| Work::Release(namespace, name)));
         self.set_up(decision.cleared == Cleared::True).await;
         let digest = snapshot.digest();
@@ -485,6 +496,7 @@ impl Reconciler {
                 Some(status::assessment(object, generation, register.as_ref(), &names))
             }
             Kind::TestReport => Some(status::report(world.report(namespace, name)?, generation)),
+            Kind::Dataset => Some(status::dataset(world.dataset(namespace, name)?, generation)),
             Kind::Approval => {
                 let object = world.approval(namespace, name)?;
                 let spec = object.spec.as_ref().ok();

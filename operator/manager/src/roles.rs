@@ -161,7 +161,7 @@ impl RoleKeeper {
     fn wanted(&self) -> BTreeMap<Question, Vec<Place>> {
         let world = self.state.world();
         let mut wanted: BTreeMap<Question, Vec<Place>> = BTreeMap::new();
-        if !world.policies().any(|p| p.spec.as_ref().is_ok_and(ReleasePolicySpec::voids_on_role_loss)) {
+        if !world.deciding().any(|p| p.spec.as_ref().is_ok_and(ReleasePolicySpec::voids_on_role_loss)) {
             return wanted;
         }
         let names = Arc::clone(&self.state.names());

@@ -1,12 +1,13 @@
 //! Putting the operator together: keys, log, memory, watches, servers; then waiting for the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{DynamicObject, ListParams};
 use kube::{Api, Client};
 use placet_evidence::budget::Limits as Budget;
 use placet_evidence::{Config as LogConfig, Digest, HeadStore, Log, LogKey, OpenError};
@@ -31,7 +32,7 @@ use crate::infra::supervisor::{Phase, Supervisor, stop_signals};
 use crate::infra::tls::{self, Serving};
 use crate::infra::{client, telemetry};
 use crate::ledger::Ledger;
-use crate::memory::Memory;
+use crate::memory::{Memory, There};
 use crate::queue::Queue;
 use crate::quota::Limits;
 use crate::receipts::{self, Desk, History, Receipts};
@@ -208,7 +209,7 @@ impl Remembered {
         let mut config = LogConfig::new(&flags.log_dir, &format!("placet.dev/{cluster}"), &cluster);
         concat!("placet-operator/", env!("CARGO_PKG_VERSION")).clone_into(&mut config.software);
         let (log, Read { memory, mut seen, receipts: history, deletions }) =
-            open_log(config, log_key, &heads, clock.now()).await?;
+            open_log(config, log_key, &heads, there(client, clock.now()).await?, clock.now()).await?;
         if let Some(newest) = log.newest() {
             clock.observe_floor(newest);
         }
@@ -382,6 +383,22 @@ where
     supervisor.spawn(phase, name, task(shutdown));
 }
 
+/// The uids of all pods, and of what may own them. Without the API server nothing can be judged anyway.
+async fn there(client: &Client, now: jiff::Timestamp) -> anyhow::Result<There> {
+    let mut uids = HashSet::new();
+    for kind in stores::pods_and_owners() {
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
+        let mut params = ListParams::default().limit(500);
+        loop {
+            let page = tokio::time::timeout(Duration::from_secs(60), api.list_metadata(&params)).await??;
+            uids.extend(page.items.into_iter().filter_map(|object| object.metadata.uid));
+            let Some(next) = page.metadata.continue_.filter(|next| !next.is_empty()) else { break };
+            params.continue_token = Some(next);
+        }
+    }
+    Ok(There { uids, since: now - stores::OLD })
+}
+
 /// What is read back from the log while it is opened.
 #[derive(Default)]
 struct Read {
@@ -397,13 +414,14 @@ async fn open_log(
     config: LogConfig,
     key: LogKey,
     heads: &Arc<ConfigMapHeads>,
+    there: There,
     now: jiff::Timestamp,
 ) -> anyhow::Result<(Arc<Log>, Read)> {
     let order = heads.take_begin_order().await?;
     let ordered = order.is_some();
     let store: Arc<dyn HeadStore> = Arc::clone(heads) as Arc<dyn HeadStore>;
     let opened = tokio::task::spawn_blocking(move || {
-        let mut read = Read::default();
+        let mut read = Read { memory: Memory::of(there), ..Read::default() };
         let log = match order {
             Some(order) => Log::begin_successor(&config, &key, store, now, &order.because)?,
             None => Log::open_with(&config, &key, store, now, &mut |index, record| {

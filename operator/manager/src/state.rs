@@ -11,7 +11,7 @@ use placet_gate::gates::heard::{Heard, hear};
 use placet_gate::object::{ObjectError, Reading, Record, Stamp};
 use placet_gate::render::Words;
 use placet_gate::stamp::{StampProblem, StampText};
-use placet_gate::world::{Clock as GateClock, Snapshot, World};
+use placet_gate::world::{Clock as GateClock, Key, Snapshot, World};
 use placet_gate::{Decision, evaluate};
 use serde::de::DeserializeSeed as _;
 use serde_json::Value;
@@ -81,7 +81,11 @@ impl Decided {
     fn bytes(&self) -> usize {
         let snapshot = &self.snapshot;
         let listed = snapshot.former.len() + snapshot.former_systems.len() + snapshot.assessments.len();
-        let listed = listed + snapshot.reports.len() + snapshot.approvals.len() + snapshot.acceptances.len();
+        let listed = listed
+            + snapshot.reports.len()
+            + snapshot.datasets.len()
+            + snapshot.approvals.len()
+            + snapshot.acceptances.len();
         4 * self.stored.bytes().len() + 8 * listed + 2048
     }
 
@@ -366,12 +370,13 @@ impl State {
         self.clock.now()
     }
 
-    /// A decision was recorded.
-    pub fn settle(&self, snapshot: &Snapshot, decision: &Decision) {
+    /// A decision was recorded. Gives the releases that are to be judged anew because of it.
+    pub fn settle(&self, snapshot: &Snapshot, decision: &Decision) -> Vec<Key> {
         // Nearly always the same as before, and everybody else would have to decide anew.
-        if self.world().unsettled(snapshot, decision) {
-            self.world_mut().settle(snapshot, decision);
+        if !self.world().unsettled(snapshot, decision) {
+            return Vec::new();
         }
+        self.world_mut().settle(snapshot, decision)
     }
 
     /// What a decision on a release reads now. Reads caches only.

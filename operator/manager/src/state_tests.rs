@@ -309,15 +309,14 @@ fn what_is_admitted_again_is_not_old() {
 fn an_object_that_takes_anothers_name_takes_its_place() {
     let mut workloads = Workloads::default();
     workloads.parents.set("ReplicaSet", "n", "web", parent("one", Some("deployment")));
-    workloads.admit("two", Some(("v1".into(), "c".into())), 1, Timestamp::UNIX_EPOCH);
     workloads.pods.insert(("n".into(), "a".into()), pod("two"));
-    assert!(!workloads.cleared_pods_run("n", "deployment"));
+    assert!(!workloads.pods_run("n", "deployment"));
     workloads.parents.set("ReplicaSet", "n", "web", parent("two", Some("deployment")));
-    assert!(workloads.cleared_pods_run("n", "deployment"));
-    assert!(!workloads.cleared_pods_run("other", "deployment"));
+    assert!(workloads.pods_run("n", "deployment"));
+    assert!(!workloads.pods_run("other", "deployment"));
     assert_eq!(workloads.forget(Timestamp::MAX), 0);
     assert_eq!(workloads.parents.get("ReplicaSet", "n", "web").unwrap().object()["spec"]["replicas"], 2);
     workloads.parents.clear("ReplicaSet");
     assert!(workloads.parents.get("ReplicaSet", "n", "web").is_none());
-    assert!(!workloads.cleared_pods_run("n", "deployment"));
+    assert!(!workloads.pods_run("n", "deployment"));
 }

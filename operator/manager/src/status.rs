@@ -316,8 +316,17 @@ pub fn assessment(
 
 /// Status of a TestReport.
 pub fn report(object: &Object<placet_api::testreport::TestReportSpec>, generation: Option<i64>) -> Value {
-    let (reason, message) = problem(object)
-        .unwrap_or((reasons::UNDERSTOOD, "read; a policy's tests say what it comes to".to_owned()));
+    understood(object, "read; a policy's tests say what it comes to", generation)
+}
+
+/// Status of a Dataset.
+pub fn dataset(object: &Object<placet_api::dataset::DatasetSpec>, generation: Option<i64>) -> Value {
+    understood(object, "read; the gate data of each release that names it says what it comes to", generation)
+}
+
+/// Status of what decides nothing by itself.
+fn understood<S>(object: &Object<S>, read: &str, generation: Option<i64>) -> Value {
+    let (reason, message) = problem(object).unwrap_or((reasons::UNDERSTOOD, read.to_owned()));
     let mut out =
         json!({"observedGeneration": generation, "conditions": [ready(reason, &message, generation)]});
     if let Ok(digest) = &object.record.digest {

@@ -66,14 +66,7 @@ pub fn start(
     pods.keep = slim::pod;
     pods.turns = turns.clone();
     stores.push(run(client, pods, state, supervisor, pod_sink(Arc::clone(state), Arc::clone(queue))));
-    for (group, kind, plural, scales) in [
-        ("apps", "Deployment", "deployments", true),
-        ("apps", "StatefulSet", "statefulsets", true),
-        ("apps", "ReplicaSet", "replicasets", true),
-        ("", "ReplicationController", "replicationcontrollers", true),
-        ("apps", "DaemonSet", "daemonsets", false),
-        ("batch", "Job", "jobs", false),
-    ] {
+    for (group, kind, plural, scales) in OWNERS {
         let sink = parent_sink(kind, Arc::clone(state));
         let mut config = WatchConfig::all(core(group, "v1", kind, plural));
         // Of what no Scale request names it matters only that it exists.
@@ -91,11 +84,27 @@ pub fn start(
     stores
 }
 
+/// Kinds that own pods: group, kind, plural, and whether a Scale request names them.
+const OWNERS: [(&str, &str, &str, bool); 6] = [
+    ("apps", "Deployment", "deployments", true),
+    ("apps", "StatefulSet", "statefulsets", true),
+    ("apps", "ReplicaSet", "replicasets", true),
+    ("", "ReplicationController", "replicationcontrollers", true),
+    ("apps", "DaemonSet", "daemonsets", false),
+    ("batch", "Job", "jobs", false),
+];
+
+/// Pods, and the kinds that own some.
+pub fn pods_and_owners() -> Vec<ApiResource> {
+    let owners = OWNERS.iter().map(|(group, kind, plural, _)| core(group, "v1", kind, plural));
+    std::iter::once(core("", "v1", "Pod", "pods")).chain(owners).collect()
+}
+
 /// How often what was admitted for owners that are gone is forgotten.
-const FORGET: Duration = Duration::from_secs(600);
+const FORGET: Duration = Duration::from_secs(60);
 /// How old it must be: a request that was admitted becomes an object that the stores know of within a few minutes (the
 /// API server's own timeout of a request is one, a store that hears nothing for 90 s is not live), or never.
-const OLD: SignedDuration = SignedDuration::from_hours(1);
+pub const OLD: SignedDuration = SignedDuration::from_mins(10);
 
 /// Keeps the memory of what was admitted from growing with every workload that ever was.
 async fn forget_admitted(state: Arc<State>, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -296,12 +305,19 @@ pub fn status_by_others(object: &Value) -> bool {
 
 fn namespace_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + Send + Sync + 'static {
     move |event| {
-        let (objects, deleted) = match event {
-            Event::Applied(object) => (vec![object], None),
-            Event::Restarted(objects) => (objects.into_iter().collect(), None),
-            Event::Deleted(object) => (vec![], Some(object)),
-        };
+        let name = |object: &Value| text(object, "/metadata/name").to_owned();
         let mut world = state.world_mut();
+        let (objects, gone): (Vec<Value>, Vec<String>) = match event {
+            Event::Applied(object) => (vec![object], vec![]),
+            Event::Restarted(objects) => {
+                let objects: Vec<Value> = objects.into_iter().collect();
+                let there: BTreeSet<String> = objects.iter().map(name).collect();
+                let gone =
+                    world.namespaces().map(|(n, _)| n.clone()).filter(|n| !there.contains(n)).collect();
+                (objects, gone)
+            }
+            Event::Deleted(object) => (vec![], vec![name(&object)]),
+        };
         let (mut touched, mut shown) = (Vec::new(), Vec::new());
         for object in objects {
             let name = text(&object, "/metadata/name").to_owned();
@@ -318,8 +334,8 @@ fn namespace_sink(state: Arc<State>, queue: Arc<Queue>) -> impl FnMut(Event) + S
                 }
             }
         }
-        if let Some(object) = deleted {
-            world.remove_namespace(text(&object, "/metadata/name"));
+        for name in gone {
+            world.remove_namespace(&name);
         }
         drop(world);
         queue.push(touched.into_iter().map(|(ns, name)| Work::Release(ns, name)));

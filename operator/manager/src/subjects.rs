@@ -279,6 +279,7 @@ pub fn record_of<'a>(world: &'a World, kind: Kind, namespace: &str, name: &str) 
         Kind::ImpactAssessment => &world.assessment(namespace, name)?.record,
         Kind::ModelRelease => &world.release(namespace, name)?.record,
         Kind::TestReport => &world.report(namespace, name)?.record,
+        Kind::Dataset => &world.dataset(namespace, name)?.record,
         Kind::Approval => &world.approval(namespace, name)?.record,
         Kind::RiskAcceptance => &world.acceptance(namespace, name)?.record,
         Kind::ReleasePolicy => &world.policies().find(|p| p.name() == name)?.record,

@@ -140,11 +140,12 @@ impl Bypass {
 }
 
 /// All kinds of ours.
-const RESTORABLE: [&str; 9] = [
+const RESTORABLE: [&str; 10] = [
     "aisystems",
     "impactassessments",
     "modelreleases",
     "testreports",
+    "datasets",
     "approvals",
     "riskacceptances",
     "releasepolicies",

@@ -15,6 +15,8 @@ pub struct Around {
     pub assessments: Result<Vec<Value>, String>,
     /// Reports on its artefacts.
     reports: Result<Vec<Value>, String>,
+    /// Datasets of what it names.
+    datasets: Result<Vec<Value>, String>,
     /// All releases of its system.
     pub releases: Result<Vec<Value>, String>,
 }
@@ -35,9 +37,12 @@ impl Around {
         let of_system = |o: &Value| text_at(o, "/spec/system") == system;
         let artifacts = release.pointer("/spec/artifacts").and_then(Value::as_array);
         let artifacts: Vec<&str> = artifacts.into_iter().flatten().map(|a| text_at(a, "/digest")).collect();
+        let named = release.pointer("/spec/datasets").and_then(Value::as_array);
+        let named: Vec<&str> = named.into_iter().flatten().map(|d| text_at(d, "/digest")).collect();
         Self {
             assessments: list(Kind::ImpactAssessment, &of_system),
             reports: list(Kind::TestReport, &|o| artifacts.contains(&text_at(o, "/spec/artifact"))),
+            datasets: list(Kind::Dataset, &|o| named.contains(&text_at(o, "/spec/digest"))),
             releases: list(Kind::ModelRelease, &of_system),
         }
     }
@@ -65,21 +70,28 @@ impl Around {
         let assessments = read(&self.assessments, Kind::ImpactAssessment)?;
         let mut assessments: Vec<Option<&str>> = assessments.iter().map(|a| Some(a.as_str())).collect();
         assessments.push(None);
-        let same = |assessment: Option<&str>| {
+        let same = |assessment: Option<&str>, datasets: Option<&[&str]>| {
             let made = digest::evidence(&EvidenceParts {
                 content: text_at(release, "/status/digests/content"),
                 class: text_at(release, "/status/class"),
                 class_basis: text_at(release, "/status/digests/classBasis"),
                 assessment,
+                datasets,
                 reports: &reports,
                 requirements: text_at(release, "/status/digests/requirements"),
             });
             made.is_ok_and(|d| d == shown)
         };
-        if !assessments.into_iter().any(same) {
+        let any = |datasets: Option<&[&str]>| assessments.iter().any(|one| same(*one, datasets));
+        // Datasets are part of it where a policy asks about data; elsewhere nobody needs to read them.
+        let made = any(None) || {
+            let datasets = read(&self.datasets, Kind::Dataset)?;
+            any(Some(&datasets.iter().map(String::as_str).collect::<Vec<_>>()))
+        };
+        if !made {
             bail!(
-                "mr/{name}: wanted a status that was made of the assessment and the reports as they are now, found another: one \
-                 of them changed just now; run it again"
+                "mr/{name}: wanted a status that was made of the assessment, the reports and the datasets as they are now, \
+                 found another: one of them changed just now; run it again"
             );
         }
         Ok(shown)

@@ -25,8 +25,7 @@ pub fn describe(namespace: &str, object: &Value, kind: Kind, name: &str, around:
         Kind::ModelRelease => {
             let (system, version) = (field("/spec/system"), field("/spec/version"));
             out.add(2, &format!("system {system}, version {version}"));
-            let (change, reason) = (field("/spec/change/kind"), field("/spec/change/reason"));
-            out.add(2, &format!("change {change}: {reason}"));
+            change(object, &mut out);
             for a in list("/spec/artifacts") {
                 let (name, role, reference) = (s(&a, "name"), s(&a, "role"), s(&a, "reference"));
                 out.add(2, &format!("artefact {name} ({role}) {reference}"));
@@ -36,6 +35,7 @@ pub fn describe(namespace: &str, object: &Value, kind: Kind, name: &str, around:
                 out.add(2, &format!("dataset {} ({})", s(&d, "name"), s(&d, "use")));
                 out.add(4, &s(&d, "digest"));
             }
+            made(object, &mut out);
             let developers = names("/spec/developers");
             if !developers.is_empty() {
                 out.add(2, &format!("developed by {}", developers.join(", ")));
@@ -58,7 +58,9 @@ pub fn describe(namespace: &str, object: &Value, kind: Kind, name: &str, around:
             }
             // With a derogation the class depends on the day of placing on the market, and its confirmation covers it.
             let market = object.pointer("/spec/derogation").map(|_| "placedOnMarketAt");
-            let parts = ["triggers", "derogation", "exceptions", "evaluation"].into_iter().chain(market);
+            let parts = ["triggers", "derogation", "exceptions", "evaluation", "oversight", "transparency"]
+                .into_iter();
+            let parts = parts.chain(market);
             for part in parts {
                 if let Some(value) = object.get("spec").and_then(|s| s.get(part)) {
                     out.add(2, &format!("{part} {value}"));
@@ -83,6 +85,48 @@ pub fn describe(namespace: &str, object: &Value, kind: Kind, name: &str, around:
         }
     }
     out
+}
+
+/// What kind of change a release says it is, and what its author says of the effects.
+fn change(object: &Value, out: &mut Page) {
+    let text = |p: &str| object.pointer(p).and_then(Value::as_str);
+    let also = object.pointer("/spec/change/also").and_then(Value::as_array);
+    let also = also.into_iter().flatten().filter_map(Value::as_str);
+    let kinds: Vec<&str> = text("/spec/change/kind").into_iter().chain(also).collect();
+    let reason = text("/spec/change/reason").unwrap_or("?");
+    out.add(2, &format!("change {}: {reason}", kinds.join(" and ")));
+    for (part, field) in [
+        ("assessment", "assessment"),
+        ("technical", "impact/technical"),
+        ("security", "impact/security"),
+        ("societal", "impact/societal"),
+        ("nothing to go back to", "noRollback"),
+    ] {
+        if let Some(said) = text(&format!("/spec/change/{field}")) {
+            out.add(4, &format!("{part}: {said}"));
+        }
+    }
+    for field in ["previous", "rollbackTarget"] {
+        if let Some(name) = text(&format!("/spec/{field}")) {
+            out.add(2, &format!("{field} {name}"));
+        }
+    }
+}
+
+/// How a release is documented, and what it was made with.
+fn made(object: &Value, out: &mut Page) {
+    let documents = object.pointer("/spec/documentation").and_then(Value::as_array);
+    for document in documents.into_iter().flatten() {
+        let text = |key: &str| document[key].as_str();
+        let said = [text("text"), text("digest"), text("reference")].into_iter().flatten();
+        let said: Vec<&str> = said.collect();
+        out.add(2, &format!("documentation {}: {}", text("part").unwrap_or("?"), said.join(" ")));
+    }
+    for part in ["training", "environment"] {
+        if let Some(value) = object.get("spec").and_then(|s| s.get(part)) {
+            out.add(2, &format!("{part} {value}"));
+        }
+    }
 }
 
 /// What the last decision found, other than that approvals are missing, and what it warns of; Rejects of others are shown.
@@ -114,7 +158,13 @@ pub fn found(object: &Value) -> Vec<Finding<'_>> {
     let mut out = Vec::new();
     let gates = object.pointer("/status/gates").and_then(Value::as_array);
     for gate in gates.into_iter().flatten() {
-        let shown = |f: &&Value| gate["gate"] != "approvals" || f["reason"] == "Rejected";
+        // Those of a validator are found missing by the gate validation.
+        let missing = ["ApprovalMissing", "ApprovalExpired", "ContentChanged"];
+        let shown = |f: &&Value| match gate["gate"].as_str() {
+            Some("approvals") => f["reason"] == "Rejected",
+            Some("validation") => !missing.iter().any(|reason| f["reason"] == *reason),
+            _ => true,
+        };
         for finding in gate["findings"].as_array().into_iter().flatten().filter(shown) {
             let text = |key: &str| finding[key].as_str().unwrap_or_default();
             out.push(Finding {

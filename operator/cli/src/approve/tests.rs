@@ -243,6 +243,11 @@ fn dates_in_the_past_are_refused() {
 
 /// A release that is judged, with an assessment and a report, and one that was cleared before.
 fn judged() -> (Value, Answers) {
+    judged_on(None)
+}
+
+/// The same; of its datasets where they are part of the evidence, what the Dataset says.
+fn judged_on(data: Option<&Value>) -> (Value, Answers) {
     let digest = |c: char| format!("sha256:{}", c.to_string().repeat(64));
     let at = |name: &str, spec: &Value, kind: &str| {
         json!({"apiVersion": "placet.dev/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": "lending",
@@ -255,16 +260,22 @@ fn judged() -> (Value, Answers) {
     let assessment = at("impact", &json!({"system": "scoring", "risks": []}), "ImpactAssessment");
     let report = at("bias", &json!({"artifact": digest('2')}), "TestReport");
     let other = at("else", &json!({"artifact": digest('9')}), "TestReport");
+    object["spec"]["datasets"] = json!([{"name": "train", "digest": digest('5'), "use": "Training"}]);
+    let dataset = at("train", data.unwrap_or(&Value::Null), "Dataset");
+    let namesake = at("train-before", &json!({"name": "train", "digest": digest('6')}), "Dataset");
     let of = |o: &Value, kind: Kind| {
         let name = o["metadata"]["name"].as_str().unwrap();
         placet_gate::digest::content(kind, Some("lending"), name, &o["spec"]).unwrap()
     };
     let (content, basis, asked) = (of(&object, Kind::ModelRelease), digest('b'), digest('d'));
+    let said = of(&dataset, Kind::Dataset);
+    let datasets = [said.as_str()];
     let evidence = placet_gate::digest::evidence(&placet_gate::digest::EvidenceParts {
         content: &content,
         class: "High",
         class_basis: &basis,
         assessment: Some(&of(&assessment, Kind::ImpactAssessment)),
+        datasets: data.map(|_| &datasets[..]),
         reports: &[&of(&report, Kind::TestReport)],
         requirements: &asked,
     });
@@ -291,6 +302,7 @@ fn judged() -> (Value, Answers) {
         .with(RELEASE, 200, &object)
         .with(ASSESSMENTS, 200, &json!({"items": [assessment]}))
         .with(&list("testreports"), 200, &json!({"items": [report, other]}))
+        .with(&list("datasets"), 200, &json!({"items": [dataset, namesake]}))
         .with(&list("modelreleases"), 200, &json!({"items": [object, before, uncleared]}))
         .with(&list("approvals"), 200, &json!({"items": [approval]}))
         .with(CREATE, 201, &received());
@@ -304,6 +316,24 @@ fn created(answers: Answers, args: &ApproveArgs, approves: bool) -> Result<Value
     let read = |request: &str| asked.iter().filter(|a| a.request == request).count();
     assert!(read(RELEASE) == 1 && read(ASSESSMENTS) == 1, "each is read once");
     Ok(asked.iter().find(|a| a.request == CREATE).unwrap().body["spec"]["subject"].clone())
+}
+
+#[test]
+fn what_is_said_of_data_is_part_of_what_is_shown_where_a_policy_asks() {
+    let says = |licence: &str| json!({"name": "train", "digest": format!("sha256:{}", "5".repeat(64)), "licence": licence});
+    let (object, all) = judged_on(Some(&says("CC-BY-4.0")));
+    let subject = created(all.clone(), &args(true), true).unwrap();
+    assert_eq!(subject["digest"], object["status"]["digests"]["evidence"]);
+    // Another word on the data meanwhile.
+    let late = json!({"items": [{"metadata": {"name": "train"}, "spec": says("none")}]});
+    let path = "GET /apis/placet.dev/v1alpha1/namespaces/lending/datasets";
+    let said = created(all.clone().with(path, 200, &late), &args(true), true).unwrap_err();
+    assert!(said.contains("run it again"), "{said}");
+    // Who may not read them is told so where they are needed, and needs them nowhere else.
+    let forbidden = json!({"kind": "Status", "reason": "Forbidden", "message": "no"});
+    let said = created(all.with(path, 403, &forbidden), &args(true), true).unwrap_err();
+    assert!(said.contains("was not read"), "{said}");
+    assert!(created(judged().1.with(path, 403, &forbidden), &args(true), true).is_ok());
 }
 
 #[test]

@@ -80,12 +80,12 @@ fn effect(request: &Request<'_>, subject: &Subject, facts: &Facts<'_>, own: &mut
         // A hold is possible at creation only; one that is there still holds.
         (Mode::Hold, true, Operation::Update) if subject.gated => Effect::Hold,
         (Mode::Deny, ..) | (Mode::Hold, true, Operation::Update) => Effect::Deny,
-        (Mode::Hold, false, Operation::Update) if subject.rolls_out() && facts.cleared_pods_running => {
+        (Mode::Hold, false, Operation::Update) if subject.rolls_out() && facts.pods_running => {
             own.not_met(
                 GATE,
                 Reason::HoldWouldStopPods,
                 subject.title(),
-                "a change to a cleared template while cleared pods run",
+                "a change to a cleared template while its pods run",
                 format!(
                     "the {} deletes its pods before it creates new ones, which would be held: an outage",
                     subject.kind

@@ -16,15 +16,14 @@ mod subject;
 mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use placet_api::modelrelease::ModelReleaseSpec;
-use placet_api::releasepolicy::ReleasePolicySpec;
 use serde_json::Value;
 
 use crate::decision::Decision;
 use crate::finding::{Finding, Reason};
 use crate::object::Object;
+use crate::policy::PolicySet;
 use crate::render::Words;
 
 pub use content::{ImageUse, Part};
@@ -80,14 +79,14 @@ pub struct Facts<'a> {
     pub decision: Option<&'a Decision>,
     /// The words of that decision, where they are at hand; otherwise they are made for the answer.
     pub words: Option<&'a Words>,
-    /// All policies.
-    pub policies: &'a [Arc<Object<ReleasePolicySpec>>],
+    /// The policies in force: one that waits for its approval lists no image yet.
+    pub policies: &'a PolicySet,
     /// What was admitted for the pod's owner ([`Subject::owner`], by uid) while it was cleared, according to the log.
     pub history: Option<&'a OwnerHistory>,
     /// How many pods of that owner exist and are not ending.
     pub live_pods: i64,
-    /// Updates of controllers' objects: whether pods of the object run that were admitted while cleared.
-    pub cleared_pods_running: bool,
+    /// Updates of controllers' objects: whether pods of the object run that are not held.
+    pub pods_running: bool,
     /// User name of the operator itself.
     pub operator_user: &'a str,
 }

@@ -372,9 +372,9 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>, after: Option<&str>) -
     let Some(requirements) = cx.requirements else { return cx.requirements_unknown(GATE) };
     let Some((release, _)) = cx.release else { return cx.requirements_unknown(GATE) };
     let mut out = Outcome::default();
-    let excluded = if requirements.author_may_approve { Vec::new() } else { authors(cx.snapshot) };
-    let excluded = Excluded::new(cx, &excluded);
-    if !requirements.author_may_approve {
+    let all = authors(cx.snapshot);
+    let (wrote, nobody) = (Excluded::new(cx, &all), Excluded::new(cx, &[]));
+    if !requirements.author_may_approve || requirements.approvals.values().any(|rule| rule.independent) {
         known(cx, GATE, &[Kind::ModelRelease, Kind::AISystem, Kind::ImpactAssessment], &mut out);
     }
     let mut by_role: Vec<(&str, &Approvals, Tally)> = Vec::new();
@@ -408,7 +408,8 @@ pub fn evaluate(cx: &Context<'_>, evidence: Option<&str>, after: Option<&str>) -
             role: Some(role),
             asks: required == Some(true),
         };
-        let tally = tally_without(cx, &wanted, &excluded, (Some(requirements), None));
+        let excluded = if requirements.author_may_approve && !rule.independent { &nobody } else { &wrote };
+        let tally = tally_without(cx, &wanted, excluded, (Some(requirements), None));
         if required == Some(true) {
             by_role.push((role, rule, tally));
         } else {

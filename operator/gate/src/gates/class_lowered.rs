@@ -2,11 +2,13 @@
 //! same artefact had before, needs the approval of the role that is named for it, given once the higher class was known.
 
 use placet_api::Kind;
+use placet_api::approval::ApprovalSpec;
 use placet_api::common::Class;
 
 use super::classification::confirmations;
 use super::{Context, Outcome, authors};
 use crate::finding::{Gate, Reason};
+use crate::object::Object;
 use crate::world::HadClass;
 
 const GATE: Gate = Gate::Classification;
@@ -52,8 +54,11 @@ pub fn evaluate(cx: &Context<'_>, class: Class, out: &mut Outcome) {
     authors::known(cx, GATE, &[Kind::AISystem], out);
     // Who confirmed the class before the higher one was known did not approve that it is lower.
     let Some(known) = higher.iter().map(|h| h.at).max() else { return };
+    // A signed one was given when the log first saw it, whoever applies it again.
+    let trust = cx.snapshot.trust();
+    let given = |a: &Object<ApprovalSpec>| a.standing().map(|s| trust.first_seen(&a.record, s));
     let mut since = cx.snapshot.clone();
-    since.approvals.retain(|a| a.standing().is_none_or(|s| s.created_at > known));
+    since.approvals.retain(|a| given(a).is_none_or(|at| at > known));
     let cx = &Context { snapshot: &since, ..*cx };
     for role in &requirements.lowered_roles {
         let tally = confirmations(cx, system, role);

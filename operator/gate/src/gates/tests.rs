@@ -30,6 +30,7 @@ use subject::{Judging, Uses};
 
 pub use frozen::requirement_digest;
 pub use groups::check;
+pub(super) use independent::independent;
 pub(super) use shown::shows;
 pub use trial::{Trial, names_sets, try_bias};
 pub(crate) use verdict::Verdicts;
@@ -37,6 +38,7 @@ use verdict::{Judged, verdict};
 
 mod frozen;
 mod groups;
+mod independent;
 mod merged;
 mod relevant;
 mod reporter;
@@ -294,6 +296,22 @@ fn note_superseded(
     }
 }
 
+fn say_failed(test: &Test, item: &str, report: &Object<TestReportSpec>, failed: &Judged, out: &mut Outcome) {
+    let artifact =
+        report.spec.as_ref().map_or_else(|_| "these artefacts".to_owned(), |spec| short(&spec.artifact));
+    out.not_met(
+        GATE,
+        Reason::TestFailed,
+        item,
+        wanted_text(test),
+        format!("{}: {}{}", report.name(), failed.text, gone(report)),
+        "data scientist",
+        format!("train again and release new artefacts; this result stays for {artifact}"),
+    )
+    .about([report.name(), report.digest()].into_iter().chain(test.then.as_deref()));
+    out.notes.extend(failed.notes.iter().cloned());
+}
+
 /// Judges the reports on one dataset: whether a report passes now, and whether something blocks.
 fn judge_dataset(
     cx: &Context<'_>,
@@ -311,18 +329,7 @@ fn judge_dataset(
         .map(|(r, s)| (*r, verdict(test, r, s, &subject.look)))
         .collect();
     if let Some((report, failed)) = judged.iter().find(|(_, j)| j.verdict == Verdict::Fail) {
-        let artifact = reports[0].1.artifact.as_str();
-        out.not_met(
-            GATE,
-            Reason::TestFailed,
-            item,
-            wanted_text(test),
-            format!("{}: {}{}", report.name(), failed.text, gone(report)),
-            "data scientist",
-            format!("train again and release new artefacts; this result stays for {}", short(artifact)),
-        )
-        .about([report.name(), report.digest()].into_iter().chain(test.then.as_deref()));
-        out.notes.extend(failed.notes.iter().cloned());
+        say_failed(test, item, report, failed, out);
         return (false, true);
     }
     if test.rule.type_ == TestType::Bias && !outcome_fits(cx, reports, item, out) {

@@ -32,9 +32,16 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
         classification,
         assessment,
         tests,
+        data,
         reporters,
         attribute_sets,
         categories,
+        documentation: _,
+        verification: _,
+        validation: _,
+        oversight: _,
+        transparency: _,
+        change: _,
         risk_appetite,
         risk_matrix,
         controls,
@@ -60,6 +67,7 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
     out.differs("classification", classification, &new.classification);
     out.assessment(assessment.as_ref(), new.assessment.as_ref());
     out.tests(&policy::tests_of(tests.as_deref()), &policy::tests_of(new.tests.as_deref()));
+    out.data(data.as_ref(), new.data.as_ref());
     // What somebody reports who may not fails all the same, and passes nothing: naming a role asks for more.
     for rule in reporters.iter().flatten() {
         if !new.reporters.iter().flatten().any(|r| r == rule) {
@@ -69,6 +77,7 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
     // A set more can turn a test that failed into one that does not show which way it goes.
     out.differs("attributeSets", attribute_sets, &new.attribute_sets);
     out.loses("categories", &expected(categories.as_ref()), &expected(new.categories.as_ref()));
+    out.life_cycle(old, new);
     out.at_most("riskAppetite", *risk_appetite, new.risk_appetite);
     // A level that is higher may be accepted by others.
     out.differs("riskMatrix", risk_matrix, &new.risk_matrix);
@@ -111,9 +120,12 @@ pub fn loosens(old: &ReleasePolicySpec, new: &ReleasePolicySpec) -> Vec<String> 
             None => out.say(format!("customGates[{}]: left out", gate.name)),
         }
     }
-    let PolicyGuard { role, loosening } = guard.clone().unwrap_or_default();
+    // Whoever may approve the next loosening is somebody whom this version asks.
+    if !super::unguarded(old) {
+        out.gains("guard", &super::roles(old), &super::roles(new));
+    }
+    let PolicyGuard { role: _, loosening } = guard.clone().unwrap_or_default();
     let after = new.guard.clone().unwrap_or_default();
-    out.differs("guard.role", &role, &after.role);
     if loosening.is_some_and(|l| l == placet_api::guard::Loosening::Apply) {
         // It may be loosened by anybody who may edit it.
     } else if after.loosening == Some(placet_api::guard::Loosening::Apply) {
@@ -193,6 +205,18 @@ pub fn adds(new: &ReleasePolicySpec, in_force: &[&ReleasePolicySpec]) -> Vec<Str
     if new.minimum_class.is_some() {
         out.push("minimumClass: other policies would apply".to_owned());
     }
+    // It has a say in roles and signers, and later in what it asks for itself; one that lets anybody pass has none.
+    if super::unguarded(new) {
+        return out;
+    }
+    let known: BTreeSet<String> = in_force.iter().flat_map(|p| super::roles(p)).collect();
+    let judges = super::roles(new);
+    for role in judges.difference(&known) {
+        out.push(format!(
+            "guard: holders of {role} would approve what loosens it, and so far approve no change of a policy (guard.role: one \
+             of those who do)"
+        ));
+    }
     out
 }
 
@@ -219,7 +243,7 @@ fn accepted(controls: Option<&ControlsRule>) -> BTreeSet<(String, RiskDomain)> {
 }
 
 /// The items of a list by name.
-fn named<T: std::fmt::Debug>(list: Option<&Vec<T>>) -> BTreeSet<String> {
+pub(super) fn named<T: std::fmt::Debug>(list: Option<&Vec<T>>) -> BTreeSet<String> {
     list.into_iter().flatten().map(|one| format!("{one:?}")).collect()
 }
 
@@ -268,7 +292,12 @@ impl Found {
     }
 
     /// A maximum: less of it asks for more, and none is the most.
-    fn at_most<T: PartialOrd + Display>(&mut self, field: &str, before: Option<T>, after: Option<T>) {
+    pub(super) fn at_most<T: PartialOrd + Display>(
+        &mut self,
+        field: &str,
+        before: Option<T>,
+        after: Option<T>,
+    ) {
         match (before, after) {
             (Some(before), None) => self.add(field, before, "none"),
             (Some(before), Some(after)) if after > before => self.add(field, before, after),
@@ -277,7 +306,12 @@ impl Found {
     }
 
     /// A minimum: more of it asks for more, and none asks for nothing.
-    fn at_least<T: PartialOrd + Display>(&mut self, field: &str, before: Option<T>, after: Option<T>) {
+    pub(super) fn at_least<T: PartialOrd + Display>(
+        &mut self,
+        field: &str,
+        before: Option<T>,
+        after: Option<T>,
+    ) {
         match (before, after) {
             (Some(before), None) => self.add(field, before, "none"),
             (Some(before), Some(after)) if after < before => self.add(field, before, after),
@@ -293,7 +327,7 @@ impl Found {
     }
 
     /// What is named in it is kept out.
-    fn loses<T: Ord + Display>(&mut self, field: &str, before: &BTreeSet<T>, after: &BTreeSet<T>) {
+    pub(super) fn loses<T: Ord + Display>(&mut self, field: &str, before: &BTreeSet<T>, after: &BTreeSet<T>) {
         for less in before.difference(after) {
             self.say(format!("{field}: {less} left out"));
         }

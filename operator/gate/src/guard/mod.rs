@@ -4,6 +4,8 @@
 //! Pure: which version is in force is the log's memory ([`crate::world`]), and here is said in which ways another one
 //! loosens it, who has a say, and whether they have said it.
 
+mod data;
+mod life_cycle;
 mod loosens;
 mod others;
 
@@ -117,6 +119,12 @@ pub fn roles(spec: &ReleasePolicySpec) -> BTreeSet<String> {
     }
 }
 
+/// The greatest proof of who approves that a policy asks of anybody.
+fn greatest_proof(spec: &ReleasePolicySpec) -> Option<Proof> {
+    let authority = spec.acceptance_authority.iter().flatten().filter_map(|a| a.proof);
+    spec.approvals.iter().filter_map(|rule| rule.proof).chain(authority).max()
+}
+
 /// Whether a policy's guard is off.
 fn unguarded(spec: &ReleasePolicySpec) -> bool {
     spec.guard.as_ref().and_then(|g| g.loosening) == Some(Loosening::Apply)
@@ -147,7 +155,15 @@ pub fn concerned<'a>(
     let name_one = |p: &&&ReleasePolicySpec| names(p).iter().any(|r| roles.contains(*r));
     let answers = |p: &&ReleasePolicySpec| unguarded(p) || !self::roles(p).is_disjoint(held);
     let some: Vec<&ReleasePolicySpec> = policies.iter().filter(name_one).copied().collect();
-    if some.iter().any(answers) { some } else { policies.to_vec() }
+    let mut asked = if some.iter().any(answers) { some } else { policies.to_vec() };
+    // One that lets anybody pass speaks for nobody where another is guarded.
+    if policies.iter().any(|p| !unguarded(p)) {
+        if asked.iter().all(|p| unguarded(p)) {
+            asked = policies.to_vec();
+        }
+        asked.retain(|p| !unguarded(p));
+    }
+    asked
 }
 
 /// What rulings are made from beside the versions.
@@ -198,8 +214,14 @@ impl<'a> Proposed<'a> {
         open: bool,
     ) -> Self {
         let old = before.and_then(|p| p.spec.as_ref().ok());
-        // A policy that is new is approved by those who could approve a change of another.
-        let judges = vec![old.map_or_else(|| others.to_vec(), |old| vec![old])];
+        let new = after.and_then(|p| p.spec.as_ref().ok());
+        let of_others = old.zip(new).is_some_and(|(old, new)| !beyond(old, new, others).is_empty());
+        // A policy that is new is approved by those who could approve a change of another, and so is what reaches beyond itself.
+        let judges = match old {
+            Some(old) if !of_others || others.is_empty() => vec![vec![old]],
+            Some(old) if !unguarded(old) => vec![vec![old], others.to_vec()],
+            _ => vec![others.to_vec()],
+        };
         let first = open || (old.is_none() && others.is_empty());
         // Of a deletion, since the version is there: who approved that another object of this content goes said nothing of it.
         let since = after.or(before).and_then(|p| Some(p.standing()?.changed_at));
@@ -216,6 +238,16 @@ impl<'a> Proposed<'a> {
     }
 }
 
+/// In which ways a version of a policy could clear what those beside it do not clear, that the one before it could not.
+fn beyond(
+    before: &ReleasePolicySpec,
+    after: &ReleasePolicySpec,
+    others: &[&ReleasePolicySpec],
+) -> Vec<String> {
+    let known = adds(before, others);
+    adds(after, others).into_iter().filter(|way| !known.contains(way)).collect()
+}
+
 /// In which ways a change loosens. The version in force, if there is one, is one that is understood.
 pub fn ways(
     before: Option<&ReleasePolicySpec>,
@@ -223,7 +255,11 @@ pub fn ways(
     others: &[&ReleasePolicySpec],
 ) -> Vec<String> {
     match (before, after) {
-        (Some(before), Some(after)) => loosens(before, after),
+        (Some(before), Some(after)) => {
+            let mut ways = loosens(before, after);
+            ways.extend(beyond(before, after, others));
+            ways
+        }
         (Some(_), None) => vec!["deleted: what it asks for would be asked by nobody".to_owned()],
         (None, Some(after)) => adds(after, others),
         (None, None) => Vec::new(),
@@ -467,7 +503,8 @@ impl Asking<'_> {
         if let Some(group) = barred.chain(&not_in).find(|g| who.groups.iter().any(|of| of == g.as_str())) {
             return Err(format!("{person} is in the group {group}"));
         }
-        let proof = rules.iter().filter_map(|(_, rule)| rule.proof).max();
+        // The greatest that they ask of anybody: whoever cannot approve as somebody else cannot do it by changing what is asked.
+        let proof = self.judges.iter().filter_map(|p| greatest_proof(p)).max();
         if proof >= Some(Proof::Credential) && !who.credential {
             return Err(format!("{person}'s request named no credential"));
         }

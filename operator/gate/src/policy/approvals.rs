@@ -29,6 +29,9 @@ pub struct Approvals {
     /// What must prove who approved; None: the operator's stamp.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
+    /// Whether who made or develops the release does not count, whatever is said of authors.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub independent: bool,
     /// Whether every policy that asks lets the webhook fill in a digest that is left out. Not digested: it changes how
     /// approvals come to be, not what they are given under.
     #[serde(skip)]
@@ -37,12 +40,13 @@ pub struct Approvals {
 
 impl Approvals {
     /// Takes what another policy asks of the same role into it.
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.count = self.count.max(other.count);
         self.always |= other.always;
         self.when.extend(other.when);
         self.not_in_groups.extend(other.not_in_groups);
         self.proof = self.proof.max(other.proof);
+        self.independent |= other.independent;
         self.fill &= other.fill;
     }
 }
@@ -57,6 +61,7 @@ impl Approvals {
             when: rule.when.into_iter().collect(),
             not_in_groups: of.not_in_groups(rule).iter().map(ToString::to_string).collect(),
             proof: rule.proof.filter(|p| *p > Proof::Stamp),
+            independent: false,
             fill: rule.empty_digest == Some(EmptyDigest::Fill),
         }
     }

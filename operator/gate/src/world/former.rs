@@ -1,15 +1,18 @@
 //! Versions of objects that are gone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use placet_api::Kind;
 use placet_api::approval::{ApprovalSpec, SubjectKind};
+use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_api::riskacceptance::RiskAcceptanceSpec;
 
 use super::World;
 use super::table::Table;
+use crate::evidence::Evidence;
 use crate::object::{Object, Record, Stamp};
+use crate::policy::PolicySet;
 use crate::stamp::StampProblem;
 
 /// Of an object whose spec was changed behind the webhook's back, the id of the version that was stamped last: what a
@@ -29,6 +32,25 @@ fn of<S: serde::de::DeserializeOwned + Clone>(table: &Table<S>, key: &super::Key
 }
 
 impl World {
+    /// Versions of policies, gone ones and those that a release stands on, under which evidence was approved.
+    pub(super) fn former_policies<'a>(
+        &self,
+        basis: Option<&PolicySet>,
+        seen: impl Iterator<Item = &'a Evidence>,
+    ) -> Vec<Arc<Object<ReleasePolicySpec>>> {
+        let named: BTreeSet<(&str, &str)> = seen
+            .flat_map(|e| e.policies.iter().flatten())
+            .map(|p| (p.name.as_str(), p.digest.as_str()))
+            .collect();
+        let gone = self.policies.gone.values().flat_map(BTreeMap::values);
+        let before = basis.into_iter().flat_map(|b| b.iter()).filter(|p| !p.live);
+        let mut out: Vec<_> =
+            gone.chain(before).filter(|p| named.contains(&(p.name(), p.digest()))).cloned().collect();
+        out.sort_by(|a, b| a.id.cmp(&b.id));
+        out.dedup_by(|a, b| a.id == b.id);
+        out
+    }
+
     /// Acceptances that are gone: of the names for which signed approvals were applied before there was one, since such an
     /// approval was of the first that bore the name; and what was stamped last of those that were changed behind the webhook's
     /// back.
@@ -68,6 +90,7 @@ impl World {
             Kind::ImpactAssessment => of(&self.assessments, &key),
             Kind::ModelRelease => of(&self.releases, &key),
             Kind::TestReport => of(&self.reports, &key),
+            Kind::Dataset => of(&self.datasets, &key),
             Kind::Approval => of(&self.approvals, &key),
             Kind::RiskAcceptance => of(&self.acceptances, &key),
             Kind::ReleasePolicy => of(&self.policies, &key),

@@ -119,6 +119,12 @@ impl World {
         &self.policy_set
     }
 
+    /// Every policy that decides about something: those in force, and those that a release still stands on.
+    pub fn deciding(&self) -> impl Iterator<Item = &Policy> {
+        let standing = self.standing.iter().filter_map(|(_, stands)| stands.as_ref());
+        self.policy_set.iter().chain(standing.flat_map(|set| set.iter()))
+    }
+
     /// What decides: of each policy the version in force, or the one that is there where that loosens nothing.
     pub(super) fn effective(&self) -> Vec<Policy> {
         let live = &self.policies.live;

@@ -60,6 +60,13 @@ impl Snapshot {
         for name in &self.absent {
             let _ = writeln!(text, "absent {name}");
         }
+        for release in &self.named {
+            let live = if release.live { "" } else { " gone" };
+            let _ = writeln!(text, "named {}{live}", release.id);
+        }
+        for release in &self.cleared_before {
+            let _ = writeln!(text, "cleared before {} {}", release.name, release.content);
+        }
         if !self.signatures.is_empty() {
             let signatures = serde_json::to_string(&self.signatures).unwrap_or_default();
             let _ = writeln!(text, "signatures {signatures}");
@@ -84,12 +91,14 @@ impl Snapshot {
         all.extend(self.former_systems.iter().map(of));
         all.extend(self.assessments.iter().map(of));
         all.extend(self.reports.iter().chain(&self.proofs).map(of));
+        all.extend(self.datasets.iter().map(of));
         all.extend(self.approvals.iter().map(of));
         all.extend(self.acceptances.iter().chain(&self.former_acceptances).map(of));
         all.extend(self.policies.iter().map(of));
         all.extend(self.basis.iter().flat_map(|b| b.iter()).map(of));
         all.extend(self.former_policies.iter().map(of));
         all.extend(self.signers.iter().map(of));
+        all.extend(self.named.iter().map(of));
         all
     }
 }

@@ -111,12 +111,12 @@ fn is_stamped(record: &Record) -> bool {
 }
 
 /// Whether a version matters once it is gone. Approvals in favour end with their objects, and roles are asked for by name only;
-/// an acceptance ends, too, and what was approved of it is of no other that bears its name. One without a valid stamp never counted; but while it is there, a report or an assessment of
+/// an acceptance ends, too, and what was approved of it is of no other that bears its name. One without a valid stamp never counted; but while it is there, a report, a dataset or an assessment of
 /// unknown origin is a question, and deleting a question does not answer it.
 fn worth_remembering(record: &Record) -> bool {
     let approve = || record.spec.text("decision").as_deref() == Some("Approve");
     match record.kind {
-        Kind::ImpactAssessment | Kind::TestReport => true,
+        Kind::ImpactAssessment | Kind::TestReport | Kind::Dataset => true,
         _ if !is_stamped(record) => false,
         Kind::ApprovalRole => false,
         Kind::Approval => !approve(),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use placet_gate::admission::{
     self, Effect, Facts, Judged, Mode, Operation, OwnerHistory, Request, Workload, hold_patch, unhold_patch,
 };
+use placet_gate::policy::PolicySet;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -126,10 +127,10 @@ fn every_mode(
                 release: Some(&release).filter(|_| with_release),
                 decision: decision.as_ref(),
                 words: None,
-                policies: &policies,
+                policies: &PolicySet::new(policies.iter().cloned()),
                 history: history.as_ref(),
                 live_pods: 1,
-                cleared_pods_running: true,
+                pods_running: true,
                 operator_user: OPERATOR,
             };
             let answer = admission::judge(request, &subject, &facts);

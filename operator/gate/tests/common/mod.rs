@@ -12,7 +12,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 #[allow(unused_imports, reason = "each test binary uses its part")]
-pub use placet_cases::{Base, Edited, Given, SeenAs, SignedBy, merge};
+pub use placet_cases::{Base, ClearedOnce, Edited, Given, SeenAs, SignedBy, merge};
 use placet_gate::object::{Reading, Record, Stamp};
 use placet_gate::people::PeopleKey;
 use placet_gate::stamp::{ReceiptKeys, StampProblem};
@@ -68,6 +68,11 @@ impl Run {
         let record = self.at().record(given).unwrap();
         assert!(given.by.is_some() || record.stamp == Stamp::Invalid { why: StampProblem::NeverSeen });
         record
+    }
+
+    /// A release of `objects` was cleared once.
+    pub fn was_cleared(&self, world: &mut World, objects: &[Given], once: &ClearedOnce) {
+        self.at().was_cleared(world, objects, once).unwrap();
     }
 
     /// Puts an object into a world.

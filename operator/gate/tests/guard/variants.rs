@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::common::merge;
-use super::register;
+use super::{life_cycle, register};
 
 /// One value of each field that says nothing, something, and something else.
 pub fn variants() -> Vec<(&'static str, Vec<Value>)> {
-    of_people_and_tests().into_iter().chain(of_law()).collect()
+    of_people_and_tests().into_iter().chain(of_law()).chain(life_cycle::variants()).collect()
 }
 
 /// Gates of policies' authors: what is so, what is not, what cannot be said.
@@ -51,6 +51,38 @@ fn of_law() -> Vec<(&'static str, Vec<Value>)> {
     ]
 }
 
+/// What is asked of datasets: what they have, what they have not, and what nobody can tell.
+fn of_data() -> Vec<Value> {
+    let quality = |metric: &str, limit: &str| json!({"quality": [{"metric": metric, "atMost": limit}]});
+    let groups = |share: Value, more: Value| {
+        let mut rule =
+            json!({"attributes": [{"attribute": "sex", "groups": [{"value": "female", "share": share}]}]});
+        if share.is_null() {
+            rule["attributes"][0]["groups"][0] = json!({"value": "female"});
+        }
+        merge(&mut rule, &more);
+        json!({"representativeness": rule})
+    };
+    vec![
+        Value::Null,
+        json!({}),
+        json!({"uses": ["Training"], "facts": ["Licence", "Custodian"]}),
+        json!({"uses": ["Validation"]}),
+        json!({"maxAgeDays": 330}),
+        json!({"maxAgeDays": 300}),
+        quality("MissingRate", "0.05"),
+        quality("MissingRate", "0.005"),
+        quality("LabelErrorRate", "0.02"),
+        quality("LabelErrorRate", "0.007"),
+        json!({"quality": [{"metric": "LabelErrorRate", "atMost": "0.02", "minRows": 5000}]}),
+        groups(json!("0.5"), json!({"maxGap": "0.1"})),
+        groups(json!("0.5"), json!({"maxGap": "0.01"})),
+        groups(json!("0.4"), json!({"maxGap": "0.05"})),
+        groups(Value::Null, json!({"minShare": "0.46"})),
+        groups(Value::Null, json!({"minRows": 4500})),
+    ]
+}
+
 fn of_people_and_tests() -> Vec<(&'static str, Vec<Value>)> {
     let bias = |least: &str, more: Value| {
         let mut rule =
@@ -89,6 +121,7 @@ fn of_people_and_tests() -> Vec<(&'static str, Vec<Value>)> {
                 json!([accuracy("0.785")]),
             ],
         ),
+        ("data", of_data()),
         (
             "reporters",
             vec![

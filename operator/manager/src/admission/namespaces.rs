@@ -1,5 +1,7 @@
 //! Who may weaken a namespace's label, and the record of it.
 
+use std::collections::BTreeMap;
+
 use placet_api::keys;
 use placet_evidence::{Enforcement, GapReason, NewRecord, Payload, Subject};
 use placet_gate::admission::Mode;
@@ -11,7 +13,7 @@ use crate::stores::labels;
 /// How strict a mode is; no label is 0.
 fn strictness(value: Option<&String>) -> u8 {
     let Some(value) = value else { return 0 };
-    let labels = std::collections::BTreeMap::from([(keys::ENFORCE.to_owned(), value.clone())]);
+    let labels = BTreeMap::from([(keys::ENFORCE.to_owned(), value.clone())]);
     match Mode::of(&labels) {
         Some((Mode::Deny | Mode::Hold, _)) => 3,
         Some((Mode::Warn, _)) => 2,
@@ -20,26 +22,35 @@ fn strictness(value: Option<&String>) -> u8 {
     }
 }
 
-/// Judges an UPDATE of a namespace.
+/// What is to be said of a namespace's labels: a value that is none of the modes, and keys of ours that mean nothing.
+fn notes(labels: &BTreeMap<String, String>) -> Vec<String> {
+    let prefix = format!("{}/", keys::GROUP);
+    let unknown = labels.keys().filter(|key| key.starts_with(&prefix) && *key != keys::ENFORCE);
+    let unknown = unknown.map(|key| {
+        format!(
+            "the label {key} of a namespace means nothing to Placet, wanted {}: nothing is enforced by it",
+            keys::ENFORCE
+        )
+    });
+    Mode::of(labels).and_then(|(_, note)| note).into_iter().chain(unknown).collect()
+}
+
+/// Judges a change of a namespace's labels.
 pub async fn answer(a: &Admission, request: &Request) -> Answer {
-    let Some(old) = request.old() else { return Answer::allow() };
-    if request.operation != "UPDATE" || request.object.pointer("/metadata/deletionTimestamp").is_some() {
+    if request.object.pointer("/metadata/deletionTimestamp").is_some() {
         return Answer::allow();
     }
-    let label = |object| labels(object, "/metadata/labels").remove(keys::ENFORCE);
-    let (before, after) = (label(old), label(&request.object));
-    if before == after {
-        return Answer::allow();
-    }
+    let of = |object| labels(object, "/metadata/labels");
+    let (was, is) = (request.old().map(of), of(&request.object));
     let mut answer = Answer::allow();
-    if let Some(note) = after
-        .as_ref()
-        .and_then(|value| {
-            Mode::of(&std::collections::BTreeMap::from([(keys::ENFORCE.to_owned(), value.clone())]))
-        })
-        .and_then(|(_, note)| note)
-    {
-        answer.warnings.push(note);
+    if was.as_ref() != Some(&is) {
+        answer.warnings = notes(&is);
+    }
+    // A namespace that is new had no mode that could be weakened; what it has is seen and recorded with the first use of it.
+    let Some(mut was) = was else { return answer };
+    let (before, after) = (was.remove(keys::ENFORCE), is.get(keys::ENFORCE).cloned());
+    if before == after {
+        return answer;
     }
     if strictness(after.as_ref()) < strictness(before.as_ref()) {
         let shown = |v: &Option<String>| v.clone().unwrap_or_else(|| "no label".into());

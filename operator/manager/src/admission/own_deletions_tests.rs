@@ -57,3 +57,35 @@ async fn an_approval_that_a_control_names_stays_until_its_release_is_withdrawn()
     bed.turns(2).await;
     assert_eq!(deleting(&bed, &named).await, None);
 }
+
+#[tokio::test]
+async fn what_is_said_of_a_releases_data_stays_until_the_release_is_withdrawn() {
+    let site = Site::new();
+    let bed = site.start();
+    bed.namespace(Some("deny"));
+    let digest = |c: &str| format!("sha256:{}", c.repeat(64));
+    let of = |name: &str, content: &str| {
+        let spec = json!({
+            "name": "train", "digest": content, "provenance": {"source": "Loan ledger"}, "permittedUses": ["Training"],
+            "permittedPurposes": ["Estimate default"], "personalData": {"contained": true, "specialCategories": []},
+        });
+        stamped(Kind::Dataset, name, "erin", "2026-10-12T09:00:00Z", &spec)
+    };
+    let (named, other) = (of("train", &digest("1")), of("train-before", &digest("9")));
+    let mut release = model_release();
+    release["spec"]["datasets"] = json!([{"name": "train", "digest": digest("1"), "use": "Training"}]);
+    let release = stamped(Kind::ModelRelease, RELEASE, "dana", "2026-11-01T09:00:00Z", &release["spec"]);
+    for object in world().iter().filter(|o| o["kind"] != "ModelRelease").chain([&release, &named, &other]) {
+        bed.put(object);
+    }
+    bed.turns(2).await;
+    let why = deleting(&bed, &named).await.unwrap();
+    assert!(why.contains(RELEASE), "{why}");
+    assert_eq!(deleting(&bed, &other).await, None, "the release has its name only");
+    let mut withdrawn = release;
+    withdrawn["spec"]["withdrawn"] = true.into();
+    withdrawn["metadata"]["generation"] = 2.into();
+    bed.put(&withdrawn);
+    bed.turns(2).await;
+    assert_eq!(deleting(&bed, &named).await, None);
+}

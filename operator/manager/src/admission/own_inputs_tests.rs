@@ -183,6 +183,7 @@ async fn what_another_webhook_changes_after_the_stamp_is_refused_and_not_recorde
         ),
         (release, "/spec/artifacts/0/reference", json!("registry.example.com/evil")),
         (unstamped(Kind::TestReport, "mine", &report), "/spec/dataset", json!("sha256:0")),
+        (unstamped(Kind::Dataset, "mine", &dataset()), "/spec/personalData/contained", json!(false)),
         (unstamped(Kind::ApprovalRole, "probe", &role), "/spec/title", json!("Emperor")),
     ];
     for (object, at, to) in cases {
@@ -245,6 +246,15 @@ async fn what_is_typed_into_a_stamp_is_put_right_on_every_kind() {
     }
 }
 
+/// What somebody says of the training data.
+fn dataset() -> Value {
+    json!({
+        "name": "train", "digest": format!("sha256:{}", "1".repeat(64)), "provenance": {"source": "Loan ledger"},
+        "permittedUses": ["Training"], "permittedPurposes": ["Estimate default"],
+        "personalData": {"contained": true, "specialCategories": []},
+    })
+}
+
 /// What the operator has heard of, one of each kind.
 fn bed_objects() -> Vec<Value> {
     let mut all = world();
@@ -263,6 +273,7 @@ fn bed_objects() -> Vec<Value> {
         json!({"key": key().public_key().to_openssh().unwrap(), "user": "bob", "roles": ["model-owner"]});
     for (kind, name, spec) in [
         (Kind::TestReport, "performance", &report),
+        (Kind::Dataset, "train", &dataset()),
         (Kind::RiskAcceptance, "accepted", &acceptance),
         (Kind::TrustedSigner, "bob", &signer),
         (Kind::ImpactAssessment, "impact", &assessment()),

@@ -260,7 +260,7 @@ fn identity(world: &world::World, user: &UserInfo, decides: bool) -> Identity {
 
 /// Groups that a policy names.
 fn groups_that_matter(world: &world::World) -> BTreeSet<String> {
-    let specs = world.policies().filter_map(|p| p.spec.as_ref().ok());
+    let specs = world.deciding().chain(world.policies()).filter_map(|p| p.spec.as_ref().ok());
     let groups = specs.flat_map(|spec| {
         let barred = spec.duties().barred_groups.unwrap_or_default();
         barred.into_iter().chain(spec.approvals.iter().flat_map(|rule| spec.not_in_groups(rule)))

@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use placet_api::Kind;
 use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
+use placet_api::dataset::DatasetSpec;
 use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_api::scalar::{DateTime, Moment, SshPublicKey};
 use placet_api::testreport::TestReportSpec;
@@ -181,6 +182,7 @@ fn judge(
             drop(world);
             report(spec).map(|()| own_report::warnings(a, spec, stamp))
         }
+        Kind::Dataset => dataset(spec).map(|()| Vec::new()),
         Kind::ReleasePolicy => own_policy::judge(&world, &Object::new(record.clone(), true)),
         _ => Ok(Vec::new()),
     }
@@ -232,6 +234,14 @@ fn dates(kind: Kind, spec: &Value, at: Timestamp) -> Result<(), String> {
         Kind::ImpactAssessment => not_later("spec.assessedAt", spec.get("assessedAt"), at)
             .and_then(|()| not_later("spec.risksEvaluatedAt", spec.get("risksEvaluatedAt"), at)),
         Kind::TestReport => not_later("spec.ranAt", spec.get("ranAt"), at),
+        Kind::Dataset => {
+            let of = |field: &str| {
+                (format!("spec.provenance.{field}"), spec.pointer(&format!("/provenance/{field}")))
+            };
+            [of("collectedFrom"), of("collectedUntil")]
+                .iter()
+                .try_for_each(|(path, day)| not_later(path, *day, at))
+        }
         Kind::Approval | Kind::RiskAcceptance => later("spec.expiresAt", spec.get("expiresAt"), at),
         _ => Ok(()),
     }
@@ -399,7 +409,14 @@ fn report(spec: &Value) -> Result<(), String> {
     placet_gate::gates::tests::check(&spec)
 }
 
-/// Deleting a Reject, or a report, assessment or acceptance that a decision has read, is refused while its release
+/// What a dataset's counts, days and measures say fits together.
+fn dataset(spec: &Value) -> Result<(), String> {
+    // What does not parse is refused by the schema, with every field that is wrong.
+    let Ok(spec) = serde_json::from_value::<DatasetSpec>(spec.clone()) else { return Ok(()) };
+    placet_gate::gates::data::check(&spec).map_err(|why| why.text)
+}
+
+/// Deleting a Reject, or a report, dataset, assessment or acceptance that a decision has read, is refused while its release
 /// exists and is not withdrawn. Everything else may go, and is recorded.
 async fn delete(a: &Admission, request: &Request) -> Answer {
     let Some(old) = request.old() else { return Answer::allow() };
@@ -456,7 +473,7 @@ fn beside_a_release(world: &World, namespace: &str, spec: &ApprovalSpec) -> Resu
         }
         _ => true,
     };
-    let mut policies = world.policies().filter_map(|p| p.spec.as_ref().ok());
+    let mut policies = world.deciding().filter_map(|p| p.spec.as_ref().ok());
     if subject.kind == SubjectKind::ModelRelease || policies.any(asks) {
         return Ok(());
     }
@@ -469,7 +486,8 @@ fn beside_a_release(world: &World, namespace: &str, spec: &ApprovalSpec) -> Resu
 /// The first release, not withdrawn, whose decision reads an object that must not be forgotten.
 fn read_by(a: &Admission, kind: Kind, namespace: &str, name: &str, record: &Record) -> Option<String> {
     let reject = record.spec.text("decision").as_deref() == Some("Reject");
-    let kept = matches!(kind, Kind::TestReport | Kind::ImpactAssessment | Kind::RiskAcceptance)
+    let read = [Kind::TestReport, Kind::Dataset, Kind::ImpactAssessment, Kind::RiskAcceptance];
+    let kept = read.contains(&kind)
         || (kind == Kind::Approval
             && (reject || registers::is_evidence(&a.state.world(), kind, namespace, name)));
     if !kept {
@@ -486,6 +504,13 @@ fn read_by(a: &Admission, kind: Kind, namespace: &str, name: &str, record: &Reco
             Kind::TestReport => {
                 let mut reads = snapshot.reports.iter().chain(&snapshot.proofs);
                 reads.any(|o| o.live && o.name() == name)
+            }
+            Kind::Dataset => {
+                let release = snapshot.release.as_ref().and_then(|r| r.spec.as_ref().ok());
+                let judged = |release| {
+                    snapshot.datasets.iter().any(|o| o.live && o.name() == name && o.is_of_content(release))
+                };
+                release.is_some_and(judged)
             }
             Kind::ImpactAssessment => snapshot.assessments.iter().any(|o| o.live && o.name() == name),
             Kind::RiskAcceptance => snapshot.acceptances.iter().any(|o| o.live && o.name() == name),
@@ -508,60 +533,8 @@ fn read_by(a: &Admission, kind: Kind, namespace: &str, name: &str, record: &Reco
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn typed_dates_are_held_against_the_stamp() {
-        let at: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
-        let ran = |text: &str| dates(Kind::TestReport, &json!({"ranAt": text}), at);
-        for good in ["2026-11-22", "2026-11-23", "2026-11-22T10:00:00Z", "2020-01-01"] {
-            assert_eq!(ran(good), Ok(()), "{good}");
-        }
-        for bad in ["2026-11-24", "2026-11-22T10:00:01Z", "2026-02-31"] {
-            assert!(ran(bad).unwrap_err().contains("spec.ranAt"), "{bad}");
-        }
-        let ends = |text: &str| dates(Kind::Approval, &json!({"expiresAt": text}), at);
-        assert_eq!(ends("2026-11-22T10:00:01Z"), Ok(()));
-        for bad in ["2026-11-22T10:00:00Z", "2020-01-01T00:00:00Z"] {
-            assert!(ends(bad).unwrap_err().contains("a time to come"), "{bad}");
-        }
-    }
-
-    #[test]
-    fn owners_are_for_nobody_to_add() {
-        let owned = |names: &[&str]| {
-            let owners: Vec<Value> = names.iter().map(|n| json!({"kind": "ConfigMap", "name": n})).collect();
-            json!({"metadata": {"ownerReferences": owners}})
-        };
-        assert_eq!(new_owners(&owned(&[]), None), None);
-        assert_eq!(new_owners(&json!({"metadata": {}}), Some(&owned(&["a"]))), None);
-        assert_eq!(
-            new_owners(&owned(&["a"]), Some(&owned(&["a"]))),
-            None,
-            "what was there does not get in the way"
-        );
-        assert_eq!(new_owners(&owned(&["a"]), None).as_deref(), Some("ConfigMap a"));
-        assert_eq!(new_owners(&owned(&["a", "b"]), Some(&owned(&["a"]))).as_deref(), Some("ConfigMap b"));
-    }
-
-    #[test]
-    fn counts_must_sum_to_rows() {
-        let digest = format!("sha256:{}", "a".repeat(64));
-        let spec = |rows: i64, first: i64| {
-            let group = |name: &str, rows: i64| json!({"attributes": {"sex": name}, "rows": rows, "tp": rows, "fp": 0, "fn": 0, "tn": 0});
-            json!({
-                "type": "Bias", "artifact": digest, "dataset": digest, "tool": {"name": "t", "version": "1"},
-                "ranAt": "2026-11-20", "positiveMeans": "Favourable", "rows": rows,
-                "groups": [group("female", first), group("male", 3)],
-            })
-        };
-        assert_eq!(report(&spec(5, 2)), Ok(()));
-        assert!(report(&spec(6, 2)).unwrap_err().contains("found 5"));
-        assert!(report(&spec(6, i64::MAX)).is_err());
-    }
-}
+#[path = "own_validate_tests.rs"]
+mod tests;
 
 #[cfg(test)]
 #[path = "own_deletions_tests.rs"]

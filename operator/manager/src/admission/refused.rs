@@ -1,6 +1,7 @@
 //! Refused writes of our own kinds, and of the label of a namespace: who tried what is recorded as any governed answer is
 //! (invariant 5). Each person's same refusal of the same object is one record, then a count.
 
+use placet_evidence::budget::Refusal;
 use placet_evidence::{Admission as Body, Effect, NewRecord, Operation, Payload, Subject};
 use serde_json::Value;
 
@@ -36,7 +37,13 @@ pub async fn recorded(a: &Admission, request: &Request, mut answer: Answer) -> A
     let user = request.user_info.username.as_str();
     let who = format!("{kind} {name} {op:?} by {}", a.state.reading.people.person(user).token());
     let reasons = vec![reason];
-    let (Repeat::Record, repeats) = a.ledger.refusal(namespace, &who, Effect::Deny, &reasons, now) else {
+    let refusal = Refusal {
+        namespace: namespace.to_owned(),
+        owner: who,
+        effect: Effect::Deny,
+        reasons: reasons.clone(),
+    };
+    let (Repeat::Record, repeats) = a.ledger.refusal(&refusal, now) else {
         return answer;
     };
     let inside = Some(namespace).filter(|n| !n.is_empty() && kind != "Namespace");
@@ -69,7 +76,10 @@ pub async fn recorded(a: &Admission, request: &Request, mut answer: Answer) -> A
         Ok(appended) => {
             answer.audit.insert("record", appended.index.to_string());
         }
-        Err(error) => tracing::error!(%error, "a refusal of a write to one of our kinds has no record"),
+        Err(error) => {
+            a.ledger.unrecorded(&refusal, repeats, now);
+            tracing::error!(%error, "a refusal of a write to one of our kinds is counted: its record could not be written");
+        }
     }
     answer
 }

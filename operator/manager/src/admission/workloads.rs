@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use placet_api::releasepolicy::ReleasePolicySpec;
+use placet_evidence::budget::Refusal;
 use placet_evidence::{
     Admission as Body, AppendError, Effect, GapReason, NewRecord, Operation as Op, Payload,
     Subject as RecordSubject,
@@ -12,7 +12,6 @@ use placet_gate::Cleared;
 use placet_gate::admission::{
     self, Effect as GateEffect, Facts, Judged, Mode, Operation, Owner, Subject, Workload,
 };
-use placet_gate::object::Object;
 use placet_gate::render::Names;
 
 use super::Admission;
@@ -134,7 +133,7 @@ fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, stag
     let decision = decided.as_ref().map(|d| &d.decision);
     let world = a.state.world();
     let labels = world.namespace_labels(review.namespace);
-    let policies: Vec<Arc<Object<ReleasePolicySpec>>> = world.policies().cloned().collect();
+    let policies = Arc::clone(world.in_force());
     drop(world);
     // The API server matched the entry by the labels that it knows, which our store may not have heard of yet. Whether it is
     // enforced is what the entry says; of how, the strictest mode holds, or the mildest where nothing is enforced.
@@ -149,8 +148,8 @@ fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, stag
         let place = Place::of(review.namespace, release, owner);
         workloads.history(&place, subject.uid.as_deref(), a.state.now())
     });
-    let cleared_pods_running = !subject.is_pod()
-        && subject.uid.as_deref().is_some_and(|uid| workloads.cleared_pods_run(review.namespace, uid));
+    let pods_running = !subject.is_pod()
+        && subject.uid.as_deref().is_some_and(|uid| workloads.pods_run(review.namespace, uid));
     drop(workloads);
     let facts = Facts {
         mode,
@@ -162,7 +161,7 @@ fn judge(a: &Admission, review: &admission::Request<'_>, subject: &Subject, stag
         policies: &policies,
         history: history.as_ref().map(|(history, _)| history),
         live_pods: history.as_ref().map_or(0, |(_, live)| *live),
-        cleared_pods_running,
+        pods_running,
         operator_user: &a.operator_user,
     };
     let mut answer = admission::judge(review, subject, &facts);
@@ -240,24 +239,48 @@ async fn record(
     let mut reasons: Vec<String> = outcome.answer.reasons.iter().map(ToString::to_string).collect();
     reasons.sort();
     reasons.dedup();
-    let owner = subject.owner.as_ref();
-    let mut repeats = 0;
     if effect == Effect::Deny {
         // Pods of one owner are one refusal. What people send themselves is theirs: each of them is recorded once.
-        let who = owner.map_or_else(
+        let who = subject.owner.as_ref().map_or_else(
             || {
                 let person = a.state.reading.people.person(&request.user_info.username);
                 format!("{} {} by {}", subject.kind.as_str(), subject.name, person.token())
             },
             |o| o.uid.clone(),
         );
-        match a.ledger.refusal(&request.namespace, &who, effect, &reasons, now) {
-            (Repeat::Record, counted) => repeats = counted,
-            _ => return Ok(None),
+        let refusal =
+            Refusal { namespace: request.namespace.clone(), owner: who, effect, reasons: reasons.clone() };
+        let (Repeat::Record, repeats) = a.ledger.refusal(&refusal, now) else { return Ok(None) };
+        let recorded = append(a, request, subject, outcome, Said { effect, reasons, repeats, now }).await;
+        if recorded.is_err() {
+            a.ledger.unrecorded(&refusal, repeats, now);
         }
-    } else if a.ledger.effective(&request.namespace, now) == Repeat::Exhausted {
+        return recorded.map(Some);
+    }
+    if a.ledger.effective(&request.namespace, now) == Repeat::Exhausted {
         return Err(Unrecorded::UsedUp(request.namespace.clone()));
     }
+    append(a, request, subject, outcome, Said { effect, reasons, repeats: 0, now }).await.map(Some)
+}
+
+/// What is said of an answer in its record.
+struct Said {
+    effect: Effect,
+    reasons: Vec<String>,
+    repeats: u64,
+    now: jiff::Timestamp,
+}
+
+/// Writes the record of an answer, and remembers what was let through. Returns its index.
+async fn append(
+    a: &Admission,
+    request: &Request,
+    subject: &Subject,
+    outcome: &Outcome,
+    said: Said,
+) -> Result<u64, Unrecorded> {
+    let Said { effect, reasons, repeats, now } = said;
+    let owner = subject.owner.as_ref();
     let decision = match &outcome.decided {
         Some(decided) if decided.snapshot.release.is_some() => {
             Some(a.ledger.decided(now, decided).await?.0.index)
@@ -315,7 +338,7 @@ async fn record(
         let place = Place::of(&request.namespace, release, owner);
         a.state.workloads_mut().wait(uid, place, now);
     }
-    Ok(Some(appended.index))
+    Ok(appended.index)
 }
 
 /// Remembers what was admitted while cleared: it may be replaced later.
@@ -344,7 +367,7 @@ fn notify(a: &Admission, request: &Request, subject: &Subject, outcome: &Outcome
     }
     let Some(owner) = subject.owner.as_ref() else { return };
     let reason = if outcome.answer.effect == GateEffect::Hold { "PodHeld" } else { "PodRefused" };
-    a.events.emit_if_room(EventType::Warning, reason, || {
+    a.events.emit_if_room(&request.namespace, EventType::Warning, reason, || {
         let Owner { api_version, kind, name, uid } = top_owner(a, &request.namespace, owner);
         let regarding = crate::effects::reference(&api_version, &kind, &request.namespace, &name, &uid);
         (regarding, outcome.answer.event_for(&a.state.names()))

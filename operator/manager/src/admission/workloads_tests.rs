@@ -440,7 +440,7 @@ async fn a_namespace_that_used_up_what_it_may_write_is_told_so_and_of_no_broken_
     let answer = answered(&bed, &pod("a", false), None, "replicaset-controller", false).await;
     let warned = answer.warnings.first().is_some_and(|w| w.contains("has used up what it may write"));
     assert!(answer.denied.is_none() && warned, "{answer:?}");
-    ledger.heartbeat(bed.state.now()).await.unwrap();
+    ledger.gaps(bed.state.now()).await.unwrap();
     let gap =
         bed.index(|p| matches!(p, Payload::Gap(g) if g.reason == GapReason::Budget && g.count == Some(1)));
     assert!(gap.is_some());
@@ -457,7 +457,7 @@ async fn a_place_that_was_taken_and_could_not_be_recorded_is_free_again() {
     let answer = answered(&bed, &pod("c", false), None, "replicaset-controller", false).await;
     assert_eq!(answer.denied.map(|(code, _, _)| code), Some(503));
     site.faults.full.store(false, Ordering::Relaxed);
-    bed.reconciler.ledger.heartbeat(bed.state.now()).await.unwrap();
+    bed.reconciler.ledger.gaps(bed.state.now()).await.unwrap();
     assert!(passes(&bed, &pod("d", false), None).await, "the first never came");
     assert!(!passes(&bed, &pod("e", false), None).await, "and one more is too many");
 }
@@ -521,7 +521,7 @@ async fn where_nothing_is_enforced_an_unwritable_log_lets_pass_with_a_warning_an
 
     // The two are counted until the log can be written.
     let ledger = &bed.reconciler.ledger;
-    ledger.heartbeat(bed.state.now()).await.unwrap_err();
+    ledger.gaps(bed.state.now()).await.unwrap_err();
     site.faults.full.store(false, Ordering::Relaxed);
     let gaps = || {
         let gaps = bed.records().into_iter().filter_map(|record| match record.payload {
@@ -531,9 +531,36 @@ async fn where_nothing_is_enforced_an_unwritable_log_lets_pass_with_a_warning_an
         gaps.collect::<Vec<_>>()
     };
     for _ in 0..2 {
-        ledger.heartbeat(bed.state.now()).await.unwrap();
+        ledger.gaps(bed.state.now()).await.unwrap();
         assert_eq!(gaps(), [(GapReason::Unwritable, Some(2))]);
     }
     let answer = ask("warn", false).await;
     assert!(answer.warnings.is_empty() && answer.audit.contains_key("record"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_start_keeps_nothing_of_workloads_that_are_gone() {
+    use crate::memory::{Memory, There};
+    let site = Site::new();
+    let bed = started(&site);
+    bed.turns(2).await;
+    for name in ["a", "b"] {
+        assert!(passes(&bed, &pod(name, false), None).await);
+    }
+    let records = bed.records();
+    let read = |uids: &[&str], since: jiff::Timestamp| {
+        let mut memory = Memory::of(There { uids: uids.iter().map(|u| (*u).to_owned()).collect(), since });
+        for (index, record) in records.iter().enumerate() {
+            memory.visit(u64::try_from(index).unwrap(), record);
+        }
+        let under: Vec<String> = memory.under.into_keys().collect();
+        (under, memory.admitted.into_keys().collect::<Vec<String>>())
+    };
+    let later = bed.state.now() + SignedDuration::from_hours(1);
+    let all = (vec!["uid-a".to_owned(), "uid-b".to_owned()], vec!["rs".to_owned()]);
+    assert_eq!(read(&["uid-a", "uid-b", "rs"], later), all);
+    assert_eq!(read(&["uid-b", "rs"], later), (vec!["uid-b".to_owned()], vec!["rs".to_owned()]));
+    assert_eq!(read(&[], later), (vec![], vec![]));
+    // What was let through a moment ago may come to be yet.
+    assert_eq!(read(&[], bed.state.now() - SignedDuration::from_mins(1)), all);
 }

@@ -127,7 +127,8 @@ pub enum Distrust {
     },
     /// The log holds a later time than the clock shows.
     #[error(
-        "the clock is {seconds} s behind the newest record of the evidence log: time stands still until it is reached"
+        "the clock is {seconds} s behind the newest record of the evidence log: time stands still until it is reached. If the clock was \
+         ahead when that was written, `placet evidence begin --because ...` begins a log whose time is now"
     )]
     BehindFloor {
         /// How far, in seconds.
@@ -252,7 +253,8 @@ impl Clock {
         let middle = came.0.checked_sub(half).unwrap_or(came.0);
         let date = date.checked_add(DATE_CUT).unwrap_or(date);
         let skew = date.duration_since(middle);
-        let agrees = skew.abs() <= MAX_SKEW + half;
+        // The API server wrote it at some time of the round trip: what that leaves open is not in our favour.
+        let agrees = skew.abs() + half <= MAX_SKEW;
         let at = sent.1 + round_trip / 2;
         let mut state = self.lock();
         if state.last.is_some_and(|last| last.at > at) {

@@ -88,9 +88,11 @@ fn thirty_seconds_are_allowed_and_more_is_not_until_it_agrees_again() {
 fn the_cut_half_second_and_the_round_trip_are_not_skew() {
     let (source, clock) = Manual::clock();
     let (wall, monotonic) = (source.wall(), source.monotonic());
-    // Eight seconds there and back; the answer was dated 33 s ahead of the middle, within 30 + 4.
+    // Eight seconds there and back: what that leaves open counts against it, so that 27 s may be 31.
     let came = (wall + SignedDuration::from_secs(8), monotonic + Duration::from_secs(8));
-    clock.record_date(wall + SignedDuration::from_secs(4 + 33), (wall, monotonic), came);
+    clock.record_date(wall + SignedDuration::from_secs(4 + 27), (wall, monotonic), came);
+    assert!(matches!(why(&clock), Some(Distrust::Differs { seconds: 27 })), "{:?}", why(&clock));
+    clock.record_date(wall + SignedDuration::from_secs(4 + 25), (wall, monotonic), came);
     assert_eq!(why(&clock).map(|why| why.to_string()), None);
     // Eleven seconds: no comparison at all.
     let came = (wall + SignedDuration::from_secs(11), monotonic + Duration::from_secs(11));

@@ -5,6 +5,7 @@
 //! without end is talked about less.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -70,7 +71,14 @@ struct Said {
 
 /// Takes events. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct EventSink(mpsc::Sender<Said>);
+pub struct EventSink(mpsc::Sender<Said>, Arc<Mutex<Shares>>);
+
+/// What each namespace may still have said of what others can have said without end.
+type Shares = HashMap<String, Allowance>;
+
+/// Such events of one namespace at once, and how many it gains a second: a fifth of what may be written of all.
+const SHARE: f64 = 64.0;
+const SHARE_PER_SECOND: f64 = PER_SECOND / 5.0;
 
 impl EventSink {
     /// A sink, and the task that writes what it takes. `controller` and `instance` say who reports: the operator and its
@@ -93,7 +101,7 @@ impl EventSink {
             allowance: HashMap::new(),
             all: Allowance { left: BURST_ALL, since: Instant::now() },
         };
-        (Self(sender), task)
+        (Self(sender, Arc::default()), task)
     }
 
     /// Says something about an object. Never waits; an event that finds the queue full is dropped. The note is cut to
@@ -106,10 +114,11 @@ impl EventSink {
         }
     }
 
-    /// As [`EventSink::emit`], for what others can have said without end: takes half of the queue at most, and the
-    /// words are made only if there is room.
+    /// As [`EventSink::emit`], for what others can have said without end about objects of a namespace: takes half of the queue
+    /// at most and no more than the namespace's share, and the words are made only if there is room.
     pub fn emit_if_room(
         &self,
+        namespace: &str,
         type_: EventType,
         reason: &str,
         words: impl FnOnce() -> (ObjectReference, String),
@@ -118,8 +127,26 @@ impl EventSink {
             debug!(reason, "an event was left out: too many wait");
             return;
         }
+        if !self.has_share(namespace, Instant::now()) {
+            debug!(reason, namespace, "an event was left out: too many of this namespace");
+            return;
+        }
         let (regarding, note) = words();
         self.emit(regarding, type_, reason, &note);
+    }
+}
+
+impl EventSink {
+    fn has_share(&self, namespace: &str, now: Instant) -> bool {
+        let mut shares = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        if shares.len() >= REMEMBERED {
+            // A full share says nothing.
+            shares.retain(|_, share| (now - share.since).as_secs_f64() * SHARE_PER_SECOND < SHARE);
+        }
+        let share = shares.entry(namespace.to_owned()).or_insert(Allowance { left: SHARE, since: now });
+        let left = (share.left + (now - share.since).as_secs_f64() * SHARE_PER_SECOND).min(SHARE);
+        *share = Allowance { left: if left < 1.0 { left } else { left - 1.0 }, since: now };
+        left >= 1.0
     }
 }
 

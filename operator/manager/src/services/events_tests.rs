@@ -167,7 +167,7 @@ async fn what_others_can_say_without_end_leaves_room_and_is_worded_only_if_it_is
     let bench = start();
     let mut worded = 0;
     for number in 0..QUEUE {
-        bench.sink.emit_if_room(EventType::Warning, "PodRefused", || {
+        bench.sink.emit_if_room(&format!("n{number}"), EventType::Warning, "PodRefused", || {
             worded += 1;
             (release(&format!("r{number}")), "refused".to_owned())
         });
@@ -176,6 +176,23 @@ async fn what_others_can_say_without_end_leaves_room_and_is_worded_only_if_it_is
     bench.sink.emit(release("v2"), EventType::Normal, "Cleared", "cleared");
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(bench.created().len(), QUEUE / 2 + 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_in_one_namespace_leaves_the_others_their_events() {
+    let bench = start();
+    let say = |namespace: &str, number: usize| {
+        let mut said = false;
+        bench.sink.emit_if_room(namespace, EventType::Warning, "PodRefused", || {
+            said = true;
+            (release(&format!("{namespace}-{number}")), "refused".to_owned())
+        });
+        said
+    };
+    assert_eq!((0..QUEUE).filter(|n| say("mallory", *n)).count(), 64);
+    assert!(say("credit", 0));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((0..QUEUE).filter(|n| say("mallory", QUEUE + *n)).count(), 10);
 }
 
 #[tokio::test(start_paused = true)]

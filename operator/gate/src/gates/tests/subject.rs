@@ -7,6 +7,7 @@ use placet_api::scalar::Digest;
 
 use super::frozen::{Frozen, frozen, requirement_digest};
 use super::{Look, wanted_text};
+use crate::decision::SHOWN;
 use crate::gates::assessment::short;
 use crate::gates::{Context, Outcome};
 use crate::people::Person;
@@ -81,7 +82,7 @@ impl<'a> Judging<'a> {
         let datasets = frozen.datasets.iter().map(|d| format!("dataset {}", short(d)));
         let all: Vec<String> = tests.chain(sets).chain(datasets).collect();
         out.notes.push(format!(
-            "{}: judged by what was asked on {}, too, when the first report on it came in {}: {}",
+            "{SHOWN}{}: judged by what was asked on {}, too, when the first report on it came in {}: {}",
             self.artifact.name,
             frozen.day,
             cx.snapshot.namespace,
