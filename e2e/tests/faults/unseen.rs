@@ -25,11 +25,17 @@ async fn what_happened_while_the_operator_was_gone_is_recorded_once_and_clears_n
     for configuration in CONFIGURATIONS {
         cluster.kubectl("root-admin", ["delete", configuration]).await.unwrap().ok().unwrap();
     }
-    let given = lending.kubectl("root-admin", &["get", "approval/model-owner", "-o", "json"]).await.unwrap().ok().unwrap();
+    let given = lending
+        .kubectl("root-admin", &["get", "approval/model-owner", "-o", "json"])
+        .await
+        .unwrap()
+        .ok()
+        .unwrap();
     lending.kubectl("root-admin", &delete).await.unwrap().ok().unwrap();
     // What is written now nobody stamps: neither what copies the stamp of what was there, nor what carries none.
     let mut copied: Value = serde_json::from_str(&given).unwrap();
-    let metadata = json!({"name": "copied", "namespace": "unseen", "annotations": copied["metadata"]["annotations"]});
+    let metadata =
+        json!({"name": "copied", "namespace": "unseen", "annotations": copied["metadata"]["annotations"]});
     let bare = json!({"name": "bare", "namespace": "unseen"});
     for metadata in [metadata, bare] {
         copied["metadata"] = metadata;
