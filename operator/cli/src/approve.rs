@@ -157,7 +157,9 @@ fn residual(around: &Around) -> BTreeMap<String, String> {
 /// Nobody has said yet what the role is asked for.
 fn covered(object: &Value, kind: Kind, args: &ApproveArgs, approve: bool) -> anyhow::Result<(Covers, bool)> {
     let of_release = approve && kind == Kind::ModelRelease;
-    if of_release && args.covers.is_none() && object.pointer("/status/digests").is_none() {
+    let judged =
+        ["/status/observedGeneration", "/status/digests"].iter().any(|at| object.pointer(at).is_some());
+    if of_release && args.covers.is_none() && !judged {
         bail!(
             "{kind} {}: wanted a release that is judged, so that it is known what {} is asked to cover, found one that is not yet; \
              wait until it is, or say --covers",

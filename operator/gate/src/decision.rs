@@ -252,35 +252,19 @@ fn judge(
     let parts = classified.and_then(|c| Evidence::of(&cx, &c.basis, &matched.joined.digest));
     let evidence = parts.as_ref().and_then(|e| e.digest().ok());
     let cx = Context { evidence: parts.as_ref(), ..cx };
-    let prohibited = class == Some(Class::Prohibited);
     let mut outcomes = vec![
         (Gate::Release, gates::release::evaluate(&cx)),
         (Gate::Policy, gates::policies::evaluate(&cx, &matched)),
         (Gate::Classification, gates::classification::evaluate(&cx)),
     ];
     // A prohibited system has no gate list: it is refused whatever else exists.
-    if prohibited {
+    if class == Some(Class::Prohibited) {
         let rest = [Gate::Assessment, Gate::Tests, Gate::RiskAcceptance, Gate::Approvals];
         outcomes.extend(rest.map(|g| (g, Outcome::default())));
     } else {
-        let asked = |gate: Gate, outcome: Option<Outcome>| outcome.map(|o| (gate, o));
-        outcomes.push((Gate::Assessment, gates::assessment::evaluate(&cx, &current, levels.as_deref())));
-        if cx.requirements.is_some_and(|r| r.data.is_some()) {
-            outcomes.push((Gate::Data, gates::data::evaluate(&cx)));
-        }
-        outcomes.extend(asked(Gate::Documentation, gates::documentation::evaluate(&cx)));
-        outcomes.extend(asked(Gate::Change, gates::change::evaluate(&cx)));
-        outcomes.push((Gate::Tests, gates::tests::evaluate(&cx)));
-        outcomes.extend(asked(Gate::Verification, gates::verification::evaluate(&cx)));
-        outcomes.extend(asked(Gate::Validation, gates::verification::validation(&cx)));
-        outcomes.extend(asked(Gate::Oversight, gates::oversight::evaluate(&cx)));
-        outcomes.extend(asked(Gate::Transparency, gates::transparency::evaluate(&cx)));
-        outcomes.push((Gate::RiskAcceptance, gates::risk_acceptance::evaluate(&cx)));
-        outcomes.push((Gate::Approvals, gates::approvals::evaluate(&cx, evidence.as_deref(), after)));
-        gates::verification::hand_over(&cx, &mut outcomes);
-        if requirements.is_some_and(|r| !r.custom.is_empty()) {
-            outcomes.push((Gate::Custom, gates::custom::evaluate(&cx)));
-        }
+        let assessment = gates::assessment::evaluate(&cx, &current, levels.as_deref());
+        let approvals = gates::approvals::evaluate(&cx, evidence.as_deref(), after);
+        outcomes.extend(of_class(&cx, assessment, approvals));
     }
     // Without a release that is understood, what the other gates would ask is not known: the gate release says so once.
     // So it is with which policies apply without a class, and with what they ask for without either.
@@ -320,6 +304,30 @@ fn judge(
         hold_replacements: requirements.is_none_or(|r| r.hold_replacements),
         shown: Shown { approvers, evidence: parts, stands_on: None },
     }
+}
+
+/// The gates of a class that has some, in their order: those that are always asked, and those that a policy asks for.
+fn of_class(cx: &Context<'_>, assessment: Outcome, approvals: Outcome) -> Vec<(Gate, Outcome)> {
+    let data = cx.requirements.is_some_and(|r| r.data.is_some());
+    let custom = cx.requirements.is_some_and(|r| !r.custom.is_empty());
+    let all = [
+        (Gate::Assessment, Some(assessment)),
+        (Gate::Data, data.then(|| gates::data::evaluate(cx))),
+        (Gate::Documentation, gates::documentation::evaluate(cx)),
+        (Gate::Change, gates::change::evaluate(cx)),
+        (Gate::Tests, Some(gates::tests::evaluate(cx))),
+        (Gate::Verification, gates::verification::evaluate(cx)),
+        (Gate::Validation, gates::verification::validation(cx)),
+        (Gate::Oversight, gates::oversight::evaluate(cx)),
+        (Gate::Transparency, gates::transparency::evaluate(cx)),
+        (Gate::RiskAcceptance, Some(gates::risk_acceptance::evaluate(cx))),
+        (Gate::Approvals, Some(approvals)),
+        (Gate::Custom, custom.then(|| gates::custom::evaluate(cx))),
+    ];
+    let asked = all.into_iter().filter_map(|(gate, outcome)| Some((gate, outcome?)));
+    let mut asked: Vec<(Gate, Outcome)> = asked.collect();
+    gates::verification::hand_over(cx, &mut asked);
+    asked
 }
 
 /// Several rules ask who wrote an object: where nobody knows, the last gate that asks says so, and all of them stay Unknown.

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use placet_api::Kind;
-use placet_evidence::{Admission, Digest, Effect, Operation, Payload, Record as LogRecord, inputs};
+use placet_evidence::{
+    Admission, Digest, Effect, HoldLifted, Operation, Payload, Record as LogRecord, inputs,
+};
 use placet_gate::Decision;
 use placet_gate::circumstances::Circumstances;
 use placet_gate::finding::Reason;
@@ -180,20 +182,21 @@ impl Memory {
                 self.under(&body.uid, body.owner_uid.as_ref(), record.time.wall);
             }
             // Without a decision it was lifted because the namespace no longer enforced.
-            Payload::HoldLifted(body) if body.decision.is_some() => {
-                self.waiting.remove(&body.uid);
-                self.under(&body.uid, body.owner_uid.as_ref(), record.time.wall);
-                if let (Some(release), Some(content)) = (&body.release, body.pod_content) {
-                    self.used(&body.namespace, release, record.time.wall);
-                    let owner = body.owner_uid.as_ref().unwrap_or(&body.uid);
-                    let pod = (release.clone(), content.to_string());
-                    if self.matters(owner, record.time.wall) {
-                        let admitted = self.admitted.entry(owner.clone()).or_default();
-                        admitted.admit(Some(pod), body.replicas.unwrap_or(1), record.time.wall);
-                    }
-                }
-            }
+            Payload::HoldLifted(body) if body.decision.is_some() => self.lifted(body, record.time.wall),
             _ => {}
+        }
+    }
+
+    /// The hold of a pod was lifted since its release is cleared.
+    fn lifted(&mut self, body: &HoldLifted, at: jiff::Timestamp) {
+        self.waiting.remove(&body.uid);
+        self.under(&body.uid, body.owner_uid.as_ref(), at);
+        let (Some(release), Some(content)) = (&body.release, body.pod_content) else { return };
+        self.used(&body.namespace, release, at);
+        let owner = body.owner_uid.as_ref().unwrap_or(&body.uid);
+        if self.matters(owner, at) {
+            let admitted = self.admitted.entry(owner.clone()).or_default();
+            admitted.admit(Some((release.clone(), content.to_string())), body.replicas.unwrap_or(1), at);
         }
     }
 

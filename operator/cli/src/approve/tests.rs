@@ -24,7 +24,7 @@ fn args(yes: bool) -> ApproveArgs {
 }
 
 fn release() -> Value {
-    json!({"metadata": {"name": "m-2", "generation": 1},
+    json!({"metadata": {"name": "m-2", "generation": 1}, "status": {"observedGeneration": 1},
            "spec": {"system": "scoring", "version": "2", "unknownToUs": true, "developers": ["alice"]}})
 }
 
@@ -33,6 +33,18 @@ fn answers() -> Answers {
         .with(SELF, 201, &json!({"status": {"userInfo": {"username": "erin@example.com"}}}))
         .with(RELEASE, 200, &release())
         .with(ASSESSMENTS, 200, &json!({"items": []}))
+}
+
+#[test]
+fn until_it_is_judged_nobody_guesses_what_a_role_is_asked_to_cover() {
+    let mut unjudged = release();
+    unjudged.as_object_mut().unwrap().remove("status");
+    let (there, _) = cluster(answers().with(RELEASE, 200, &unjudged));
+    let said = run(&there, &args(true), Some(&[])).unwrap_err().to_string();
+    assert!(said.contains("not yet; wait until it is, or say --covers"), "{said}");
+    let (there, _) = cluster(answers().with(RELEASE, 200, &unjudged).with(CREATE, 201, &received()));
+    let saying = ApproveArgs { covers: Some(Covers::Content), ..args(true) };
+    assert_eq!(run(&there, &saying, Some(&[])).unwrap(), 0);
 }
 
 #[test]

@@ -245,20 +245,12 @@ fn rollback(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
     let mend = "create a new ModelRelease with the release to go back to as spec.rollbackTarget, or with the reason why there \
                 is none as spec.change.noRollback";
     let Some(target) = &spec.rollback_target else {
-        match spec.change.no_rollback.as_deref().filter(|why| !blank(why)) {
-            Some(why) => out.notes.push(format!("warning: no release to go back to: {why}")),
-            None => {
-                let wanted = format!("spec.rollbackTarget, which {} asks for", cx.policy_names());
-                out.not_met(
-                    GATE,
-                    Reason::RollbackTargetMissing,
-                    release.name(),
-                    wanted,
-                    "none is named",
-                    WHO,
-                    mend,
-                );
-            }
+        if let Some(why) = spec.change.no_rollback.as_deref().filter(|why| !blank(why)) {
+            out.notes.push(format!("warning: no release to go back to: {why}"));
+        } else {
+            let wanted = format!("spec.rollbackTarget, which {} asks for", cx.policy_names());
+            let (reason, found) = (Reason::RollbackTargetMissing, "none is named");
+            out.not_met(GATE, reason, release.name(), wanted, found, WHO, mend);
         }
         return;
     };

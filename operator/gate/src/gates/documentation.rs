@@ -38,7 +38,7 @@ fn judge(cx: &Context<'_>, release: &ModelReleaseSpec, document: &Document, out:
     let part = document.part;
     match (&document.text, &document.digest) {
         (Some(text), None) if blank(text) => {
-            missing(cx, part, "a text of which nothing can be seen".into(), out)
+            missing(cx, part, "a text of which nothing can be seen".into(), out);
         }
         (Some(text), None) => {
             out.notes.push(format!("{part:?}: {} characters of text", text.chars().count()));

@@ -116,9 +116,9 @@ pub fn hand_over(cx: &Context<'_>, outcomes: &mut [(Gate, Outcome)]) {
     let of_item = |from: Gate, item: &str| match from {
         Gate::Tests => {
             let types = requirements.tests.iter().map(|t| t.rule.type_);
-            let about =
+            let mut about =
                 types.filter(|t| item.strip_prefix(&t.to_string()).is_some_and(|i| i.starts_with(' ')));
-            about.filter_map(|t| life.judges(t)).next()
+            about.find_map(|t| life.judges(t))
         }
         Gate::Approvals => roles.filter(|roles| roles.contains(item)).map(|_| Gate::Validation),
         _ => None,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use placet_api::modelrelease::ModelReleaseSpec;
+use placet_api::scalar::Name;
 use serde::{Deserialize, Serialize};
 
 use super::{Key, Snapshot, World};
@@ -98,10 +99,10 @@ impl World {
         let this = WasCleared { name: release.name().to_owned(), content: release.digest().to_owned() };
         let own = all.get(&this);
         let before = all.iter().filter(|(other, at)| **other != this && own.is_none_or(|own| *at < own));
-        let names = |other: &WasCleared| {
+        let is_named = |other: &WasCleared| {
             spec.previous.iter().chain(&spec.rollback_target).any(|name| name.as_str() == other.name)
         };
-        let (named, mut others): (Vec<_>, Vec<_>) = before.partition(|(other, _)| names(other));
+        let (named, mut others): (Vec<_>, Vec<_>) = before.partition(|(other, _)| is_named(other));
         others.sort_by_key(|(_, at)| std::cmp::Reverse(**at));
         named.into_iter().chain(others.into_iter().take(NEWEST)).map(|(other, _)| other.clone()).collect()
     }
@@ -121,7 +122,7 @@ impl World {
         let names: BTreeSet<&str> = spec
             .into_iter()
             .flat_map(|s| s.previous.iter().chain(&s.rollback_target))
-            .map(|name| name.as_str())
+            .map(Name::as_str)
             .filter(|name| *name != own)
             .collect();
         let mut out = Vec::new();

@@ -7,7 +7,8 @@ use super::{life_cycle, register};
 
 /// One value of each field that says nothing, something, and something else.
 pub fn variants() -> Vec<(&'static str, Vec<Value>)> {
-    of_people_and_tests().into_iter().chain(of_law()).chain(life_cycle::variants()).collect()
+    let data = [("data", of_data())];
+    of_people_and_tests().into_iter().chain(data).chain(of_law()).chain(life_cycle::variants()).collect()
 }
 
 /// Gates of policies' authors: what is so, what is not, what cannot be said.
@@ -26,6 +27,14 @@ fn custom() -> Vec<Value> {
 fn of_law() -> Vec<(&'static str, Vec<Value>)> {
     let obligation = |id: &str, version: &str, from: &str| json!({"id": id, "version": version, "title": "Do it", "jurisdiction": "EU", "article": "Article 1", "from": from, "source": "The act"});
     vec![
+        (
+            "reporters",
+            vec![
+                Value::Null,
+                json!([{"type": "Bias", "role": "risk-officer"}]),
+                json!([{"type": "Bias", "role": "risk-officer"}, {"type": "Performance", "role": "executive"}]),
+            ],
+        ),
         ("assessment", register::assessments()),
         ("controls", register::controls()),
         ("customGates", custom()),
@@ -119,15 +128,6 @@ fn of_people_and_tests() -> Vec<(&'static str, Vec<Value>)> {
                 ]),
                 json!([accuracy("0.70"), bias("0.80", json!({"maxAgeDays": 10}))]),
                 json!([accuracy("0.785")]),
-            ],
-        ),
-        ("data", of_data()),
-        (
-            "reporters",
-            vec![
-                Value::Null,
-                json!([{"type": "Bias", "role": "risk-officer"}]),
-                json!([{"type": "Bias", "role": "risk-officer"}, {"type": "Performance", "role": "executive"}]),
             ],
         ),
         ("attributeSets", vec![Value::Null, json!([["sex"]]), json!([["sex"], ["age"]])]),
