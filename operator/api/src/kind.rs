@@ -191,6 +191,7 @@ impl Kind {
                 ("approvals", &["role"]),
                 ("separationOfDuties.acceptorNotApproverAs", &[]),
                 ("platformImages", &["image"]),
+                ("customGates", &["name"]),
                 ("data.uses", &[]),
                 ("data.facts", &[]),
                 ("data.quality", &["metric"]),

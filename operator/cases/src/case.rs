@@ -343,6 +343,9 @@ impl Scene {
             let request = Reassess { at: asked.at, by: asked.by.clone() };
             world.reassess(namespace, &asked.system, request);
         }
+        if case.cleared.is_some() || !self.cleared.is_empty() {
+            world.knows_what_was_cleared();
+        }
         for once in case.cleared.as_ref().unwrap_or(&self.cleared) {
             at.was_cleared(&mut world, &self.objects, once)?;
         }

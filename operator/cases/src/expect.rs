@@ -67,7 +67,7 @@ impl Expect {
         let reasons: Vec<&str> = Reason::ALL.iter().map(|r| r.as_str()).collect();
         for (gate, verdict) in gates {
             one_of("gates", Some(gate), &known)?;
-            one_of(gate, Some(verdict), &["Met", "NotMet", "Unknown"])?;
+            one_of(gate, Some(verdict), &["Met", "NotMet", "Unknown", "NotAsked"])?;
         }
         for finding in findings {
             one_of("findings: gate", Some(&finding.gate), &known)?;
@@ -104,7 +104,7 @@ impl Expect {
         );
         for (gate, wanted) in &self.gates {
             let found = decision.gates.iter().find(|g| g.gate.as_str() == gate);
-            let found = found.map_or("no such gate".into(), |g| format!("{:?}", g.verdict));
+            let found = found.map_or("NotAsked".into(), |g| format!("{:?}", g.verdict));
             same(gate, Some(wanted), found);
         }
         let mut used = 0;

@@ -60,9 +60,9 @@ pub struct Circumstances {
     /// Digests of the stored releases that it names and that changes are compared with.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub named: BTreeSet<String>,
-    /// Other releases of the system that were cleared before it.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub cleared_before: BTreeSet<WasCleared>,
+    /// Other releases of the system that were cleared before it, where a policy asks about changes and the log says which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleared_before: Option<BTreeSet<WasCleared>>,
     /// What the log remembered of the signatures among them.
     #[serde(default, skip_serializing_if = "Remembered::is_empty")]
     pub signatures: Remembered,

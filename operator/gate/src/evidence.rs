@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::digest::{self, Applied, EvidenceParts, changed_fields};
-use crate::gates::Context;
+use crate::gates::{Context, change};
 use crate::object::{Object, Record};
 use crate::policy::Requirements;
 use crate::risk::Score;
@@ -123,7 +123,7 @@ fn applied(
         evaluation: known.filter(|_| bias).map(|k| k.evaluation.as_str()),
         named: named.as_deref(),
         oversight: known.filter(|_| plan).map(|k| k.oversight.as_str()),
-        personal_data: asked.asks_for_personal_data().then(personal),
+        personal_data: (asked.asks_for_personal_data() || asked.data.is_some()).then(personal),
         requirements,
         system: known.filter(|_| facts).map(|k| k.system.as_str()),
         transparency: known.filter(|_| notices).map(|k| k.transparency.as_str()),
@@ -161,7 +161,7 @@ pub struct Evidence {
     /// judged; all of them where a gate of a policy's author reads reports. Whoever adds another one asks nobody to approve again. None: they were too many to be kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports: Option<Vec<Part>>,
-    /// Datasets of what the release names, sorted, where the policies ask about data. None: they do not, or they were too many to be
+    /// Datasets of what the release names, each with the digest of what it says, sorted, where the policies ask about data. None: they do not, or they were too many to be
     /// kept, and so `reports` are not kept either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub datasets: Option<Vec<Part>>,
@@ -180,6 +180,11 @@ pub struct Evidence {
     /// its acceptance; whoever approved at a higher level than that of now is asked again ([`Evidence::fallen`]).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub residual: BTreeMap<String, Level>,
+}
+
+/// What several objects say together.
+fn said(parts: &[Part]) -> BTreeSet<&str> {
+    parts.iter().map(|part| part.digest.as_str()).collect()
 }
 
 /// An object by name and content digest.
@@ -209,9 +214,12 @@ impl Evidence {
         if class_basis.is_empty() || requirements.is_empty() {
             return None;
         }
-        let mut named: Vec<Part> = cx.snapshot.named.iter().map(|r| Part::of(r)).collect();
+        let names = release_spec.previous.iter().chain(&release_spec.rollback_target);
+        let names: BTreeSet<&str> = names.map(|name| name.as_str()).collect();
+        let named = names.into_iter().filter(|_| asked.life_cycle.change.is_some());
+        let mut named: Vec<Part> =
+            named.filter_map(|name| change::named(cx.snapshot, name)).map(|r| Part::of(r)).collect();
         named.sort();
-        named.retain(|_| asked.life_cycle.change.is_some());
         let requirements = applied(asked, requirements, (system, system_spec), (&named, cx.snapshot))?;
         let evaluation = release_spec.datasets.iter().flatten().filter(|d| d.use_ == DatasetUse::Evaluation);
         let evaluation: BTreeSet<&str> = evaluation.map(|d| d.digest.as_str()).collect();
@@ -226,7 +234,10 @@ impl Evidence {
         let of_release = |d: &&Arc<Object<DatasetSpec>>| d.live && d.is_of_content(release_spec);
         let datasets = asked.data.as_ref().map(|_| {
             let all = cx.snapshot.datasets.iter().filter(of_release);
-            let mut datasets: Vec<Part> = all.map(|d| Part::of(d)).collect();
+            // By what each says: the same words under another name ask nobody again.
+            let says = |d: &Object<DatasetSpec>| digest::dataset(&d.record.spec.value()).unwrap_or_default();
+            let mut datasets: Vec<Part> =
+                all.map(|d| Part { name: d.name().to_owned(), digest: says(d) }).collect();
             datasets.sort();
             datasets
         });
@@ -347,6 +358,8 @@ pub fn changes(then: &Evidence, now: &Evidence, snapshot: &Snapshot) -> Changes 
         _ => out.add("one of the reports".to_owned(), []),
     }
     match (&then.datasets, &now.datasets) {
+        // The same words under another name are no change.
+        (Some(then), Some(now)) if said(then) == said(now) => {}
         (Some(then), Some(now)) => listed("dataset", then, now, &mut out, &|_, _| String::new()),
         // Whether they are asked about is part of what is asked, of which it is said below.
         _ if then.datasets == now.datasets || then.requirements != now.requirements => {}

@@ -161,8 +161,9 @@ pub struct Snapshot {
     /// Those that it names so and that are there, and versions of the others that were cleared, where a policy asks about
     /// changes.
     pub named: Vec<Arc<Object<ModelReleaseSpec>>>,
-    /// Other releases of the system that were cleared before this one, where a policy asks about changes.
-    pub cleared_before: BTreeSet<WasCleared>,
+    /// Other releases of the system that were cleared before this one, where a policy asks about changes. None: it does not, or no
+    /// log says what was cleared.
+    pub cleared_before: Option<BTreeSet<WasCleared>>,
     /// When the first pod of this content was admitted.
     pub first_use: Option<Timestamp>,
 }
@@ -487,7 +488,7 @@ impl World {
             named.filter(|n| !self.releases.live.contains_key(&(namespace.to_owned(), n.clone()))).collect();
         let cleared_before = self.cleared_before(namespace, release.as_deref(), basis.as_deref());
         Snapshot {
-            named: self.named((namespace, name), spec, &cleared_before, basis.as_deref()),
+            named: self.named((namespace, name), spec, cleared_before.as_ref(), basis.as_deref()),
             cleared_before,
             had: self.had_above(namespace, release.as_deref(), system.as_deref()),
             reassess: self.reassessments(namespace, system_name),

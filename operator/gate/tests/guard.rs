@@ -81,7 +81,7 @@ fn spec(value: &Value) -> ReleasePolicySpec {
 #[test]
 fn every_change_is_judged_field_by_field() {
     let mut wrong = Vec::new();
-    for name in ["changes.yaml", "register.yaml", "life-cycle.yaml"] {
+    for name in ["changes.yaml", "register.yaml", "life-cycle.yaml", "contradictions.yaml"] {
         let Changes { policy, changes } = file(name);
         for case in &changes {
             let mut after = policy.clone();

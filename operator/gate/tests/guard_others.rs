@@ -15,6 +15,7 @@ use std::path::Path;
 
 use common::{Base, Given, Run, merge, resolve, start, yaml};
 use placet_api::Kind;
+use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_api::approvalrole::{ApprovalRoleSpec, RoleScope};
 use placet_api::crd::crds;
 use placet_api::trustedsigner::TrustedSignerSpec;
@@ -357,6 +358,33 @@ fn each_policy_that_names_the_role_has_a_say_and_a_new_one_only_adds_to_them() {
         json!({"key": "key 2", "user": "zoe", "roles": ["janitor"]}),
     )));
     waits(&world, Kind::TrustedSigner, "zoe");
+}
+
+#[test]
+fn whoever_names_a_role_anywhere_is_asked_what_becomes_of_it() {
+    let places = [
+        json!({"validation": {"role": "janitor"}}),
+        json!({"reporters": [{"type": "Bias", "role": "janitor"}]}),
+        json!({"classification": {"approvedBy": "risk-officer", "loweredBy": "janitor"}}),
+        json!({"classification": {"approvedBy": "janitor"}}),
+        json!({"assessment": {"required": true, "approvedBy": "janitor"}}),
+        json!({"acceptanceAuthority": [{"level": "High", "roles": ["janitor"]}]}),
+        json!({"acceptanceAuthority": [{"level": "High", "roles": ["risk-officer"], "consulted": ["janitor"]}]}),
+    ];
+    for place in places {
+        let spec = of(&asks(place.clone())).spec.value();
+        let spec: ReleasePolicySpec = serde_json::from_value(spec).unwrap();
+        assert!(placet_gate::guard::names(&spec).contains("janitor"), "{place}");
+    }
+    // Beside a policy that does not name it, who guards the one that does is asked.
+    let mut other = asks(json!({"approvals": [{"role": "model-owner", "count": 1, "covers": "Content"}]}));
+    other.name = "other".into();
+    let strict = asks(json!({"guard": {"role": "executive"}, "validation": {"role": "janitor"}}));
+    let mut world = used(&[strict, other]);
+    let key = json!({"key": "key 2", "user": "zoe", "roles": ["janitor"]});
+    world.apply(of(&given("TrustedSigner", "zoe", "mallory", "2026-11-02T00:00:00Z", key)));
+    let Ruling::Waits(asked) = ruling(&world, Kind::TrustedSigner, "zoe") else { panic!("it takes effect") };
+    assert_eq!(asked.roles.into_iter().collect::<Vec<_>>(), ["executive"]);
 }
 
 #[test]

@@ -38,6 +38,7 @@ impl ClearedMemory {
 
     /// Tells a world.
     pub fn recall(self, world: &mut World) {
+        world.knows_what_was_cleared();
         for ((namespace, release), at) in self.first {
             if let Some(system) = self.systems.get(&(namespace.clone(), release.content.clone())) {
                 world.was_cleared(&namespace, system, release, at);

@@ -9,6 +9,7 @@ use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_api::riskacceptance::RiskAcceptanceSpec;
 use placet_gate::gates::counted::{Cause, WhyNot};
 use placet_gate::gates::heard::{Heard, Said};
+use placet_gate::guard;
 use placet_gate::object::{Object, Record};
 use placet_gate::people::Person;
 use placet_gate::policy;
@@ -225,7 +226,10 @@ pub fn may_reject(world: &World, clock: &Clock, namespace: &str, subject: &Subje
         let class = snapshot.class();
         // What was approved in a role that nobody asks any more is taken back in it while the release stands on that.
         let mut before = snapshot.basis.iter().flat_map(|basis| basis.iter());
-        let names = |p: &ReleasePolicySpec| p.approvals.iter().any(|a| a.role.as_str() == role);
+        let names = |p: &ReleasePolicySpec| {
+            let mut asked = p.approvals.iter().map(|a| &a.role).chain(p.validation.iter().map(|v| &v.role));
+            asked.any(|r| r.as_str() == role)
+        };
         if before.any(|p| p.spec.as_ref().is_ok_and(names)) {
             return true;
         }
@@ -238,23 +242,7 @@ pub fn may_reject(world: &World, clock: &Clock, namespace: &str, subject: &Subje
         };
     }
     let mut all = world.policies().chain(world.in_force().iter());
-    all.any(|p| p.spec.as_ref().is_ok_and(|spec| roles_of(spec).iter().any(|r| r == role)))
-}
-
-/// Roles that a policy names.
-fn roles_of(spec: &ReleasePolicySpec) -> Vec<String> {
-    let mut roles: Vec<String> = spec.approvals.iter().map(|a| a.role.to_string()).collect();
-    let class = spec.classification.iter();
-    roles.extend(
-        class.flat_map(|c| [&c.approved_by].into_iter().chain(&c.lowered_by)).map(ToString::to_string),
-    );
-    roles.extend(spec.guard.iter().filter_map(|g| g.role.as_ref()).map(ToString::to_string));
-    roles.extend(spec.assessment.iter().filter_map(|a| a.approved_by.as_ref()).map(ToString::to_string));
-    let authority = spec.acceptance_authority.iter().flatten();
-    roles.extend(
-        authority.flat_map(|a| a.roles.iter().chain(a.consulted.iter().flatten()).map(ToString::to_string)),
-    );
-    roles
+    all.any(|p| p.spec.as_ref().is_ok_and(|spec| guard::names(spec).contains(role)))
 }
 
 /// Uid of an approval's subject.
@@ -320,12 +308,8 @@ pub fn ends(world: &World, acceptance: &Object<RiskAcceptanceSpec>) -> Option<Ti
 /// Roles that a policy names and that do not exist, and ways in which it contradicts itself.
 pub fn policy_problems(world: &World, object: &Object<ReleasePolicySpec>) -> (Vec<String>, Vec<String>) {
     let Ok(spec) = &object.spec else { return (Vec::new(), Vec::new()) };
-    let mut roles = roles_of(spec);
-    roles.extend(spec.reporters.iter().flatten().map(|r| r.role.to_string()));
-    roles.retain(|role| !world.has_role(role));
-    roles.sort();
-    roles.dedup();
-    (roles, policy::join(&[object]).err().unwrap_or_default())
+    let unknown = guard::names(spec).into_iter().filter(|role| !world.has_role(role));
+    (unknown.map(str::to_owned).collect(), policy::join(&[object]).err().unwrap_or_default())
 }
 
 #[cfg(test)]

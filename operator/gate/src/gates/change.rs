@@ -20,6 +20,7 @@ use crate::finding::{Gate, Reason};
 use crate::object::Object;
 use crate::time;
 use crate::visible::blank;
+use crate::world::{Snapshot, WasCleared};
 
 const GATE: Gate = Gate::Change;
 const WHO: &str = "data scientist";
@@ -44,12 +45,12 @@ pub fn evaluate(cx: &Context<'_>) -> Option<Outcome> {
                 format!("spec.change.impact.{field}, which {} asks for", cx.policy_names()),
                 if text.is_none() { "it is not there" } else { "a text of which nothing can be seen" },
                 WHO,
-                format!("create a new ModelRelease with spec.change.impact.{field}"),
+                cx.new_release(&format!("with spec.change.impact.{field}")),
             );
         }
     }
     // The first release has none to go back to.
-    let follows = release.1.previous.is_some() || !cx.snapshot.cleared_before.is_empty();
+    let follows = release.1.previous.is_some() || cleared_before(cx).next().is_some();
     if asked.rollback_target && follows {
         rollback(cx, release, &mut out);
     }
@@ -64,24 +65,44 @@ fn part_of(impact: &ChangeImpact, part: ChangePart) -> (&'static str, Option<&st
     }
 }
 
-/// The release of this name that is there, or else the version of it that was cleared last.
-fn named<'a>(cx: &Context<'a>, name: &str) -> Option<&'a Object<ModelReleaseSpec>> {
-    let all = || cx.snapshot.named.iter().filter(|r| r.name() == name);
-    let live = all().find(|r| r.live);
-    let gone = || all().max_by_key(|r| (r.standing().map(|s| s.created_at), &r.id));
-    live.or_else(gone).map(AsRef::as_ref)
+/// The version of a release that was cleared last, or else the one that is there: what was created again under the name changes
+/// nothing of the past.
+pub(crate) fn named<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a Object<ModelReleaseSpec>> {
+    let all = || snapshot.named.iter().filter(|r| r.name() == name).map(AsRef::as_ref);
+    let last = |r: &&Object<ModelReleaseSpec>| (r.live, r.standing().map(|s| s.created_at), r.id.clone());
+    all().filter(|r| was_cleared(snapshot, r)).max_by_key(last).or_else(|| all().max_by_key(last))
 }
 
-/// Names of the releases of the system that were cleared before this one.
+/// Releases of the system that were cleared before this one, as far as it is known.
+fn cleared_before<'a>(cx: &Context<'a>) -> impl Iterator<Item = &'a WasCleared> {
+    cx.snapshot.cleared_before.iter().flatten()
+}
+
+/// Their names.
 fn cleared(cx: &Context<'_>) -> Vec<String> {
-    let names: BTreeSet<&str> = cx.snapshot.cleared_before.iter().map(|c| c.name.as_str()).collect();
+    let names: BTreeSet<&str> = cleared_before(cx).map(|c| c.name.as_str()).collect();
     names.into_iter().map(str::to_owned).collect()
 }
 
 /// Whether a release was cleared before this one as it is.
-fn was_cleared(cx: &Context<'_>, release: &Object<ModelReleaseSpec>) -> bool {
+fn was_cleared(snapshot: &Snapshot, release: &Object<ModelReleaseSpec>) -> bool {
     let is = |name: &str, content: &str| name == release.name() && content == release.digest();
-    cx.snapshot.cleared_before.iter().any(|c| is(&c.name, &c.content))
+    snapshot.cleared_before.iter().flatten().any(|c| is(&c.name, &c.content))
+}
+
+/// Whether it is known that a release was never cleared as it is.
+fn never_cleared(cx: &Context<'_>, release: &Object<ModelReleaseSpec>) -> bool {
+    cx.snapshot.cleared_before.is_some() && !was_cleared(cx.snapshot, release)
+}
+
+/// Said where no log tells what was cleared.
+fn unknown_past(cx: &Context<'_>, release: &Object<ModelReleaseSpec>, out: &mut Outcome) {
+    if cx.snapshot.cleared_before.is_none() {
+        out.notes.push(format!(
+            "warning: {}: whether it was cleared is not known here, since there is no log; the cluster knows",
+            release.name()
+        ));
+    }
 }
 
 /// The kinds of change are declared that follow from the difference with the release before.
@@ -100,11 +121,12 @@ fn kinds(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
                 ),
                 "none is named, so that nobody can see what changed",
                 WHO,
-                format!("create a new ModelRelease with spec.previous, for example {last}"),
+                cx.new_release(&format!("with spec.previous, for example {last}")),
             )
             .about(before.iter().cloned());
         } else if !declared.contains(&ChangeKind::Initial) {
             undeclared(
+                cx,
                 ChangeKind::Initial,
                 &declared,
                 "there is no release before it (spec.previous)",
@@ -116,12 +138,19 @@ fn kinds(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
     };
     let wrong = |found: &str, of: Option<String>, out: &mut Outcome| {
         let before = cleared(cx);
-        let wanted = if before.is_empty() {
+        let none = before.is_empty();
+        let wanted = if none && cx.snapshot.cleared_before.is_some() {
+            format!("no spec.previous, since no release of {} was cleared so far", spec.system)
+        } else if none {
             format!("spec.previous: another release of {}", spec.system)
         } else {
             format!("spec.previous: a release of {} that was cleared: {}", spec.system, before.join(", "))
         };
-        let how = "create a new ModelRelease with the release that it follows as spec.previous";
+        let how = cx.new_release(if none && cx.snapshot.cleared_before.is_some() {
+            "without spec.previous, as a change of kind Initial"
+        } else {
+            "with the release that it follows as spec.previous"
+        });
         out.not_met(GATE, Reason::PreviousNotValid, previous.to_string(), wanted, found, WHO, how)
             .about(of.into_iter().chain(before));
     };
@@ -129,7 +158,7 @@ fn kinds(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
         wrong("the release itself", None, out);
         return;
     }
-    let Some(before) = named(cx, previous) else {
+    let Some(before) = named(cx.snapshot, previous) else {
         out.unknown(
             GATE,
             Reason::PreviousNotFound,
@@ -149,7 +178,8 @@ fn kinds(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
         wrong(&format!("{previous} is of system {}", old.system), Some(old.system.to_string()), out);
         return;
     }
-    if !cx.snapshot.cleared_before.is_empty() && !was_cleared(cx, before) {
+    unknown_past(cx, before, out);
+    if never_cleared(cx, before) {
         wrong(
             &format!("{previous}, which was never cleared as it is"),
             Some(before.digest().to_owned()),
@@ -165,7 +195,7 @@ fn kinds(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
             "Initial for the first release of a system alone",
             format!("spec.previous names {previous}"),
             WHO,
-            "create a new ModelRelease with the kinds of change that it is (spec.change.kind, spec.change.also)",
+            cx.new_release("with the kinds of change that it is (spec.change.kind, spec.change.also)"),
         )
         .about([previous.to_string()]);
     }
@@ -177,7 +207,7 @@ fn kinds(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
         } else {
             let mut names = what.clone();
             names.push(previous.to_string());
-            undeclared(*kind, &declared, &found, &names, out);
+            undeclared(cx, *kind, &declared, &found, &names, out);
         }
     }
     for kind in declared.iter().filter(|k| **k != ChangeKind::Initial && !differences.contains_key(*k)) {
@@ -187,6 +217,7 @@ fn kinds(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
 
 /// A kind of change follows from the facts and is not declared. `names`: what `found` names.
 fn undeclared(
+    cx: &Context<'_>,
     kind: ChangeKind,
     declared: &BTreeSet<ChangeKind>,
     found: &str,
@@ -201,7 +232,7 @@ fn undeclared(
         format!("{kind} among the kinds of change (spec.change.kind, spec.change.also)"),
         format!("{}; {found}", said.join(", ")),
         WHO,
-        format!("create a new ModelRelease that says {kind} too, and assess that change"),
+        cx.new_release(&format!("that says {kind} too and assesses that change")),
     )
     .about(names.iter().cloned().chain(said));
 }
@@ -242,8 +273,9 @@ fn differences(old: &ModelReleaseSpec, new: &ModelReleaseSpec) -> BTreeMap<Chang
 
 /// There is a release to go back to, or it is said why there is none.
 fn rollback(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
-    let mend = "create a new ModelRelease with the release to go back to as spec.rollbackTarget, or with the reason why there \
-                is none as spec.change.noRollback";
+    let mend = cx.new_release(
+        "with the release to go back to as spec.rollbackTarget, or with the reason why there is none as spec.change.noRollback",
+    );
     let Some(target) = &spec.rollback_target else {
         if let Some(why) = spec.change.no_rollback.as_deref().filter(|why| !blank(why)) {
             out.notes.push(format!("warning: no release to go back to: {why}"));
@@ -257,7 +289,7 @@ fn rollback(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
     let found = if target.as_str() == release.name() {
         Some("the release itself".to_owned())
     } else {
-        match named(cx, target).filter(|r| r.live) {
+        match cx.snapshot.named.iter().find(|r| r.live && r.name() == target.as_str()) {
             None => Some(format!("{target} is not in namespace {}", cx.snapshot.namespace)),
             Some(there) => not_a_target(cx, spec, there, out),
         }
@@ -296,9 +328,12 @@ fn not_a_target(
         Some(format!("{} is of system {}", there.name(), target.system))
     } else if target.withdrawn == Some(true) {
         Some(format!("{} was withdrawn", there.name()))
-    } else if !cx.snapshot.cleared_before.is_empty() && !was_cleared(cx, there) {
+    } else if never_cleared(cx, there) {
         Some(format!("{} was never cleared as it is", there.name()))
     } else {
+        if spec.previous.as_deref() != Some(there.name()) {
+            unknown_past(cx, there, out);
+        }
         let at = there.standing().map(|s| time::day(s.created_at));
         out.notes.push(format!("to go back to: {}, of {}", there.name(), at.unwrap_or_default()));
         None

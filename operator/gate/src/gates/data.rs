@@ -16,6 +16,7 @@ use crate::finding::{Gate, Reason};
 use crate::object::Object;
 use crate::policy::DataRules;
 use crate::time;
+use crate::visible::blank;
 
 pub use check::check;
 
@@ -75,7 +76,7 @@ fn uses(cx: &Context<'_>, rules: &DataRules, all: &[Named<'_>], out: &mut Outcom
             format!("{wanted}, as {} asks", cx.policy_names()),
             "the release names none",
             "data scientist",
-            "create a new ModelRelease that names in spec.datasets what the model was made with, by digest",
+            cx.new_release("that names in spec.datasets what the model was made with, by digest"),
         );
     };
     for wanted in &rules.uses {
@@ -193,8 +194,8 @@ fn conflict(
 /// How something that is said of data is corrected: its spec never changes.
 fn mend(cx: &Context<'_>, names: &str) -> String {
     cx.command(&format!(
-        "somebody who wrote neither it nor the release applies a corrected Dataset under another name, with spec.supersedes: \
-         {{datasets: [{names}], reason: …}}: kubectl apply -f DATASET.yaml"
+        "somebody who wrote neither it nor the release, its system or its assessment applies a corrected Dataset under another \
+         name, with spec.supersedes: {{datasets: [{names}], reason: …}}: kubectl apply -f DATASET.yaml"
     ))
 }
 
@@ -226,7 +227,7 @@ fn judge(
             format!("the name that Dataset {} gives this content, {}", dataset.name(), spec.name),
             format!("the release calls it {}", named.name),
             "data scientist",
-            "create a new ModelRelease with the right name and digest",
+            cx.new_release("with the right name and digest"),
         )
         .about([dataset.name(), spec.name.as_str()]);
     }
@@ -249,7 +250,7 @@ fn permitted(cx: &Context<'_>, named: &Named<'_>, (dataset, spec): Found<'_>, ou
             format!("a dataset that may be used for {used:?}"),
             format!("Dataset {} permits {}", dataset.name(), permits.join(", ")),
             format!("data scientist, or {CUSTODIAN}"),
-            "create a new ModelRelease of a model that was made without it",
+            cx.new_release("of a model that was made without it"),
         )
         .about([dataset.name()]);
     }
@@ -278,11 +279,16 @@ fn permitted(cx: &Context<'_>, named: &Named<'_>, (dataset, spec): Found<'_>, ou
     }
 }
 
+/// Whether a text says something.
+fn seen(text: Option<&str>) -> bool {
+    text.is_some_and(|text| !blank(text))
+}
+
 /// The field of a fact, and whether the Dataset fills it in.
 fn fact(fact: DataFact, spec: &DatasetSpec) -> (&'static str, bool) {
     let from = &spec.provenance;
     match fact {
-        DataFact::Custodian => ("custodian", spec.custodian.is_some()),
+        DataFact::Custodian => ("custodian", seen(spec.custodian.as_deref())),
         DataFact::Acquisition => ("provenance.acquisition", from.acquisition.is_some()),
         DataFact::CollectionPeriod => (
             "provenance.collectedFrom and collectedUntil",
@@ -290,10 +296,10 @@ fn fact(fact: DataFact, spec: &DatasetSpec) -> (&'static str, bool) {
         ),
         DataFact::Process => ("provenance.process", from.process.is_some()),
         DataFact::Preprocessing => ("preprocessing", spec.preprocessing.iter().flatten().next().is_some()),
-        DataFact::Licence => ("licence", spec.licence.is_some()),
+        DataFact::Licence => ("licence", seen(spec.licence.as_deref())),
         DataFact::LegalBasis => {
             let people = &spec.personal_data;
-            ("personalData.legalBasis", !people.contained || people.legal_basis.is_some())
+            ("personalData.legalBasis", !people.contained || seen(people.legal_basis.as_deref()))
         }
     }
 }
@@ -319,7 +325,7 @@ fn fact_missing(cx: &Context<'_>, (item, dataset): (&str, &str), fact: &str, fie
         Reason::DatasetFactMissing,
         format!("{item} {fact}"),
         format!("spec.{field} of Dataset {dataset}, which {} asks for", cx.policy_names()),
-        "it is left out",
+        "it is left out, or nothing of it can be seen",
         CUSTODIAN,
         mend(cx, dataset),
     )
@@ -329,7 +335,9 @@ fn fact_missing(cx: &Context<'_>, (item, dataset): (&str, &str), fact: &str, fie
 /// Personal data and special categories of it.
 fn people(cx: &Context<'_>, named: &Named<'_>, (dataset, spec): Found<'_>, out: &mut Outcome) {
     let people = &spec.personal_data;
-    if !people.special_categories.is_empty() && people.special_basis.is_none() {
+    let basis = people.special_basis.as_ref();
+    let based = basis.is_some_and(|b| seen(Some(&*b.provision)) && seen(Some(&*b.justification)));
+    if !people.special_categories.is_empty() && !based {
         let held: Vec<String> = people.special_categories.iter().map(|c| format!("{c:?}")).collect();
         out.not_met(
             GATE,
@@ -407,7 +415,7 @@ fn dates(
             format!("data of at most {days} days, as {} asks", cx.policy_names()),
             format!("Dataset {} ends on {}", dataset.name(), time::day(end)),
             "data scientist",
-            "train and evaluate on newer data, and create a new ModelRelease",
+            cx.new_release("of a model that was trained and evaluated on newer data"),
         )
         .about([dataset.name().to_owned(), end.to_string(), days.to_string()]);
     }

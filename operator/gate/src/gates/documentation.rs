@@ -52,7 +52,7 @@ fn judge(cx: &Context<'_>, release: &ModelReleaseSpec, document: &Document, out:
                     format!("{part:?} by the digest of a document, which {} asks for", cx.policy_names()),
                     format!("the digest of the artefact {}, which is what it should describe", artifact.name),
                     "data scientist",
-                    mend(part),
+                    mend(cx, part),
                 )
                 .about([digest.to_string(), artifact.name.to_string()]);
                 return;
@@ -75,13 +75,12 @@ fn missing(cx: &Context<'_>, part: DocumentPart, found: String, out: &mut Outcom
         format!("{part:?} in spec.documentation, as text or by digest, which {} asks for", cx.policy_names()),
         found,
         "data scientist",
-        mend(part),
+        mend(cx, part),
     );
 }
 
-fn mend(part: DocumentPart) -> String {
-    format!(
-        "create a new ModelRelease whose spec.documentation has {{part: {part:?}, text: …}} or {{part: {part:?}, digest: sha256:…, \
-         reference: …}}"
-    )
+fn mend(cx: &Context<'_>, part: DocumentPart) -> String {
+    cx.new_release(&format!(
+        "whose spec.documentation has {{part: {part:?}, text: …}} or {{part: {part:?}, digest: sha256:…, reference: …}}}}"
+    ))
 }

@@ -266,6 +266,11 @@ impl Context<'_> {
         format!("{text} -n {}", self.snapshot.namespace)
     }
 
+    /// The command that makes another release, since the spec of one never changes. `how`: what is different in it.
+    pub fn new_release(&self, how: &str) -> String {
+        self.command(&format!("create a new ModelRelease {how}: kubectl apply -f RELEASE.yaml"))
+    }
+
     /// Names of the policies, joined, for `X wants …`.
     pub fn policy_names(&self) -> String {
         self.requirements

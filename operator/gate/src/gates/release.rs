@@ -59,7 +59,7 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
             "a release that was not withdrawn",
             if withdrawn_now { "spec.withdrawn is true" } else { "this content was withdrawn before" },
             "data scientist",
-            "create a new ModelRelease; what was withdrawn stays withdrawn",
+            cx.new_release("(what was withdrawn stays withdrawn)"),
         );
     }
     if let Ok(spec) = &release.spec {

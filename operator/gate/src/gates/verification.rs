@@ -10,6 +10,7 @@ use placet_api::modelrelease::{ArtifactRole, ModelReleaseSpec};
 
 use super::{Context, Outcome, tests};
 use crate::finding::{Finding, Gate, Reason};
+use crate::visible::blank;
 
 /// Judges the records by which a release could be built again; None if no policy asks for verification.
 pub fn evaluate(cx: &Context<'_>) -> Option<Outcome> {
@@ -19,7 +20,7 @@ pub fn evaluate(cx: &Context<'_>) -> Option<Outcome> {
     let mut out = Outcome::default();
     for record in &asked.records {
         let (field, found) = recorded(release, *record);
-        if let Some(found) = found {
+        if let Some(found) = found.filter(|found| !blank(found)) {
             out.notes.push(format!("{field}: {found}"));
             continue;
         }
@@ -31,9 +32,9 @@ pub fn evaluate(cx: &Context<'_>) -> Option<Outcome> {
                 "spec.{field}, without which it cannot be built again; {} asks for it",
                 cx.policy_names()
             ),
-            "it is not there",
+            "it is not there, or nothing of it can be seen",
             "data scientist",
-            format!("create a new ModelRelease with spec.{field}"),
+            cx.new_release(&format!("with spec.{field}")),
         );
     }
     Some(out)
@@ -76,15 +77,16 @@ pub fn validation(cx: &Context<'_>) -> Option<Outcome> {
         || release.artifacts.iter().filter(|a| matches!(a.role, ArtifactRole::Model | ArtifactRole::Adapter));
     for test in requirements.tests.iter().filter(|t| asked.tests.contains(&t.rule.type_)) {
         for artifact in models() {
-            let by = tests::independent(cx, &test.rule, artifact.digest.as_str());
+            let by = tests::independent(cx, test, artifact);
             let type_ = test.rule.type_;
             // Without any report the test itself is missing, and that is said.
             if by.reported.is_empty() {
                 continue;
             }
-            if let Some(report) = by.independent.first() {
+            if !by.independent.is_empty() {
+                let reports = by.independent.join(", ");
                 out.notes.push(format!(
-                    "{type_} {}: {report} is by nobody who made or develops it",
+                    "{type_} {}: {reports}: by nobody who made or develops it",
                     artifact.name
                 ));
                 continue;
@@ -94,15 +96,18 @@ pub fn validation(cx: &Context<'_>) -> Option<Outcome> {
                 Reason::ReportNotIndependent,
                 format!("{type_} {}", artifact.name),
                 format!(
-                    "a {type_} report of {} by a person who neither made nor develops the release, which {} asks for",
+                    "a {type_} report of {} that passes, by a person who neither made nor develops the release, which {} asks for",
                     test.rule.metric,
                     cx.policy_names()
                 ),
-                by.reported.iter().map(|(name, _, why)| format!("{name}: {why}")).collect::<Vec<_>>().join("; "),
+                by.reported.iter().map(|one| format!("{}: {}", one.name, one.why)).collect::<Vec<_>>().join("; "),
                 "validator",
                 cx.command("somebody else tests again and reports under another name: kubectl apply -f REPORT.yaml"),
             )
-            .about(by.reported.into_iter().flat_map(|(name, who, _)| [name, who.to_string()]));
+            .about(by.reported.into_iter().flat_map(|one| {
+                let start = one.start.map(|start| start.to_string()).unwrap_or_default();
+                [one.name, one.by.to_string(), start]
+            }));
         }
     }
     Some(out)

@@ -6,6 +6,7 @@ use placet_api::datarule::{DataRule, ExpectedGroup, ExpectedGroups, QualityRule,
 use placet_api::scalar::Decimal;
 
 use super::loosens::Found;
+use crate::policy;
 
 fn number(decimal: Option<&Decimal>) -> Option<f64> {
     decimal.map(Decimal::value)
@@ -56,6 +57,11 @@ impl Found {
         before: Option<&RepresentativenessRule>,
         after: Option<&RepresentativenessRule>,
     ) {
+        // Whoever lets go of a contradiction lets in what nothing could satisfy.
+        let wrong = |rule| policy::impossible_data("", rule);
+        if before.is_some_and(|b| !wrong(b).is_empty()) && after.is_none_or(|a| wrong(a).is_empty()) {
+            self.say("data.representativeness: nothing satisfied it".to_owned());
+        }
         let known = groups(after);
         let at = |name: &str| format!("data.representativeness.{name}");
         for (group, share) in groups(before) {

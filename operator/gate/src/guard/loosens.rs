@@ -451,6 +451,9 @@ impl Found {
             when_indeterminate: _,
             max_age_days,
         } = before;
+        if policy::impossible_test(before).is_some() && policy::impossible_test(after).is_none() {
+            self.say(format!("{field}: nothing satisfied it"));
+        }
         let value = |d: &Option<Decimal>| d.as_ref().map(Decimal::value);
         self.at_least(&format!("{field}.atLeast"), value(at_least), value(&after.at_least));
         self.at_most(&format!("{field}.atMost"), value(at_most), value(&after.at_most));

@@ -130,15 +130,48 @@ fn unguarded(spec: &ReleasePolicySpec) -> bool {
     spec.guard.as_ref().and_then(|g| g.loosening) == Some(Loosening::Apply)
 }
 
-/// Roles that a policy names anywhere.
-fn names(spec: &ReleasePolicySpec) -> BTreeSet<&str> {
-    let mut out: BTreeSet<&str> = spec.approvals.iter().map(|a| a.role.as_str()).collect();
-    let class = spec.classification.iter();
+/// Roles that a policy names anywhere. A new field is looked at here, or it does not compile.
+pub fn names(spec: &ReleasePolicySpec) -> BTreeSet<&str> {
+    let ReleasePolicySpec {
+        classification,
+        assessment,
+        reporters,
+        validation,
+        acceptance_authority,
+        approvals,
+        guard,
+        applies_to: _,
+        tests: _,
+        data: _,
+        attribute_sets: _,
+        categories: _,
+        documentation: _,
+        verification: _,
+        oversight: _,
+        transparency: _,
+        change: _,
+        risk_appetite: _,
+        risk_matrix: _,
+        controls: _,
+        // Names roles that are held beside those that it asks; it asks nobody itself.
+        separation_of_duties: _,
+        validity: _,
+        platform_images: _,
+        applies_to_cleared: _,
+        replacements: _,
+        obligations: _,
+        prohibited_from: _,
+        minimum_class: _,
+        custom_gates: _,
+    } = spec;
+    let mut out: BTreeSet<&str> = approvals.iter().map(|a| a.role.as_str()).collect();
+    let class = classification.iter();
     out.extend(class.flat_map(|c| [&c.approved_by].into_iter().chain(&c.lowered_by)).map(Name::as_str));
-    out.extend(spec.guard.iter().filter_map(|g| g.role.as_ref()).map(Name::as_str));
-    out.extend(spec.assessment.iter().filter_map(|a| a.approved_by.as_ref()).map(Name::as_str));
-    out.extend(spec.reporters.iter().flatten().map(|r| r.role.as_str()));
-    let authority = spec.acceptance_authority.iter().flatten();
+    out.extend(guard.iter().filter_map(|g| g.role.as_ref()).map(Name::as_str));
+    out.extend(assessment.iter().filter_map(|a| a.approved_by.as_ref()).map(Name::as_str));
+    out.extend(reporters.iter().flatten().map(|r| r.role.as_str()));
+    out.extend(validation.iter().map(|v| v.role.as_str()));
+    let authority = acceptance_authority.iter().flatten();
     let accept = authority.flat_map(|a| a.roles.iter().chain(a.consulted.iter().flatten()));
     out.extend(accept.map(Name::as_str));
     out

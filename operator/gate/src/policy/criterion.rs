@@ -68,7 +68,7 @@ pub(crate) fn criterion(rule: &TestRule) -> Result<Criterion, String> {
 }
 
 /// Why nothing could ever satisfy a rule, if so.
-pub(super) fn impossible(rule: &TestRule) -> Option<String> {
+pub(crate) fn impossible(rule: &TestRule) -> Option<String> {
     if rule.type_ == TestType::Bias {
         return criterion(rule).err();
     }

@@ -108,7 +108,7 @@ impl DataRules {
 }
 
 /// Numbers of a policy by which nothing could be judged.
-fn impossible(name: &str, rule: &RepresentativenessRule) -> Vec<String> {
+pub(crate) fn impossible(name: &str, rule: &RepresentativenessRule) -> Vec<String> {
     const ONE: i128 = 1_000_000_000;
     let mut out = Vec::new();
     let mut share = |field: String, value: Option<&Decimal>| {

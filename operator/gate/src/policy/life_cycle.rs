@@ -159,7 +159,8 @@ fn approval(rule: &ValidationRule) -> Approvals {
 }
 
 /// Groups whose members are no validators, with what holds where it is left out.
-pub(crate) fn not_in_groups(rule: &ValidationRule) -> Vec<Title> {
+#[must_use]
+pub fn not_in_groups(rule: &ValidationRule) -> Vec<Title> {
     rule.not_in_groups.clone().unwrap_or_else(|| Title::new("developers").into_iter().collect())
 }
 

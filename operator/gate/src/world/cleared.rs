@@ -32,21 +32,30 @@ pub struct WasCleared {
 
 /// When each release was cleared first, by system.
 #[derive(Debug, Default)]
-pub(super) struct ClearedFirst(BTreeMap<Key, BTreeMap<WasCleared, Timestamp>>);
+pub(super) struct ClearedFirst {
+    of_systems: BTreeMap<Key, BTreeMap<WasCleared, Timestamp>>,
+    /// Whether that is all: a log was read.
+    all: bool,
+}
 
 impl ClearedFirst {
     /// Bytes of what is remembered of a namespace, about.
     pub(super) fn bytes(&self, namespace: &str) -> u64 {
-        let systems = self.0.iter().filter(|((of, _), _)| of == namespace);
+        let systems = self.of_systems.iter().filter(|((of, _), _)| of == namespace);
         let entries: usize = systems.map(|(_, all)| all.len()).sum();
         u64::try_from(entries).unwrap_or(u64::MAX).saturating_mul(ENTRY)
     }
 }
 
 impl World {
+    /// What was cleared is known: all of it is told here. Without it nothing is known of what was cleared.
+    pub fn knows_what_was_cleared(&mut self) {
+        self.cleared.all = true;
+    }
+
     /// A release was cleared. Whether that is news.
     pub fn was_cleared(&mut self, namespace: &str, system: &str, release: WasCleared, at: Timestamp) -> bool {
-        let all = self.cleared.0.entry((namespace.to_owned(), system.to_owned())).or_default();
+        let all = self.cleared.of_systems.entry((namespace.to_owned(), system.to_owned())).or_default();
         match all.get(&release) {
             Some(first) if *first <= at => false,
             _ => {
@@ -66,7 +75,7 @@ impl World {
         let system = release.spec.as_ref().ok()?.system.to_string();
         let key = (snapshot.namespace.clone(), system);
         let this = WasCleared { name: release.name().to_owned(), content: release.digest().to_owned() };
-        let known = self.cleared.0.get(&key).and_then(|all| all.get(&this));
+        let known = self.cleared.of_systems.get(&key).and_then(|all| all.get(&this));
         known.is_none_or(|first| *first > snapshot.clock.now()).then_some((key, this))
     }
 
@@ -87,14 +96,14 @@ impl World {
         namespace: &str,
         release: Option<&Object<ModelReleaseSpec>>,
         basis: Option<&PolicySet>,
-    ) -> BTreeSet<WasCleared> {
-        if !asks(&self.policy_set) && !basis.is_some_and(asks) {
-            return BTreeSet::new();
+    ) -> Option<BTreeSet<WasCleared>> {
+        if !self.cleared.all || !(asks(&self.policy_set) || basis.is_some_and(asks)) {
+            return None;
         }
-        let spec = release.and_then(|r| Some((r, r.spec.as_ref().ok()?)));
-        let Some((release, spec)) = spec else { return BTreeSet::new() };
-        let Some(all) = self.cleared.0.get(&(namespace.to_owned(), spec.system.to_string())) else {
-            return BTreeSet::new();
+        let release = release?;
+        let spec = release.spec.as_ref().ok()?;
+        let Some(all) = self.cleared.of_systems.get(&(namespace.to_owned(), spec.system.to_string())) else {
+            return Some(BTreeSet::new());
         };
         let this = WasCleared { name: release.name().to_owned(), content: release.digest().to_owned() };
         let own = all.get(&this);
@@ -104,16 +113,16 @@ impl World {
         };
         let (named, mut others): (Vec<_>, Vec<_>) = before.partition(|(other, _)| is_named(other));
         others.sort_by_key(|(_, at)| std::cmp::Reverse(**at));
-        named.into_iter().chain(others.into_iter().take(NEWEST)).map(|(other, _)| other.clone()).collect()
+        Some(named.into_iter().chain(others.into_iter().take(NEWEST)).map(|(other, _)| other.clone()).collect())
     }
 
-    /// Releases that a release names as the one before and the one to go back to: those that are there, and of a name that is
-    /// not there the versions that were cleared before. Itself is none of them.
+    /// Releases that a release names as the one before and the one to go back to: those that are there, and the versions that
+    /// were cleared before where these are others. Itself is none of them.
     pub(super) fn named(
         &self,
         (namespace, own): (&str, &str),
         spec: Option<&ModelReleaseSpec>,
-        before: &BTreeSet<WasCleared>,
+        before: Option<&BTreeSet<WasCleared>>,
         basis: Option<&PolicySet>,
     ) -> Vec<Arc<Object<ModelReleaseSpec>>> {
         if !asks(&self.policy_set) && !basis.is_some_and(asks) {
@@ -128,14 +137,15 @@ impl World {
         let mut out = Vec::new();
         for name in names {
             let key = (namespace.to_owned(), name.to_owned());
-            if let Some(live) = self.releases.live.get(&key) {
-                out.push(Arc::clone(live));
-                continue;
-            }
             let was = |r: &Arc<Object<ModelReleaseSpec>>| {
-                before.iter().any(|b| b.name == r.name() && b.content == r.digest())
+                before.into_iter().flatten().any(|b| b.name == r.name() && b.content == r.digest())
             };
-            out.extend(self.releases.versions(&key).filter(|r| was(r)).cloned());
+            let live = self.releases.live.get(&key);
+            out.extend(live.cloned());
+            // What was created again under the name is no other past.
+            if live.is_none_or(|live| !was(live)) {
+                out.extend(self.releases.versions(&key).filter(|r| !r.live && was(r)).cloned());
+            }
         }
         out
     }

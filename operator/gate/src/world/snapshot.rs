@@ -1,5 +1,6 @@
 //! What a snapshot is known by and stored as.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -64,7 +65,10 @@ impl Snapshot {
             let live = if release.live { "" } else { " gone" };
             let _ = writeln!(text, "named {}{live}", release.id);
         }
-        for release in &self.cleared_before {
+        if self.cleared_before.as_ref().is_some_and(BTreeSet::is_empty) {
+            let _ = writeln!(text, "cleared before: none");
+        }
+        for release in self.cleared_before.iter().flatten() {
             let _ = writeln!(text, "cleared before {} {}", release.name, release.content);
         }
         if !self.signatures.is_empty() {

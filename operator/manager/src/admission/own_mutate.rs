@@ -263,7 +263,9 @@ fn groups_that_matter(world: &world::World) -> BTreeSet<String> {
     let specs = world.deciding().chain(world.policies()).filter_map(|p| p.spec.as_ref().ok());
     let groups = specs.flat_map(|spec| {
         let barred = spec.duties().barred_groups.unwrap_or_default();
-        barred.into_iter().chain(spec.approvals.iter().flat_map(|rule| spec.not_in_groups(rule)))
+        let approve = spec.approvals.iter().flat_map(|rule| spec.not_in_groups(rule));
+        let validate = spec.validation.iter().flat_map(placet_gate::policy::not_in_groups);
+        barred.into_iter().chain(approve).chain(validate)
     });
     groups.map(|group| group.to_string()).collect()
 }

@@ -52,7 +52,7 @@ pub(super) fn quality(
                 wanted,
                 found,
                 "data scientist",
-                "mend the data, train and evaluate on it, and create a new ModelRelease",
+                cx.new_release("of a model that was trained and evaluated on data that is mended, or of which there is more"),
             ),
             Verdict::Indeterminate => out.unknown(
                 GATE,
@@ -97,6 +97,10 @@ fn decide(measure: &QualityMeasure, limits: &Limits, spec: &DatasetSpec) -> (Ver
         ),
     };
     let mut shown = format!("{} on {} rows ({how})", measure.value, measure.rows);
+    if whole && limits.min_rows.is_some_and(|min| measure.rows < i64::from(min)) {
+        // Nobody can measure more rows than there are.
+        return (Verdict::Fail, format!("{shown}, and the dataset has no more"));
+    }
     if limits.min_rows.is_some_and(|min| measure.rows < i64::from(min)) {
         return (Verdict::Indeterminate, shown);
     }
@@ -173,7 +177,7 @@ pub(super) fn groups(
                     thousandths(rows, total)
                 ),
                 "data scientist",
-                "gather more of them, train and evaluate on that, and create a new ModelRelease",
+                cx.new_release("of a model that was trained and evaluated on data with more of them"),
             )
             .about([dataset.name().to_owned(), rows.to_string(), total.to_string()]);
         }

@@ -55,12 +55,14 @@ pub(super) fn why_not(
     }
     let same = |person: &Person| cx.requirements.map_or(person, |r| r.same(person)).clone();
     let one = same(who);
-    let named = |d: &&&Object<DatasetSpec>| names(by, d);
     let wrote = |d: &Object<DatasetSpec>| {
         d.standing().is_none_or(|s| s.authors.iter().any(|author| same(author) == one))
     };
-    if all.iter().filter(named).any(|d| wrote(d)) {
-        return Some(WhyNot::of(format!("{who} wrote one of those that it names"), Some(who)));
+    if undone(by, all).into_iter().any(wrote) {
+        return Some(WhyNot::of(
+            format!("{who} wrote one of those that it names, or that these superseded"),
+            Some(who),
+        ));
     }
     // Whoever made the release does not say what is wrong in what others say of its data.
     if authors(cx.snapshot).iter().any(|author| same(author) == one) {
@@ -70,4 +72,17 @@ pub(super) fn why_not(
         ));
     }
     None
+}
+
+/// Those that a Dataset names, and those that these name in turn: whoever undoes a correction speaks for what it corrected.
+fn undone<'a>(by: &Object<DatasetSpec>, all: &[&'a Object<DatasetSpec>]) -> Vec<&'a Object<DatasetSpec>> {
+    let (mut out, mut rest): (Vec<_>, Vec<_>) = all.iter().copied().partition(|d| names(by, d));
+    let mut next = 0;
+    while let Some(&one) = out.get(next) {
+        let (found, left) = rest.into_iter().partition(|d| names(one, d));
+        rest = left;
+        out.extend::<Vec<_>>(found);
+        next += 1;
+    }
+    out
 }
