@@ -113,8 +113,8 @@ impl Expect {
             used += count;
             if count == 0 {
                 let ExpectedFinding { gate, reason, item, says } = wanted;
-                let of = item.iter().map(|i| format!(" [{i}]")).collect::<String>();
-                let says = says.iter().map(|s| format!(" that says {s:?}")).collect::<String>();
+                let of = item.as_ref().map_or_else(String::new, |i| format!(" [{i}]"));
+                let says = says.as_ref().map_or_else(String::new, |s| format!(" that says {s:?}"));
                 wrong.push(format!("no finding {gate} {reason}{of}{says}"));
             }
         }

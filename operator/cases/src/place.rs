@@ -179,9 +179,9 @@ impl At<'_> {
             world.key_deleted(key, at);
         }
         if remembered || given.deleted {
-            world.remember(record)
+            world.remember(record);
         } else {
-            world.apply(record)
+            world.apply(record);
         }
         Ok(())
     }

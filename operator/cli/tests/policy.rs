@@ -9,7 +9,7 @@ use std::path::Path;
 use common::{Ran, placet};
 use serde_json::Value;
 
-const POLICY: &str = r#"
+const POLICY: &str = r"
 apiVersion: placet.dev/v1alpha1
 kind: ReleasePolicy
 metadata: {name: house}
@@ -21,7 +21,7 @@ apiVersion: placet.dev/v1alpha1
 kind: ApprovalRole
 metadata: {name: model-owner}
 spec: {title: Model owner, answersFor: Whether the model may run}
-"#;
+";
 
 const CASE: &str = r#"
 title: Nobody approved it

@@ -214,12 +214,13 @@ impl Evidence {
         if class_basis.is_empty() || requirements.is_empty() {
             return None;
         }
-        let names = release_spec.previous.iter().chain(&release_spec.rollback_target);
-        let names: BTreeSet<&str> = names.map(|name| name.as_str()).collect();
-        let named = names.into_iter().filter(|_| asked.life_cycle.change.is_some());
-        let mut named: Vec<Part> =
-            named.filter_map(|name| change::named(cx.snapshot, name)).map(|r| Part::of(r)).collect();
-        named.sort();
+        let mut named: Vec<Part> = Vec::new();
+        if asked.life_cycle.change.is_some() {
+            let all = release_spec.previous.iter().chain(&release_spec.rollback_target);
+            named.extend(all.filter_map(|name| change::named(cx.snapshot, name)).map(Part::of));
+            named.sort();
+            named.dedup();
+        }
         let requirements = applied(asked, requirements, (system, system_spec), (&named, cx.snapshot))?;
         let evaluation = release_spec.datasets.iter().flatten().filter(|d| d.use_ == DatasetUse::Evaluation);
         let evaluation: BTreeSet<&str> = evaluation.map(|d| d.digest.as_str()).collect();

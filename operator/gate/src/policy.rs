@@ -33,15 +33,15 @@ use crate::people::Person;
 use crate::risk::{self, Matrix};
 
 pub use approvals::{Approvals, CoversKey, covers_key};
+pub(crate) use criterion::impossible as impossible_test;
 pub(crate) use criterion::{confidence, criterion};
 pub use custom::{Custom, Customs, custom_problems};
+pub(crate) use data::impossible as impossible_data;
 pub use data::{DataRules, Limits};
 pub use later::explained;
 pub use life_cycle::LifeCycle;
 pub use life_cycle::not_in_groups;
 pub(crate) use life_cycle::undefined;
-pub(crate) use data::impossible as impossible_data;
-pub(crate) use criterion::impossible as impossible_test;
 pub use parity::{incompatible, warnings};
 pub use register::RegisterRules;
 pub(crate) use tests::{add_test, effective, same_test, tests_of};

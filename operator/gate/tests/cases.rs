@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     reason = "a test reads its cases from files, and a case that cannot be read fails it"
 )]
 

@@ -15,9 +15,9 @@ use std::path::Path;
 
 use common::{Base, Given, Run, merge, resolve, start, yaml};
 use placet_api::Kind;
-use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_api::approvalrole::{ApprovalRoleSpec, RoleScope};
 use placet_api::crd::crds;
+use placet_api::releasepolicy::ReleasePolicySpec;
 use placet_api::trustedsigner::TrustedSignerSpec;
 use placet_gate::circumstances::Circumstances;
 use placet_gate::guard::{Asked, Because, Guarded, Ruling};

@@ -213,13 +213,10 @@ impl Check<'_> {
     fn field(&self, at: &IdedExpr, of: Known, field: &str) -> Result<Known, String> {
         let Some(schema) = of else { return Ok(None) };
         if let Some(fields) = schema.get("properties").and_then(Value::as_object) {
-            return match fields.get(field) {
-                Some(found) => Ok(Some(found)),
-                None => {
-                    let known: Vec<&str> = fields.keys().map(String::as_str).collect();
-                    Err(self.at(at, &format!("wanted one of the fields {}, found {field}", known.join(", "))))
-                }
-            };
+            return fields.get(field).map(Some).ok_or_else(|| {
+                let known: Vec<&str> = fields.keys().map(String::as_str).collect();
+                self.at(at, &format!("wanted one of the fields {}, found {field}", known.join(", ")))
+            });
         }
         if let Some(values) = schema.get("additionalProperties").filter(|v| v.is_object()) {
             return Ok(Some(values));

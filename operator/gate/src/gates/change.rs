@@ -16,7 +16,7 @@ use placet_api::lifecycle::{ChangeImpact, ChangePart};
 use placet_api::modelrelease::{ArtifactRole, ChangeKind, ModelReleaseSpec};
 
 use super::{Context, Outcome};
-use crate::finding::{Gate, Reason};
+use crate::finding::{Finding, Gate, Reason};
 use crate::object::Object;
 use crate::time;
 use crate::visible::blank;
@@ -109,50 +109,11 @@ fn unknown_past(cx: &Context<'_>, release: &Object<ModelReleaseSpec>, out: &mut 
 fn kinds(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
     let declared: BTreeSet<ChangeKind> = spec.change.kinds().collect();
     let Some(previous) = &spec.previous else {
-        let before = cleared(cx);
-        if let Some(last) = before.last() {
-            out.not_met(
-                GATE,
-                Reason::PreviousMissing,
-                release.name(),
-                format!(
-                    "spec.previous: the release that this one follows, since {} was cleared before",
-                    before.join(", ")
-                ),
-                "none is named, so that nobody can see what changed",
-                WHO,
-                cx.new_release(&format!("with spec.previous, for example {last}")),
-            )
-            .about(before.iter().cloned());
-        } else if !declared.contains(&ChangeKind::Initial) {
-            undeclared(
-                cx,
-                ChangeKind::Initial,
-                &declared,
-                "there is no release before it (spec.previous)",
-                &[],
-                out,
-            );
-        }
+        first(cx, release.name(), &declared, out);
         return;
     };
     let wrong = |found: &str, of: Option<String>, out: &mut Outcome| {
-        let before = cleared(cx);
-        let none = before.is_empty();
-        let wanted = if none && cx.snapshot.cleared_before.is_some() {
-            format!("no spec.previous, since no release of {} was cleared so far", spec.system)
-        } else if none {
-            format!("spec.previous: another release of {}", spec.system)
-        } else {
-            format!("spec.previous: a release of {} that was cleared: {}", spec.system, before.join(", "))
-        };
-        let how = cx.new_release(if none && cx.snapshot.cleared_before.is_some() {
-            "without spec.previous, as a change of kind Initial"
-        } else {
-            "with the release that it follows as spec.previous"
-        });
-        out.not_met(GATE, Reason::PreviousNotValid, previous.to_string(), wanted, found, WHO, how)
-            .about(of.into_iter().chain(before));
+        not_the_previous(cx, spec, (previous, found), out).about(of.into_iter().chain(cleared(cx)));
     };
     if previous.as_str() == release.name() {
         wrong("the release itself", None, out);
@@ -213,6 +174,52 @@ fn kinds(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
     for kind in declared.iter().filter(|k| **k != ChangeKind::Initial && !differences.contains_key(*k)) {
         out.notes.push(format!("{kind}: declared, and nothing of it differs from {previous}"));
     }
+}
+
+/// A release that follows none is the first one of its system.
+fn first(cx: &Context<'_>, release: &str, declared: &BTreeSet<ChangeKind>, out: &mut Outcome) {
+    let before = cleared(cx);
+    if let Some(last) = before.last() {
+        out.not_met(
+            GATE,
+            Reason::PreviousMissing,
+            release,
+            format!(
+                "spec.previous: the release that this one follows, since {} was cleared before",
+                before.join(", ")
+            ),
+            "none is named, so that nobody can see what changed",
+            WHO,
+            cx.new_release(&format!("with spec.previous, for example {last}")),
+        )
+        .about(before.iter().cloned());
+    } else if !declared.contains(&ChangeKind::Initial) {
+        let found = "there is no release before it (spec.previous)";
+        undeclared(cx, ChangeKind::Initial, declared, found, &[], out);
+    }
+}
+
+/// No release can follow what is named as the one before.
+fn not_the_previous<'o>(
+    cx: &Context<'_>,
+    spec: &ModelReleaseSpec,
+    (previous, found): (&str, &str),
+    out: &'o mut Outcome,
+) -> &'o mut Finding {
+    let before = cleared(cx);
+    let with = "with the release that it follows as spec.previous";
+    let (wanted, how) = if !before.is_empty() {
+        let all = before.join(", ");
+        (format!("spec.previous: a release of {} that was cleared: {all}", spec.system), with)
+    } else if cx.snapshot.cleared_before.is_some() {
+        (
+            format!("no spec.previous, since no release of {} was cleared so far", spec.system),
+            "without spec.previous, as a change of kind Initial",
+        )
+    } else {
+        (format!("spec.previous: another release of {}", spec.system), with)
+    };
+    out.not_met(GATE, Reason::PreviousNotValid, previous, wanted, found, WHO, cx.new_release(how))
 }
 
 /// A kind of change follows from the facts and is not declared. `names`: what `found` names.

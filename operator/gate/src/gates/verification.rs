@@ -85,10 +85,8 @@ pub fn validation(cx: &Context<'_>) -> Option<Outcome> {
             }
             if !by.independent.is_empty() {
                 let reports = by.independent.join(", ");
-                out.notes.push(format!(
-                    "{type_} {}: {reports}: by nobody who made or develops it",
-                    artifact.name
-                ));
+                out.notes
+                    .push(format!("{type_} {}: {reports}: by nobody who made or develops it", artifact.name));
                 continue;
             }
             out.not_met(

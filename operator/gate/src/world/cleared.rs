@@ -113,7 +113,13 @@ impl World {
         };
         let (named, mut others): (Vec<_>, Vec<_>) = before.partition(|(other, _)| is_named(other));
         others.sort_by_key(|(_, at)| std::cmp::Reverse(**at));
-        Some(named.into_iter().chain(others.into_iter().take(NEWEST)).map(|(other, _)| other.clone()).collect())
+        Some(
+            named
+                .into_iter()
+                .chain(others.into_iter().take(NEWEST))
+                .map(|(other, _)| other.clone())
+                .collect(),
+        )
     }
 
     /// Releases that a release names as the one before and the one to go back to: those that are there, and the versions that
