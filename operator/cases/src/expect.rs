@@ -78,6 +78,12 @@ impl Expect {
                 )));
             }
         }
+        let texts = findings.iter().filter_map(|f| f.says.as_ref()).chain(notes);
+        if texts.into_iter().any(String::is_empty) {
+            return Err(CaseError::Case(
+                "expect: an empty text is part of every text: wanted some words".into(),
+            ));
+        }
         let some = cleared.is_some() || class.is_some() || lapse.is_some() || valid_until.is_some();
         let nothing = !some && gates.is_empty() && findings.is_empty() && !only_findings && notes.is_empty();
         if nothing {
@@ -107,20 +113,22 @@ impl Expect {
             let found = found.map_or("NotAsked".into(), |g| format!("{:?}", g.verdict));
             same(gate, Some(wanted), found);
         }
-        let mut used = 0;
         for wanted in &self.findings {
-            let count = decision.findings().filter(|f| wanted.is(f)).count();
-            used += count;
-            if count == 0 {
+            if !decision.findings().any(|f| wanted.is(f)) {
                 let ExpectedFinding { gate, reason, item, says } = wanted;
                 let of = item.as_ref().map_or_else(String::new, |i| format!(" [{i}]"));
                 let says = says.as_ref().map_or_else(String::new, |s| format!(" that says {s:?}"));
                 wrong.push(format!("no finding {gate} {reason}{of}{says}"));
             }
         }
-        let total = decision.findings().count();
-        if self.only_findings && total != used {
-            wrong.push(format!("{total} findings, of which {used} were expected"));
+        let others = decision.findings().filter(|f| !self.findings.iter().any(|wanted| wanted.is(f)));
+        for other in others.filter(|_| self.only_findings) {
+            wrong.push(format!(
+                "an unexpected finding {} {} [{}]",
+                other.gate.as_str(),
+                other.reason.as_str(),
+                other.item
+            ));
         }
         for wanted in &self.notes {
             let mut notes = decision.gates.iter().flat_map(|g| &g.notes);

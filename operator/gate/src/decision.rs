@@ -387,7 +387,8 @@ fn lapse(gates: &[GateOutcome]) -> Option<Lapse> {
         | Reason::RollbackTargetNotValid
         | Reason::ApprovalExpired
         | Reason::AcceptanceExpired
-        | Reason::EvidenceExpired => 0,
+        | Reason::EvidenceExpired
+        | Reason::CustomGateEnded => 0,
         _ => 1,
     };
     gates.iter().flat_map(|g| &g.findings).map(|f| kind(f.reason)).max().map(|worst| match worst {

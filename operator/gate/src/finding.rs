@@ -313,6 +313,8 @@ reasons! {
     Rejected,
     /// What a policy's author asks in CEL is not so.
     CustomGateNotMet,
+    /// A gate of a policy's author held when the release went into use, and its day has gone.
+    CustomGateEnded,
     /// What a policy's author asks in CEL cannot be evaluated.
     CustomGateUnknown,
     /// The content changed since it was approved.

@@ -236,13 +236,18 @@ pub fn may_reject(world: &World, clock: &Clock, namespace: &str, subject: &Subje
         let matched = snapshot.policies.matching(class, &snapshot.namespace_labels);
         return match &matched.joined.requirements {
             Ok(asked) if class.is_some() && !matched.policies.is_empty() => {
+                // A gate of a policy's author counts approvals in whatever role it likes.
                 asked.approvals.keys().any(|(asks, _)| asks == role)
+                    || asked.custom.values().any(|gate| gate.program.reads("approvals"))
             }
             _ => true,
         };
     }
     let mut all = world.policies().chain(world.in_force().iter());
-    all.any(|p| p.spec.as_ref().is_ok_and(|spec| guard::names(spec).contains(role)))
+    let reads = |spec: &ReleasePolicySpec| {
+        spec.custom_gates.iter().flatten().any(|gate| gate.expression.contains("approvals"))
+    };
+    all.any(|p| p.spec.as_ref().is_ok_and(|spec| guard::names(spec).contains(role) || reads(spec)))
 }
 
 /// Uid of an approval's subject.

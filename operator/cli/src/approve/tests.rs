@@ -270,9 +270,14 @@ fn judged_on(data: Option<&Value>) -> (Value, Answers) {
         {"name": "server", "role": "Runtime", "reference": "s", "digest": digest('4')}]);
     object["spec"]["change"] = json!({"kind": "Retrain", "reason": "New data"});
     let assessment = at("impact", &json!({"system": "scoring", "risks": []}), "ImpactAssessment");
-    let report = at("bias", &json!({"artifact": digest('2')}), "TestReport");
+    let on = |kind: &str, dataset: char| json!({"artifact": digest('2'), "type": kind, "dataset": digest(dataset)});
+    let report = at("bias", &on("Bias", '7'), "TestReport");
+    // Nobody asks for one of this type, and the other is not on a dataset for evaluation.
+    let (unasked, elsewhere) =
+        (at("attack", &on("Security", '7'), "TestReport"), at("again", &on("Bias", '5'), "TestReport"));
     let other = at("else", &json!({"artifact": digest('9')}), "TestReport");
-    object["spec"]["datasets"] = json!([{"name": "train", "digest": digest('5'), "use": "Training"}]);
+    object["spec"]["datasets"] = json!([{"name": "train", "digest": digest('5'), "use": "Training"},
+        {"name": "test", "digest": digest('7'), "use": "Evaluation"}]);
     let dataset = at("train", data.unwrap_or(&Value::Null), "Dataset");
     let namesake = at("train-before", &json!({"name": "train", "digest": digest('6')}), "Dataset");
     let of = |o: &Value, kind: Kind| {
@@ -280,7 +285,7 @@ fn judged_on(data: Option<&Value>) -> (Value, Answers) {
         placet_gate::digest::content(kind, Some("lending"), name, &o["spec"]).unwrap()
     };
     let (content, basis, asked) = (of(&object, Kind::ModelRelease), digest('b'), digest('d'));
-    let said = of(&dataset, Kind::Dataset);
+    let said = placet_gate::digest::dataset(&dataset["spec"]).unwrap();
     let datasets = [said.as_str()];
     let evidence = placet_gate::digest::evidence(&placet_gate::digest::EvidenceParts {
         content: &content,
@@ -313,7 +318,7 @@ fn judged_on(data: Option<&Value>) -> (Value, Answers) {
     let answers = answers()
         .with(RELEASE, 200, &object)
         .with(ASSESSMENTS, 200, &json!({"items": [assessment]}))
-        .with(&list("testreports"), 200, &json!({"items": [report, other]}))
+        .with(&list("testreports"), 200, &json!({"items": [report, other, unasked, elsewhere]}))
         .with(&list("datasets"), 200, &json!({"items": [dataset, namesake]}))
         .with(&list("modelreleases"), 200, &json!({"items": [object, before, uncleared]}))
         .with(&list("approvals"), 200, &json!({"items": [approval]}))

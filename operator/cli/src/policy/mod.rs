@@ -216,7 +216,9 @@ fn sound(path: &Path, out: &mut Results) {
         let Ok(spec) = serde_json::from_value::<ReleasePolicySpec>(object.value["spec"].clone()) else {
             continue;
         };
+        let place = |text: String| format!("{}: policy {}: {text}", object.place(), object.name);
+        out.errors.extend(policy::custom_problems(&spec).into_iter().map(place));
         let warnings = policy::warnings(&spec).into_iter();
-        out.warnings.extend(warnings.map(|w| format!("{}: policy {}: {w}", object.place(), object.name)));
+        out.warnings.extend(warnings.map(place));
     }
 }

@@ -197,15 +197,18 @@ impl Run<'_> {
         }
     }
 
+    /// What reads a text to its end takes as many steps as it is long.
+    fn reads(&self, one: &Val) -> Result<(), Fault> {
+        if let Val::Text(text) = one { self.step(text.len() / 16) } else { Ok(()) }
+    }
+
     fn unary(&self, name: &str, one: &Val) -> Eval {
+        self.reads(one)?;
         match (name, one) {
             (op::LOGICAL_NOT, Val::Bool(b)) => Ok(Val::Bool(!b)),
             (op::NEGATE, Val::Int(i)) => i.checked_neg().map_or_else(overflow, |i| Ok(Val::Int(i))),
             (op::NEGATE, Val::Double(d)) => Ok(Val::Double(-d)),
-            ("size", Val::Text(text)) => {
-                self.step(text.len() / 16)?;
-                length(text.chars().count())
-            }
+            ("size", Val::Text(text)) => length(text.chars().count()),
             ("size", Val::List(list)) => length(list.len()),
             ("size", Val::Map(map)) => length(map.len()),
             ("int" | "double", Val::Int(i)) if name == "int" => Ok(Val::Int(*i)),
@@ -231,6 +234,8 @@ impl Run<'_> {
     }
 
     fn binary(&self, name: &str, one: &Val, other: &Val) -> Eval {
+        self.reads(one)?;
+        self.reads(other)?;
         let ordered = |wanted: &[Ordering]| match one.order(other) {
             Some(order) => Ok(Val::Bool(wanted.contains(&order))),
             None => error(format!("a {} and a {} have no order", one.kind(), other.kind())),

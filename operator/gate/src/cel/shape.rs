@@ -62,12 +62,31 @@ const TELLS: [&str; 13] = [
     "contains",
 ];
 
+/// Leaves a field out of a schema: what it holds, or itself where that is a list of such.
+fn leave_out(schema: &mut Value, path: &str) {
+    let path = path.strip_suffix(".*").unwrap_or(path);
+    let (parent, field) = path.rsplit_once('.').map_or(("", path), |(parent, field)| (parent, field));
+    let mut at = schema;
+    for step in parent.split('.').filter(|step| !step.is_empty()) {
+        at = if step == "*" { &mut at["items"] } else { &mut at["properties"][step] };
+    }
+    if let Some(fields) = at["properties"].as_object_mut() {
+        fields.remove(field);
+    }
+}
+
 /// Schemas of what can be read, by name.
 static SCHEMAS: LazyLock<BTreeMap<&'static str, Value>> = LazyLock::new(|| {
     let of = |kind: Kind| {
         let crd = placet_api::crd::crds().into_iter().find(|crd| crd.spec.names.kind == kind.as_str());
         let crd = crd.and_then(|crd| serde_json::to_value(crd).ok()).unwrap_or_default();
-        crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec").cloned().unwrap_or_default()
+        let spec = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec");
+        let mut spec = spec.cloned().unwrap_or_default();
+        // Of what names or describes people a decision sees tokens, with which nothing can be compared.
+        for path in kind.personal_fields() {
+            leave_out(&mut spec, path);
+        }
+        spec
     };
     let list = |kind: Kind| json!({"type": "array", "items": of(kind)});
     BTreeMap::from([

@@ -50,8 +50,9 @@ pub fn evaluate(cx: &Context<'_>) -> Option<Outcome> {
         }
     }
     // The first release has none to go back to.
-    let follows = release.1.previous.is_some() || cleared_before(cx).next().is_some();
-    if asked.rollback_target && follows {
+    let named = release.1.rollback_target.is_some();
+    let follows = release.1.previous.is_some() && cx.snapshot.cleared_before.is_none();
+    if asked.rollback_target && (named || follows || cleared_before(cx).next().is_some()) {
         rollback(cx, release, &mut out);
     }
     Some(out)
@@ -119,7 +120,19 @@ fn kinds(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
         wrong("the release itself", None, out);
         return;
     }
-    let Some(before) = named(cx.snapshot, previous) else {
+    let none_cleared = cx.snapshot.cleared_before.as_ref().is_some_and(BTreeSet::is_empty);
+    if none_cleared && !declared.contains(&ChangeKind::Initial) {
+        // It is compared with an attempt that never ran.
+        let found = format!("no release of {} was cleared before, {previous} neither", spec.system);
+        let names = [spec.system.to_string(), previous.to_string()];
+        undeclared(cx, ChangeKind::Initial, &declared, &found, &names, out);
+    }
+    let found = named(cx.snapshot, previous);
+    if none_cleared && found.is_none() {
+        out.notes.push(format!("warning: {previous} is not there, so that nobody sees what differs from it"));
+        return;
+    }
+    let Some(before) = found else {
         out.unknown(
             GATE,
             Reason::PreviousNotFound,
@@ -140,7 +153,7 @@ fn kinds(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
         return;
     }
     unknown_past(cx, before, out);
-    if never_cleared(cx, before) {
+    if !none_cleared && never_cleared(cx, before) {
         wrong(
             &format!("{previous}, which was never cleared as it is"),
             Some(before.digest().to_owned()),
@@ -148,7 +161,7 @@ fn kinds(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
         );
         return;
     }
-    if declared.contains(&ChangeKind::Initial) {
+    if !none_cleared && declared.contains(&ChangeKind::Initial) {
         out.not_met(
             GATE,
             Reason::ChangeNotDeclared,
@@ -207,19 +220,13 @@ fn not_the_previous<'o>(
     out: &'o mut Outcome,
 ) -> &'o mut Finding {
     let before = cleared(cx);
-    let with = "with the release that it follows as spec.previous";
-    let (wanted, how) = if !before.is_empty() {
-        let all = before.join(", ");
-        (format!("spec.previous: a release of {} that was cleared: {all}", spec.system), with)
-    } else if cx.snapshot.cleared_before.is_some() {
-        (
-            format!("no spec.previous, since no release of {} was cleared so far", spec.system),
-            "without spec.previous, as a change of kind Initial",
-        )
+    let wanted = if before.is_empty() {
+        format!("spec.previous: another release of {}", spec.system)
     } else {
-        (format!("spec.previous: another release of {}", spec.system), with)
+        format!("spec.previous: a release of {} that was cleared: {}", spec.system, before.join(", "))
     };
-    out.not_met(GATE, Reason::PreviousNotValid, previous, wanted, found, WHO, cx.new_release(how))
+    let how = cx.new_release("with the release that it follows as spec.previous");
+    out.not_met(GATE, Reason::PreviousNotValid, previous, wanted, found, WHO, how)
 }
 
 /// A kind of change follows from the facts and is not declared. `names`: what `found` names.

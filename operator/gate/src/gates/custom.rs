@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use jiff::Timestamp;
-use placet_api::approval::{ApprovalDecision, ApprovalSpec};
+use placet_api::approval::{ApprovalDecision, ApprovalSpec, Covers, SubjectKind};
 use placet_api::riskacceptance::RiskAcceptanceSpec;
 
-use super::entitled::{eligible, entitled};
-use super::{Context, Outcome, authors, risk_acceptance};
+use super::{Context, Outcome, approvals, authors, risk_acceptance};
 use crate::cel::Val;
 use crate::finding::{Gate, Reason};
 use crate::object::{Object, Record};
@@ -44,12 +43,19 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
             }
         }
         let said = missing.map_or_else(|| gate.program.holds(&input), Err);
-        tell(gate, said, &mut out);
+        // What held on the day on which the release went into use, all else being as it is, ended by time alone.
+        let then = cx.snapshot.first_use.filter(|_| said == Ok(false)).and_then(day);
+        let ended = then.filter(|_| input.contains_key("now")).is_some_and(|(then, _)| {
+            input.insert("now", Val::Time(then));
+            gate.program.holds(&input) == Ok(true)
+        });
+        tell(gate, said, ended, &mut out);
     }
     out
 }
 
-fn tell(gate: &Custom, said: Result<bool, String>, out: &mut Outcome) {
+/// Says what a gate comes to. `ended`: by time alone.
+fn tell(gate: &Custom, said: Result<bool, String>, ended: bool, out: &mut Outcome) {
     let words = &gate.words;
     let of = words.reason.as_ref().map_or_else(
         || format!("policy {}", words.policy),
@@ -64,10 +70,10 @@ fn tell(gate: &Custom, said: Result<bool, String>, out: &mut Outcome) {
         Ok(true) => return out.notes.push(format!("{item} holds ({of})")),
         Ok(false) => out.not_met(
             GATE,
-            Reason::CustomGateNotMet,
+            if ended { Reason::CustomGateEnded } else { Reason::CustomGateNotMet },
             item,
             message,
-            format!("it is not so ({of})"),
+            format!("it is not so{} ({of})", if ended { " any more" } else { "" }),
             who,
             command,
         ),
@@ -96,7 +102,7 @@ fn give(cx: &Context<'_>, name: &str) -> Given {
             let counts = cx.snapshot.reports.iter().filter(|r| r.live && r.problem().is_none());
             list(counts.map(|r| &r.record), "reports")
         }
-        "approvals" => list(approvals(cx).map(|a| &a.record), "approvals"),
+        "approvals" => list(counted(cx).map(|a| &a.record), "approvals"),
         "acceptances" => list(acceptances(cx).map(|a| &a.record), "acceptances"),
         "namespaceObject" => {
             let labels = cx.snapshot.namespace_labels.iter();
@@ -130,38 +136,83 @@ fn list<'a>(records: impl Iterator<Item = &'a Record>, what: &str) -> Given {
     Ok(Val::List(Rc::new(sorted.into_iter().map(|r| Val::from(&r.spec.value())).collect())))
 }
 
-/// Approvals of what is there now, by people whose word counts, whose term has not ended.
-fn approvals<'c>(cx: &'c Context<'_>) -> impl Iterator<Item = &'c Object<ApprovalSpec>> {
-    let evidence = cx.evidence.and_then(|e| e.digest().ok());
-    let (release, system, assessment) = (cx.release, cx.system, cx.assessment);
-    let mut now: BTreeSet<String> = evidence.into_iter().collect();
-    now.extend(release.map(|(r, _)| r.digest().to_owned()));
-    now.extend(system.map(|(s, _)| s.digest().to_owned()));
-    now.extend(system.and_then(|(s, _)| s.classification.clone()));
-    now.extend(assessment.map(|(a, _)| a.digest().to_owned()));
-    now.extend(cx.snapshot.acceptances.iter().filter(|a| a.live).map(|a| a.digest().to_owned()));
-    now.remove("");
-    cx.snapshot.approvals.iter().map(AsRef::as_ref).filter(move |approval| {
-        let (Ok(spec), true) = (&approval.spec, approval.live && approval.problem().is_none()) else {
-            return false;
-        };
-        if spec.decision != ApprovalDecision::Approve || !now.contains(spec.subject.digest.as_str()) {
-            return false;
+/// Approvals that count for what is there now, as the gates count them: by holders of their role who did not write it where
+/// authors do not count, within their term, of this very object, taken back by nobody; of a role that rejects it, none.
+fn counted<'c>(cx: &'c Context<'_>) -> impl Iterator<Item = &'c Object<ApprovalSpec>> {
+    let evidence = cx.evidence.and_then(|e| e.digest().ok()).unwrap_or_default();
+    let roles: BTreeSet<(SubjectKind, &str, &str)> = cx
+        .snapshot
+        .approvals
+        .iter()
+        .filter_map(|a| a.spec.as_ref().ok())
+        .filter(|spec| spec.decision == ApprovalDecision::Approve)
+        .map(|spec| (spec.subject.kind, spec.subject.name.as_str(), spec.role.as_str()))
+        .collect();
+    let wrote = match cx.requirements {
+        Some(asked) if asked.author_may_approve => Vec::new(),
+        _ => authors::authors(cx.snapshot),
+    };
+    let mut given: BTreeSet<String> = BTreeSet::new();
+    for (kind, name, role) in roles {
+        for (covers, digest, uid) in now(cx, kind, name, &evidence) {
+            let own = cx.requirements.is_some_and(|r| r.approvals.keys().any(|(asked, _)| asked == role));
+            let wanted = approvals::Wanted {
+                kind,
+                name,
+                uid,
+                covers,
+                digest: &digest,
+                also: &[],
+                role: Some(role),
+                // Whose role is asked otherwise is told by the gate that asks.
+                asks: kind == SubjectKind::ModelRelease && !own,
+            };
+            let tally = approvals::tally(cx, &wanted, &wrote, cx.requirements);
+            if tally.rejects.is_empty() {
+                given.extend(tally.given);
+            }
         }
-        let trust = cx.snapshot.trust();
-        let decider = approval.standing().and_then(|s| trust.decider(&approval.record, spec, s).ok());
-        let counts =
-            decider.is_some_and(|s| entitled(cx, &s, &spec.role).is_ok() && eligible(cx, &s).is_ok());
-        let ended = spec
-            .expires_at
-            .as_ref()
-            .is_some_and(|at| time::date_time(at).is_none_or(|at| cx.now.reached(at)));
-        let counts = counts && !ended;
-        if let Some(heard) = cx.heard.filter(|_| counts) {
-            heard.note(approval, Ok(()));
+    }
+    let all = cx.snapshot.approvals.iter().map(AsRef::as_ref);
+    all.filter(move |a: &&Object<ApprovalSpec>| a.live && given.contains(a.name()))
+}
+
+/// What an approval may be of now: what it covers, its digest and the uid of the object.
+fn now<'c>(
+    cx: &'c Context<'_>,
+    kind: SubjectKind,
+    name: &str,
+    evidence: &str,
+) -> Vec<(Covers, String, &'c str)> {
+    let of =
+        |covers: Covers, digest: &str, record: &'c Record| (covers, digest.to_owned(), record.uid.as_str());
+    let mut out = Vec::new();
+    match kind {
+        SubjectKind::ModelRelease => {
+            for (release, _) in cx.release.iter().filter(|(r, _)| r.name() == name) {
+                out.push(of(Covers::Content, release.digest(), &release.record));
+                out.push(of(Covers::Evidence, evidence, &release.record));
+            }
         }
-        counts
-    })
+        SubjectKind::AISystem => {
+            for (system, _) in cx.system.iter().filter(|(s, _)| s.name() == name) {
+                out.push(of(Covers::Content, system.digest(), &system.record));
+                let class = system.classification.as_deref().unwrap_or_default();
+                out.push(of(Covers::Classification, class, &system.record));
+            }
+        }
+        SubjectKind::ImpactAssessment => {
+            let current = cx.assessment.iter().filter(|(a, _)| a.name() == name);
+            out.extend(current.map(|(a, _)| of(Covers::Content, a.digest(), &a.record)));
+        }
+        SubjectKind::RiskAcceptance => {
+            let there = cx.snapshot.acceptances.iter().filter(|a| a.live && a.name() == name);
+            out.extend(there.map(|a| of(Covers::Content, a.digest(), &a.record)));
+        }
+        SubjectKind::ReleasePolicy | SubjectKind::ApprovalRole | SubjectKind::TrustedSigner => {}
+    }
+    out.retain(|(_, digest, _)| !digest.is_empty());
+    out
 }
 
 /// Acceptances that stand, of risks as they are now.
