@@ -308,8 +308,15 @@ impl<'a> Lending<'a> {
     /// # Errors
     /// When one is refused.
     pub async fn all_documents(&self) -> Result<()> {
-        self.documents(&["system", "assessment", "release-v2", "report-bias-v2", "report-performance-v2"])
-            .await
+        self.documents(&[
+            "system",
+            "assessment",
+            "datasets",
+            "release-v2",
+            "report-bias-v2",
+            "report-performance-v2",
+        ])
+        .await
     }
 
     /// The digest of an object's content, from its status.

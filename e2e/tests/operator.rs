@@ -22,6 +22,8 @@ mod content;
 mod deletions;
 #[path = "operator/export.rs"]
 mod export;
+#[path = "operator/gates.rs"]
+mod gates;
 #[path = "operator/guarded.rs"]
 mod guarded;
 #[path = "operator/identity.rs"]

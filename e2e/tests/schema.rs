@@ -101,7 +101,7 @@ async fn definitions() -> Option<&'static Cluster> {
     cluster.install_definitions().await.unwrap();
     cluster.namespace(NAMESPACE, &[]).await.unwrap();
     eventually("the kinds to be served", SOON, async || {
-        let all = ["get", "ais,ia,mr,tr,ds,apv,ra,rp,approle,trustedsigners", "-n", NAMESPACE];
+        let all = ["get", "ais,ia,mr,tr,dset,apv,ra,rp,approle,trustedsigners", "-n", NAMESPACE];
         cluster.kubectl("admin", all).await.and_then(placet_e2e::Output::ok).map_err(|e| e.to_string())
     })
     .await

@@ -39,6 +39,7 @@ const POLICIES: [&str; 2] = [
 ];
 const SYSTEM: &str = include_str!("../../samples/adult/manifests/system.yaml");
 const ASSESSMENT: &str = include_str!("../../samples/adult/manifests/assessment.yaml");
+const DATASETS: &str = include_str!("../../samples/adult/manifests/datasets.yaml");
 const RELEASES: [&str; 2] = [
     include_str!("../../samples/adult/manifests/release-v1.yaml"),
     include_str!("../../samples/adult/manifests/release-v2.yaml"),
@@ -168,6 +169,9 @@ impl<'a> Filler<'a> {
         self.add(world, "erin", &approval(namespace, subject, &assessed, "risk-officer"))?;
         let risk =
             digest::risk(namespace, &name, &assessment["spec"], "R1")?.context("the sample has a risk R1")?;
+        for dataset in documents(DATASETS)? {
+            self.add(world, "dana", &placed(dataset, namespace))?;
+        }
         for text in RELEASES {
             let release = placed(one(text)?, namespace);
             self.add(world, "dana", &release)?;

@@ -17,6 +17,10 @@ def manifest(name):
     return (HERE / "manifests" / name).read_text(encoding="utf-8")
 
 
+def digest_of(name):
+    return "sha256:" + hashlib.sha256((HERE / name).read_bytes()).hexdigest()
+
+
 def every(pattern, text):
     return re.findall(pattern, text, re.MULTILINE)
 
@@ -74,6 +78,23 @@ class Sample(unittest.TestCase):
             text = manifest(f"release-{name}.yaml")
             digests = every(r"^    digest: (\S+)$", text)
             self.assertEqual(digests[1:], [facts["model"]["digest"], TRAINING_SET, TEST_SET])
+
+    def test_releases_name_the_files_that_made_them(self):
+        for name, _ in MODELS:
+            text = manifest(f"release-{name}.yaml")
+            self.assertEqual(every(r'ModelCard, digest: "(\S+)"', text), [digest_of("README.md")])
+            self.assertEqual(every(r"^    configuration: (\S+)$", text), [digest_of("train.py")])
+            self.assertEqual(every(r"^    libraries: (\S+)$", text), [digest_of("requirements.txt")])
+
+    def test_datasets_are_those_of_the_releases(self):
+        text = manifest("datasets.yaml")
+        self.assertEqual(every(r"^  digest: (\S+)$", text), [TRAINING_SET, TEST_SET])
+        rows = [RESULTS["datasets"][name]["rows"] for name in ("adult.data", "adult.test")]
+        self.assertEqual(list(map(int, every(r"^  rows: (\d+)$", text))), rows)
+        sexes = every(r"value: female, rows: (\d+)\}, \{value: male, rows: (\d+)\}", text)
+        self.assertEqual([sum(map(int, both)) for both in sexes], rows)
+        self.assertEqual(set(every(r'How this sample was made, digest: "(\S+)"', text)), {digest_of("README.md")})
+        self.assertEqual(set(every(r'logarithms", digest: "(\S+)"', text)), {digest_of("train.py")})
 
     def test_the_assessment_covers_the_datasets(self):
         self.assertEqual(every(r"^      digest: (\S+)$", manifest("assessment.yaml")), [TRAINING_SET, TEST_SET])

@@ -162,6 +162,8 @@ impl Demo {
             DATASET,
             "--tool",
             "fairlearn@0.15.0",
+            "--positive-means",
+            "Favourable",
             "--name",
             name.as_str(),
             "-n",
@@ -348,15 +350,15 @@ async fn refused(demo: &mut Demo) -> anyhow::Result<()> {
         "dana, a data scientist, registers a High-class system and its first release, and deploys it.",
     )?;
     let m = |name: &str| format!("{SAMPLES}/manifests/{name}.yaml");
-    let (system, assessment, release) = (m("system"), m("assessment"), m("release-v1"));
-    demo.kubectl(
-        "dana",
-        &["apply", "--server-side", "-f", &system, "-f", &assessment, "-f", &release],
-        &DONE,
-    )
-    .await?;
+    let (system, assessment, datasets) = (m("system"), m("assessment"), m("datasets"));
+    let mut apply = vec!["apply", "--server-side"];
+    let release = m("release-v1");
+    for file in [&system, &assessment, &datasets, &release] {
+        apply.extend(["-f", file]);
+    }
+    demo.kubectl("dana", &apply, &DONE).await?;
     demo.until("dana", &["get", "mr", "-n", "lending"], "False").await?;
-    let all = ["is not cleared: 4 of 7 gates are open", "Bias", "R1 is High", "model-owner", "placet why"];
+    let all = ["is not cleared: 5 of 14 gates are open", "Bias", "R1 is High", "model-owner", "placet why"];
     demo.kubectl("dana", &["apply", "-f", &m("deployment-v1")], &Told { code: 1, says: &all }).await?;
     demo.teller.say("\nRefused, with everything that is missing at once. Grouped by who can act:")?;
     demo.placet(

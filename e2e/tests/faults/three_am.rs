@@ -94,7 +94,7 @@ async fn everything_gets_out_of_the_way_and_comes_back() {
     let freed = Lending::open(cluster, "aside-freed", Some("hold")).await.unwrap();
     one_held(&freed).await;
     let lending = Lending::open(cluster, "aside", Some("deny")).await.unwrap();
-    lending.documents(&["system", "assessment", "release-v2", "report-bias-v2"]).await.unwrap();
+    lending.documents(&["system", "assessment", "datasets", "release-v2", "report-bias-v2"]).await.unwrap();
     let digest = lending.digest("aisystem/credit-eligibility").await.unwrap();
     let deployment = lending.manifest("deployment-v2").unwrap();
     refused_with(&lending.apply("dana", &deployment).await.unwrap(), &["is not cleared"]);

@@ -179,7 +179,7 @@ async fn a_level_that_needs_two_roles_needs_both_and_a_policy_ends_an_acceptance
     assert!(told.contains(&day) || ends.as_second() % 60 == 0, "wanted about {ends}, found {told}");
     // Elsewhere that policy says nothing.
     let elsewhere = super::lending("two-roles-elsewhere", None).await.unwrap();
-    elsewhere.documents(&["system", "assessment"]).await.unwrap();
+    elsewhere.documents(&["system", "assessment", "datasets"]).await.unwrap();
     accept(&elsewhere, "frank", "risk-1", ("R1", "High"), "executive").await;
     elsewhere.cluster.becomes(elsewhere.ns, "ra/risk-1", expiring, "False InDate").await.unwrap();
     no_policy(&lending).await;

@@ -95,8 +95,7 @@ async fn placet_approve_pins_what_it_showed_and_shows_what_differs_from_the_rele
     })
     .await
     .unwrap();
-    let words =
-        format!("since {RELEASE}, the release that was cleared last, a change of kind Configuration:");
+    let words = format!("since {RELEASE}, the release that was cleared last, a change of kind Initial:");
     holds(&said.stderr, &[&words, "artefact weights sha256:7f06", "the same residual risks", digest]);
     // Typed and wrong: refused, with both.
     let mut typed =

@@ -13,7 +13,7 @@ use super::lending;
 async fn export(lending: &Lending<'_>, dir: &Path) {
     let ns = lending.ns;
     let all = [
-        ("objects.yaml", format!("get ais,ia,mr,tr,apv,ra -n {ns} -o yaml")),
+        ("objects.yaml", format!("get ais,ia,mr,tr,dset,apv,ra -n {ns} -o yaml")),
         // Not those of other scenarios, of which a version may be waiting at this moment.
         ("policies.yaml", "get releasepolicies minimal limited high-risk -o yaml".to_owned()),
         ("roles.yaml", "get approvalroles,trustedsigners -o yaml".to_owned()),

@@ -244,7 +244,7 @@ async fn authors_and_one_person_twice_do_not_count() {
     }
     let deployment = lending.manifest("deployment-v2").unwrap();
     let refusal = lending.apply("dana", &deployment).await.unwrap();
-    refused_with(&refusal, &["1 of 7 gates", "model-owner: 0 of 1", "dana", "alice"]);
+    refused_with(&refusal, &["1 of 14 gates", "model-owner: 0 of 1", "dana", "alice"]);
     // The validator, who approved in one role, holds the other one as well.
     let bind = [
         "create",

@@ -18,7 +18,10 @@ async fn created_again(lending: &Lending<'_>, who: &str) {
 #[tokio::test]
 async fn who_created_a_release_first_stays_its_author_when_somebody_creates_it_again() {
     let Some(lending) = lending("again-author", Some("deny")).await else { return };
-    lending.documents(&["system", "assessment", "report-bias-v2", "report-performance-v2"]).await.unwrap();
+    lending
+        .documents(&["system", "assessment", "datasets", "report-bias-v2", "report-performance-v2"])
+        .await
+        .unwrap();
     // vera, who validates, has written the release herself; then dana creates the same.
     lending.cluster.grant(lending.ns, "vera", "placet-data-scientist").await.unwrap();
     let manifest = lending.manifest("release-v2").unwrap();

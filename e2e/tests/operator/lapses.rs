@@ -187,7 +187,7 @@ async fn a_job_that_runs_ends_after_a_withdrawal() {
     let (reference, digest) = IMAGE.split_once('@').unwrap();
     let ours = "placet.dev/placet-cluster";
     let release = lending.manifest("release-v2").unwrap().replace(reference, ours);
-    lending.documents(&["system", "assessment"]).await.unwrap();
+    lending.documents(&["system", "assessment", "datasets"]).await.unwrap();
     lending.apply("dana", &release).await.unwrap().ok().unwrap();
     lending.documents(&["report-bias-v2", "report-performance-v2"]).await.unwrap();
     lending.settings_and_risk().await.unwrap();

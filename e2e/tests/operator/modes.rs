@@ -77,7 +77,7 @@ async fn deny_refuses_with_everything_that_is_missing_until_it_exists() {
     lending.approvals(&["executive"]).await.unwrap();
     let refusal = eventually("only the executive to be missing", SOON, async || {
         let refusal = lending.apply("dana", &deployment).await.map_err(|error| error.to_string())?;
-        let open = refusal.stderr.contains("1 of 7 gates");
+        let open = refusal.stderr.contains("1 of 14 gates");
         if open { Ok(refusal) } else { Err(refusal.stderr) }
     })
     .await

@@ -106,7 +106,7 @@ async fn what_waits_is_shown_with_a_command_that_does_it() {
 async fn an_authors_own_work_is_left_out_and_said() {
     let Some(lending) = lending("pending-own", Some("deny")).await else { return };
     lending.cluster.grant(lending.ns, "vera", "placet-data-scientist").await.unwrap();
-    for name in ["system", "assessment"] {
+    for name in ["system", "assessment", "datasets"] {
         lending.apply("dana", &lending.manifest(name).unwrap()).await.unwrap().ok().unwrap();
     }
     lending.apply("vera", &lending.manifest("release-v2").unwrap()).await.unwrap().ok().unwrap();

@@ -21,7 +21,10 @@ const FOUND: &str = "{.status.gates[?(@.gate=='tests')].findings[*].found}";
 async fn a_report_counts_for_who_may_report_and_a_command_lets_somebody() {
     let Some(lending) = lending("reporters", Some("deny")).await else { return };
     let (cluster, ns) = (lending.cluster, lending.ns);
-    lending.documents(&["system", "assessment", "release-v2", "report-performance-v2"]).await.unwrap();
+    lending
+        .documents(&["system", "assessment", "datasets", "release-v2", "report-performance-v2"])
+        .await
+        .unwrap();
     lending.settings_and_risk().await.unwrap();
     cluster.grant(ns, "mallory", "placet-tester").await.unwrap();
 

@@ -11,7 +11,8 @@ use super::common::{holds, refused_with};
 use super::lending;
 
 /// The kinds of a namespace, in the order of their names, as a backup tool creates them.
-const KINDS: &str = "aisystems,approvals,impactassessments,modelreleases,riskacceptances,testreports";
+const KINDS: &str =
+    "aisystems,approvals,datasets,impactassessments,modelreleases,riskacceptances,testreports";
 
 /// A backup tool: a service account that may create and restore every kind of Placet, and no more.
 struct Backup<'a> {
@@ -221,7 +222,9 @@ async fn in_another_cluster_nothing_counts_until_those_who_wrote_it_apply_it_aga
     holds(&found, &["kubectl apply --server-side"]);
 
     // A plain apply of an unchanged file sends nothing; the server-side one does. Everybody applies what is theirs.
-    for document in ["system", "assessment", "release-v2", "report-bias-v2", "report-performance-v2"] {
+    for document in
+        ["system", "assessment", "datasets", "release-v2", "report-bias-v2", "report-performance-v2"]
+    {
         let manifest = there.manifest(document).unwrap();
         let args = ["apply", "--server-side", "--force-conflicts", "-n", there.ns, "-f", "-"];
         let who = if document.starts_with("report-") { "vera" } else { "dana" };

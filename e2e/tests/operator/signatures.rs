@@ -381,7 +381,7 @@ async fn a_risk_that_a_robot_applies_is_accepted_by_whoever_signed_exactly_that_
     for gone in ["modelrelease", "riskacceptance", "impactassessment"] {
         lending.kubectl("root-admin", &["delete", gone, "--all"]).await.unwrap().ok().unwrap();
     }
-    lending.documents(&["assessment"]).await.unwrap();
+    lending.documents(&["assessment", "datasets"]).await.unwrap();
     lending.risk_digest("R1").await.unwrap();
     robot.refused(&again, &["earlier object of the same name", "counts once"]).await;
 }
@@ -424,7 +424,7 @@ async fn a_policy_that_asks_for_signatures_counts_nothing_else() {
 #[tokio::test]
 async fn a_release_of_a_robot_needs_the_signature_of_its_author_who_does_not_approve_it() {
     let Some(lending) = lending("robot", Some("deny")).await else { return };
-    let documents = ["system", "assessment", "report-bias-v2", "report-performance-v2"];
+    let documents = ["system", "assessment", "datasets", "report-bias-v2", "report-performance-v2"];
     lending.documents(&documents).await.unwrap();
     let robot = Robot::new(lending).await;
     let lending = &robot.lending;
@@ -467,7 +467,7 @@ async fn a_release_of_a_robot_needs_the_signature_of_its_author_who_does_not_app
 #[tokio::test]
 async fn a_release_whose_author_signed_is_cleared_as_any() {
     let Some(lending) = lending("robot-signed", Some("deny")).await else { return };
-    let documents = ["system", "assessment", "report-bias-v2", "report-performance-v2"];
+    let documents = ["system", "assessment", "datasets", "report-bias-v2", "report-performance-v2"];
     lending.documents(&documents).await.unwrap();
     let robot = Robot::new(lending).await;
     let lending = &robot.lending;
@@ -501,7 +501,7 @@ async fn a_system_and_an_assessment_of_a_robot_need_the_signatures_of_their_auth
     let Some(lending) = lending("robot-system", Some("deny")).await else { return };
     let robot = Robot::new(lending).await;
     let lending = &robot.lending;
-    for document in ["system", "assessment"] {
+    for document in ["system", "assessment", "datasets"] {
         robot.apply(&lending.manifest(document).unwrap()).await.ok().unwrap();
     }
     lending.documents(&["report-bias-v2", "report-performance-v2", "release-v2"]).await.unwrap();

@@ -23,6 +23,9 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         for version in &mut crd.spec.versions {
             if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
                 make_structural(schema);
+                if crd.spec.names.kind == "ReleasePolicy" {
+                    refuse_later(schema);
+                }
                 // `kubectl explain KIND` begins with the root's description; the derived one says nothing.
                 let spec = schema.properties.as_ref().and_then(|properties| properties.get("spec"));
                 schema.description = spec.and_then(|spec| spec.description.clone());
@@ -30,6 +33,36 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         }
     }
     crds
+}
+
+/// Fields of a policy by which somebody would ask for a gate of a later version, and what such a gate is about.
+pub const LATER: [(&str, &str); 4] = [
+    ("suppliers", "suppliers"),
+    ("monitoring", "monitoring in operation"),
+    ("signatures", "signatures of artefacts"),
+    ("aibom", "bills of material (AIBOM)"),
+];
+
+/// Declares the fields of [`LATER`] and refuses whatever they hold: of a field that it does not know, the API server leaves
+/// nothing where a client did not ask for strict validation, and the policy would ask for less than its author believes.
+fn refuse_later(schema: &mut JSONSchemaProps) {
+    let spec = schema.properties.as_mut().and_then(|p| p.get_mut("spec")).and_then(|s| s.properties.as_mut());
+    let Some(fields) = spec else { return };
+    for (name, what) in LATER {
+        let refused = format!("gates on {what} are not yet known to this version; leave the field out");
+        let field = JSONSchemaProps {
+            description: Some(format!("Refused: {refused}.")),
+            type_: Some("object".to_owned()),
+            properties: Some(std::collections::BTreeMap::new()),
+            x_kubernetes_validations: Some(vec![ValidationRule {
+                rule: "false".to_owned(),
+                message: Some(refused),
+                ..ValidationRule::default()
+            }]),
+            ..JSONSchemaProps::default()
+        };
+        fields.insert(name.to_owned(), field);
+    }
 }
 
 /// The longest key of a map: a label's, with a DNS subdomain of 253 characters, a slash and a name of 63.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::common::Condition;
 use crate::modelrelease::DatasetUse;
-use crate::scalar::{Decimal, Digest, Explanation, Id, Moment, Name, Paragraph, Title};
+use crate::scalar::{Decimal, Digest, Explanation, Id, Line, Moment, Name, Paragraph, Title};
 
 /// What is known of one content of a dataset: where it is from, what was done to it, what it may be used for, how good it is and whom
 /// it holds. Releases name it by digest. Immutable: another content, or other facts about the same content, is a new Dataset.
@@ -16,14 +16,14 @@ use crate::scalar::{Decimal, Digest, Explanation, Id, Moment, Name, Paragraph, T
     version = "v1alpha1",
     kind = "Dataset",
     plural = "datasets",
-    shortname = "ds",
+    shortname = "dset",
     category = "placet",
     namespaced,
     status = "DatasetStatus",
     derive = "PartialEq",
     validation = Rule::new("size(self.metadata.name) <= 63").message("metadata.name: at most 63 characters, since names become label values"),
     printcolumn = r#"{"name":"Dataset","type":"string","jsonPath":".spec.name"}"#,
-    printcolumn = r#"{"name":"Uses","type":"string","jsonPath":".spec.permittedUses"}"#,
+    printcolumn = r#"{"name":"Uses","type":"string","jsonPath":".status.uses"}"#,
     printcolumn = r#"{"name":"Personal","type":"boolean","jsonPath":".spec.personalData.contained"}"#,
     printcolumn = r#"{"name":"Collected","type":"string","jsonPath":".spec.provenance.collectedUntil"}"#,
     printcolumn = r#"{"name":"Rows","type":"integer","jsonPath":".spec.rows","priority":1}"#,
@@ -263,6 +263,9 @@ pub struct DatasetStatus {
     /// Digest of the object's content: of what it says, not of the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
+    /// What it may be used for, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<Line>,
     /// Conditions, among them Ready (judged at this generation).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8))]

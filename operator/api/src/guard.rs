@@ -64,7 +64,7 @@ pub struct PolicyWaiting {
 }
 
 /// What Placet found about a role or a signer.
-#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GuardedStatus {
     /// The generation that this status describes.
@@ -79,6 +79,9 @@ pub struct GuardedStatus {
     /// What this version waits for, where it does not decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<PolicyWaiting>,
+    /// TrustedSigner: the roles in which its signatures count, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Line>,
     /// Conditions: Ready (judged at this generation) and InForce (this version decides; otherwise the one before does, if
     /// there was one, until somebody approves this one).
     #[serde(default, skip_serializing_if = "Option::is_none")]

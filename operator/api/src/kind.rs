@@ -86,7 +86,7 @@ impl Kind {
             Kind::ImpactAssessment => "ia",
             Kind::ModelRelease => "mr",
             Kind::TestReport => "tr",
-            Kind::Dataset => "ds",
+            Kind::Dataset => "dset",
             Kind::Approval => "apv",
             Kind::RiskAcceptance => "ra",
             Kind::ReleasePolicy => "rp",

@@ -87,12 +87,13 @@ pub struct Transitional {
     pub until_design_change: Option<bool>,
 }
 
-/// From when a practice of AI Act Article 5(1) is refused.
+/// From when a practice of AI Act Article 5(1) is refused: one of those that were added in 2026. The others are refused at once, as
+/// they have been since 2 February 2025 (Article 113(a)).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProhibitedFrom {
     /// Letter of Article 5(1).
-    #[schemars(regex(pattern = r"^(a|b|ba|bb|c|d|e|f|g|h)$"))]
+    #[schemars(regex(pattern = r"^(ba|bb)$"))]
     pub letter: Id,
     /// From when a system with this practice is refused. Until then its class is at least High.
     pub from: Moment,

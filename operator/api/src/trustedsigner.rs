@@ -22,7 +22,7 @@ use crate::scalar::{DateTime, Line, Name, SshPublicKey, Title};
     derive = "PartialEq",
     validation = Rule::new("size(self.metadata.name) <= 63").message("metadata.name: at most 63 characters, since names become label values"),
     printcolumn = r#"{"name":"User","type":"string","jsonPath":".spec.user"}"#,
-    printcolumn = r#"{"name":"Roles","type":"string","jsonPath":".spec.roles"}"#,
+    printcolumn = r#"{"name":"Roles","type":"string","jsonPath":".status.roles"}"#,
     printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".spec.expiresAt"}"#,
     printcolumn = r#"{"name":"Revoked","type":"string","jsonPath":".spec.revoked.at"}"#,
     printcolumn = r#"{"name":"In-Force","type":"string","jsonPath":".status.conditions[?(@.type==\"InForce\")].status"}"#,

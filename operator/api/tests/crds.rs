@@ -260,3 +260,39 @@ fn names_that_become_label_values_are_bounded() {
         assert!(rules.contains("size(self.metadata.name) <= 63"), "{kind}: {rules}");
     }
 }
+
+/// Names by which kubectl knows what Kubernetes has itself: it takes those first, and shows something else.
+const TAKEN: [&str; 41] = [
+    "cm", "cs", "ep", "ev", "limits", "no", "ns", "po", "pv", "pvc", "quota", "rc", "sa", "svc", "crd",
+    "crds", "ds", "deploy", "rs", "sts", "hpa", "cj", "csr", "ing", "netpol", "pdb", "pc", "sc", "vac",
+    "job", "jobs", "pod", "pods", "node", "nodes", "event", "events", "secret", "role", "ip", "lease",
+];
+
+#[test]
+fn no_name_is_one_of_kubernetes_own() {
+    for kind in Kind::ALL {
+        for name in [kind.short(), kind.plural()] {
+            assert!(!TAKEN.contains(&name), "{kind}: kubectl get {name} shows something else");
+        }
+    }
+}
+
+#[test]
+fn a_column_shows_one_word_and_never_a_list_or_a_map() {
+    for (kind, definition) in definitions() {
+        let schema = schema(&definition);
+        let columns =
+            definition["spec"]["versions"][0]["additionalPrinterColumns"].as_array().expect("columns");
+        for column in columns {
+            let path = column["jsonPath"].as_str().expect("a path");
+            // What a filter finds is text.
+            let steps = path.trim_start_matches('.').split('.').take_while(|step| !step.contains('['));
+            let field = steps.fold(schema, |at, step| &at["properties"][step]);
+            let shown = path.contains('[') || path.starts_with(".metadata.");
+            assert!(
+                shown || !matches!(field["type"].as_str(), None | Some("array" | "object")),
+                "{kind}: {column}"
+            );
+        }
+    }
+}

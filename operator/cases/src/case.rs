@@ -54,6 +54,9 @@ struct Case {
     reassess: Vec<AskedAgain>,
     /// Releases that were cleared, instead of those that the base names.
     cleared: Option<Vec<ClearedOnce>>,
+    /// As `placet check` of files sees it: nothing tells what was cleared.
+    #[serde(default)]
+    no_log: bool,
     expect: Expect,
 }
 
@@ -246,6 +249,7 @@ pub fn play(path: &Path, read: &Read<'_>) -> Result<Played, CaseError> {
     let (remembered, objects) = settle(&case, &at, objects)?;
     let (namespace, release) = (namespace.to_owned(), name.to_owned());
     let scene = Scene { case, namespace, release, reading, remembered, objects, cleared };
+    scene.release_is_given()?;
     let snapshot = scene.snapshot(&scene.world()?)?;
     let decision = evaluate(&snapshot);
     let wrong = scene.case.expect.wrong(&decision);
@@ -321,6 +325,23 @@ struct Scene {
 }
 
 impl Scene {
+    /// A case about a release that it does not give decides nothing, however much it finds: whoever wants that says `remove`.
+    fn release_is_given(&self) -> Result<(), CaseError> {
+        let releases = || self.objects.iter().filter(|o| o.kind == "ModelRelease");
+        let here = |o: &Given| o.namespace.as_ref().is_none_or(|n| *n == self.namespace);
+        let removed = self.case.remove.contains(&format!("ModelRelease/{}", self.release));
+        if removed || releases().any(|o| here(o) && o.name == self.release) {
+            return Ok(());
+        }
+        let names: Vec<&str> = releases().map(|o| o.name.as_str()).collect();
+        Err(CaseError::Case(format!(
+            "release: wanted a ModelRelease that the case or its base gives, found {}/{} and these: {}",
+            self.namespace,
+            self.release,
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        )))
+    }
+
     fn world(&self) -> Result<World, CaseError> {
         let Self { case, namespace, .. } = self;
         let at = At { namespace, reading: &self.reading, now: case.now };
@@ -343,10 +364,12 @@ impl Scene {
             let request = Reassess { at: asked.at, by: asked.by.clone() };
             world.reassess(namespace, &asked.system, request);
         }
-        if case.cleared.is_some() || !self.cleared.is_empty() {
+        let cleared = case.cleared.as_ref().unwrap_or(&self.cleared);
+        let known = !case.no_log && (case.cleared.is_some() || !cleared.is_empty());
+        if known {
             world.knows_what_was_cleared();
         }
-        for once in case.cleared.as_ref().unwrap_or(&self.cleared) {
+        for once in cleared.iter().filter(|_| known) {
             at.was_cleared(&mut world, &self.objects, once)?;
         }
         world.set_namespace(namespace, case.namespace_labels.clone());

@@ -414,7 +414,7 @@ pub struct CountsArgs {
     #[arg(long, value_name = "TIME")]
     pub ran_at: Option<String>,
     /// What a positive prediction means for the person
-    #[arg(long, value_enum, default_value_t = PositiveArg::Favourable)]
+    #[arg(long, value_enum)]
     pub positive_means: PositiveArg,
 }
 

@@ -114,17 +114,7 @@ fn digest_of(object: &Value, (kind, name): (Kind, &str), deletion: bool) -> anyh
 
 /// What all of these kinds say in their status.
 fn status(object: &Value) -> GuardedStatus {
-    let nothing = json!({});
-    let status = object.get("status").unwrap_or(&nothing);
-    serde_json::from_value(status.clone()).or_else(|_| serde_json::from_value(nothing.clone())).unwrap_or(
-        GuardedStatus {
-            observed_generation: None,
-            digest: None,
-            in_force: None,
-            waiting: None,
-            conditions: None,
-        },
-    )
+    object.get("status").and_then(|status| serde_json::from_value(status.clone()).ok()).unwrap_or_default()
 }
 
 /// The condition that says whether the version that is there decides: status and message.

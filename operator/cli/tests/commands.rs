@@ -12,7 +12,9 @@ const DATASET: &str = "sha256:a2a9044bc167a35b2361efbabec64e89d69ce82d9790d29801
 
 fn counts(file: &str, more: &[&str]) -> common::Ran {
     let base = ["report", "counts", file, "--artifact", ARTIFACT, "--dataset", DATASET];
-    placet(&[&base[..], more].concat())
+    let said = more.contains(&"--positive-means");
+    let means: &[&str] = if said { &[] } else { &["--positive-means", "Favourable"] };
+    placet(&[&base[..], means, more].concat())
 }
 
 #[test]

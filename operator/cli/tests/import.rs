@@ -129,9 +129,10 @@ fn counts_say_what_positive_means_and_are_those_of_the_table() {
     let e = refused("counts", table, &said);
     assert!(e.contains("wanted what a positive prediction means"), "{e}");
     let (found, _) = report("counts", table, &[&said[..], &["--positive-means", "Favourable"]].concat());
-    let by_hand = placet(
-        &[&["report", "counts", table, "--artifact", ARTIFACT, "--dataset", DATASET], &said[..]].concat(),
-    );
+    let base = ["report", "counts", table, "--artifact", ARTIFACT, "--dataset", DATASET];
+    let unsaid = placet(&[&base[..], &said].concat());
+    assert!(unsaid.code == 2 && unsaid.err.contains("--positive-means"), "{unsaid:?}");
+    let by_hand = placet(&[&base[..], &said, &["--positive-means", "Favourable"]].concat());
     let by_hand: Value = serde_saphyr::from_str(&by_hand.out).unwrap();
     assert_eq!(found["spec"], by_hand["spec"]);
     // What Fairlearn counted.

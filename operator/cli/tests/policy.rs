@@ -28,9 +28,13 @@ title: Nobody approved it
 now: 2026-11-20T12:00:00Z
 release: lending/scoring-1
 policies: [../house.yaml]
-objects: []
+objects: [{by: dana, kind: ModelRelease, name: scoring-1, spec: {}}]
+remove: [ModelRelease/scoring-1]
 expect: {cleared: "False", findings: [{gate: release, reason: ReleaseNotFound}]}
 "#;
+
+/// The objects of [`CASE`].
+const OBJECTS: &str = "objects: [{by: dana, kind: ModelRelease, name: scoring-1, spec: {}}]";
 
 /// A directory with a pack, its case and what a test makes of them.
 struct Pack(tempfile::TempDir);
@@ -108,10 +112,10 @@ fn what_cannot_be_run_says_why_and_is_no_answer() {
         (&CASE.replace("gate: release,", "gate: relase,"), "relase"),
         (&CASE.replace("cleared: \"False\"", "cleared: \"No\""), "wanted one of True, False, Unknown"),
         ("title: x\nnow: 2026-11-20T12:00:00Z\nrelease: a/b\nexpect: {}", "at least one of its fields"),
-        (&CASE.replace("objects: []", "change: [{object: Approval/a1, by: x}]"), "there is no Approval/a1"),
-        (&CASE.replace("objects: []", "remove: [Approval/a1]"), "there is no Approval/a1"),
+        (&CASE.replace(OBJECTS, "change: [{object: Approval/a1, by: x}]"), "there is no Approval/a1"),
+        (&CASE.replace("ModelRelease/scoring-1", "Approval/a1"), "there is no Approval/a1"),
         (
-            &CASE.replace("objects: []", "objects: [{kind: Aproval, name: x, spec: {}}]"),
+            &CASE.replace("objects: [", "objects: [{kind: Aproval, name: x, spec: {}}, "),
             "Aproval/x: wanted a kind",
         ),
         (&CASE.replace("now: 2026-11-20T12:00:00Z", "now: yesterday"), "broken.yaml"),

@@ -189,7 +189,13 @@ fn excepted(
             record.ground.as_str()
         ));
     }
-    known
+    let based = !visible::blank(&record.legal_basis);
+    if !based {
+        refused.push(format!(
+            "exceptions[{point}]: wanted a legal basis, found a text of which nothing can be seen"
+        ));
+    }
+    known && based
 }
 
 /// Derives the class: the maximum over all triggers.

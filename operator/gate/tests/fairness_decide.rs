@@ -42,6 +42,7 @@ fn test_of(sets: &[&[&str]], criteria: Vec<Criterion>) -> BiasTest {
         attribute_sets: sets.iter().map(|set| set.iter().map(|name| (*name).to_owned()).collect()).collect(),
         criteria,
         accepted_groups: Vec::new(),
+        metrics: 1,
     }
 }
 

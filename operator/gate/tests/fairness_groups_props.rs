@@ -73,6 +73,7 @@ fn asked(metric: Metric, threshold: f64, confidence: f64, least: u64, reference:
             },
         }],
         accepted_groups: Vec::new(),
+        metrics: 1,
     }
 }
 

@@ -84,6 +84,7 @@ fn question() -> impl Strategy<Value = BiasTest> {
         attribute_sets: sets.iter().map(|set| set.iter().map(|name| (*name).to_owned()).collect()).collect(),
         criteria,
         accepted_groups: Vec::new(),
+        metrics: 1,
     })
 }
 
@@ -112,6 +113,7 @@ fn bare(metric: Metric, threshold: f64, confidence: f64) -> BiasTest {
             },
         }],
         accepted_groups: Vec::new(),
+        metrics: 1,
     }
 }
 

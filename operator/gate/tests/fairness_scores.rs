@@ -93,6 +93,7 @@ fn asked(metric: Metric, threshold: f64) -> BiasTest {
             eligibility: Eligibility { min_rows: 1, ..Eligibility::default() },
         }],
         accepted_groups: Vec::new(),
+        metrics: 1,
     }
 }
 

@@ -11,6 +11,7 @@ use futures::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use placet_api::Kind;
+use placet_api::scalar::Name;
 use placet_gate::gates::heard::Heard;
 use placet_gate::render;
 use placet_gate::world::{Clock, World};
@@ -531,6 +532,12 @@ impl Reconciler {
                 };
                 let record = crate::subjects::record_of(&world, kind, namespace, name)?;
                 let mut status = crate::guard::status(record, generation);
+                if kind == Kind::TrustedSigner
+                    && let Ok(spec) = &world.signer(name)?.spec
+                {
+                    let roles: Vec<&str> = spec.roles.iter().map(Name::as_str).collect();
+                    status["roles"] = status::line(&roles.join(", ")).into();
+                }
                 crate::guard::tell(&mut status, &world, (kind, name), (now, generation), &names, problem);
                 Some(status)
             }

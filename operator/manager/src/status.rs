@@ -157,7 +157,7 @@ pub(crate) fn cut(text: &str, max: usize) -> String {
 }
 
 /// What a line of a status has room for: people choose their names, and what is chosen has no bound.
-fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     cut(&visible::line(text), 256)
 }
 
@@ -321,7 +321,13 @@ pub fn report(object: &Object<placet_api::testreport::TestReportSpec>, generatio
 
 /// Status of a Dataset.
 pub fn dataset(object: &Object<placet_api::dataset::DatasetSpec>, generation: Option<i64>) -> Value {
-    understood(object, "read; the gate data of each release that names it says what it comes to", generation)
+    let read = "read; the gate data of each release that names it says what it comes to";
+    let mut out = understood(object, read, generation);
+    if let Ok(spec) = &object.spec {
+        let uses: Vec<String> = spec.permitted_uses.iter().map(|u| format!("{u:?}")).collect();
+        out["uses"] = line(&uses.join(", ")).into();
+    }
+    out
 }
 
 /// Status of what decides nothing by itself.

@@ -273,6 +273,13 @@ fn outcomes(
                 named(no.into_iter())
             );
         }
+        if no.is_empty() && yes.len() > 1 {
+            bail!(
+                "--positive: wanted a value of the {what} that is not positive, found that all it has are named: {}; name those alone \
+                 that are positive",
+                named(yes.into_iter())
+            );
+        }
         if no.len() > 1 {
             notes.push(format!("{what}: {} are taken for not positive", named(no.into_iter())));
         }

@@ -14,7 +14,7 @@ const MEANS: [&str; 2] = ["accuracy", "mean"];
 
 /// What the file says.
 pub fn read(at: &At<'_>) -> anyhow::Result<Found> {
-    whole(at)?;
+    let all = whole(at)?;
     let eval = at.field("eval")?;
     let stats = at.get("stats");
     let ended =
@@ -33,13 +33,22 @@ pub fn read(at: &At<'_>) -> anyhow::Result<Found> {
     };
     let task = eval.field("task")?.text()?;
     for score in at.field("results")?.field("scores")?.items()? {
-        scores(&score, task, &mut found)?;
+        scores(&score, task, all, &mut found)?;
     }
     Ok(found)
 }
 
+/// How many samples were run.
+#[derive(Clone, Copy)]
+struct Samples {
+    /// In all epochs together.
+    runs: u64,
+    /// In each of them, of which a reducer makes one score a sample.
+    of_one_epoch: u64,
+}
+
 /// Refuses what is not the whole of a test that went well.
-fn whole(at: &At<'_>) -> anyhow::Result<()> {
+fn whole(at: &At<'_>) -> anyhow::Result<Samples> {
     let again = "run the task again";
     let status = at.field("status")?;
     if status.text()? != "success" {
@@ -113,17 +122,28 @@ fn whole(at: &At<'_>) -> anyhow::Result<()> {
             );
         }
     }
-    Ok(())
+    Ok(Samples { runs: total, of_one_epoch: total / epochs.max(1) })
 }
 
 /// The metrics of a scorer.
-fn scores(score: &At<'_>, task: &str, found: &mut Found) -> anyhow::Result<()> {
+fn scores(score: &At<'_>, task: &str, all: Samples, found: &mut Found) -> anyhow::Result<()> {
     // Of several epochs there is one score per way of putting them together; the mean is the usual one.
     let mut name = score.field("name")?.text()?.to_owned();
     if let Some(reducer) = score.node.text("reducer").filter(|r| *r != "mean") {
         name = format!("{name}.{reducer}");
     }
     let rows = score.get("scored_samples").map(|n| n.count()).transpose()?;
+    if let Some(scored) = score.get("scored_samples")
+        && ![all.runs, all.of_one_epoch].contains(&scored.count()?)
+    {
+        return Err(anyhow!(
+            "{}: wanted a score of every sample, {}, found {}: what could not be scored is missing from the result; see which \
+             (inspect view), and score again (inspect score)",
+            scored.place(),
+            all.of_one_epoch,
+            scored.node.words()
+        ));
+    }
     if let Some(unscored) = score.get("unscored_samples")
         && unscored.count()? > 0
     {

@@ -141,8 +141,9 @@ fn shown(path: &Path) -> PathBuf {
     path.strip_prefix(&here).map_or_else(|_| path.to_owned(), Path::to_owned)
 }
 
-/// Whether a file is a case by the folder that it is in.
+/// Whether a file is a case by the folder that it is in; what the folders above this one are called says nothing.
 fn in_cases(path: &Path) -> bool {
+    let path = shown(path);
     let folder = |name: &str| path.parent().is_some_and(|p| p.components().any(|c| c.as_os_str() == name));
     folder(CASES) && !folder(BASE)
 }
@@ -168,7 +169,7 @@ fn find(path: &Path, found: &mut Found, out: &mut Results) -> anyhow::Result<()>
             for file in below(path)? {
                 if in_cases(&file) {
                     found.cases.insert(file);
-                } else if !file.components().any(|c| c.as_os_str() == CASES) {
+                } else if !shown(&file).components().any(|c| c.as_os_str() == CASES) {
                     match has_policy(&file) {
                         Ok(true) => {
                             found.packs.entry(file).or_insert(false);
@@ -189,7 +190,10 @@ fn has_policy(path: &Path) -> anyhow::Result<bool> {
     let text = sys::read_text(path)?;
     let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text)
         .with_context(|| format!("{}: wanted YAML", shown(path).display()))?;
-    Ok(documents.iter().any(|d| d["kind"] == "ReleasePolicy"))
+    let is_policy = |d: &serde_json::Value| d["kind"] == "ReleasePolicy";
+    let lists =
+        |d: &serde_json::Value| d["items"].as_array().is_some_and(|items| items.iter().any(is_policy));
+    Ok(documents.iter().any(|d| is_policy(d) || lists(d)))
 }
 
 fn one(path: &Path) -> Tested {

@@ -204,7 +204,8 @@ impl<C: Tally> Judge<'_, '_, C> {
 
     /// Judges the planned comparisons and combines the verdicts.
     fn conclude(mut self, values: Vec<SetValues>) -> BiasResult {
-        let family = self.plans.iter().map(|plan| plan.family).sum();
+        let here: u64 = self.plans.iter().map(|plan| plan.family).sum();
+        let family = here.saturating_mul(self.test.metrics.max(1));
         let mut comparisons = Vec::with_capacity(self.plans.iter().map(|plan| plan.pairs.len()).sum());
         for plan in self.plans {
             let Some(criterion) = self.test.criteria.get(plan.criterion) else { continue };

@@ -21,6 +21,9 @@ pub struct BiasTest {
     /// Groups that a risk acceptance names as too small to be judged. It counts only for groups below
     /// [`Eligibility::exclude_below_share`]; a group large enough to be compared is always compared.
     pub accepted_groups: Vec<BTreeMap<String, String>>,
+    /// Binding metrics that are judged one by one on these groups, this question being one of them: what fails is held against that
+    /// many times the comparisons here. 1 where the criteria here are all.
+    pub metrics: u64,
 }
 
 /// One metric and its threshold.

@@ -51,7 +51,8 @@ pub fn evaluate(cx: &Context<'_>) -> Option<Outcome> {
     }
     // The first release has none to go back to.
     let named = release.1.rollback_target.is_some();
-    let follows = release.1.previous.is_some() && cx.snapshot.cleared_before.is_none();
+    let initial = release.1.change.kinds().any(|kind| kind == ChangeKind::Initial);
+    let follows = release.1.previous.is_some() && cx.snapshot.cleared_before.is_none() && !initial;
     if asked.rollback_target && (named || follows || cleared_before(cx).next().is_some()) {
         rollback(cx, release, &mut out);
     }
@@ -97,11 +98,10 @@ fn never_cleared(cx: &Context<'_>, release: &Object<ModelReleaseSpec>) -> bool {
 }
 
 /// Said where no log tells what was cleared.
-fn unknown_past(cx: &Context<'_>, release: &Object<ModelReleaseSpec>, out: &mut Outcome) {
+fn unknown_past(cx: &Context<'_>, release: &str, out: &mut Outcome) {
     if cx.snapshot.cleared_before.is_none() {
         out.notes.push(format!(
-            "warning: {}: whether it was cleared is not known here, since there is no log; the cluster knows",
-            release.name()
+            "warning: {release}: whether it was cleared is not known here, since there is no log; the cluster knows"
         ));
     }
 }
@@ -127,8 +127,12 @@ fn kinds(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
         let names = [spec.system.to_string(), previous.to_string()];
         undeclared(cx, ChangeKind::Initial, &declared, &found, &names, out);
     }
+    // Where no log tells what was cleared, whoever says that it is the first one is believed, with a warning.
+    let first =
+        none_cleared || (cx.snapshot.cleared_before.is_none() && declared.contains(&ChangeKind::Initial));
+    unknown_past(cx, previous, out);
     let found = named(cx.snapshot, previous);
-    if none_cleared && found.is_none() {
+    if first && found.is_none() {
         out.notes.push(format!("warning: {previous} is not there, so that nobody sees what differs from it"));
         return;
     }
@@ -152,8 +156,7 @@ fn kinds(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
         wrong(&format!("{previous} is of system {}", old.system), Some(old.system.to_string()), out);
         return;
     }
-    unknown_past(cx, before, out);
-    if !none_cleared && never_cleared(cx, before) {
+    if !first && never_cleared(cx, before) {
         wrong(
             &format!("{previous}, which was never cleared as it is"),
             Some(before.digest().to_owned()),
@@ -161,7 +164,7 @@ fn kinds(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
         );
         return;
     }
-    if !none_cleared && declared.contains(&ChangeKind::Initial) {
+    if !first && declared.contains(&ChangeKind::Initial) {
         out.not_met(
             GATE,
             Reason::ChangeNotDeclared,
@@ -346,7 +349,7 @@ fn not_a_target(
         Some(format!("{} was never cleared as it is", there.name()))
     } else {
         if spec.previous.as_deref() != Some(there.name()) {
-            unknown_past(cx, there, out);
+            unknown_past(cx, there.name(), out);
         }
         let at = there.standing().map(|s| time::day(s.created_at));
         out.notes.push(format!("to go back to: {}, of {}", there.name(), at.unwrap_or_default()));

@@ -81,6 +81,6 @@ fn missing(cx: &Context<'_>, part: DocumentPart, found: String, out: &mut Outcom
 
 fn mend(cx: &Context<'_>, part: DocumentPart) -> String {
     cx.new_release(&format!(
-        "whose spec.documentation has {{part: {part:?}, text: …}} or {{part: {part:?}, digest: sha256:…, reference: …}}}}"
+        "whose spec.documentation has {{part: {part:?}, text: …}} or {{part: {part:?}, digest: sha256:…, reference: …}}"
     ))
 }

@@ -2,7 +2,6 @@
 //! dataset of use Evaluation, and its verdict, recomputed from what was counted, is Pass.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use placet_api::Kind;
@@ -10,21 +9,18 @@ use placet_api::aisystem::AISystemSpec;
 use placet_api::approval::{Covers, SubjectKind};
 use placet_api::common::Class;
 use placet_api::modelrelease::{ArtifactRole, ModelReleaseSpec};
-use placet_api::releasepolicy::WhenIndeterminate;
 use placet_api::scalar::Digest;
 use placet_api::testreport::{PositiveMeans, Run, TestReportSpec, TestType};
 
 use super::assessment::short;
 use super::{Context, Outcome, authors, gone};
-use crate::fairness::Verdict;
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
-use crate::people::Person;
 use crate::policy::{Requirements, Test};
 use crate::time;
 
+use dataset::{judge_dataset, note_superseded};
 use relevant::{Report, relevant, sorted, whole};
-use reporter::NotEntitled;
 use single::says;
 use subject::{Judging, Uses};
 
@@ -34,8 +30,9 @@ pub(super) use independent::independent;
 pub(super) use shown::shows;
 pub use trial::{Trial, names_sets, try_bias};
 pub(crate) use verdict::Verdicts;
-use verdict::{Judged, verdict};
+use verdict::verdict;
 
+mod dataset;
 mod frozen;
 mod groups;
 mod independent;
@@ -87,6 +84,8 @@ pub(crate) struct Look {
     sets: Vec<Vec<String>>,
     /// Values of attributes of which there must be a group.
     categories: BTreeMap<String, BTreeSet<String>>,
+    /// Metrics of bias that are asked for, each judged by itself.
+    metrics: u64,
 }
 
 /// The union of what the policies and the system say.
@@ -104,7 +103,10 @@ fn look(system: Option<&AISystemSpec>, requirements: &Requirements) -> Look {
     for (attribute, values) in evaluation.and_then(|e| e.categories.as_ref()).into_iter().flatten() {
         categories.entry(attribute.clone()).or_default().extend(values.0.iter().map(ToString::to_string));
     }
-    Look { sets: sets.into_iter().collect(), categories }
+    let bias = requirements.tests.iter().filter(|t| t.rule.type_ == TestType::Bias);
+    let metrics: BTreeSet<&str> = bias.map(|t| t.rule.metric.as_str()).collect();
+    let metrics = u64::try_from(metrics.len()).unwrap_or(u64::MAX);
+    Look { sets: sets.into_iter().collect(), categories, metrics }
 }
 
 /// Datasets that a test is taken on, each of them; none where any of the release's will do.
@@ -179,7 +181,10 @@ fn judge(
     note_superseded(test, &item, &superseded, subject, out);
     let evaluation: BTreeSet<&str> = subject.evaluation.iter().map(String::as_str).collect();
     let fixed = datasets(cx, test);
-    let allowed = |digest: &str| evaluation.contains(digest) && (fixed.is_empty() || fixed.contains(digest));
+    let allowed = |digest: &str| {
+        (evaluation.contains(digest) || subject.renamed.contains(digest))
+            && (fixed.is_empty() || fixed.contains(digest))
+    };
     let (on_evaluation, elsewhere): (Vec<_>, Vec<_>) =
         reports.into_iter().partition(|(_, spec)| allowed(spec.dataset.as_str()));
     let (on_evaluation, parts): (Vec<_>, Vec<_>) =
@@ -199,7 +204,7 @@ fn judge(
             reports.retain(|(_, s)| says(&test.rule, s).is_some());
         }
         let (passed, blocked) = judge_dataset(cx, test, &item, reports, subject, out);
-        if passed || blocked {
+        if blocked || (passed && evaluation.contains(dataset)) {
             settled.insert(dataset);
         }
     }
@@ -210,17 +215,7 @@ fn judge(
         return;
     }
     let open = if fixed.is_empty() { &evaluation } else { &lacking };
-    let command = if test.rule.type_ == TestType::Bias {
-        // Where there is a choice, the names of the datasets are told beside it.
-        let mut digests = open.iter().copied();
-        let dataset = digests.next().filter(|_| digests.next().is_none()).unwrap_or("DIGEST");
-        format!(
-            "placet report counts COUNTS.csv --artifact {} --dataset {dataset} | kubectl apply -n {} -f -",
-            artifact.digest, cx.snapshot.namespace
-        )
-    } else {
-        cx.command("kubectl apply -f REPORT.yaml")
-    };
+    let command = command(cx, test, artifact.digest.as_str(), open);
     let found = if let Some((report, spec)) = parts.first() {
         format!("{} is of a run that is {:?}", report.name(), spec.run.unwrap_or(Run::Whole))
     } else if elsewhere.is_empty() {
@@ -272,203 +267,20 @@ fn judge(
     );
 }
 
-/// What failed stays to be seen, though somebody has superseded it.
-fn note_superseded(
-    test: &Test,
-    item: &str,
-    superseded: &[(Report<'_>, Report<'_>)],
-    subject: &Judging<'_>,
-    out: &mut Outcome,
-) {
-    for ((report, spec), (by, why)) in superseded {
-        let judged = verdict(test, report, spec, &subject.look);
-        if report.problem().is_some() || judged.verdict != Verdict::Fail {
-            continue;
-        }
-        let reason = why.supersedes.as_ref().map(|s| s.reason.to_string()).unwrap_or_default();
-        out.notes.push(format!(
-            "warning: {item}: {} failed ({}){}; superseded by {}: {reason}",
-            report.name(),
-            judged.text,
-            gone(report),
-            by.name()
-        ));
-    }
-}
-
-fn say_failed(test: &Test, item: &str, report: &Object<TestReportSpec>, failed: &Judged, out: &mut Outcome) {
-    let artifact =
-        report.spec.as_ref().map_or_else(|_| "these artefacts".to_owned(), |spec| short(&spec.artifact));
-    out.not_met(
-        GATE,
-        Reason::TestFailed,
-        item,
-        wanted_text(test),
-        format!("{}: {}{}", report.name(), failed.text, gone(report)),
-        "data scientist",
-        format!("train again and release new artefacts; this result stays for {artifact}"),
-    )
-    .about([report.name(), report.digest()].into_iter().chain(test.then.as_deref()));
-    out.notes.extend(failed.notes.iter().cloned());
-}
-
-/// Judges the reports on one dataset: whether a report passes now, and whether something blocks.
-fn judge_dataset(
-    cx: &Context<'_>,
-    test: &Test,
-    item: &str,
-    reports: &[Report<'_>],
-    subject: &Judging<'_>,
-    out: &mut Outcome,
-) -> (bool, bool) {
-    let judged: Vec<(&Object<TestReportSpec>, Arc<Judged>)> = reports
-        .iter()
-        .filter(|(_, s)| {
-            test.rule.type_ != TestType::Bias || s.positive_means.is_none_or(|m| m == positive(cx))
-        })
-        .map(|(r, s)| (*r, verdict(test, r, s, &subject.look)))
-        .collect();
-    if let Some((report, failed)) = judged.iter().find(|(_, j)| j.verdict == Verdict::Fail) {
-        say_failed(test, item, report, failed, out);
-        return (false, true);
-    }
-    if test.rule.type_ == TestType::Bias && !outcome_fits(cx, reports, item, out) {
-        return (false, true);
-    }
-    if reports.iter().skip(1).any(|(_, spec)| differ(test, reports[0].1, spec)) {
-        let names: Vec<&str> = reports.iter().map(|(r, _)| r.name()).collect();
-        out.unknown(
-            GATE,
-            Reason::ReportsConflict,
-            item,
-            "one result for an artefact, a dataset and a test",
-            format!("{} differ", names.join(" and ")),
-            "a person who made none of them",
-            cx.command(
-                "test again and apply a TestReport that names the wrong ones in spec.supersedes with a reason: kubectl apply -f \
-                 REPORT.yaml",
-            ),
+/// What makes a report on an artefact, on one of these datasets.
+fn command(cx: &Context<'_>, test: &Test, artifact: &str, open: &BTreeSet<&str>) -> String {
+    if test.rule.type_ == TestType::Bias {
+        // Where there is a choice, the names of the datasets are told beside it.
+        let mut digests = open.iter().copied();
+        let dataset = digests.next().filter(|_| digests.next().is_none()).unwrap_or("DIGEST");
+        format!(
+            "placet report counts COUNTS.csv --artifact {artifact} --dataset {dataset} --positive-means {:?} --tool NAME@VERSION | \
+             kubectl apply -n {} -f -",
+            positive(cx),
+            cx.snapshot.namespace
         )
-        .about(names.iter().copied());
-        return (false, true);
-    }
-    let (report, result) = match who_shows(cx, test, &judged, reports, subject.barred) {
-        Shows::Nobody => return (false, false),
-        Shows::NotEntitled(report, why) => {
-            say_not_entitled(cx, test, item, report, why, out);
-            return (false, true);
-        }
-        Shows::This(report, result) => (report, result),
-    };
-    out.notes.extend(result.notes.iter().cloned());
-    if stale(cx, test, report, reports, item, out) {
-        return (false, true);
-    }
-    if result.absent {
-        out.not_met(
-            GATE,
-            Reason::GroupMissing,
-            item,
-            format!("{}, for every attribute and category that policies and system name", wanted_text(test)),
-            format!("{}: {}", report.name(), result.text),
-            reporter::who(cx, test.rule.type_),
-            format!("{}: a new TestReport that supersedes this one", result.mend.words()),
-        )
-        .about([report.name(), report.digest()].into_iter().chain(test.then.as_deref()));
-        return (false, true);
-    }
-    let warns = test.rule.when_indeterminate == Some(WhenIndeterminate::Warn) && !result.hides;
-    let passes = result.verdict == Verdict::Pass || warns;
-    if passes && test.rule.type_ == TestType::Bias && !rows_fit(cx, reports, item, out) {
-        return (false, true);
-    }
-    if passes && test.rule.type_ == TestType::Performance {
-        few_rows(cx, test, report, reports, item, out);
-    }
-    match result.verdict {
-        Verdict::Pass => {
-            out.notes.push(format!("{item}: {}: {}", report.name(), result.text));
-            (true, false)
-        }
-        _ if warns => {
-            out.notes.push(format!("warning: {item}: {}: {}", report.name(), result.text));
-            (true, false)
-        }
-        _ => {
-            let mut command = format!("{}: a new TestReport that supersedes this one", result.mend.words());
-            if let Some(more) = &result.more {
-                command = format!("{command}; {more}");
-            }
-            out.unknown(
-                GATE,
-                Reason::TestIndeterminate,
-                item,
-                wanted_text(test),
-                format!("{}: {}", report.name(), result.text),
-                reporter::who(cx, test.rule.type_),
-                command,
-            )
-            .about([report.name(), report.digest()].into_iter().chain(test.then.as_deref()));
-            (false, true)
-        }
-    }
-}
-
-/// Says of a report that its maker may not show by it that the test passes.
-fn say_not_entitled(
-    cx: &Context<'_>,
-    test: &Test,
-    item: &str,
-    report: &Object<TestReportSpec>,
-    why: NotEntitled,
-    out: &mut Outcome,
-) {
-    let type_ = test.rule.type_;
-    let wanted = format!("a {type_} report by somebody whose word it is; {}", wanted_text(test));
-    let found = format!("{}: {}", report.name(), why.text);
-    let who = reporter::who(cx, type_);
-    let maker = report.standing().map(|s| s.creator.to_string());
-    let about = [report.name(), report.digest()].map(str::to_owned).into_iter();
-    out.not_met(GATE, Reason::ReporterNotEntitled, item, wanted, found, who, why.command)
-        .about(about.chain(maker).chain(test.then.clone()));
-}
-
-/// Which of the reports on one dataset, that all say the same, shows it.
-enum Shows<'a> {
-    /// None of them is there any more.
-    Nobody,
-    /// None was made by somebody who may.
-    NotEntitled(&'a Object<TestReportSpec>, NotEntitled),
-    /// This one.
-    This(&'a Object<TestReportSpec>, &'a Judged),
-}
-
-/// Of those that are there and were made by somebody who may, the one that is valid longest.
-fn who_shows<'a>(
-    cx: &Context<'_>,
-    test: &Test,
-    judged: &'a [(&'a Object<TestReportSpec>, Arc<Judged>)],
-    reports: &[Report<'_>],
-    barred: &BTreeSet<Person>,
-) -> Shows<'a> {
-    let mut not = None;
-    let mut best: Option<(Option<Timestamp>, &Object<TestReportSpec>, &Judged)> = None;
-    for (report, judged) in judged.iter().filter(|(r, _)| r.live) {
-        let Some(standing) = report.standing() else { continue };
-        if let Err(why) = reporter::entitled(cx, test.rule.type_, standing, barred) {
-            not.get_or_insert((*report, why));
-            continue;
-        }
-        let spec = reports.iter().find(|(r, _)| r.id == report.id).map(|(_, s)| *s);
-        let start = spec.and_then(|s| start(report, s));
-        if best.as_ref().is_none_or(|(known, _, _)| start > *known) {
-            best = Some((start, *report, judged));
-        }
-    }
-    match (best, not) {
-        (Some((_, report, judged)), _) => Shows::This(report, judged),
-        (None, Some((report, why))) => Shows::NotEntitled(report, why),
-        (None, None) => Shows::Nobody,
+    } else {
+        cx.command("kubectl apply -f REPORT.yaml")
     }
 }
 

@@ -4,6 +4,7 @@
 //! Pure: which version is in force is the log's memory ([`crate::world`]), and here is said in which ways another one
 //! loosens it, who has a say, and whether they have said it.
 
+mod adds;
 mod data;
 mod life_cycle;
 mod loosens;
@@ -27,8 +28,9 @@ use crate::policy;
 use crate::signature::Trust;
 use crate::time;
 
+pub use adds::adds;
+pub use loosens::loosens;
 pub(crate) use loosens::test_loosens;
-pub use loosens::{adds, loosens};
 pub use others::Guarded;
 
 /// A policy as an object.

@@ -67,6 +67,24 @@ pub(crate) fn criterion(rule: &TestRule) -> Result<Criterion, String> {
     Ok(criterion)
 }
 
+/// Metrics by these names are shares, or means of shares, and estimated from rows.
+const SHARES: [&str; 9] = [
+    "Accuracy",
+    "BalancedAccuracy",
+    "Precision",
+    "Recall",
+    "Sensitivity",
+    "Specificity",
+    "F1",
+    "RocAuc",
+    "Brier",
+];
+
+/// Whether a metric lies between 0 and 1 by what it is.
+pub(crate) fn is_share(metric: &str) -> bool {
+    SHARES.contains(&metric)
+}
+
 /// Why nothing could ever satisfy a rule, if so.
 pub(crate) fn impossible(rule: &TestRule) -> Option<String> {
     if rule.type_ == TestType::Bias {
@@ -80,6 +98,25 @@ pub(crate) fn impossible(rule: &TestRule) -> Option<String> {
         return Some(format!(
             "{asked}: wanted exact without confidence, since the value is compared as it is, found both"
         ));
+    }
+    if rule.at_least.is_none() && rule.at_most.is_none() {
+        return Some(format!("{asked}: wanted atLeast or atMost, found neither"));
+    }
+    if is_share(&rule.metric) {
+        let limits = [&rule.at_least, &rule.at_most].into_iter().flatten();
+        if let Some(beyond) = limits.into_iter().find(|v| !(0.0..=1.0).contains(&v.value())) {
+            return Some(format!(
+                "{asked}: wanted a limit from 0 to 1, between which {} lies, found {beyond}",
+                rule.metric
+            ));
+        }
+        if rule.exact == Some(true) {
+            return Some(format!(
+                "{asked}: wanted no exact, which is for what is counted and not estimated; {} is a share of some rows, and others \
+                 would give another",
+                rule.metric
+            ));
+        }
     }
     let (low, high) = (rule.at_least.as_ref()?, rule.at_most.as_ref()?);
     (low.value() > high.value()).then(|| format!("{asked}: atLeast {low} is above atMost {high}"))

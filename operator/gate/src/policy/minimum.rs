@@ -12,6 +12,9 @@ use crate::class::{self, Derived};
 use crate::time::{self, Now};
 use crate::world::Snapshot;
 
+/// Letters of Article 5(1) that were added in 2026 and apply later than the others, which have applied since 2 February 2025.
+const POSTPONED: [&str; 2] = ["ba", "bb"];
+
 impl PolicySet {
     /// The least class of systems in a namespace with these labels, and the policy that says so; of several the highest.
     /// Which classes a policy applies to does not matter: the class is known only after this.
@@ -39,18 +42,19 @@ impl PolicySet {
 
     /// Letters of Article 5(1) of which every policy for the class High in a namespace with these labels says from when they are
     /// refused, each with the earliest day. A day that does not exist is no day, and a policy that is not understood says
-    /// nothing.
+    /// nothing. No policy postpones what has long applied.
     #[must_use]
     pub fn prohibited_from(&self, labels: &BTreeMap<String, String>) -> BTreeMap<String, Timestamp> {
         let mut out: Option<BTreeMap<String, Timestamp>> = None;
         for policy in self.iter() {
-            let here = match super::fits(policy, Some(Class::High), labels) {
+            let here = match super::set::fits(policy, Some(Class::High), labels) {
                 Some(false) => continue,
                 None => BTreeMap::new(),
                 Some(true) => policy
                     .spec
                     .iter()
                     .flat_map(|s| s.prohibited_from.iter().flatten())
+                    .filter(|p| POSTPONED.contains(&p.letter.as_str()))
                     .filter_map(|p| Some((p.letter.to_string(), time::moment(&p.from)?)))
                     .collect(),
             };

@@ -170,6 +170,18 @@ fn widen(number: f32, text: &mut Vec<u8>) -> f64 {
     shortest.unwrap_or_else(|| f64::from(number))
 }
 
+/// That no whole number is beyond what a double holds exactly: two that differ would become one, on the same side of every
+/// threshold. Each is given as its size and whether it is negative.
+fn exact(mut numbers: impl Iterator<Item = (u64, bool)>) -> anyhow::Result<()> {
+    match numbers.find(|(size, _)| *size > 1 << 53) {
+        None => Ok(()),
+        Some((size, negative)) => bail!(
+            "wanted whole numbers from -2^53 to 2^53, beyond which neighbours cannot be told apart, found {}{size}: scale the scores",
+            if negative { "-" } else { "" }
+        ),
+    }
+}
+
 /// Numbers of an array.
 fn numbers(array: &dyn Array, out: &mut Vec<f64>) -> anyhow::Result<()> {
     fn all<T: ArrowPrimitiveType>(array: &dyn Array, out: &mut Vec<f64>, of: impl Fn(T::Native) -> f64) {
@@ -193,10 +205,16 @@ fn numbers(array: &dyn Array, out: &mut Vec<f64>) -> anyhow::Result<()> {
         DataType::UInt8 => all::<UInt8Type>(array, out, f64::from),
         DataType::UInt16 => all::<UInt16Type>(array, out, f64::from),
         DataType::UInt32 => all::<UInt32Type>(array, out, f64::from),
-        #[expect(clippy::cast_precision_loss, reason = "a score or a weight is a float; the nearest one")]
-        DataType::Int64 => all::<Int64Type>(array, out, |n| n as f64),
-        #[expect(clippy::cast_precision_loss, reason = "a score or a weight is a float; the nearest one")]
-        DataType::UInt64 => all::<UInt64Type>(array, out, |n| n as f64),
+        DataType::Int64 => {
+            exact(array.as_primitive::<Int64Type>().iter().flatten().map(|n| (n.unsigned_abs(), n < 0)))?;
+            #[expect(clippy::cast_precision_loss, reason = "at most 2^53, which a double holds")]
+            all::<Int64Type>(array, out, |n| n as f64);
+        }
+        DataType::UInt64 => {
+            exact(array.as_primitive::<UInt64Type>().iter().flatten().map(|n| (n, false)))?;
+            #[expect(clippy::cast_precision_loss, reason = "at most 2^53, which a double holds")]
+            all::<UInt64Type>(array, out, |n| n as f64);
+        }
         other => bail!("wanted numbers, found {other}: convert it"),
     }
     Ok(())

@@ -72,13 +72,12 @@ fn first<'a>(cx: &'a Context<'_>, artifact: &str) -> Option<(&'a Standing, Vec<&
     Some((first, asked.collect()))
 }
 
-/// What is frozen for an artefact. `sets`: those of now; `evaluation`, `other`: datasets that the release names for evaluation and
-/// for something else.
+/// What is frozen for an artefact. `sets`: those of now; `evaluation`: datasets that the release names for evaluation.
 pub(super) fn frozen(
     cx: &Context<'_>,
     artifact: &str,
     sets: &[Vec<String>],
-    (evaluation, other): (&BTreeSet<&str>, &BTreeSet<&str>),
+    evaluation: &BTreeSet<&str>,
 ) -> Frozen {
     let mut out = Frozen::default();
     let Some(requirements) = cx.requirements else { return out };
@@ -101,8 +100,7 @@ pub(super) fn frozen(
             out.sets.extend(by.attribute_sets.iter().cloned());
         }
         out.sets.extend(asked.systems.get(system).into_iter().flatten().cloned());
-        let then = asked.datasets.iter().filter(|d| !other.contains(d.as_str()));
-        out.datasets.extend(then.filter(|d| !evaluation.contains(d.as_str())).cloned());
+        out.datasets.extend(asked.datasets.iter().filter(|d| !evaluation.contains(d.as_str())).cloned());
     }
     for set in &mut out.sets {
         set.sort();

@@ -7,7 +7,7 @@ use placet_api::testreport::{GroupCounts, MetricValue, TestReportSpec};
 use super::groups::of_rows;
 use super::verdict::{Judged, Mend, to_digits};
 use crate::fairness::{self, Counts, Limit, Measured, Verdict};
-use crate::policy::{Test, confidence};
+use crate::policy::{Test, confidence, is_share};
 
 /// Metrics that are recomputed where a report has raw counts.
 const RECOMPUTED: [&str; 2] = ["Accuracy", "BalancedAccuracy"];
@@ -124,6 +124,9 @@ fn measured(says: &Says<'_>, name: &str, confidence: f64) -> Result<(Measured, O
     }
     let Some(said) = says.value else { return Err(format!("wanted the metric {name}, found none")) };
     let (value, n) = (said.value.value(), u64::try_from(said.rows).ok());
+    if is_share(name) && !(0.0..=1.0).contains(&value) {
+        return Err(format!("{name}: wanted a value from 0 to 1, found {}", said.value));
+    }
     if let Some(successes) = said.successes {
         return share(name, said, successes).map(|m| (m, None));
     }
@@ -157,6 +160,12 @@ fn measured(says: &Says<'_>, name: &str, confidence: f64) -> Result<(Measured, O
     if stated.value() < confidence {
         let lacks = format!("its interval is of confidence {stated}; wanted at least {confidence}");
         return Ok((alone, Some(lacks)));
+    }
+    if lower.value() >= upper.value() {
+        return Err(format!(
+            "{name}: wanted an interval from a lower to a higher number, found {lower} to {upper}: rows that are all alike say nothing \
+             of others"
+        ));
     }
     Ok((Measured::WithInterval { value, n, lower: lower.value(), upper: upper.value() }, None))
 }

@@ -41,6 +41,9 @@ pub(super) struct Judging<'a> {
     pub(super) artifact: &'a Artifact,
     /// Datasets on which reports count.
     pub(super) evaluation: BTreeSet<String>,
+    /// Datasets that were for evaluation when the first report on the artefact came, and that the release names for something else:
+    /// what failed on them failed, and what passes on them shows nothing.
+    pub(super) renamed: BTreeSet<String>,
     /// What bias tests look at.
     pub(super) look: Look,
     /// Who may not report it, since they made or develop the release.
@@ -56,13 +59,14 @@ impl<'a> Judging<'a> {
         look: &Look,
         (uses, barred): (&Uses<'_>, &'a BTreeSet<Person>),
     ) -> Self {
-        let frozen = frozen(cx, artifact.digest.as_str(), &look.sets, (&uses.evaluation, &uses.other));
+        let frozen = frozen(cx, artifact.digest.as_str(), &look.sets, &uses.evaluation);
         let mut look = look.clone();
         look.sets.extend(frozen.sets.iter().cloned());
         look.sets.sort();
-        let evaluation = uses.evaluation.iter().map(ToString::to_string);
-        let evaluation = evaluation.chain(frozen.datasets.iter().cloned()).collect();
-        Self { artifact, evaluation, look, barred, frozen }
+        let (renamed, then): (BTreeSet<String>, BTreeSet<String>) =
+            frozen.datasets.iter().cloned().partition(|d| uses.other.contains(d.as_str()));
+        let evaluation = uses.evaluation.iter().map(ToString::to_string).chain(then).collect();
+        Self { artifact, evaluation, renamed, look, barred, frozen }
     }
 
     /// Notes what is asked of the artefact alone.

@@ -193,7 +193,7 @@ fn shared<C: Tally>(
 ) -> Result<Judged, String> {
     let rows = groups.iter().map(|group| (&group.attributes, group.counts.rows()));
     let merged = merged(&rows, &look.sets, &criterion.eligibility);
-    let judged = compared(table, criterion, merged.sets)?;
+    let judged = compared(table, criterion, (merged.sets, look.metrics))?;
     // Who fails without them fails with them.
     let Some(text) = merged.hides.filter(|_| judged.verdict != Verdict::Fail) else { return Ok(judged) };
     let text = if judged.notes.is_empty() { text } else { format!("{text}; {}", judged.text) };
@@ -211,10 +211,11 @@ fn shared<C: Tally>(
 fn compared<C: Tally>(
     table: &Table<'_, C>,
     criterion: Criterion,
-    attribute_sets: Vec<Vec<String>>,
+    (attribute_sets, metrics): (Vec<Vec<String>>, u64),
 ) -> Result<Judged, String> {
     let metric = criterion.metric;
-    let question = BiasTest { attribute_sets, criteria: vec![criterion], accepted_groups: Vec::new() };
+    let question =
+        BiasTest { attribute_sets, criteria: vec![criterion], accepted_groups: Vec::new(), metrics };
     let result = fairness::decide(table, &question).map_err(|e| e.to_string())?;
     let percent = fairness::round9(question.criteria[0].confidence * 100.0);
     let digits = if metric.source() == Source::Counts { 2 } else { 3 };
