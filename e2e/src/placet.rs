@@ -509,8 +509,18 @@ impl<'a> Lending<'a> {
     /// # Errors
     /// When it does not in time.
     pub async fn cleared(&self, wanted: &str) -> Result<()> {
+        let release = format!("modelrelease/{RELEASE}");
         let path = "{.status.conditions[?(@.type=='Cleared')].status}";
-        self.cluster.becomes(self.ns, &format!("modelrelease/{RELEASE}"), path, wanted).await
+        let said = "{range .status.gates[*].findings[*]}{.reason}: {.found}\n{end}";
+        eventually(&format!("{release} in {} that is Cleared={wanted}", self.ns), SOON, async || {
+            let found = self.cluster.field(self.ns, &release, path).await?;
+            if found == wanted {
+                return Ok(());
+            }
+            let findings = self.cluster.field(self.ns, &release, said).await?;
+            Err(format!("Cleared={found}, with these findings:\n{findings}"))
+        })
+        .await
     }
 
     /// Waits until the findings on the release say all of these.

@@ -81,7 +81,7 @@ async fn what_was_cleared_is_followed_though_it_was_deleted_and_the_operator_sta
     again.turns(3).await;
     assert_eq!(reasons(&again, "scoring-2"), ["PreviousMissing"]);
     assert_eq!(cleared(&again, "scoring-3"), "True", "{:?}", reasons(&again, "scoring-3"));
-    assert_eq!(reasons(&again, "scoring-4"), ["PreviousNotFound"]);
+    assert_eq!(reasons(&again, "scoring-4"), ["PreviousNotValid"]);
 }
 
 #[tokio::test]

@@ -137,12 +137,17 @@ fn kinds(cx: &Context<'_>, (release, spec): Release<'_>, out: &mut Outcome) {
         return;
     }
     let Some(before) = found else {
+        if cx.snapshot.cleared_before.is_some() {
+            // Applied now, it would still be none that was cleared.
+            wrong("it is not there, and none of this name was cleared", None, out);
+            return;
+        }
         out.unknown(
             GATE,
             Reason::PreviousNotFound,
             previous.to_string(),
             format!("ModelRelease {previous} in namespace {}, to compare with", cx.snapshot.namespace),
-            "it is not there, and none of this name was cleared",
+            "it is not there, and there is no log that tells what was cleared",
             WHO,
             cx.command(&format!("apply {previous} again: kubectl apply -f RELEASE.yaml")),
         );
