@@ -245,9 +245,9 @@ fn what_cannot_sign_says_what_to_do() {
     assert!(e.contains("missing: wanted a private key") && e.contains("No such file"), "{e}");
     let e = fails(alone(), &dir.path().join("good.pub.not"));
     assert!(e.contains("did not sign"), "{e}");
-    // A program that is no ssh-keygen.
+    // A program that is no ssh-keygen: it may be gone before it was given anything.
     let e = fails(Command::new("true"), &good);
-    assert!(e.contains("would not count"), "{e}");
+    assert!(e.contains("would not count") || e.contains("did not read all that it was to sign"), "{e}");
     let large = vec![b'x'; MAX_ENVELOPE];
     let e = sign::sign_by::<ApprovalPayload>(Command::new("false"), &good, &large).unwrap_err();
     assert!(matches!(e.downcast_ref(), Some(EnvelopeError::TooLarge { .. })), "{e}");
