@@ -1,5 +1,7 @@
 //! ImpactAssessment: harms to people and society, and the risks that follow, with scores that Placet computes.
 
+use std::collections::BTreeMap;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -310,6 +312,11 @@ pub struct Risk {
     /// Domain Information: likelihood and impacts without controls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impacts: Option<Impacts>,
+    /// Groups that are too small for bias tests to compare, which is what this risk is about. Where a policy leaves out groups
+    /// below a share of the rows (tests[].excludeBelowShare), those that a RiskAcceptance of this risk covers hold no test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    pub groups: Option<Vec<SmallGroup>>,
     /// What remains after controls. Left out: the inherent values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub residual: Option<Residual>,
@@ -320,6 +327,15 @@ pub struct Risk {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["control".into()]))]
     pub controls: Option<Vec<RiskControl>>,
+}
+
+/// A group of people by their attributes, as in a TestReport.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SmallGroup {
+    /// Attributes of the group, for example race: Asian.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 8))]
+    pub attributes: BTreeMap<String, Title>,
 }
 
 /// Impacts of an information-security risk, each 1 (minor) to 5 (catastrophic).

@@ -339,6 +339,8 @@ pub enum ScopePart {
 #[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("has(self.atLeast) || has(self.atMost)").message("a test gives atLeast or atMost"))]
 #[x_kube(validation = Rule::new("!has(self.exact) || self.type != 'Bias'").message("exact is for other types than Bias, whose rates are estimates"))]
+#[x_kube(validation = Rule::new("self.type == 'Bias' || !(has(self.minIntersectionSize) || has(self.minPositives) || has(self.minNegatives) || has(self.ineligibleIntersectionShare) || has(self.excludeBelowShare))")
+    .message("minIntersectionSize, minPositives, minNegatives, ineligibleIntersectionShare and excludeBelowShare say which groups are compared: they are for type Bias"))]
 #[x_kube(validation = Rule::new("!has(self.reference) || (has(self.compare) && self.compare == 'Reference')").message("reference is for compare: Reference"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TestRule {
@@ -381,6 +383,27 @@ pub struct TestRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub min_group_size: Option<i32>,
+    /// Bias: rows that a group of several attributes needs to be compared. Left out: 50, or minGroupSize where that is less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub min_intersection_size: Option<i32>,
+    /// Bias: actual positives that a group needs to be compared by a metric that looks at them. Left out: 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub min_positives: Option<i32>,
+    /// Bias: actual negatives that a group needs to be compared by a metric that looks at them. Left out: 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub min_negatives: Option<i32>,
+    /// Bias: share of all rows, 0 to 1, that groups of several attributes that are too small may have together without holding
+    /// the test. Left out: 0.05.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ineligible_intersection_share: Option<Decimal>,
+    /// Bias: share of all rows, 0 to 1, below which a group that is too small to be compared is left out, where a RiskAcceptance
+    /// that counts covers a risk of the assessment that names the group (risks[].groups). It is listed all the same. Left out:
+    /// nobody is left out. New York City's Local Law 144 lets an auditor leave out groups below 0.02.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclude_below_share: Option<Decimal>,
     /// Rows that the whole report needs; of a single metric, rows that it was computed from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000))]

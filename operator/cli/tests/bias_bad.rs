@@ -178,6 +178,9 @@ fn outcomes_say_yes_or_no() {
     );
     let granted = [&BY_SEX[..], &["--positive", "granted"]].concat();
     assert_eq!(bias(&file("sex,label,prediction\nf,granted,granted\nm,denied,denied\n"), &granted).code, 0);
+    let both = [&granted[..], &["--positive", "denied"]].concat();
+    let e = refused("sex,label,prediction\nf,granted,granted\nm,denied,denied\n", &both);
+    assert!(e.contains("wanted a value of the label that is not positive") && e.contains("all it has are named"), "{e}");
     let e = refused("sex,label,prediction\nf,yes,granted\nm,no,denied\n", &granted);
     assert!(
         e.contains("wanted the positive value of the label as well, found that it has only \"no\", \"yes\""),
@@ -222,6 +225,20 @@ fn scores_are_finite_numbers() {
     assert!(e.contains("column score: line 3: wanted a number, found \"high\""), "{e}");
     // A large one is one.
     assert_eq!(bias(&file("sex,label,score\nf,1,1e308\nm,0,-1e308\n"), &by_score(&[])).code, 0);
+    // Beyond 2^53 neighbours are one number: no threshold tells them apart.
+    let whole = |score: i64| {
+        let batch = RecordBatch::try_from_iter([
+            ("sex", Arc::new(Int64Array::from(vec![0, 1])) as ArrayRef),
+            ("label", Arc::new(Int64Array::from(vec![0, 1]))),
+            ("score", Arc::new(Int64Array::from(vec![0, score]))),
+        ]);
+        rows::parquet(&batch.unwrap(), 2, Compression::SNAPPY, true)
+    };
+    for beyond in [(1 << 53) + 1, -(1 << 53) - 1, i64::MAX, i64::MIN] {
+        let e = refused(whole(beyond), &by_score(&[]));
+        assert!(e.contains("wanted whole numbers from -2^53 to 2^53") && e.contains(&beyond.to_string()), "{e}");
+    }
+    assert_eq!(bias(&file(whole(1 << 53)), &by_score(&[])).code, 0);
     for (bad, found) in [(f64::NAN, "NaN or a missing value"), (f64::INFINITY, "found inf")] {
         let batch = RecordBatch::try_from_iter([
             ("sex", Arc::new(Int64Array::from(vec![0, 1, 1])) as ArrayRef),

@@ -188,6 +188,22 @@ fn a_mean_of_nothing_is_left_out_and_what_is_inside_is_read() {
 }
 
 #[test]
+fn whether_a_run_of_lm_eval_was_limited_is_said_where_nothing_tells() {
+    let silent = |text: String| text.replace(r#""limit""#, r#""unlimited""#);
+    let warned = |text: String| {
+        let (_dir, file) = written(text);
+        let ran = import("lm-eval", &file, &["--dataset", DATASET, "-n", "lending"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.err.contains("nor whether the run was limited (config.limit)")
+    };
+    let file = fixture("lm-eval.json");
+    let counted = r#""n-samples""#;
+    assert!(!warned(file.clone()) && !warned(silent(file.clone())));
+    assert!(!warned(file.replace(counted, r#""n""#)), "config.limit is null: a whole run");
+    assert!(warned(silent(file.replace(counted, r#""n""#))));
+}
+
+#[test]
 fn scores_of_several_epochs_are_told_apart() {
     let (found, _) = report("inspect", "inspect-epochs.json", &[]);
     for name in ["sums.match.accuracy", "sums.match.pass_at_1.accuracy", "sums.match.at_least_2.accuracy"] {

@@ -33,7 +33,7 @@ use crate::risk::{self, Matrix};
 
 pub use approvals::{Approvals, CoversKey, covers_key};
 pub(crate) use criterion::impossible as impossible_test;
-pub(crate) use criterion::{confidence, criterion, is_share};
+pub(crate) use criterion::{confidence, criterion, eligibility, is_share};
 pub use custom::{Custom, Customs, custom_problems};
 pub(crate) use data::impossible as impossible_data;
 pub use data::{DataRules, Limits};
@@ -44,7 +44,7 @@ pub(crate) use life_cycle::undefined;
 pub use parity::{incompatible, warnings};
 pub use register::RegisterRules;
 pub use set::{Matched, PolicySet, matching, selects};
-pub(crate) use tests::{add_test, effective, same_test, tests_of};
+pub(crate) use tests::{add_test, effective, same_groups, same_test, tests_of};
 
 /// What all matching policies ask for together.
 #[expect(clippy::struct_excessive_bools, reason = "each is one yes-or-no field of the policy")]

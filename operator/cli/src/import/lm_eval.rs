@@ -31,8 +31,15 @@ pub fn read(at: &At<'_>) -> anyhow::Result<Found> {
         model: model(at),
         ..Found::default()
     };
+    let says_limit = at.get("config").is_some_and(|c| c.node.has("limit"));
     for (task, results) in at.field("results")?.fields()? {
         let rows = rows(at, task, 0)?;
+        if rows.is_none() && !says_limit {
+            found.notes.push(format!(
+                "{task}: the file says neither of how many rows (n-samples) nor whether the run was limited (config.limit): see that \
+                 it was run whole"
+            ));
+        }
         for (key, value) in results.fields()? {
             let Some((metric, filter)) = key.split_once(',') else { continue };
             if metric.ends_with("_stderr") {

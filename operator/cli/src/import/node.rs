@@ -35,6 +35,11 @@ impl Node {
         fields.iter().find(|(key, value)| key == name && *value != Node::Null).map(|(_, value)| value)
     }
 
+    /// Whether a field is there, be it null.
+    pub fn has(&self, name: &str) -> bool {
+        matches!(self, Node::Map(fields) if fields.iter().any(|(key, _)| key == name))
+    }
+
     /// A field that is a text.
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.get(name) {

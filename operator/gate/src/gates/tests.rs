@@ -13,7 +13,7 @@ use placet_api::scalar::Digest;
 use placet_api::testreport::{PositiveMeans, Run, TestReportSpec, TestType};
 
 use super::assessment::short;
-use super::{Context, Outcome, authors, gone};
+use super::{Context, Outcome, authors, gone, risk_acceptance};
 use crate::finding::{Gate, Reason};
 use crate::object::Object;
 use crate::policy::{Requirements, Test};
@@ -53,7 +53,7 @@ pub fn evaluate(cx: &Context<'_>) -> Outcome {
     let Some((_, release)) = cx.release else { return cx.requirements_unknown(GATE) };
     let mut out = Outcome::default();
     let bias = requirements.tests.iter().any(|t| t.rule.type_ == TestType::Bias);
-    let look = look(cx.system.map(|(_, s)| s), requirements);
+    let look = look_at(cx, requirements);
     if bias {
         evaluation_defined(cx, &look.sets, &mut out);
     }
@@ -86,6 +86,8 @@ pub(crate) struct Look {
     categories: BTreeMap<String, BTreeSet<String>>,
     /// Metrics of bias that are asked for, each judged by itself.
     metrics: u64,
+    /// Groups that acceptances name which count: where a policy leaves out small groups, these may be.
+    accepted: Vec<BTreeMap<String, String>>,
 }
 
 /// The union of what the policies and the system say.
@@ -106,7 +108,36 @@ fn look(system: Option<&AISystemSpec>, requirements: &Requirements) -> Look {
     let bias = requirements.tests.iter().filter(|t| t.rule.type_ == TestType::Bias);
     let metrics: BTreeSet<&str> = bias.map(|t| t.rule.metric.as_str()).collect();
     let metrics = u64::try_from(metrics.len()).unwrap_or(u64::MAX);
-    Look { sets: sets.into_iter().collect(), categories, metrics }
+    Look { sets: sets.into_iter().collect(), categories, metrics, accepted: Vec::new() }
+}
+
+/// The same where a release is judged: with the groups that somebody accepts not to be compared.
+fn look_at(cx: &Context<'_>, requirements: &Requirements) -> Look {
+    let accepted = accepted_groups(cx, requirements);
+    Look { accepted, ..look(cx.system.map(|(_, s)| s), requirements) }
+}
+
+/// Groups that risks name of which an acceptance counts, by somebody who wrote nothing of what is judged. Nobody is accepted
+/// where no policy leaves anybody out, or while it is not known who wrote it.
+fn accepted_groups(cx: &Context<'_>, requirements: &Requirements) -> Vec<BTreeMap<String, String>> {
+    let excludes = requirements.tests.iter().any(|t| t.rule.exclude_below_share.is_some());
+    let Some((assessment, spec)) = cx.assessment.filter(|_| excludes) else { return Vec::new() };
+    if !authors::unsigned(cx, &[Kind::ModelRelease, Kind::AISystem, Kind::ImpactAssessment]).is_empty() {
+        return Vec::new();
+    }
+    let wrote = authors::authors(cx.snapshot);
+    let of_it = cx.snapshot.acceptances.iter().filter(|a| {
+        a.live && a.spec.as_ref().is_ok_and(|s| s.assessment.name.as_str() == assessment.name())
+    });
+    let counts = of_it.filter(|a| risk_acceptance::shows(cx, a, &wrote).is_ok());
+    let risks: BTreeSet<&str> =
+        counts.filter_map(|a| a.spec.as_ref().ok()).flat_map(|s| s.risks.iter().map(|r| r.id.as_str())).collect();
+    let named = spec.risks.iter().filter(|r| risks.contains(r.id.as_str()));
+    let groups: BTreeSet<BTreeMap<String, String>> = named
+        .flat_map(|r| r.groups.iter().flatten())
+        .map(|g| g.attributes.iter().map(|(name, value)| (name.clone(), value.to_string())).collect())
+        .collect();
+    groups.into_iter().collect()
 }
 
 /// Datasets that a test is taken on, each of them; none where any of the release's will do.

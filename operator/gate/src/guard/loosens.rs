@@ -19,7 +19,9 @@ use placet_api::releasepolicy::{
     TestRule, Validity, WhenIndeterminate, WildcardGrants,
 };
 use placet_api::scalar::Decimal;
+use placet_api::testreport::TestType;
 
+use crate::fairness::Eligibility;
 use crate::people::Person;
 use crate::policy;
 
@@ -334,7 +336,8 @@ impl Found {
         let same = policy::same_test;
         for old in before {
             let field = format!("tests[{} {}]", old.type_, old.metric);
-            match after.iter().find(|new| same(old, new)) {
+            let alike = after.iter().find(|new| same(old, new) && policy::same_groups(old, new));
+            match alike.or_else(|| after.iter().find(|new| same(old, new))) {
                 Some(new) => self.test(&field, old, new),
                 None => self.say(format!("{field}: left out")),
             }
@@ -360,7 +363,12 @@ impl Found {
             // Says why, not what.
             why: _,
             datasets,
-            min_group_size,
+            min_group_size: _,
+            min_intersection_size: _,
+            min_positives: _,
+            min_negatives: _,
+            ineligible_intersection_share: _,
+            exclude_below_share: _,
             min_rows,
             when_indeterminate: _,
             max_age_days,
@@ -385,11 +393,6 @@ impl Found {
         let sure = |d: &Option<Decimal>| d.as_ref().map_or(0.95, Decimal::value);
         let amounts = [
             ("confidence", sure(confidence), sure(&after.confidence)),
-            (
-                "minGroupSize",
-                f64::from(min_group_size.unwrap_or(100)),
-                f64::from(after.min_group_size.unwrap_or(100)),
-            ),
             ("minRows", f64::from(min_rows.unwrap_or(0)), f64::from(after.min_rows.unwrap_or(0))),
         ];
         for (name, before, now) in amounts {
@@ -397,6 +400,31 @@ impl Found {
                 self.add(&format!("{field}.{name}"), before, now);
             }
         }
+        if before.type_ == TestType::Bias {
+            self.groups(field, before, after);
+        }
+    }
+
+    /// Which groups are compared. Whom a larger minimum leaves out may be who failed: that holds the test where it is said of
+    /// a group of one attribute that nobody excludes, and does not where the policy warns or groups of several attributes are
+    /// tolerated.
+    fn groups(&mut self, field: &str, before: &TestRule, after: &TestRule) {
+        let (was, is) = (policy::eligibility(before), policy::eligibility(after));
+        let sizes = [
+            ("minGroupSize", was.min_rows, is.min_rows, warns(after) || is.exclude_below_share.is_some()),
+            ("minIntersectionSize", was.min_intersection_rows, is.min_intersection_rows, true),
+            ("minPositives", was.min_positives, is.min_positives, true),
+            ("minNegatives", was.min_negatives, is.min_negatives, true),
+        ];
+        for (name, was, is, more) in sizes {
+            if is < was || (is > was && more) {
+                self.add(&format!("{field}.{name}"), was, is);
+            }
+        }
+        let tolerated = |e: &Eligibility| Some(e.ineligible_intersection_share);
+        self.at_most(&format!("{field}.ineligibleIntersectionShare"), tolerated(&was), tolerated(&is));
+        let excluded = |e: &Eligibility| Some(e.exclude_below_share.unwrap_or(0.0));
+        self.at_most(&format!("{field}.excludeBelowShare"), excluded(&was), excluded(&is));
     }
 
     fn authority(&mut self, before: Option<&[AcceptanceAuthority]>, after: Option<&[AcceptanceAuthority]>) {

@@ -13,6 +13,24 @@ pub(crate) fn confidence(rule: &TestRule) -> f64 {
     rule.confidence.as_ref().map_or(0.95, Decimal::value)
 }
 
+/// Which groups a rule on a bias test compares, with what holds where it says nothing.
+pub(crate) fn eligibility(rule: &TestRule) -> Eligibility {
+    let usual = Eligibility::default();
+    let number = |n: Option<i32>| n.and_then(|n| u64::try_from(n).ok());
+    let share = |d: &Option<Decimal>| d.as_ref().map(Decimal::value);
+    let min_rows = number(rule.min_group_size).unwrap_or(usual.min_rows);
+    Eligibility {
+        min_rows,
+        min_intersection_rows: number(rule.min_intersection_size)
+            .unwrap_or_else(|| usual.min_intersection_rows.min(min_rows)),
+        min_positives: number(rule.min_positives).unwrap_or(usual.min_positives),
+        min_negatives: number(rule.min_negatives).unwrap_or(usual.min_negatives),
+        ineligible_intersection_share: share(&rule.ineligible_intersection_share)
+            .unwrap_or(usual.ineligible_intersection_share),
+        exclude_below_share: share(&rule.exclude_below_share),
+    }
+}
+
 /// What a rule on a bias test asks for.
 ///
 /// # Errors
@@ -55,13 +73,8 @@ pub(crate) fn criterion(rule: &TestRule) -> Result<Criterion, String> {
         }
         _ => Compare::MinMax,
     };
-    let min_rows = u64::try_from(rule.min_group_size.unwrap_or(100)).unwrap_or(u64::MAX);
-    let eligibility = Eligibility {
-        min_rows,
-        min_intersection_rows: Eligibility::default().min_intersection_rows.min(min_rows),
-        ..Eligibility::default()
-    };
     let threshold = threshold.value();
+    let eligibility = eligibility(rule);
     let criterion = Criterion { metric, threshold, compare, confidence: confidence(rule), eligibility };
     criterion.check().map_err(|error| format!("{asked}: {error}"))?;
     Ok(criterion)

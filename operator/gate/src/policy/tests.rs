@@ -2,7 +2,9 @@
 
 use placet_api::common::Class;
 use placet_api::releasepolicy::{ReleasePolicySpec, TestRule, WhenIndeterminate};
+use placet_api::testreport::TestType;
 
+use super::criterion::eligibility;
 use super::{Requirements, Test, criterion, smaller};
 
 /// Adds what a policy says of tests, of categories and of who reports; gives what contradicts itself in it.
@@ -52,7 +54,8 @@ pub(crate) fn same_test(one: &TestRule, other: &TestRule) -> bool {
 
 /// Adds a test; where the same is measured, the strictest thresholds are taken together.
 pub(crate) fn add_test(tests: &mut Vec<Test>, rule: &TestRule, policy: &str) {
-    let Some(known) = tests.iter_mut().find(|t| same_test(&t.rule, rule)) else {
+    let alike = |t: &&mut Test| same_test(&t.rule, rule) && same_groups(&t.rule, rule);
+    let Some(known) = tests.iter_mut().find(alike) else {
         tests.push(Test { rule: rule.clone(), policy: policy.to_owned(), then: None });
         return;
     };
@@ -73,7 +76,9 @@ pub(crate) fn add_test(tests: &mut Vec<Test>, rule: &TestRule, policy: &str) {
     if confidence(rule) > confidence(k) {
         k.confidence.clone_from(&rule.confidence);
     }
-    k.min_group_size = Some(k.min_group_size.unwrap_or(100).max(rule.min_group_size.unwrap_or(100)));
+    if rule.type_ == TestType::Bias {
+        stricter_groups(k, rule);
+    }
     k.min_rows = k.min_rows.max(rule.min_rows);
     k.max_age_days = smaller(k.max_age_days, rule.max_age_days);
     if k.why.is_none() {
@@ -89,4 +94,30 @@ pub(crate) fn add_test(tests: &mut Vec<Test>, rule: &TestRule, policy: &str) {
     let hold = WhenIndeterminate::Hold;
     k.when_indeterminate =
         Some(k.when_indeterminate.unwrap_or(hold).max(rule.when_indeterminate.unwrap_or(hold)));
+}
+
+/// Whether two rules of one test compare the same small groups. Where they do not, neither stands for both: whom one of them
+/// finds too small to compare may be who fails by the other.
+pub(crate) fn same_groups(one: &TestRule, other: &TestRule) -> bool {
+    let (a, b) = (eligibility(one), eligibility(other));
+    let excluding = a.exclude_below_share.is_some() && b.exclude_below_share.is_some();
+    one.type_ != TestType::Bias
+        || (a.min_intersection_rows == b.min_intersection_rows
+            && a.min_positives == b.min_positives
+            && a.min_negatives == b.min_negatives
+            && (a.min_rows == b.min_rows || !excluding))
+}
+
+/// Takes the stricter of what two rules say of groups that are too small, where they compare the same.
+fn stricter_groups(known: &mut TestRule, rule: &TestRule) {
+    let (k, r) = (eligibility(known), eligibility(rule));
+    known.min_intersection_size = i32::try_from(k.min_intersection_rows).ok();
+    known.min_group_size = i32::try_from(k.min_rows.max(r.min_rows)).ok();
+    if r.ineligible_intersection_share < k.ineligible_intersection_share {
+        known.ineligible_intersection_share.clone_from(&rule.ineligible_intersection_share);
+    }
+    known.exclude_below_share = match (&known.exclude_below_share, &rule.exclude_below_share) {
+        (Some(one), Some(other)) => Some(if other.value() < one.value() { other } else { one }.clone()),
+        _ => None,
+    };
 }

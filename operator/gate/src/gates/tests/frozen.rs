@@ -12,7 +12,7 @@ use crate::digest;
 use crate::gates::Context;
 use crate::guard::test_loosens;
 use crate::object::{Object, Standing};
-use crate::policy::{Test, add_test, confidence, effective, same_test, selects};
+use crate::policy::{Test, add_test, confidence, effective, eligibility, same_test, selects};
 
 /// What holds for one artefact beside what is asked now.
 #[derive(Debug, Default)]
@@ -45,6 +45,7 @@ pub fn requirement_digest(
     datasets: &BTreeSet<&str>,
 ) -> Result<String, digest::DigestError> {
     let bias = rule.type_ == TestType::Bias;
+    let groups = bias.then(|| eligibility(rule));
     digest::of_value(&serde_json::json!({
         "type": rule.type_,
         "metric": rule.metric,
@@ -54,7 +55,12 @@ pub fn requirement_digest(
         "atLeast": rule.at_least,
         "atMost": rule.at_most,
         "confidence": confidence(rule),
-        "minGroupSize": bias.then(|| rule.min_group_size.unwrap_or(100)),
+        "minGroupSize": groups.as_ref().map(|g| g.min_rows),
+        "minIntersectionSize": groups.as_ref().map(|g| g.min_intersection_rows),
+        "minPositives": groups.as_ref().map(|g| g.min_positives),
+        "minNegatives": groups.as_ref().map(|g| g.min_negatives),
+        "ineligibleIntersectionShare": groups.as_ref().map(|g| g.ineligible_intersection_share),
+        "excludeBelowShare": groups.as_ref().and_then(|g| g.exclude_below_share),
         "minRows": rule.min_rows,
         "attributeSets": bias.then_some(sets),
         "datasets": datasets,
@@ -113,8 +119,8 @@ pub(super) fn frozen(
     out.datasets.dedup();
     out.day = standing.created_at.strftime("%Y-%m-%d").to_string();
     tests.retain(|then| {
-        let now = requirements.tests.iter().find(|now| same_test(&now.rule, &then.rule));
-        now.is_none_or(|now| test_loosens(&then.rule, &now.rule))
+        let mut now = requirements.tests.iter().filter(|now| same_test(&now.rule, &then.rule));
+        now.all(|now| test_loosens(&then.rule, &now.rule))
     });
     for test in &mut tests {
         test.then = Some(out.day.clone());
@@ -148,6 +154,8 @@ mod tests {
         for same in [
             serde_json::json!({"confidence": "0.95", "minGroupSize": 100}),
             serde_json::json!({"confidence": "0.950"}),
+            serde_json::json!({"minIntersectionSize": 50, "minPositives": 20, "minNegatives": 20}),
+            serde_json::json!({"ineligibleIntersectionShare": "0.050"}),
             serde_json::json!({"maxAgeDays": 7}),
         ] {
             assert_eq!(of(&same), plain, "{same}");
@@ -158,6 +166,11 @@ mod tests {
             serde_json::json!({"confidence": "0.90"}),
             serde_json::json!({"compare": "Reference", "reference": {"sex": "male"}}),
             serde_json::json!({"minGroupSize": 99}),
+            serde_json::json!({"minIntersectionSize": 49}),
+            serde_json::json!({"minPositives": 21}),
+            serde_json::json!({"minNegatives": 19}),
+            serde_json::json!({"ineligibleIntersectionShare": "0.06"}),
+            serde_json::json!({"excludeBelowShare": "0.02"}),
             serde_json::json!({"minRows": 1}),
         ] {
             assert_ne!(of(&other), plain, "{other}");

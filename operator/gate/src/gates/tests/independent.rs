@@ -49,7 +49,7 @@ pub fn independent(cx: &Context<'_>, test: &Test, artifact: &Artifact) -> Report
     let (Some(requirements), Some((_, release))) = (cx.requirements, cx.release) else { return out };
     let authors: BTreeSet<Person> =
         release_authors(cx.snapshot).iter().map(|p| requirements.same(p).clone()).collect();
-    let look = look(cx.system.map(|(_, s)| s), requirements);
+    let look = look_at(cx, requirements);
     let judging = Judging::new(cx, artifact, &look, (&Uses::of(release), &authors));
     let fixed = datasets(cx, test);
     let mut settled: BTreeSet<&str> = BTreeSet::new();

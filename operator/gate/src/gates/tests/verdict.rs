@@ -61,6 +61,10 @@ impl Mend {
     }
 }
 
+/// What lets a small group be left out, where the policy leaves out groups of its share.
+const EXCLUDE: &str =
+    "or name the group in a risk of the assessment (spec.risks[].groups) and have that risk accepted: placet accept-risk";
+
 /// What one report comes to for one test.
 #[derive(Debug)]
 pub(crate) struct Judged {
@@ -193,7 +197,7 @@ fn shared<C: Tally>(
 ) -> Result<Judged, String> {
     let rows = groups.iter().map(|group| (&group.attributes, group.counts.rows()));
     let merged = merged(&rows, &look.sets, &criterion.eligibility);
-    let judged = compared(table, criterion, (merged.sets, look.metrics))?;
+    let judged = compared(table, criterion, merged.sets, look)?;
     // Who fails without them fails with them.
     let Some(text) = merged.hides.filter(|_| judged.verdict != Verdict::Fail) else { return Ok(judged) };
     let text = if judged.notes.is_empty() { text } else { format!("{text}; {}", judged.text) };
@@ -211,11 +215,16 @@ fn shared<C: Tally>(
 fn compared<C: Tally>(
     table: &Table<'_, C>,
     criterion: Criterion,
-    (attribute_sets, metrics): (Vec<Vec<String>>, u64),
+    attribute_sets: Vec<Vec<String>>,
+    look: &Look,
 ) -> Result<Judged, String> {
     let metric = criterion.metric;
-    let question =
-        BiasTest { attribute_sets, criteria: vec![criterion], accepted_groups: Vec::new(), metrics };
+    let question = BiasTest {
+        attribute_sets,
+        criteria: vec![criterion],
+        accepted_groups: look.accepted.clone(),
+        metrics: look.metrics,
+    };
     let result = fairness::decide(table, &question).map_err(|e| e.to_string())?;
     let percent = fairness::round9(question.criteria[0].confidence * 100.0);
     let digits = if metric.source() == Source::Counts { 2 } else { 3 };
@@ -242,14 +251,17 @@ fn compared<C: Tally>(
     if moved > 0.0 {
         shown = format!("{shown}, of which bins make {moved:.3} to either side");
     }
-    let more = result.needed.first().map(needed);
+    let below = question.criteria[0].eligibility.exclude_below_share;
+    let excludable = result.ineligible.iter().any(|g| g.holds && below.is_some_and(|below| g.share < below));
+    let more = result.needed.first().map(needed).map(|more| if excludable { format!("{more}; {EXCLUDE}") } else { more });
     let mend = match (&more, worst) {
         (None, None) => Mend::Groups,
         (None, Some(worst)) if worst.estimate.is_none() && metric.of_each_group() => Mend::Probabilities,
         (None, Some(_)) if moved > 0.0 => Mend::Bins,
         _ => Mend::MoreData,
     };
-    let notes = result.values.iter().map(|set| note(set, metric, &question)).collect();
+    let mut notes: Vec<String> = result.values.iter().map(|set| note(set, metric, &question)).collect();
+    notes.extend(left_out(&result));
     Ok(Judged { verdict: result.verdict, text: shown, mend, more, absent: false, hides: false, notes })
 }
 
@@ -316,6 +328,14 @@ fn too_small(result: &fairness::BiasResult) -> Option<String> {
         more => format!(" and {more} more groups are"),
     };
     (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
+}
+
+/// Who is left out because somebody accepted it.
+fn left_out(result: &fairness::BiasResult) -> Option<String> {
+    let accepted = result.ineligible.iter().filter(|g| g.accepted);
+    let named: Vec<String> =
+        accepted.map(|g| format!("{} ({} rows, {:.1} % of all)", g.group, g.rows, g.share * 100.0)).collect();
+    (!named.is_empty()).then(|| format!("warning: too small to be compared and left out, as an acceptance of the risk says: {}", named.join(", ")))
 }
 
 /// How much more data would help, in words.
