@@ -180,7 +180,10 @@ fn outcomes_say_yes_or_no() {
     assert_eq!(bias(&file("sex,label,prediction\nf,granted,granted\nm,denied,denied\n"), &granted).code, 0);
     let both = [&granted[..], &["--positive", "denied"]].concat();
     let e = refused("sex,label,prediction\nf,granted,granted\nm,denied,denied\n", &both);
-    assert!(e.contains("wanted a value of the label that is not positive") && e.contains("all it has are named"), "{e}");
+    assert!(
+        e.contains("wanted a value of the label that is not positive") && e.contains("all it has are named"),
+        "{e}"
+    );
     let e = refused("sex,label,prediction\nf,yes,granted\nm,no,denied\n", &granted);
     assert!(
         e.contains("wanted the positive value of the label as well, found that it has only \"no\", \"yes\""),
@@ -236,7 +239,10 @@ fn scores_are_finite_numbers() {
     };
     for beyond in [(1 << 53) + 1, -(1 << 53) - 1, i64::MAX, i64::MIN] {
         let e = refused(whole(beyond), &by_score(&[]));
-        assert!(e.contains("wanted whole numbers from -2^53 to 2^53") && e.contains(&beyond.to_string()), "{e}");
+        assert!(
+            e.contains("wanted whole numbers from -2^53 to 2^53") && e.contains(&beyond.to_string()),
+            "{e}"
+        );
     }
     assert_eq!(bias(&file(whole(1 << 53)), &by_score(&[])).code, 0);
     for (bad, found) in [(f64::NAN, "NaN or a missing value"), (f64::INFINITY, "found inf")] {

@@ -41,7 +41,11 @@ fn a_run_of_a_part_or_one_that_failed_is_refused_with_what_to_do() {
         (r#""invalidated": false"#, r#""invalidated": true"#, "found that somebody invalidated some"),
         (r#""completed_samples": 20"#, r#""completed_samples": 19"#, "wanted all 20 samples, found 19"),
         (r#""unscored_samples": 0"#, r#""unscored_samples": 2"#, "wanted a score of every sample, found 2"),
-        (r#""scored_samples": 20"#, r#""scored_samples": 19"#, "wanted a score of every sample, 20, found 19"),
+        (
+            r#""scored_samples": 20"#,
+            r#""scored_samples": 19"#,
+            "wanted a score of every sample, 20, found 19",
+        ),
         (
             r#""status": "success""#,
             r#""status": "started""#,

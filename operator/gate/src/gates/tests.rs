@@ -126,12 +126,15 @@ fn accepted_groups(cx: &Context<'_>, requirements: &Requirements) -> Vec<BTreeMa
         return Vec::new();
     }
     let wrote = authors::authors(cx.snapshot);
-    let of_it = cx.snapshot.acceptances.iter().filter(|a| {
-        a.live && a.spec.as_ref().is_ok_and(|s| s.assessment.name.as_str() == assessment.name())
-    });
+    let of_it =
+        cx.snapshot.acceptances.iter().filter(|a| {
+            a.live && a.spec.as_ref().is_ok_and(|s| s.assessment.name.as_str() == assessment.name())
+        });
     let counts = of_it.filter(|a| risk_acceptance::shows(cx, a, &wrote).is_ok());
-    let risks: BTreeSet<&str> =
-        counts.filter_map(|a| a.spec.as_ref().ok()).flat_map(|s| s.risks.iter().map(|r| r.id.as_str())).collect();
+    let risks: BTreeSet<&str> = counts
+        .filter_map(|a| a.spec.as_ref().ok())
+        .flat_map(|s| s.risks.iter().map(|r| r.id.as_str()))
+        .collect();
     let named = spec.risks.iter().filter(|r| risks.contains(r.id.as_str()));
     let groups: BTreeSet<BTreeMap<String, String>> = named
         .flat_map(|r| r.groups.iter().flatten())

@@ -126,7 +126,10 @@ fn of_people_and_tests() -> Vec<(&'static str, Vec<Value>)> {
                     bias("0.80", json!({"minGroupSize": 4000, "whenIndeterminate": "Warn"})),
                     accuracy("0.70")
                 ]),
-                json!([bias("0.80", json!({"minIntersectionSize": 4000, "ineligibleIntersectionShare": "1"}))]),
+                json!([bias(
+                    "0.80",
+                    json!({"minIntersectionSize": 4000, "ineligibleIntersectionShare": "1"})
+                )]),
                 json!([accuracy("0.70"), bias("0.80", json!({"maxAgeDays": 10}))]),
                 json!([accuracy("0.785")]),
             ],

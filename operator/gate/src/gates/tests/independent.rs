@@ -13,7 +13,7 @@ use super::relevant::{Report, relevant, whole};
 use super::single::says;
 use super::subject::{Judging, Uses};
 use super::verdict::verdict;
-use super::{datasets, look, positive, reporter, start};
+use super::{datasets, look_at, positive, reporter, start};
 use crate::fairness::Verdict;
 use crate::gates::Context;
 use crate::gates::authors::release_authors;

@@ -62,8 +62,7 @@ impl Mend {
 }
 
 /// What lets a small group be left out, where the policy leaves out groups of its share.
-const EXCLUDE: &str =
-    "or name the group in a risk of the assessment (spec.risks[].groups) and have that risk accepted: placet accept-risk";
+const EXCLUDE: &str = "or name the group in a risk of the assessment (spec.risks[].groups) and have that risk accepted: placet accept-risk";
 
 /// What one report comes to for one test.
 #[derive(Debug)]
@@ -253,7 +252,11 @@ fn compared<C: Tally>(
     }
     let below = question.criteria[0].eligibility.exclude_below_share;
     let excludable = result.ineligible.iter().any(|g| g.holds && below.is_some_and(|below| g.share < below));
-    let more = result.needed.first().map(needed).map(|more| if excludable { format!("{more}; {EXCLUDE}") } else { more });
+    let more = result
+        .needed
+        .first()
+        .map(needed)
+        .map(|more| if excludable { format!("{more}; {EXCLUDE}") } else { more });
     let mend = match (&more, worst) {
         (None, None) => Mend::Groups,
         (None, Some(worst)) if worst.estimate.is_none() && metric.of_each_group() => Mend::Probabilities,
@@ -335,7 +338,12 @@ fn left_out(result: &fairness::BiasResult) -> Option<String> {
     let accepted = result.ineligible.iter().filter(|g| g.accepted);
     let named: Vec<String> =
         accepted.map(|g| format!("{} ({} rows, {:.1} % of all)", g.group, g.rows, g.share * 100.0)).collect();
-    (!named.is_empty()).then(|| format!("warning: too small to be compared and left out, as an acceptance of the risk says: {}", named.join(", ")))
+    (!named.is_empty()).then(|| {
+        format!(
+            "warning: too small to be compared and left out, as an acceptance of the risk says: {}",
+            named.join(", ")
+        )
+    })
 }
 
 /// How much more data would help, in words.
