@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use placet_api::Kind;
 use placet_api::common::Level;
 use placet_gate::signed::RiskAcceptancePayload;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::approve::{later, levels};
 use crate::args::AcceptArgs;
@@ -44,6 +44,9 @@ pub fn run(cluster: &Cluster, args: &AcceptArgs) -> anyhow::Result<u8> {
             .with_context(|| format!("ia/{name} has no risk {risk}"))?;
         shown.add(2, &format!("{risk}: {level} after controls ({how})"));
         shown.add(4, &format!("Digest {digest}"));
+        for group in small_groups(spec, risk) {
+            shown.add(4, &format!("Too small to be compared in bias tests, and left out where a policy says so: {group}"));
+        }
         accepted.push(json!({"id": risk, "digest": digest}));
         highest = highest.max(*level);
     }
@@ -83,12 +86,25 @@ pub fn run(cluster: &Cluster, args: &AcceptArgs) -> anyhow::Result<u8> {
     made.write(cluster, &how, now)
 }
 
+/// The groups that a risk names, each as `race: Asian, sex: female`.
+fn small_groups(assessment: &Value, risk: &str) -> Vec<String> {
+    let of = |list: &'static str, inside: &Value| inside.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
+    let named = of("risks", assessment).into_iter().find(|r| r["id"] == risk);
+    let groups = named.map(|r| of("groups", &r)).unwrap_or_default();
+    let said = |group: &Value| {
+        let attributes = group["attributes"].as_object().into_iter().flatten();
+        let parts: Vec<String> =
+            attributes.map(|(name, value)| format!("{name}: {}", value.as_str().unwrap_or_default())).collect();
+        parts.join(", ")
+    };
+    groups.iter().map(said).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::args::{LevelArg, Signing, WriteOutput};
     use crate::testing::{Answers, cluster};
-    use serde_json::Value;
 
     fn args(risks: &[&str]) -> AcceptArgs {
         AcceptArgs {
@@ -114,6 +130,14 @@ mod tests {
             "risks": [{"id": "R1", "domain": "AI", "harms": ["H1"], "residual": {"likelihood": 2, "severity": 4},
                        "controls": [{"control": "ISO42001/A.6.2.4", "status": "Implemented", "owner": "Model Risk", "implementedAt": "2026-10-01"}]},
                       {"id": "R2", "domain": "AI", "harms": ["H1"]}]}})
+    }
+
+    #[test]
+    fn groups_that_a_risk_names_are_shown() {
+        let spec = json!({"risks": [{"id": "R1", "groups": [
+            {"attributes": {"sex": "other"}}, {"attributes": {"sex": "female", "race": "Asian"}}]}, {"id": "R2"}]});
+        assert_eq!(small_groups(&spec, "R1"), ["sex: other", "race: Asian, sex: female"]);
+        assert!(small_groups(&spec, "R2").is_empty() && small_groups(&spec, "R9").is_empty());
     }
 
     #[test]
