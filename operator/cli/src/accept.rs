@@ -45,7 +45,12 @@ pub fn run(cluster: &Cluster, args: &AcceptArgs) -> anyhow::Result<u8> {
         shown.add(2, &format!("{risk}: {level} after controls ({how})"));
         shown.add(4, &format!("Digest {digest}"));
         for group in small_groups(spec, risk) {
-            shown.add(4, &format!("Too small to be compared in bias tests, and left out where a policy says so: {group}"));
+            shown.add(
+                4,
+                &format!(
+                    "Too small to be compared in bias tests, and left out where a policy says so: {group}"
+                ),
+            );
         }
         accepted.push(json!({"id": risk, "digest": digest}));
         highest = highest.max(*level);
@@ -88,13 +93,17 @@ pub fn run(cluster: &Cluster, args: &AcceptArgs) -> anyhow::Result<u8> {
 
 /// The groups that a risk names, each as `race: Asian, sex: female`.
 fn small_groups(assessment: &Value, risk: &str) -> Vec<String> {
-    let of = |list: &'static str, inside: &Value| inside.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
+    let of = |list: &'static str, inside: &Value| {
+        inside.get(list).and_then(Value::as_array).cloned().unwrap_or_default()
+    };
     let named = of("risks", assessment).into_iter().find(|r| r["id"] == risk);
     let groups = named.map(|r| of("groups", &r)).unwrap_or_default();
     let said = |group: &Value| {
         let attributes = group["attributes"].as_object().into_iter().flatten();
-        let parts: Vec<String> =
-            attributes.map(|(name, value)| format!("{name}: {}", value.as_str().unwrap_or_default())).collect();
+        let mut parts: Vec<String> = attributes
+            .map(|(name, value)| format!("{name}: {}", value.as_str().unwrap_or_default()))
+            .collect();
+        parts.sort();
         parts.join(", ")
     };
     groups.iter().map(said).collect()
