@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, bail};
 use csv::StringRecord;
 use placet_api::scalar::{Digest, Id, Name, Title};
+use placet_api::testreport::TestReportSpec;
 use placet_gate::fairness::{Counts, Group, MAX_GROUPS, PositiveMeans, Table};
 use placet_gate::visible;
 use serde_json::{Value, json};
@@ -29,11 +30,21 @@ pub fn run(global: &Global, command: &ReportCommand) -> anyhow::Result<u8> {
     let file = args.file.display().to_string();
     let now = args.ran_at.clone().unwrap_or_else(|| text::seconds(sys::now()));
     let report = counts(global, args, &table, &file, &now)?;
-    for lone in alone(&read(&table, &file)?) {
-        sys::tell(&visible::line(&format!("note: {file}: {lone}")));
+    let mut notes = alone(&read(&table, &file)?);
+    if notes.is_empty() {
+        notes.extend(unjudged(&serde_json::from_value(report["spec"].clone()).context("the TestReport")?));
+    }
+    for note in notes {
+        sys::tell(&visible::line(&format!("note: {file}: {note}")));
     }
     sys::print(&yaml::document(&report))?;
     Ok(0)
+}
+
+/// Why no gate would judge a report, whatever policies ask for.
+pub fn unjudged(spec: &TestReportSpec) -> Option<String> {
+    let why = placet_gate::gates::tests::check(spec).err()?;
+    Some(format!("no gate judges this report: {why}; mend the rows that it was counted from, and count again"))
 }
 
 /// What says nothing about fairness: attributes of which one value is known.

@@ -35,6 +35,23 @@ fn a_report_from_a_table_is_the_sample_that_was_written_by_hand() {
 }
 
 #[test]
+fn groups_that_no_gate_judges_are_noted() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("counts.csv");
+    let of = |second: &str| {
+        let rows = format!("sex,n,tp,fp,fn,tn\nfemale,4,1,1,1,1\n{second},4,1,1,1,1\n");
+        #[expect(clippy::disallowed_methods, reason = "a test writes a file")]
+        std::fs::write(&file, rows).unwrap();
+        let ran = counts(file.to_str().unwrap(), &["--tool", "t@1"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.err
+    };
+    assert_eq!(of("male"), "");
+    let said = of("Female");
+    assert!(said.contains(r#"no gate judges this report: spec.groups: sex: wanted one name for each value, found "female" and "Female""#), "{said}");
+}
+
+#[test]
 fn tables_and_options_that_do_not_fit() {
     let tool = ["--tool", "t@1"];
     for (file, more, wanted) in [

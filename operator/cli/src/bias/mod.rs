@@ -83,6 +83,7 @@ pub fn run(global: &Global, args: &BiasArgs) -> anyhow::Result<u8> {
     }
     let judged = match report::spec(args, &names, &merged.cells, bins.as_deref()) {
         Ok((value, spec)) => {
+            notes.extend(crate::report::unjudged(&spec));
             let own: Vec<Vec<String>> =
                 own.iter().map(|set| set.iter().map(|at| names[*at].clone()).collect()).collect();
             let judged = asked.as_ref().map(|asked| {
