@@ -44,7 +44,9 @@ pub fn run(global: &Global, command: &ReportCommand) -> anyhow::Result<u8> {
 /// Why no gate would judge a report, whatever policies ask for.
 pub fn unjudged(spec: &TestReportSpec) -> Option<String> {
     let why = placet_gate::gates::tests::check(spec).err()?;
-    Some(format!("no gate judges this report: {why}; mend the rows that it was counted from, and count again"))
+    Some(format!(
+        "no gate judges this report: {why}; mend the rows that it was counted from, and count again"
+    ))
 }
 
 /// What says nothing about fairness: attributes of which one value is known.
