@@ -93,20 +93,21 @@ pub fn run(cluster: &Cluster, args: &AcceptArgs) -> anyhow::Result<u8> {
 
 /// The groups that a risk names, each as `race: Asian, sex: female`.
 fn small_groups(assessment: &Value, risk: &str) -> Vec<String> {
-    let of = |list: &'static str, inside: &Value| {
-        inside.get(list).and_then(Value::as_array).cloned().unwrap_or_default()
-    };
-    let named = of("risks", assessment).into_iter().find(|r| r["id"] == risk);
-    let groups = named.map(|r| of("groups", &r)).unwrap_or_default();
-    let said = |group: &Value| {
-        let attributes = group["attributes"].as_object().into_iter().flatten();
-        let mut parts: Vec<String> = attributes
-            .map(|(name, value)| format!("{name}: {}", value.as_str().unwrap_or_default()))
-            .collect();
-        parts.sort();
-        parts.join(", ")
-    };
-    groups.iter().map(said).collect()
+    let items = |list: &Value| list.as_array().cloned().unwrap_or_default();
+    let risks = items(&assessment["risks"]).into_iter().filter(|r| r["id"] == risk);
+    risks.flat_map(|r| items(&r["groups"])).map(|group| said(&group["attributes"])).collect()
+}
+
+/// Attributes of a group in the order of their names, whatever order they were read in.
+fn said(attributes: &Value) -> String {
+    let mut parts: Vec<String> = attributes
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| format!("{name}: {}", value.as_str().unwrap_or_default()))
+        .collect();
+    parts.sort();
+    parts.join(", ")
 }
 
 #[cfg(test)]
